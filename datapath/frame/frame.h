@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// A frame on its way through the switch.
+//
+// A frame is never moved in memory: it is its two addresses, its outer VLAN tag and a view of everything behind them (the
+// payload, which starts with the EtherType of what follows). Ports take it in as RawFrame and send it as OutgoingFrame: a
+// small Ethernet header built for that port, and the same payload. So one payload serves any number of ports, each with
+// tags of its own, and putting a stripped tag back costs nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "datapath/drop_reason.h"
+#include "datapath/types.h"
+
+namespace vswitch {
+
+inline constexpr std::uint16_t kTpid8021Q = 0x8100;   ///< IEEE 802.1Q customer tag
+inline constexpr std::uint16_t kTpid8021ad = 0x88a8;  ///< IEEE 802.1ad service tag
+inline constexpr std::size_t kAddressesLength = 12;   ///< destination and source address
+inline constexpr std::size_t kTagLength = 4;
+inline constexpr std::size_t kMinFrameLength = 14;    ///< addresses and EtherType; there is no padding inside a host
+
+constexpr bool is_vlan_tpid(std::uint16_t ether_type) { return ether_type == kTpid8021Q || ether_type == kTpid8021ad; }
+
+/// One VLAN tag: TPID and TCI (PCP 3 bits, DEI 1 bit, VID 12 bits), in host order.
+struct VlanTag {
+  std::uint16_t tpid = kTpid8021Q;
+  std::uint16_t tci = 0;
+
+  constexpr VlanId vid() const { return tci & 0x0fff; }
+  constexpr std::uint8_t pcp() const { return static_cast<std::uint8_t>(tci >> 13); }
+  constexpr bool dei() const { return (tci & 0x1000) != 0; }
+  constexpr VlanTag with_vid(VlanId vid) const { return {tpid, static_cast<std::uint16_t>((tci & 0xf000) | vid)}; }
+  constexpr VlanTag with_pcp(std::uint8_t pcp) const {
+    return {tpid, static_cast<std::uint16_t>((tci & 0x1fff) | pcp << 13)};
+  }
+  bool operator==(const VlanTag&) const = default;
+};
+
+/// What a local sender left to the device: the unfinished checksum and the cutting of a super-frame into segments.
+/// Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order. `checksum_start` is
+/// counted from the first byte of whatever holds the Offload: RawFrame::bytes, Frame::payload or OutgoingFrame::header.
+struct Offload {
+  bool needs_checksum = false;        ///< VIRTIO_NET_HDR_F_NEEDS_CSUM
+  std::uint8_t gso_type = 0;          ///< VIRTIO_NET_HDR_GSO_*, 0 = an ordinary frame
+  std::uint16_t gso_size = 0;         ///< payload bytes per segment
+  std::uint16_t header_length = 0;    ///< bytes of headers in front of the first segment's payload; a hint
+  std::uint16_t checksum_start = 0;
+  std::uint16_t checksum_offset = 0;  ///< from checksum_start to the checksum field
+
+  bool is_super_frame() const { return gso_type != 0; }
+  bool operator==(const Offload&) const = default;
+};
+
+/// A frame as a port received it. The memory belongs to the port and is valid until Port::release().
+struct RawFrame {
+  std::span<const std::uint8_t> bytes;  ///< from the destination address, without FCS
+  std::optional<VlanTag> stripped_tag;  ///< outer tag that the kernel took out of `bytes`
+  Offload offload;
+  bool truncated = false;               ///< the receive memory was too small: count and drop
+};
+
+/// A parsed frame. `payload` points into the memory of the RawFrame.
+struct Frame {
+  MacAddr dst;
+  MacAddr src;
+  std::optional<VlanTag> tag;             ///< outer tag, if it has one
+  std::span<const std::uint8_t> payload;  ///< starts with an EtherType: inner tags count as payload
+  Offload offload;
+
+  /// Length on the wire as received, tag included, without FCS.
+  std::size_t wire_length() const {
+    return kAddressesLength + (tag ? kTagLength : 0) + payload.size();
+  }
+  std::uint16_t ether_type() const { return static_cast<std::uint16_t>(payload[0] << 8 | payload[1]); }
+  /// The second tag, if the payload starts with one.
+  std::optional<VlanTag> inner_tag() const;
+};
+
+/// Makes a Frame of what a port received, or says why it cannot be one (DropReason::malformed, receive_truncated).
+struct ParseResult {
+  Frame frame;
+  DropReason drop = DropReason::none;
+};
+ParseResult parse(const RawFrame& raw);
+
+/// At most two tags written in front of a payload, outermost first.
+struct TagList {
+  VlanTag tags[2];
+  std::uint8_t count = 0;
+
+  void push_back(VlanTag tag) { tags[count++] = tag; }
+  bool operator==(const TagList& other) const {
+    if (count != other.count) return false;
+    for (std::uint8_t i = 0; i < count; ++i) {
+      if (!(tags[i] == other.tags[i])) return false;
+    }
+    return true;
+  }
+};
+
+inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + 2 * kTagLength;
+
+/// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to `out`.
+std::size_t write_header(const MacAddr& dst, const MacAddr& src, const TagList& tags,
+                         std::span<std::uint8_t, kMaxHeaderLength> out);
+
+/// A frame for Port::send(): header and payload are sent one behind the other. Both must outlive the call.
+struct OutgoingFrame {
+  std::span<const std::uint8_t> header;
+  std::span<const std::uint8_t> payload;
+  Offload offload;                       ///< checksum_start counts from the first byte of the header
+  DropReason outcome = DropReason::none; ///< set by send(): none = the device took it
+
+  std::size_t length() const { return header.size() + payload.size(); }
+};
+
+}  // namespace vswitch
