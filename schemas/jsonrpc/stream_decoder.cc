@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schemas/jsonrpc/stream_decoder.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace vswitch::jsonrpc {
+namespace {
+
+constexpr std::size_t kKeptCapacity = std::size_t{1}
+                                      << 20;  // one large message does not hold its memory for good
+
+bool is_space(char byte) {
+  return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+std::string shown(char byte) {
+  if (byte > ' ' && byte <= '~') return std::string("'") + byte + "'";
+  char text[8];
+  std::snprintf(text, sizeof text, "0x%02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+  return text;
+}
+
+// The library begins its sentences with "[json.exception.parse_error.101] ".
+std::string parser_sentence(const Json::parse_error& error) {
+  const std::string text = error.what();
+  const std::size_t end = text.find("] ");
+  return end == std::string::npos ? text : text.substr(end + 2);
+}
+
+}  // namespace
+
+void StreamDecoder::feed(std::string_view bytes) {
+  if (error_) return;
+  // What is done with is thrown away when it is most of the buffer, so that each byte is moved a bounded
+  // number of times.
+  if (start_ == buffer_.size() || start_ > buffer_.size() / 2) {
+    if (start_ == buffer_.size() && buffer_.capacity() > kKeptCapacity) buffer_ = {};
+    buffer_.erase(0, std::min(start_, buffer_.size()));
+    scanned_ -= start_;
+    start_ = 0;
+  }
+  buffer_.append(bytes);
+}
+
+std::optional<Json> StreamDecoder::next() {
+  if (error_) throw *error_;
+  if (!find_end()) return std::nullopt;
+  const std::string_view text = std::string_view(buffer_).substr(start_, scanned_ - start_);
+  try {
+    Json value = Json::parse(text);
+    start_ = scanned_;
+    return value;
+  } catch (const Json::parse_error& error) {
+    refuse(DecodeError::Kind::not_json, "not valid JSON: " + parser_sentence(error));
+  }
+}
+
+// Looks at new bytes until a message is complete; scanned_ is then its end.
+bool StreamDecoder::find_end() {
+  while (scanned_ < buffer_.size()) {
+    const char byte = buffer_[scanned_];
+    if (open_.empty() && is_space(byte)) {
+      start_ = ++scanned_;
+      continue;
+    }
+    if (scanned_ - start_ >= limits_.message_bytes) {
+      refuse(DecodeError::Kind::too_large,
+             "a message may have at most " + std::to_string(limits_.message_bytes) + " bytes");
+    }
+    if (inside_ == Inside::structure) {
+      scan_structure(byte);
+    } else {
+      scan_string(byte);
+    }
+    ++scanned_;
+    if (open_.empty()) return true;
+  }
+  return false;
+}
+
+void StreamDecoder::scan_structure(char byte) {
+  if (open_.empty() && byte != '{' && byte != '[') {
+    refuse(DecodeError::Kind::not_json,
+           "not JSON-RPC: a message begins with '{' or '[', not with " + shown(byte));
+  }
+  switch (byte) {
+    case '{':
+    case '[':
+      if (open_.size() >= limits_.nesting) {
+        refuse(DecodeError::Kind::too_deep, "arrays and objects may be nested at most " +
+                                                std::to_string(limits_.nesting) + " levels deep");
+      }
+      open_.push_back(byte == '{' ? '}' : ']');
+      break;
+    case '}':
+    case ']':
+      if (open_.back() != byte) {
+        refuse(DecodeError::Kind::not_json,
+               "not valid JSON: " + shown(byte) + " where " + shown(open_.back()) + " is to come first");
+      }
+      open_.pop_back();
+      break;
+    case '"':
+      inside_ = Inside::string;
+      break;
+    default:
+      break;
+  }
+}
+
+void StreamDecoder::scan_string(char byte) {
+  switch (inside_) {
+    case Inside::escape:
+      inside_ = byte == 'u' ? Inside::unicode : Inside::string;
+      unicode_digits_ = 0;
+      unicode_zero_ = true;
+      return;
+    case Inside::unicode:
+      // A quote here is wrong JSON, which the parser will say; it must still end the string.
+      if (byte == '"') break;
+      unicode_zero_ = unicode_zero_ && byte == '0';
+      if (++unicode_digits_ < 4) return;
+      if (unicode_zero_) refuse(DecodeError::Kind::nul, "\\u0000 is not allowed in a string");
+      inside_ = Inside::string;
+      return;
+    default:
+      break;
+  }
+  if (byte == '\\') {
+    inside_ = Inside::escape;
+  } else if (byte == '"') {
+    inside_ = Inside::structure;
+  }
+}
+
+void StreamDecoder::refuse(DecodeError::Kind kind, const std::string& message) {
+  buffer_ = {};
+  start_ = scanned_ = 0;
+  open_.clear();
+  error_.emplace(kind, message);
+  throw *error_;
+}
+
+}  // namespace vswitch::jsonrpc

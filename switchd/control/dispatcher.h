@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds the handler of a request and sees to it that each request is answered exactly once, in its own
+// dialect.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "schemas/jsonrpc/message.h"
+#include "switchd/control/session.h"
+
+namespace vswitch {
+
+/// The answer to one request, given now or later, once. Copies share it: the first answer counts. To answer a
+/// client that has gone is no error, and to answer a notification does nothing. A request whose last Reply is
+/// destroyed unanswered gets an internal error, so that no client waits for a handler that forgot it.
+class Reply {
+ public:
+  /// Takes the complete message; nothing when the request was forgotten.
+  using Sink = std::function<void(std::optional<Json>)>;
+
+  Reply(const jsonrpc::Request& request, Sink sink);
+
+  void operator()(Json result) const;
+  void fail(const jsonrpc::Error& error) const;
+  /// 1.0: this very value as the error member. In a 2.0 reply it becomes the data of an internal error.
+  void fail_v1(Json error) const;
+  /// There will be no answer (OVSDB `cancel`).
+  void forget() const;
+
+  bool answered() const;
+
+ private:
+  struct Slot;
+  std::shared_ptr<Slot> slot_;
+};
+
+class Dispatcher {
+ public:
+  using Handler = std::function<void(Session&, const jsonrpc::Request&, Reply)>;
+  /// A handler that always answers at once: returns the result or throws jsonrpc::Error.
+  using PlainHandler = std::function<Json(Session&, const jsonrpc::Request&)>;
+
+  /// 2.0 methods (the session API). They are called for notifications too, whose answers go nowhere.
+  void add(const std::string& method, Handler handler);
+  void add(const std::string& method, PlainHandler handler);
+
+  /// 1.0 requests (OVSDB, operator commands).
+  void add_v1(const std::string& method, Handler handler);
+  void add_v1(const std::string& method, PlainHandler handler);
+  /// 1.0 notifications (OVSDB `cancel`). A method that is not here is ignored, as Open vSwitch does.
+  void add_v1_notification(const std::string& method, PlainHandler handler);
+  /// Takes the 1.0 requests that no add_v1() names; without it they get the error "unknown method".
+  void set_v1_fallback(Handler handler);
+
+  /// `echo` in both dialects: the result is the params.
+  void add_echo();
+
+  std::vector<std::string> methods() const;  ///< the 2.0 methods, sorted
+
+  /// Calls the handler. What it throws becomes the answer: jsonrpc::Error as it is, any other std::exception
+  /// an internal error. Throws nothing itself.
+  void dispatch(Session& session, const jsonrpc::Request& request, Reply reply) const;
+
+ private:
+  const Handler* find(const jsonrpc::Request& request) const;
+
+  std::map<std::string, Handler> methods_;
+  std::map<std::string, Handler> methods_v1_;
+  std::map<std::string, Handler> notifications_v1_;
+  Handler fallback_v1_;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's log: one line per event, to standard error or a file.
+//
+//     const log::Module kLog{"control"};  // one per area: a name operators see in vlog/list
+//     log::warn(kLog, "client {} does not read: {} bytes waiting", session.name(), backlog);
+//
+// A line: 2024-05-01T12:00:00.123Z|00042|control|WARN|sentence. Lines can be written from any thread. A line
+// that repeats (same module, same format string) is limited to kBurst and then kPerMinute; the next one that
+// passes says how many were left out, so a port that fails for each frame cannot fill a disk. Arguments are
+// streamed with operator<<; "{}" stands for the next one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vswitch::log {
+
+enum class Level : std::uint8_t { off, err, warn, info, dbg };
+
+inline constexpr int kBurst = 60;      ///< equal lines written before limiting starts
+inline constexpr int kPerMinute = 20;  ///< and from then on
+
+/// A named source of lines with a level of its own. Objects of the same name share it. Lives as long as the
+/// program.
+class Module {
+ public:
+  explicit Module(std::string_view name);
+  bool enabled(Level level) const { return level <= state_->level.load(std::memory_order_relaxed); }
+  const std::string& name() const { return state_->name; }
+
+ private:
+  friend std::vector<std::string> list();
+  friend bool set_level(std::string_view, Level);
+  struct State {
+    std::string name;
+    std::atomic<Level> level;
+  };
+  static State* state_of(std::string_view name);
+  State* state_;
+};
+
+/// Level from off, emer, err, warn, info, dbg (ovs-appctl's words, any case); false for anything else.
+bool parse_level(std::string_view text, Level& level);
+std::string_view to_string(Level level);
+
+/// For all modules when name is empty or "ANY", later ones included. False when there is no such module.
+bool set_level(std::string_view module, Level level);
+/// "name level" of each module, sorted by name.
+std::vector<std::string> list();
+
+/// From now on lines go to this file (appended, mode 0640). Throws std::system_error and leaves things as
+/// they were.
+void open_file(const std::string& path);
+/// Opens the file again, after a log rotation moved it. False when there is no file; throws as open_file().
+bool reopen();
+/// Whether lines also go to standard error (on at the start; --detach ends it).
+void use_stderr(bool on);
+
+/// One finished line; `key` is what tells repetitions. Use the functions below.
+void write(const Module& module, Level level, std::string_view key, const std::string& text);
+
+namespace detail {
+inline void format(std::ostringstream& out, std::string_view pattern) {
+  out << pattern;
+}
+template <typename T, typename... Rest>
+void format(std::ostringstream& out, std::string_view pattern, const T& value, const Rest&... rest) {
+  const std::size_t hole = pattern.find("{}");
+  out << pattern.substr(0, hole);
+  if (hole == std::string_view::npos) return;
+  out << value;
+  format(out, pattern.substr(hole + 2), rest...);
+}
+template <typename... Args>
+void line(const Module& module, Level level, std::string_view pattern, const Args&... args) {
+  if (!module.enabled(level)) return;
+  std::ostringstream out;
+  format(out, pattern, args...);
+  write(module, level, pattern, out.str());
+}
+}  // namespace detail
+
+template <typename... Args>
+void err(const Module& module, std::string_view pattern, const Args&... args) {
+  detail::line(module, Level::err, pattern, args...);
+}
+template <typename... Args>
+void warn(const Module& module, std::string_view pattern, const Args&... args) {
+  detail::line(module, Level::warn, pattern, args...);
+}
+template <typename... Args>
+void info(const Module& module, std::string_view pattern, const Args&... args) {
+  detail::line(module, Level::info, pattern, args...);
+}
+template <typename... Args>
+void dbg(const Module& module, std::string_view pattern, const Args&... args) {
+  detail::line(module, Level::dbg, pattern, args...);
+}
+
+}  // namespace vswitch::log

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operator commands: what stock ovs-appctl sends to DIR/ovs-vswitchd.<pid>.ctl, JSON-RPC 1.0 with strings as
+// params and one string as the answer (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). Known texts are kept
+// to the letter: scripts match them.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <map>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "switchd/control/dispatcher.h"
+
+namespace vswitch::unixctl {
+
+using Args = std::span<const std::string>;
+
+/// A refusal; the sentence is printed by ovs-appctl, which then exits with status 2.
+struct Refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What an asynchronous command answers with.
+class Answer {
+ public:
+  explicit Answer(Reply reply) : reply_(std::move(reply)) {}
+  void operator()(std::string text) const { reply_(Json(std::move(text))); }
+  void fail(std::string text) const { reply_.fail_v1(Json(std::move(text))); }
+
+ private:
+  Reply reply_;
+};
+
+class Registry {
+ public:
+  using Command = std::function<std::string(Args)>;        ///< returns the text or throws Refused
+  using AsyncCommand = std::function<void(Args, Answer)>;  ///< args are valid during the call only
+  static constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
+
+  /// list-commands is here from the start.
+  Registry();
+
+  /// usage: the arguments in ovs-appctl's notation, such as "[bridge]", printed by list-commands; may be
+  /// empty.
+  void add(const std::string& name, const std::string& usage, std::size_t min_args, std::size_t max_args,
+           Command command);
+  void add_async(const std::string& name, const std::string& usage, std::size_t min_args,
+                 std::size_t max_args, AsyncCommand command);
+
+  /// Takes the 1.0 requests of this dispatcher.
+  void serve(Dispatcher& dispatcher);
+
+  void run(const std::string& name, Args args, const Answer& answer) const;
+
+ private:
+  struct Entry {
+    std::string usage;
+    std::size_t min_args, max_args;
+    AsyncCommand command;
+  };
+  std::string list_commands() const;
+  std::map<std::string, Entry> commands_;
+};
+
+}  // namespace vswitch::unixctl
