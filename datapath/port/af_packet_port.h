@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A port on a network device that already exists (veth, physical, ...), through AF_PACKET sockets
+// (packet(7)).
+//
+// Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, super-frame) waits
+// whole in the socket's queue instead and is fetched from there in its turn. Send: one socket per sender,
+// sendmmsg(2), past the queueing discipline. README.md of this room says why, and what it costs.
+//
+// The device is in promiscuous mode while the port exists. It may go down and up, change its MTU or its name,
+// or vanish; a port whose device vanished stays silent, a device re-created under the same name needs a new
+// port.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "datapath/port/port.h"
+
+namespace vswitch {
+
+/// Mark (SO_MARK) of what the switch sends through a queueing discipline, so that the filter of
+/// switchd/netlink/host_isolation can tell it from what the host's own stack sends.
+inline constexpr std::uint32_t kSwitchMark = 0x76737769;  // "vswi"
+
+struct AfPacketOptions {
+  std::string name;         ///< device name, for sentences only
+  int ifindex = 0;          ///< the device
+  std::size_t senders = 1;  ///< SenderId 0 .. senders-1 may send
+
+  // Memory. The defaults sum up to 3.4 MiB and 128 KiB per sender (README.md of this room).
+  std::size_t slots = 1024;  ///< frames waiting in the ring; a multiple of 16
+  std::size_t slot_size =
+      2048;  ///< bytes; up to slot_size - 76 bytes of frame fit; a power of two, 256 to 32768
+  std::size_t queue_bytes =
+      1024 * 1024;  ///< long frames waiting in the socket's queue, kernel's overhead included
+  std::size_t arena_bytes = 320 * 1024;  ///< long frames of one batch; a frame longer than this is truncated
+};
+
+/// Throws std::system_error whose what() is a sentence: no such device, no permission, no memory.
+std::unique_ptr<Port> open_af_packet_port(const AfPacketOptions& options);
+
+}  // namespace vswitch
