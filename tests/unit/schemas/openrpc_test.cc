@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// control.openrpc.json keeps its own promises, and violations name field and value.
+#include "schemas/openrpc.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace vswitch::openrpc {
+namespace {
+
+Json session() {
+  return {{"bridge", "br0"},
+          {"name", "span0"},
+          {"sources", {{"ports", {"t1"}}}},
+          {"destination", {{"ports", {"t2"}}}}};
+}
+
+TEST(OpenRpc, EveryExampleHonoursTheSchemasOfItsMethod) {
+  for (const Json& method : control().document()["methods"]) {
+    const std::string name = method["name"];
+    ASSERT_FALSE(method["examples"].empty()) << name;
+    for (const Json& example : method["examples"]) {
+      Json params = Json::object();
+      for (const Json& param : example["params"]) params[param["name"].get<std::string>()] = param["value"];
+      const auto wrong = control().check_params(name, params);
+      EXPECT_FALSE(wrong) << name << ": " << wrong->sentence;
+      const auto bad = control().check_result(name, example["result"]["value"]);
+      EXPECT_FALSE(bad) << name << ": " << bad->sentence;
+    }
+  }
+}
+
+TEST(OpenRpc, EveryNotificationExampleHonoursItsSchema) {
+  for (const Json& note : control().document()["x-notifications"]) {
+    const auto wrong = control().check_notification(note["name"], note["example"]);
+    EXPECT_FALSE(wrong) << note["name"] << ": " << wrong->sentence;
+  }
+}
+
+TEST(OpenRpc, ResultsMayNotGrowMembersInSilence) {
+  for (const Json& method : control().document()["methods"]) {
+    if (method["name"] == "rpc.discover") continue;
+    Json result = method["examples"][0]["result"]["value"];
+    result["surprise"] = 1;
+    EXPECT_TRUE(control().check_result(method["name"], result)) << method["name"];
+  }
+}
+
+TEST(OpenRpc, ListsEveryMethodOfTheContract) {
+  const std::vector<std::string> methods = control().methods();
+  EXPECT_EQ(
+      std::set<std::string>(methods.begin(), methods.end()),
+      (std::set<std::string>{
+          "bridge.add",     "bridge.del",  "bridge.list", "bridge.get",    "bridge.set",     "port.add",
+          "port.del",       "port.list",   "port.get",    "port.set",      "mirror.add",     "mirror.del",
+          "mirror.list",    "mirror.get",  "mirror.set",  "mirror.enable", "mirror.disable", "mirror.stats",
+          "mirror.explain", "mirror.who",  "fdb.list",    "fdb.flush",     "system.info",    "system.stats",
+          "subscribe",      "unsubscribe", "rpc.discover"}));
+}
+
+TEST(OpenRpc, FillsDefaultsAtEveryLevel) {
+  Json params = session();
+  params["sources"]["ports"] = {{{"name", "t1"}}, "t3"};
+  ASSERT_FALSE(control().check_params("mirror.add", params));
+  EXPECT_EQ(params["enabled"], true);
+  EXPECT_EQ(params["description"], "");
+  EXPECT_EQ(params["sources"]["all"], false);
+  EXPECT_EQ(params["sources"]["vlans"], Json::array());
+  EXPECT_EQ(params["sources"]["ports"][0]["direction"], "both");
+  EXPECT_EQ(params["sources"]["ports"][1], "t3");
+  EXPECT_FALSE(params.contains("snaplen"));
+}
+
+TEST(OpenRpc, SetFillsNoDefaultOfWhatWasNotGiven) {
+  Json params = {{"bridge", "br0"}, {"name", "span0"}, {"normal_io", true}};
+  ASSERT_FALSE(control().check_params("mirror.set", params));
+  EXPECT_EQ(params, Json({{"bridge", "br0"}, {"name", "span0"}, {"normal_io", true}}));
+}
+
+struct Wrong {
+  const char* method;
+  const char* params;
+  const char* field;
+  const char* value;
+  const char* sentence;
+};
+
+class Violations : public testing::TestWithParam<Wrong> {};
+
+TEST_P(Violations, NameFieldAndValueAndChangeNothing) {
+  Json params = Json::parse(GetParam().params);
+  const Json before = params;
+  const auto violation = control().check_params(GetParam().method, params);
+  ASSERT_TRUE(violation);
+  EXPECT_EQ(violation->field, GetParam().field);
+  EXPECT_EQ(violation->value, Json::parse(GetParam().value));
+  EXPECT_THAT(violation->sentence, testing::HasSubstr(GetParam().sentence));
+  EXPECT_EQ(params, before);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    OpenRpc, Violations,
+    testing::Values(
+        Wrong{"bridge.add", R"({})", "name", "null", "name is missing"},
+        Wrong{"bridge.add", R"({"name":"br0","nmae":1})", "nmae", "1", "no parameter nmae"},
+        Wrong{"bridge.add", R"({"name":7})", "name", "7", "has to be a string of 1 to 15 characters, not 7"},
+        Wrong{"bridge.add", R"({"name":"a/b"})", "name", R"("a/b")", "form that is not allowed: \"a/b\""},
+        Wrong{"bridge.add", R"({"name":".."})", "name", R"("..")", "form"},
+        Wrong{"bridge.add", R"({"name":"abcdefghijklmnop"})", "name", R"("abcdefghijklmnop")", "1 to 15"},
+        Wrong{"bridge.add", R"([1])", "", "[1]", "has to be an object"},
+        Wrong{"bridge.add", R"({"name":"br0","mac_aging_time":14})", "mac_aging_time", "14",
+              "an integer from 15 to 3600"},
+        Wrong{"bridge.set", R"({"name":"br0","fail_mode":"open"})", "fail_mode", R"("open")",
+              "standalone, secure or null"},
+        Wrong{"port.add", R"({"bridge":"br0","name":"p","tag":4096})", "tag", "4096",
+              "0 to 4095 or null, not 4096"},
+        Wrong{"port.add", R"({"bridge":"br0","name":"p","tag":1.5})", "tag", "1.5", "an integer"},
+        Wrong{"port.add", R"({"bridge":"br0","name":"p","trunks":[1,-1]})", "trunks[1]", "-1",
+              "trunks[1] has to be"},
+        Wrong{"mirror.set",
+              R"({"bridge":"br0","name":"s","sources":{"ports":["t1",{"name":"t2","direction":"rx"}]}})",
+              "sources.ports[1].direction", R"("rx")", "from, to or both, not \"rx\""},
+        Wrong{"mirror.set", R"({"bridge":"br0","name":"s","sources":{"ports":[{"direction":"to"}]}})",
+              "sources.ports[0].name", "null", "is missing"},
+        Wrong{"mirror.set", R"({"bridge":"br0","name":"s","sources":{"port":["t1"]}})", "sources.port",
+              R"(["t1"])", "no parameter sources.port"}));
+
+TEST(OpenRpc, MembersOfLaterIssuesAreRefusedByName) {
+  const std::vector<std::pair<const char*, Json>> later = {
+      {"/snaplen", 64},
+      {"/sample", 10},
+      {"/rate", 1000},
+      {"/filter", "tcp"},
+      {"/expires", "10m"},
+      {"/destination/vlan", 900},
+      {"/destination/keep_vlan", true},
+      {"/destination/endpoints", Json::array({{{"ip", "10.95.30.43"}}})}};
+  for (const auto& [pointer, value] : later) {
+    Json params = session();
+    params[Json::json_pointer(pointer)] = value;
+    const auto violation = control().check_params("mirror.add", params);
+    ASSERT_TRUE(violation) << pointer;
+    EXPECT_TRUE(violation->unsupported) << pointer;
+    EXPECT_THAT(violation->sentence, testing::HasSubstr("not supported yet"));
+    EXPECT_EQ(violation->value, value);
+  }
+}
+
+TEST(OpenRpc, MembersOfLaterIssuesMayStandAtTheirNeutralValue) {
+  Json params = session();
+  params.update(
+      {{"snaplen", nullptr}, {"sample", 1}, {"rate", nullptr}, {"filter", nullptr}, {"expires", nullptr}});
+  params["destination"].update({{"vlan", nullptr}, {"keep_vlan", false}, {"endpoints", Json::array()}});
+  const auto violation = control().check_params("mirror.add", params);
+  EXPECT_FALSE(violation) << violation->sentence;
+}
+
+TEST(OpenRpc, HugeValuesAreRefusedBeforeTheRegularExpressions) {
+  Json params = {{"name", std::string(10'000'000, 'a')}};
+  EXPECT_TRUE(control().check_params("bridge.add", params));
+  params = session();
+  params["sources"]["ports"] = {std::string(10'000'000, 'a')};
+  ASSERT_TRUE(control().check_params("mirror.add", params));
+  EXPECT_EQ(control().check_params("mirror.add", params)->field, "sources.ports[0]");
+  params = session();
+  params["sources"]["vlans"] = std::vector<int>(100'000, 7);
+  EXPECT_EQ(control().check_params("mirror.add", params)->field, "sources.vlans");
+}
+
+}  // namespace
+}  // namespace vswitch::openrpc
