@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values in the JSON notation of RFC 7047 section 5.1, and the constraints of their types.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <map>
+#include <string>
+
+#include "schemas/ovsdb/datum.h"
+#include "schemas/ovsdb/schema.h"
+
+namespace vswitch::ovsdb {
+
+/// The named UUIDs of one transaction. A name may be used before the insert that defines it: the first
+/// mention decides the UUID, the insert takes it.
+class NamedUuids {
+ public:
+  struct Entry {
+    Uuid uuid;
+    bool defined = false;
+  };
+  Entry& operator[](const std::string& name);
+
+ private:
+  std::map<std::string, Entry> entries_;
+};
+
+/// <id> of RFC 7047: a letter or underscore, then letters, digits, underscores.
+bool is_id(std::string_view text);
+
+/// All parsers throw Error: "syntax error" for a wrong shape or type or number of elements, "constraint
+/// violation" for a value out of range, "ovsdb error" for a duplicate element. `names` may be null: then
+/// ["named-uuid", ...] is a syntax error.
+Atom atom_from_json(const nlohmann::json& json, const BaseType& type, NamedUuids* names = nullptr);
+Datum datum_from_json(const nlohmann::json& json, const ColumnType& type, NamedUuids* names = nullptr);
+/// The same without the limits on the number of elements (differences in the database file, `delete`
+/// mutations).
+Datum datum_from_json_any_size(const nlohmann::json& json, const ColumnType& type,
+                               NamedUuids* names = nullptr);
+
+nlohmann::json to_json(const Atom& atom);
+/// A set of one element is written bare, an empty set as ["set", []], a map always as ["map", ...].
+nlohmann::json to_json(const Datum& datum, const ColumnType& type);
+
+/// Throws Error when a value violates enum, range or length, or the number of elements does.
+void check_constraints(const Atom& atom, const BaseType& type);
+void check_constraints(const Datum& datum, const ColumnType& type);
+/// check_constraints(), and the atoms are of the column's type at all (values made in code, not parsed).
+void check_type(const Datum& datum, const ColumnType& type);
+
+}  // namespace vswitch::ovsdb

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The database in memory and the one way to change it. Everything here runs on the control thread.
+//
+// Rows are immutable and shared. A Transaction collects new versions of rows beside the tables; commit()
+// repairs and checks the whole (switchd/db/integrity.h), computes the Changes once, has them written to the
+// file, only then swaps the rows in, and tells the listeners. Whatever fails before the swap leaves the
+// database as it was.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "schemas/ovsdb/error.h"
+#include "schemas/ovsdb/schema.h"
+#include "switchd/db/changes.h"
+#include "switchd/db/row.h"
+
+namespace vswitch::ovsdb {
+
+class Storage;
+class Transaction;
+
+/// Committed rows of one table.
+class Table {
+ public:
+  /// A row and the number of strong references to it from other rows.
+  struct Slot {
+    RowPtr row;
+    std::size_t references = 0;
+  };
+  using Slots = std::unordered_map<Uuid, Slot>;
+
+  class Iterator {
+   public:
+    using value_type = Row;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    explicit Iterator(Slots::const_iterator at) : at_(at) {}
+    const Row& operator*() const { return *at_->second.row; }
+    const Row* operator->() const { return at_->second.row.get(); }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return Iterator(at_++); }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    Slots::const_iterator at_;
+  };
+
+  explicit Table(const TableSchema& schema);
+
+  const TableSchema& schema() const { return *schema_; }
+  std::size_t size() const { return slots_.size(); }
+  Iterator begin() const { return Iterator(slots_.begin()); }  ///< in no particular order
+  Iterator end() const { return Iterator(slots_.end()); }
+  /// nullptr when there is no such row. Good until the next commit; hold a RowPtr to keep it longer.
+  const Row* find(const Uuid& uuid) const;
+  RowPtr share(const Uuid& uuid) const;
+  /// The first row whose column holds exactly this string: `find("name", "br0")`.
+  const Row* find(std::string_view column, std::string_view text) const;
+
+  // What the engine needs (transaction.cc, integrity.cc, storage.cc).
+  const Slots& slots() const { return slots_; }
+  std::size_t references(const Uuid& uuid) const;
+  void add_references(const Uuid& uuid, std::ptrdiff_t delta);
+  /// Puts in, replaces (row given) or removes (null) a row and keeps the indexes.
+  void replace(const Uuid& uuid, RowPtr row);
+  /// Committed rows whose columns of the given unique index have the same values.
+  std::vector<Uuid> with_equal_index(std::size_t index, const Row& row) const;
+
+ private:
+  std::size_t index_hash(std::size_t index, const Row& row) const;
+
+  const TableSchema* schema_;
+  Slots slots_;
+  std::vector<std::unordered_multimap<std::size_t, Uuid>> indexes_;  ///< hash of the indexed columns -> row
+};
+
+/// What the OVSDB dialect knows about the one who sends a transaction.
+struct TransactContext {
+  std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
+  bool read_only = false;                                  ///< refuse writes (database _Server)
+  std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
+};
+
+/// Outcome of Database::transact().
+struct TransactResult {
+  std::shared_ptr<const nlohmann::json> reply;  ///< array for the "result" member; null while waiting
+  std::optional<std::int64_t>
+      retry_after_ms;  ///< waiting: try again after a commit or this long; nullopt: no limit
+  bool waiting() const { return !reply; }
+};
+
+class Database {
+ public:
+  using Listener = std::function<void(const Changes&)>;
+  using ListenerId = std::uint64_t;
+
+  /// A database in memory only.
+  explicit Database(DatabaseSchema schema);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  /// Opens or creates a file in the Open vSwitch standalone format. Throws std::runtime_error with a sentence
+  /// when it cannot be used; `warnings` receives sentences worth a log line (a torn tail that was cut off, a
+  /// conversion).
+  static std::unique_ptr<Database> open(const std::string& path, DatabaseSchema schema,
+                                        std::vector<std::string>& warnings);
+
+  const DatabaseSchema& schema() const { return schema_; }
+  /// Throws std::out_of_range for a name that is not in the schema.
+  const Table& table(std::string_view name) const;
+  const Table& table(std::size_t index) const { return tables_[index]; }
+  const Row* find(std::string_view table, const Uuid& uuid) const;
+
+  /// Called after each commit that changed something, in the order of registration. A listener may commit
+  /// itself: its changes are told after all listeners have heard the present ones, so everybody sees one
+  /// order.
+  ListenerId on_commit(Listener listener);
+  void remove_listener(ListenerId id);
+
+  /// Executes the operations (array of <operation>) of an OVSDB `transact`. Defined in execute.cc.
+  TransactResult transact(const nlohmann::json& operations, const TransactContext& context = {});
+
+  /// Rewrites the file without history now. Throws std::runtime_error; the old file then stays in use.
+  void compact();
+  /// Sentences about the file since the last call, such as a compaction that failed; for the log.
+  std::vector<std::string> take_warnings();
+  /// Nullptr for a database in memory.
+  Storage* storage() { return storage_.get(); }
+
+ private:
+  friend class Transaction;
+  friend class Storage;
+  void apply(const Changes& changes);
+  void tell(std::shared_ptr<const Changes> changes);
+
+  DatabaseSchema schema_;
+  std::vector<Table> tables_;
+  std::unique_ptr<Storage> storage_;
+  std::vector<std::pair<ListenerId, Listener>> listeners_;
+  std::deque<std::shared_ptr<const Changes>> untold_;
+  bool telling_ = false;
+  ListenerId next_listener_ = 1;
+};
+
+}  // namespace vswitch::ovsdb
