@@ -24,6 +24,11 @@ enum class Level : std::uint8_t { off, err, warn, info, dbg };
 inline constexpr int kBurst = 60;      ///< equal lines written before limiting starts
 inline constexpr int kPerMinute = 20;  ///< and from then on
 
+struct ModuleLevel {
+  std::string name;
+  Level level;
+};
+
 /// A named source of lines with a level of its own. Objects of the same name share it. Lives as long as the
 /// program.
 class Module {
@@ -33,7 +38,8 @@ class Module {
   const std::string& name() const { return state_->name; }
 
  private:
-  friend std::vector<std::string> list();
+  friend struct Modules;
+  friend std::vector<ModuleLevel> list();
   friend bool set_level(std::string_view, Level);
   struct State {
     std::string name;
@@ -49,8 +55,8 @@ std::string_view to_string(Level level);
 
 /// For all modules when name is empty or "ANY", later ones included. False when there is no such module.
 bool set_level(std::string_view module, Level level);
-/// "name level" of each module, sorted by name.
-std::vector<std::string> list();
+/// All modules, sorted by name.
+std::vector<ModuleLevel> list();
 
 /// From now on lines go to this file (appended, mode 0640). Throws std::system_error and leaves things as
 /// they were.

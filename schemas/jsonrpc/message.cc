@@ -16,12 +16,13 @@ Message parse_v1(Json& object) {
   const auto invalid = [&id](const std::string& why, Json data = nullptr) {
     return InvalidMessage(Version::v1, id, why, std::move(data));
   };
+  const bool has_outcome = object.contains("result") || object.contains("error");
   Json method = take(object, "method");
   Json params = take(object, "params");
   Json result = take(object, "result");
   Json error = take(object, "error");
   if (method.is_null()) {
-    if (id.is_null() || !params.is_null() || (result.is_null() == error.is_null() && !error.is_null())) {
+    if (id.is_null() || !has_outcome || !params.is_null() || !(result.is_null() || error.is_null())) {
       throw invalid("a message needs a \"method\", or an \"id\" with one of \"result\" and \"error\"");
     }
     return Response{Version::v1, id, std::move(result), std::move(error)};

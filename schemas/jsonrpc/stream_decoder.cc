@@ -22,7 +22,7 @@ std::string shown(char byte) {
 }
 
 // The library begins its sentences with "[json.exception.parse_error.101] ".
-std::string parser_sentence(const Json::parse_error& error) {
+std::string parser_sentence(const Json::exception& error) {
   const std::string text = error.what();
   const std::size_t end = text.find("] ");
   return end == std::string::npos ? text : text.substr(end + 2);
@@ -51,7 +51,7 @@ std::optional<Json> StreamDecoder::next() {
     Json value = Json::parse(text);
     start_ = scanned_;
     return value;
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {  // parse_error, or out_of_range for 1e999
     refuse(DecodeError::Kind::not_json, "not valid JSON: " + parser_sentence(error));
   }
 }

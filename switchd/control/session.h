@@ -28,7 +28,8 @@ struct PeerCredentials {
 /// forgets the client in on_close(); a Reply outlives the session without harm.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(std::string name, std::optional<PeerCredentials> peer);
+  /// endpoint: where the client came in, such as "db.sock"; the name is made of it.
+  Session(const std::string& endpoint, std::optional<PeerCredentials> peer);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   virtual ~Session() = default;

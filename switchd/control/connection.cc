@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/control/connection.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <poll.h>
+
+#include <array>
+#include <utility>
+
+#include "switchd/log.h"
+
+namespace vswitch {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+const log::Module kLog{"control"};
+
+constexpr std::size_t kReadBytes = 64 * 1024;  // of one client before the next one's turn
+constexpr std::size_t kGather = 16;            // queued messages given to the socket at once
+
+}  // namespace
+
+// A JSON-RPC 2.0 batch: one answer, an array, when all its requests are answered (specification, section 6).
+struct Connection::Batch {
+  Json items;
+  std::size_t next = 0;
+  std::size_t waiting = 0;
+  Json answers = Json::array();
+
+  bool complete() const { return next == items.size() && waiting == 0; }
+};
+
+Connection::Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
+                       const Dispatcher& dispatcher, const ConnectionLimits& limits)
+    : Session(endpoint, peer),
+      socket_(std::move(socket)),
+      dispatcher_(dispatcher),
+      limits_(limits),
+      decoder_(limits.decode),
+      stall_timer_(socket_.get_executor()) {}
+
+std::shared_ptr<Connection> Connection::self() {
+  return std::static_pointer_cast<Connection>(shared_from_this());
+}
+
+void Connection::start() {
+  socket_.non_blocking(true);
+  log::dbg(kLog, "{} connected", name());
+  wait_readable();
+}
+
+// ---- reading
+
+void Connection::wait_readable() {
+  if (waiting_readable_ || input_ended_ || closing_ || !is_open()) return;
+  waiting_readable_ = true;
+  socket_.async_wait(Socket::wait_read, [self = self()](error_code error) {
+    self->waiting_readable_ = false;
+    if (!error && self->is_open() && !self->closing_) self->read();
+  });
+}
+
+void Connection::read() {
+  static std::array<char, kReadBytes> buffer;  // one control thread; the decoder copies
+  error_code error;
+  const std::size_t bytes = socket_.read_some(asio::buffer(buffer), error);
+  if (error == asio::error::would_block || error == asio::error::interrupted) return wait_readable();
+  if (error && error != asio::error::eof) return drop("connection lost: " + error.message());
+  if (error) input_ended_ = true;
+  decoder_.feed({buffer.data(), bytes});
+  schedule_turn();
+}
+
+void Connection::schedule_turn() {
+  if (turn_scheduled_ || !is_open() || closing_) return;
+  turn_scheduled_ = true;
+  asio::post(socket_.get_executor(), [self = self()] {
+    self->turn_scheduled_ = false;
+    self->turn();
+  });
+}
+
+bool Connection::overloaded() const {
+  return backlog_ > limits_.pause_bytes || unanswered_ >= limits_.unanswered;
+}
+
+void Connection::turn() {
+  if (!is_open() || closing_ || overloaded()) return;  // what relieves an overload schedules the next turn
+  bool more = false;
+  try {
+    more = take_next();
+  } catch (const jsonrpc::DecodeError& error) {
+    return refuse_input(error.what());
+  }
+  if (more) {
+    schedule_turn();
+  } else if (input_ended_) {
+    end_of_input();
+  } else {
+    wait_readable();
+  }
+}
+
+// One unit of work; false when more bytes are needed first.
+bool Connection::take_next() {
+  if (batch_) {
+    handle_batch_element();
+    return true;
+  }
+  std::optional<Json> value = decoder_.next();
+  if (!value) return false;
+  if (!value->is_array()) {
+    handle(std::move(*value), false, [this](const std::optional<Json>& answer) {
+      if (answer) send(*answer);
+    });
+  } else if (spoken_ == jsonrpc::Version::v1) {
+    refuse_input("a message must be a JSON object");
+  } else if (value->empty()) {
+    send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr,
+                             {jsonrpc::kInvalidRequest, "a batch must not be empty"}));
+  } else {
+    batch_ = std::make_shared<Batch>();
+    batch_->items = std::move(*value);
+  }
+  return true;
+}
+
+void Connection::end_of_input() {
+  if (!decoder_.at_border()) log::info(kLog, "{} ended its input in the middle of a message", name());
+  input_done_ = true;
+  if (unanswered_ == 0) {
+    close("peer ended the connection");
+  } else {
+    wait_for_hangup();
+  }
+}
+
+// A peer that only ended its own side waits for answers; one that closed the socket does not, and then epoll
+// reports a hangup. This tells them apart without writing.
+void Connection::wait_for_hangup() {
+  socket_.async_wait(Socket::wait_error, [self = self()](error_code error) {
+    if (!error) self->drop("peer has gone");
+  });
+}
+
+// ---- handling
+
+void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
+  try {
+    const jsonrpc::Message message = jsonrpc::parse_message(std::move(value));
+    const auto* request = std::get_if<jsonrpc::Request>(&message);
+    if (!request)
+      return deliver(std::nullopt);  // a reply to something never asked, or to a keepalive: of no use
+    if (in_batch && request->version == jsonrpc::Version::v1) {
+      throw jsonrpc::InvalidMessage(jsonrpc::Version::v2, request->id,
+                                    "in a batch each request is JSON-RPC 2.0",
+                                    {{"field", "jsonrpc"}, {"value", nullptr}});
+    }
+    spoken_ = request->version;
+    dispatch(*request, deliver);
+  } catch (const jsonrpc::InvalidMessage& error) {
+    if (error.version == jsonrpc::Version::v1 && !in_batch) return refuse_message(error);
+    deliver(jsonrpc::make_error(jsonrpc::Version::v2, error.id, error));
+  }
+}
+
+void Connection::dispatch(const jsonrpc::Request& request, const Deliver& deliver) {
+  if (!request.wants_reply) {
+    dispatcher_.dispatch(*this, request, Reply(request, nullptr));
+    return deliver(std::nullopt);
+  }
+  ++unanswered_;
+  const auto sink = [weak = weak_from_this(), this, deliver](std::optional<Json> answer) {
+    const std::shared_ptr<Session> alive = weak.lock();
+    if (!alive) return;
+    deliver(std::move(answer));
+    answered();
+  };
+  dispatcher_.dispatch(*this, request, Reply(request, sink));
+}
+
+void Connection::handle_batch_element() {
+  const std::shared_ptr<Batch> batch = batch_;
+  Json value = std::move(batch->items[batch->next++]);
+  if (batch->next == batch->items.size()) batch_.reset();
+  ++batch->waiting;
+  handle(std::move(value), true, [this, batch](std::optional<Json> answer) {
+    --batch->waiting;
+    if (answer) batch->answers.push_back(std::move(*answer));
+    if (batch->complete() && !batch->answers.empty()) send(batch->answers);
+  });
+}
+
+void Connection::answered() {
+  const bool was_overloaded = overloaded();
+  --unanswered_;
+  if (was_overloaded) schedule_turn();
+  if (input_done_ && unanswered_ == 0) close("peer ended the connection");
+}
+
+// Nothing behind this point of the stream can be trusted. Clients of Open vSwitch expect silence; any other
+// peer, a person with netcat among them, is told why.
+void Connection::refuse_input(const std::string& why) {
+  log::warn(kLog, "{} disconnected: {}", name(), why);
+  if (spoken_ != jsonrpc::Version::v1) {
+    send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, {jsonrpc::kParseError, why}));
+  }
+  close(why);
+}
+
+// JSON, but no JSON-RPC 1.0 message: Open vSwitch ends such a connection without an answer.
+void Connection::refuse_message(const jsonrpc::InvalidMessage& error) {
+  log::warn(kLog, "{} disconnected: bad JSON-RPC message: {}", name(), error.message);
+  close(error.message);
+}
+
+// ---- writing
+
+void Connection::write(std::string text) {
+  if (closing_) return;
+  if (backlog_ >= limits_.drop_bytes) {
+    log::warn(kLog, "{} disconnected: it does not read, {} bytes are waiting for it", name(), backlog_);
+    return drop("does not read");
+  }
+  backlog_ += text.size();
+  queue_.push_back(std::move(text));
+  if (!writing_) write_some();
+  if (overloaded()) watch_progress();
+}
+
+void Connection::write_some() {
+  std::array<asio::const_buffer, kGather> buffers;
+  std::size_t offset = front_offset_;
+  const std::size_t count = std::min(queue_.size(), kGather);
+  for (std::size_t i = 0; i < count; ++i, offset = 0) buffers[i] = asio::buffer(queue_[i]) + offset;
+  writing_ = true;
+  socket_.async_write_some(buffers, [self = self()](error_code error, std::size_t bytes) {
+    self->writing_ = false;
+    if (!self->is_open()) return;
+    if (error) return self->finish("connection lost: " + error.message());
+    self->written(bytes);
+  });
+}
+
+void Connection::written(std::size_t bytes) {
+  const bool was_overloaded = overloaded();
+  ++progress_;
+  backlog_ -= bytes;
+  front_offset_ += bytes;
+  while (!queue_.empty() && front_offset_ >= queue_.front().size()) {
+    front_offset_ -= queue_.front().size();
+    queue_.pop_front();
+  }
+  if (!queue_.empty()) return write_some();
+  if (closing_) return finish(close_reason_);
+  if (was_overloaded) schedule_turn();
+}
+
+// While more than pause_bytes wait, or the last bytes before the end, the client has to take some from time
+// to time.
+void Connection::watch_progress() {
+  if (watching_) return;
+  watching_ = true;
+  stall_timer_.expires_after(closing_ ? limits_.linger : limits_.stall);
+  stall_timer_.async_wait([self = self(), seen = progress_](error_code error) {
+    if (error || !self->is_open()) return;
+    self->watching_ = false;
+    if (self->backlog_ <= self->limits_.pause_bytes && !self->closing_) return;
+    if (self->progress_ != seen) return self->watch_progress();
+    log::warn(kLog, "{} disconnected: it stopped reading with {} bytes waiting for it", self->name(),
+              self->backlog_);
+    self->finish("does not read");
+  });
+}
+
+// ---- the end
+
+// Ends without sending what is queued; from the event loop, since callers may be in the middle of a round
+// over sessions.
+void Connection::drop(const std::string& reason) {
+  if (!is_open()) return;
+  closing_ = true;
+  input_ended_ = true;
+  asio::post(socket_.get_executor(), [self = self(), reason] { self->finish(reason); });
+}
+
+void Connection::shut(const std::string& reason) {
+  if (closing_) return;
+  closing_ = true;
+  close_reason_ = reason;
+  if (queue_.empty()) {
+    asio::post(socket_.get_executor(), [self = self(), reason] { self->finish(reason); });
+    return;
+  }
+  watching_ = false;
+  watch_progress();
+}
+
+void Connection::finish(const std::string& reason) {
+  if (!is_open()) return;
+  log::dbg(kLog, "{} ended: {}", name(), reason);
+  const bool all_sent = queue_.empty();
+  closing_ = true;
+  stall_timer_.cancel();
+  ended();
+  batch_.reset();
+  queue_.clear();
+  if (all_sent && !input_ended_) {
+    linger();
+  } else {
+    close_socket();
+  }
+}
+
+void Connection::abandon() {
+  input_ended_ = true;
+  finish("abandoned");
+}
+
+void Connection::linger() {
+  error_code ignored;
+  socket_.cancel(ignored);
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  stall_timer_.expires_after(limits_.linger);
+  stall_timer_.async_wait([self = self()](error_code error) {
+    if (!error) self->close_socket();
+  });
+  discard_input();
+}
+
+void Connection::discard_input() {
+  socket_.async_wait(Socket::wait_read, [self = self()](error_code error) {
+    if (error) return;
+    static std::array<char, kReadBytes> nowhere;
+    self->socket_.read_some(asio::buffer(nowhere), error);
+    if (!error || error == asio::error::would_block) return self->discard_input();
+    self->stall_timer_.cancel();
+    self->close_socket();
+  });
+}
+
+void Connection::close_socket() {
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace vswitch

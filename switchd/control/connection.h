@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connected stream socket: reads requests, one a turn, and writes the answers.
+//
+// Fairness. A connection handles one message (or one element of a batch) and then goes to the end of the
+// event loop's queue, so a client that sends a thousand requests at once does not hold up one that sends a
+// single one.
+//
+// Backlog. What a client does not read is kept for it up to a bound. Beyond `pause_bytes` nothing more is
+// read from it, so its own requests cannot add to the heap; when it then takes nothing for `stall`, or
+// notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer may
+// be larger than all of this: only what waits when a message is added counts.
+//
+// Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
+// stream still gets what it asked for. A client we close gets `linger` to take its last answer: closing a
+// socket with unread input destroys what is on the way to the client. on_close() callbacks come from the
+// event loop, never from inside send() or close().
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "schemas/jsonrpc/stream_decoder.h"
+#include "switchd/control/dispatcher.h"
+#include "switchd/control/session.h"
+
+namespace vswitch {
+
+struct ConnectionLimits {
+  jsonrpc::DecodeLimits decode;
+  std::size_t pause_bytes = std::size_t{1} << 20;
+  std::size_t drop_bytes = std::size_t{16} << 20;
+  std::size_t unanswered = 4096;  ///< requests of one client in the works; further ones wait in its socket
+  std::chrono::steady_clock::duration stall = std::chrono::seconds(60);
+  std::chrono::steady_clock::duration linger = std::chrono::seconds(2);
+};
+
+class Connection final : public Session {
+ public:
+  using Socket = boost::asio::generic::stream_protocol::socket;
+
+  /// The dispatcher must outlive the io_context's run.
+  Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
+             const Dispatcher& dispatcher, const ConnectionLimits& limits);
+
+  void start();
+
+  /// Ends at once, with nothing sent any more and on_close() callbacks called from here: for the end of the
+  /// server.
+  void abandon();
+
+  /// Bytes queued for the client that its socket has not taken.
+  std::size_t backlog() const { return backlog_; }
+
+ private:
+  struct Batch;
+  using Deliver = std::function<void(std::optional<Json>)>;
+
+  std::shared_ptr<Connection> self();
+
+  void wait_readable();
+  void read();
+  void schedule_turn();
+  void turn();
+  bool take_next();
+  bool overloaded() const;
+  void end_of_input();
+  void wait_for_hangup();
+
+  void handle(Json value, bool in_batch, const Deliver& deliver);
+  void handle_batch_element();
+  void dispatch(const jsonrpc::Request& request, const Deliver& deliver);
+  void answered();
+  void refuse_input(const std::string& why);
+  void refuse_message(const jsonrpc::InvalidMessage& error);
+
+  void write(std::string text) override;
+  void write_some();
+  void written(std::size_t bytes);
+  void watch_progress();
+  void drop(const std::string& reason);
+
+  void shut(const std::string& reason) override;
+  void finish(const std::string& reason);
+  void linger();
+  void discard_input();
+  void close_socket();
+
+  Socket socket_;
+  const Dispatcher& dispatcher_;
+  const ConnectionLimits limits_;
+
+  jsonrpc::StreamDecoder decoder_;
+  std::shared_ptr<Batch> batch_;  // being taken apart, one element a turn
+  std::optional<jsonrpc::Version> spoken_;
+  std::size_t unanswered_ = 0;
+  bool waiting_readable_ = false;
+  bool turn_scheduled_ = false;
+  bool input_ended_ = false;  // the peer will send no more
+  bool input_done_ = false;   // and all of it was handled
+
+  std::deque<std::string> queue_;
+  std::size_t front_offset_ = 0;
+  std::size_t backlog_ = 0;
+  bool writing_ = false;
+  bool closing_ = false;  // no more input, no more output than what is queued
+  std::string close_reason_;
+  std::uint64_t progress_ = 0;
+  boost::asio::steady_timer stall_timer_;
+  bool watching_ = false;
+};
+
+}  // namespace vswitch

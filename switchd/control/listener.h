@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where clients come from: listening sockets, and remotes that are connected to again and again. Each turns a
+// Remote into a stream of connected sockets.
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "switchd/control/remote.h"
+#include "switchd/control/session.h"
+
+namespace vswitch {
+
+/// A connected client on its way to a Connection.
+struct Arrival {
+  boost::asio::generic::stream_protocol::socket socket;
+  std::string from;  ///< "db.sock", "tcp:127.0.0.1:50112"
+  std::optional<PeerCredentials> peer;
+};
+
+/// Takes a client and returns its session, or nothing when it was turned away.
+using Admit = std::function<std::shared_ptr<Session>(Arrival)>;
+
+/// An open Remote. Destroyed, it takes no more clients and its socket file is gone; the sessions it made live
+/// on.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  virtual std::uint16_t bound_port() const { return 0; }  ///< of a TCP listener
+  virtual std::string state() const { return "ACTIVE"; }  ///< in the words of Manager.status
+  virtual std::string last_error() const { return {}; }   ///< why the last try to connect failed
+};
+
+struct EndpointOptions {
+  mode_t mode = 0660;          ///< of a unix socket
+  std::optional<gid_t> group;  ///< of a unix socket
+};
+
+/// Opens it. A stale socket file of a dead process is replaced; one that a process serves is not. Throws
+/// std::system_error or std::runtime_error with a sentence when a listener cannot be had; a remote that does
+/// not answer is tried again.
+std::unique_ptr<Endpoint> open_endpoint(boost::asio::io_context& io, const Remote& remote,
+                                        const EndpointOptions& options, Admit admit);
+
+}  // namespace vswitch

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connection methods as Open vSwitch writes them (ovsdb(7), "Connection Methods").
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace vswitch {
+
+struct Remote {
+  enum class Kind : std::uint8_t {
+    punix,  ///< listen on a unix socket
+    ptcp,   ///< listen on a TCP port
+    unix_,  ///< connect to a unix socket, again and again
+    tcp,    ///< connect to a TCP port, again and again
+  };
+  static constexpr std::uint16_t kDefaultPort = 6640;  ///< IANA's for OVSDB
+
+  Kind kind = Kind::punix;
+  std::string path;        ///< unix
+  std::string address;     ///< TCP: numeric, IPv4 or IPv6 without brackets
+  std::uint16_t port = 0;  ///< TCP; 0 lets the kernel choose
+
+  bool passive() const { return kind == Kind::punix || kind == Kind::ptcp; }
+};
+
+/// punix:PATH, ptcp:[PORT][:ADDRESS], unix:PATH, tcp:ADDRESS[:PORT]. IPv6 addresses stand in brackets. A
+/// listener without an address gets 127.0.0.1: Open vSwitch would open it to the world. Throws
+/// std::invalid_argument with a sentence.
+Remote parse_remote(const std::string& text);
+
+}  // namespace vswitch

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/control/server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "switchd/log.h"
+
+namespace vswitch {
+namespace {
+
+const log::Module kLog{"control"};
+
+}  // namespace
+
+Server::Server(boost::asio::io_context& io, const Dispatcher& dispatcher, ServerOptions options)
+    : io_(io), dispatcher_(dispatcher), options_(std::move(options)) {}
+
+// Sessions outlive the server in the event loop's handlers, and must not call back.
+Server::~Server() {
+  endpoints_.clear();
+  for (auto& [id, client] : std::exchange(sessions_, {})) client.connection->abandon();
+}
+
+void Server::open(const std::string& remote) {
+  if (endpoints_.contains(remote)) return;
+  Remote parsed = parse_remote(remote);
+  if (!parsed.path.empty() && parsed.path.front() != '/' && !options_.directory.empty()) {
+    const char* kind = parsed.passive() ? "punix:" : "unix:";
+    parsed = parse_remote(kind + options_.directory + "/" + parsed.path);  // checks the length again
+  }
+  endpoints_[remote] = open_endpoint(io_, parsed, options_.endpoint, [this, remote](Arrival arrival) {
+    return admit(remote, std::move(arrival));
+  });
+  log::info(kLog, "opened {}", remote);
+}
+
+bool Server::close(const std::string& remote) {
+  if (endpoints_.erase(remote) == 0) return false;
+  for (const auto& [id, client] : sessions_) {
+    if (client.remote == remote) client.connection->close("its remote was closed");
+  }
+  log::info(kLog, "closed {}", remote);
+  return true;
+}
+
+void Server::stop() {
+  endpoints_.clear();
+  for (const auto& [id, client] : sessions_) client.connection->close("the daemon ends");
+}
+
+std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arrival) {
+  if (sessions_.size() >= options_.sessions) {
+    log::warn(kLog, "{}: a client was turned away, {} are connected already", arrival.from, sessions_.size());
+    return nullptr;
+  }
+  auto connection = std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer,
+                                                 dispatcher_, options_.limits);
+  sessions_[connection->id()] = {remote, connection};
+  connection->on_close([this, id = connection->id()] { sessions_.erase(id); });
+  connection->start();
+  return connection;
+}
+
+std::vector<RemoteStatus> Server::status() const {
+  std::vector<RemoteStatus> all;
+  for (const auto& [remote, endpoint] : endpoints_) {
+    const auto sessions =
+        static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+          return entry.second.remote == remote;
+        }));
+    all.push_back(
+        {remote, sessions > 0, sessions, endpoint->bound_port(), endpoint->state(), endpoint->last_error()});
+  }
+  return all;
+}
+
+std::size_t Server::backlog() const {
+  std::size_t bytes = 0;
+  for (const auto& [id, client] : sessions_) bytes += client.connection->backlog();
+  return bytes;
+}
+
+}  // namespace vswitch
