@@ -29,13 +29,15 @@ struct AfPacketOptions {
   int ifindex = 0;          ///< the device
   std::size_t senders = 1;  ///< SenderId 0 .. senders-1 may send
 
-  // Memory. The defaults sum up to 3.4 MiB and 128 KiB per sender (README.md of this room).
-  std::size_t slots = 1024;  ///< frames waiting in the ring; a multiple of 16
-  std::size_t slot_size =
-      2048;  ///< bytes; up to slot_size - 76 bytes of frame fit; a power of two, 256 to 32768
-  std::size_t queue_bytes =
-      1024 * 1024;  ///< long frames waiting in the socket's queue, kernel's overhead included
-  std::size_t arena_bytes = 320 * 1024;  ///< long frames of one batch; a frame longer than this is truncated
+  // Memory. The defaults sum up to 3.4 MiB and 192 KiB per sender (README.md of this room).
+  /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.
+  std::size_t slots = 1024;
+  /// Bytes, a power of two from 256 to 32768. 76 of them are not for the frame.
+  std::size_t slot_size = 2048;
+  /// Long frames waiting in the socket's queue, the kernel's overhead included.
+  std::size_t queue_bytes = 1024 * 1024;
+  /// Long frames of one batch. A frame longer than this is truncated.
+  std::size_t arena_bytes = 320 * 1024;
 };
 
 /// Throws std::system_error whose what() is a sentence: no such device, no permission, no memory.

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+// AF_PACKET ports: a TPACKET_V2 ring with a side queue for long frames, and one sending socket per sender.
+//
+// The kernel behaviours relied on here are each pinned by a test in
+// tests/platform/af_packet_assumptions_test.cc.
+#include "datapath/port/af_packet_port.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <vector>
+
+#include "datapath/port/unique_fd.h"
+#include "datapath/port/vnet_header.h"
+
+namespace vswitch {
+namespace {
+
+constexpr std::size_t kRingBlock =
+    32 * 1024;                         // contiguous kernel memory: order 3, had even when it is scarce
+constexpr int kSendBytes = 96 * 1024;  // the kernel doubles it: 192 KiB in flight per sender
+constexpr std::uint32_t kBatchesBeforeRetrying = 4096;  // see Sender::queueing_left_
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+template <typename T>
+void set_option(const UniqueFd& fd, int level, int option, const T& value, const std::string& what) {
+  if (::setsockopt(fd.get(), level, option, &value, sizeof value) != 0) fail(what);
+}
+
+/// A packet socket with protocol 0: it gets no frames until it is bound to a protocol.
+UniqueFd packet_socket(const std::string& device) {
+  UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) fail("cannot open a packet socket for " + device);
+  set_option(fd, SOL_PACKET, PACKET_VNET_HDR, 1, "cannot set PACKET_VNET_HDR for " + device);
+  return fd;
+}
+
+void bind_to(const UniqueFd& fd, int ifindex, std::uint16_t protocol, const std::string& device) {
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(protocol);
+  address.sll_ifindex = ifindex;
+  // packet(7): sockaddr_ll goes through the generic sockaddr.
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    fail("cannot attach to device " + device);
+  }
+}
+
+/// Whether the device has a carrier; asked only when it refused a frame. IFF_RUNNING follows the carrier up
+/// to a second late, but unlike ETHTOOL_GLINK it needs no lock that other network configuration may hold for
+/// milliseconds.
+bool has_carrier(int socket, int ifindex) {
+  ifreq request{};
+  request.ifr_ifindex = ifindex;
+  if (::ioctl(socket, SIOCGIFNAME, &request) != 0 || ::ioctl(socket, SIOCGIFFLAGS, &request) != 0)
+    return false;
+  return (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// receive
+
+/// The receive socket and its ring.
+class Receiver {
+ public:
+  explicit Receiver(const AfPacketOptions& options)
+      : name_(options.name),
+        slots_(options.slots),
+        slot_size_(options.slot_size),
+        arena_(options.arena_bytes),
+        fd_(packet_socket(options.name)) {
+    set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + name_);
+    set_option(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "cannot set PACKET_IGNORE_OUTGOING for " + name_);
+    set_option(fd_, SOL_PACKET, PACKET_COPY_THRESH, 1, "cannot set PACKET_COPY_THRESH for " + name_);
+    set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
+               static_cast<int>(options.queue_bytes / 2),  // the kernel doubles it
+               "cannot set SO_RCVBUFFORCE for " + name_);
+    map_ring();
+    bind_to(fd_, options.ifindex, ETH_P_ALL, name_);
+    require_ethernet();
+    packet_mreq promiscuous{};
+    promiscuous.mr_ifindex = options.ifindex;
+    promiscuous.mr_type = PACKET_MR_PROMISC;
+    set_option(fd_, SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous, "cannot make " + name_ + " promiscuous");
+  }
+
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  ~Receiver() {
+    if (ring_ != nullptr) ::munmap(ring_, ring_bytes());
+  }
+
+  int fd() const { return fd_.get(); }
+
+  std::size_t receive(std::span<RawFrame> into) {
+    if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return 0;
+    std::size_t count = 0;
+    arena_used_ = 0;
+    while (count < into.size() && take(into[count])) ++count;
+    if (count == 0) {
+      // A device that went down leaves ENETDOWN on the socket: EPOLLERR until someone fetches it. Only the
+      // second empty call in a row looks, so that emptying a ring costs no system call.
+      if (last_was_empty_) clear_error();
+      repairing_or_in_use_.clear(std::memory_order_release);
+    }
+    last_was_empty_ = count == 0;
+    return count;
+  }
+
+  void release() {
+    for (; oldest_ != next_; oldest_ = after(oldest_)) set_status(oldest_, TP_STATUS_KERNEL);
+    repairing_or_in_use_.clear(std::memory_order_release);
+  }
+
+  /// Called on any thread.
+  std::uint64_t overruns() {
+    tpacket_stats stats{};
+    socklen_t length = sizeof stats;
+    // Reading clears the kernel's counters. tp_packets includes tp_drops.
+    if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0) return overruns_.load();
+    const std::uint64_t total = overruns_.fetch_add(stats.tp_drops) + stats.tp_drops;
+    if (stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) repair_if_stuck();
+    return total;
+  }
+
+ private:
+  std::size_t ring_bytes() const { return slots_ * slot_size_; }
+  std::size_t after(std::size_t slot) const { return slot + 1 == slots_ ? 0 : slot + 1; }
+  std::uint8_t* slot_memory(std::size_t slot) const { return ring_ + slot * slot_size_; }
+  tpacket2_hdr& header(std::size_t slot) const { return *reinterpret_cast<tpacket2_hdr*>(slot_memory(slot)); }
+
+  // The kernel writes the status last and reads it first, on another processor.
+  std::uint32_t status(std::size_t slot) const {
+    return std::atomic_ref<std::uint32_t>(header(slot).tp_status).load(std::memory_order_acquire);
+  }
+  void set_status(std::size_t slot, std::uint32_t value) const {
+    std::atomic_ref<std::uint32_t>(header(slot).tp_status).store(value, std::memory_order_release);
+  }
+
+  bool set_ring(std::size_t bytes) {
+    tpacket_req request{};
+    request.tp_block_size = bytes == 0 ? 0 : static_cast<unsigned>(kRingBlock);
+    request.tp_block_nr = static_cast<unsigned>(bytes / kRingBlock);
+    request.tp_frame_size = bytes == 0 ? 0 : static_cast<unsigned>(slot_size_);
+    request.tp_frame_nr = static_cast<unsigned>(bytes / slot_size_);
+    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_RX_RING, &request, sizeof request) == 0;
+  }
+
+  bool try_map_ring() {
+    void* memory = MAP_FAILED;
+    if (set_ring(ring_bytes())) {
+      memory = ::mmap(nullptr, ring_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+    }
+    ring_ = memory == MAP_FAILED ? nullptr : static_cast<std::uint8_t*>(memory);
+    return ring_ != nullptr;
+  }
+
+  void map_ring() {
+    if (!try_map_ring())
+      fail("cannot get " + std::to_string(ring_bytes()) + " bytes of receive ring for " + name_);
+  }
+
+  void require_ethernet() const {
+    sockaddr_ll address{};
+    socklen_t length = sizeof address;
+    ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    if (address.sll_hatype == ARPHRD_ETHER) return;
+    throw std::system_error(std::make_error_code(std::errc::not_supported),
+                            name_ + " is not an Ethernet device");
+  }
+
+  /// Takes the next waiting frame. False when there is none, or when the arena has no room left for it in
+  /// this batch.
+  bool take(RawFrame& frame) {
+    if (ring_ == nullptr) return false;
+    const std::uint32_t state = status(next_);
+    if ((state & TP_STATUS_USER) == 0) return false;
+    const tpacket2_hdr& head = header(next_);
+    const std::uint8_t* data = slot_memory(next_) + head.tp_mac;
+    VnetHeader vnet;
+    std::memcpy(&vnet, data - sizeof vnet, sizeof vnet);
+
+    frame = RawFrame{};
+    if ((state & TP_STATUS_COPY) != 0) {
+      if (!take_from_queue(frame, head.tp_len)) return false;
+    } else {
+      frame.bytes = {data, head.tp_snaplen};
+      frame.truncated = head.tp_snaplen < head.tp_len;  // too long for the slot, and the queue was full
+    }
+    frame.offload = offload_from_vnet_header(vnet);
+    if ((state & TP_STATUS_VLAN_VALID) != 0) {
+      const bool has_tpid = (state & TP_STATUS_VLAN_TPID_VALID) != 0;
+      frame.stripped_tag = VlanTag{has_tpid ? head.tp_vlan_tpid : kTpid8021Q, head.tp_vlan_tci};
+    }
+    next_ = after(next_);
+    return true;
+  }
+
+  /// The slot holds only the beginning of the frame (and its offload and tag); all of it waits in the
+  /// socket's queue, in the order of the slots.
+  bool take_from_queue(RawFrame& frame, std::size_t length) {
+    if (length > arena_.size() - arena_used_ && arena_used_ != 0) return false;  // in the next batch
+    const std::span<std::uint8_t> room = std::span(arena_).subspan(arena_used_);
+    VnetHeader vnet;
+    iovec parts[2] = {{&vnet, sizeof vnet}, {room.data(), room.size()}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    ssize_t received = -1;
+    do {
+      received = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+    } while (received < 0 &&
+             (errno == ENETDOWN || errno == EINTR));  // a pending error is reported once, ahead of the data
+    const std::size_t bytes =
+        received < static_cast<ssize_t>(sizeof vnet) ? 0 : static_cast<std::size_t>(received) - sizeof vnet;
+    frame.bytes = room.first(bytes);
+    frame.truncated = bytes != length;
+    arena_used_ += bytes;
+    return true;
+  }
+
+  void clear_error() const {
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+  }
+
+  /// A frame with a kind of segmentation that struct virtio_net_hdr cannot express (UFO from a virtual
+  /// machine, SCTP; UDP before Linux 6.2) makes tpacket_rcv() give up between claiming the slot and filling
+  /// it; the claim stays, and the ring takes nothing ever again (net/packet/af_packet.c, label
+  /// drop_n_account). It shows as drops without a single frame accepted while the ring is empty. A new ring
+  /// is the way out.
+  void repair_if_stuck() {
+    if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
+    if (oldest_ == next_ && ring_ != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
+      ::munmap(ring_, ring_bytes());
+      ring_ = nullptr;
+      set_ring(0);
+      next_ = oldest_ = 0;
+      try_map_ring();
+    }
+    repairing_or_in_use_.clear(std::memory_order_release);
+  }
+
+  const std::string name_;
+  const std::size_t slots_;
+  const std::size_t slot_size_;
+  std::vector<std::uint8_t> arena_;  // long frames of the batch
+  std::size_t arena_used_ = 0;
+  UniqueFd fd_;
+  std::uint8_t* ring_ = nullptr;
+  std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
+  std::size_t oldest_ = 0;  // first slot handed out and not released
+  bool last_was_empty_ = false;
+  std::atomic_flag repairing_or_in_use_;  // held from a receive() that returned frames to its release()
+  std::atomic<std::uint64_t> overruns_{0};
+};
+
+// -------------------------------------------------------------------------------------------------------------------
+// send
+
+/// What one thread needs to send on the port.
+class Sender {
+ public:
+  explicit Sender(const AfPacketOptions& options)
+      : ifindex_(options.ifindex), fd_(packet_socket(options.name)) {
+    if (!bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
+    set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes, "cannot set SO_SNDBUFFORCE for " + options.name);
+    set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark, "cannot set SO_MARK for " + options.name);
+    bind_to(fd_, ifindex_, 0, options.name);
+    for (std::size_t i = 0; i < kBatchSize; ++i) {
+      parts_[i][0] = {&headers_[i], sizeof headers_[i]};
+      messages_[i].msg_hdr.msg_iov = parts_[i].data();
+      messages_[i].msg_hdr.msg_iovlen = parts_[i].size();
+    }
+  }
+
+  void send(std::span<OutgoingFrame> frames) {
+    if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
+    while (!frames.empty()) {
+      const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), kBatchSize));
+      send_batch(batch);
+      frames = frames.subspan(batch.size());
+    }
+  }
+
+ private:
+  bool bypass_queueing(bool bypass) {
+    const int value = bypass ? 1 : 0;
+    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_QDISC_BYPASS, &value, sizeof value) == 0;
+  }
+
+  void send_batch(std::span<OutgoingFrame> frames) {
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      const OutgoingFrame& frame = frames[i];
+      headers_[i] = vnet_header_from_offload(frame.offload, frame.length());
+      // sendmsg(2) reads through iovec only.
+      parts_[i][1] = {const_cast<std::uint8_t*>(frame.header.data()), frame.header.size()};
+      parts_[i][2] = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()};
+    }
+    std::size_t settled = 0;
+    while (settled < frames.size()) {
+      const int sent = ::sendmmsg(fd_.get(), &messages_[settled],
+                                  static_cast<unsigned>(frames.size() - settled), MSG_DONTWAIT);
+      if (sent <= 0) {
+        settled += refused(errno, frames.subspan(settled));
+        continue;
+      }
+      for (int i = 0; i < sent; ++i) frames[settled++].outcome = DropReason::none;
+    }
+  }
+
+  /// The first of `frames` was refused. Sets outcomes and returns for how many: 0 = try again, all of them
+  /// when the others would fare the same.
+  std::size_t refused(int error, std::span<OutgoingFrame> frames) {
+    const auto all = [&](DropReason reason) {
+      for (OutgoingFrame& frame : frames) frame.outcome = reason;
+      return frames.size();
+    };
+    const auto first = [&](DropReason reason) {
+      frames[0].outcome = reason;
+      return std::size_t{1};
+    };
+    switch (error) {
+      case EINTR:
+        return 0;
+      case EMSGSIZE:
+        return first(DropReason::too_big);
+      case ENETDOWN:
+        return all(DropReason::link_down);
+      case ENXIO:
+      case ENODEV:
+        return all(DropReason::port_waiting);
+      case EAGAIN:
+        return all(DropReason::no_buffers);
+      case ENOBUFS:
+        if (!has_carrier(fd_.get(), ifindex_)) return all(DropReason::link_down);
+        if (frames[0].offload.is_super_frame() && start_queueing()) return 0;
+        return first(DropReason::no_buffers);
+      default:
+        return first(DropReason::send_error);
+    }
+  }
+
+  /// Past the queueing discipline the kernel drops a super-frame that the device cannot cut up itself
+  /// (__dev_direct_xmit() keeps a frame only when validate_xmit_skb_list() left it as one). The ordinary way
+  /// in cuts it up. Everything then goes that way, so that frames stay in order, until it is worth finding
+  /// out whether the device has learnt it.
+  bool start_queueing() {
+    if (queueing_left_ > 0 || !bypass_queueing(false)) return false;
+    queueing_left_ = kBatchesBeforeRetrying;
+    return true;
+  }
+
+  const int ifindex_;
+  UniqueFd fd_;
+  std::uint32_t queueing_left_ = 0;  // calls of send() that go through the queueing discipline
+  std::array<VnetHeader, kBatchSize> headers_{};
+  std::array<std::array<iovec, 3>, kBatchSize> parts_{};  // virtio_net_hdr, Ethernet header, payload
+  std::array<mmsghdr, kBatchSize> messages_{};
+};
+
+class AfPacketPort final : public Port {
+ public:
+  explicit AfPacketPort(const AfPacketOptions& options) : receiver_(options) {
+    for (std::size_t i = 0; i < options.senders; ++i) senders_.push_back(std::make_unique<Sender>(options));
+  }
+
+  int receive_fd() const override { return receiver_.fd(); }
+  std::size_t receive(std::span<RawFrame> into) override { return receiver_.receive(into); }
+  void release() override { receiver_.release(); }
+  void send(SenderId sender, std::span<OutgoingFrame> frames) override {
+    senders_[index(sender)]->send(frames);
+  }
+  std::uint64_t receive_overruns() override { return receiver_.overruns(); }
+
+ private:
+  Receiver receiver_;
+  std::vector<std::unique_ptr<Sender>> senders_;
+};
+
+}  // namespace
+
+std::unique_ptr<Port> open_af_packet_port(const AfPacketOptions& options) {
+  return std::make_unique<AfPacketPort>(options);
+}
+
+}  // namespace vswitch

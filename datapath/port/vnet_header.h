@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// struct virtio_net_hdr, in which AF_PACKET and tap devices carry a frame's Offload. Both use the machine's
+// byte order.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "datapath/frame/frame.h"
+
+namespace vswitch {
+
+/// struct virtio_net_hdr (virtio 1.2, section 5.1.6), which <linux/virtio_net.h> cannot give to C++: it uses
+/// the name `class`.
+struct VnetHeader {
+  std::uint8_t flags = 0;
+  std::uint8_t gso_type = 0;
+  std::uint16_t header_length = 0;
+  std::uint16_t gso_size = 0;
+  std::uint16_t checksum_start = 0;
+  std::uint16_t checksum_offset = 0;
+};
+static_assert(sizeof(VnetHeader) == 10);
+
+inline constexpr std::uint8_t kVnetNeedsChecksum = 1;  ///< VIRTIO_NET_HDR_F_NEEDS_CSUM
+inline constexpr std::uint8_t kGsoTcp4 = 1;            ///< VIRTIO_NET_HDR_GSO_TCPV4
+inline constexpr std::uint8_t kGsoUdp = 3;             ///< VIRTIO_NET_HDR_GSO_UDP: UFO, fragments
+inline constexpr std::uint8_t kGsoTcp6 = 4;            ///< VIRTIO_NET_HDR_GSO_TCPV6
+inline constexpr std::uint8_t kGsoUdpL4 = 5;           ///< VIRTIO_NET_HDR_GSO_UDP_L4: USO, Linux 6.2
+inline constexpr std::uint8_t kGsoEcn = 0x80;          ///< VIRTIO_NET_HDR_GSO_ECN, in addition
+
+inline Offload offload_from_vnet_header(const VnetHeader& header) {
+  Offload offload;
+  offload.needs_checksum = (header.flags & kVnetNeedsChecksum) != 0;
+  offload.gso_type = header.gso_type;
+  if (offload.is_super_frame()) {
+    offload.gso_size = header.gso_size;
+    offload.header_length = header.header_length;
+  }
+  if (offload.needs_checksum) {
+    offload.checksum_start = header.checksum_start;
+    offload.checksum_offset = header.checksum_offset;
+  }
+  return offload;
+}
+
+/// `length` is that of the whole frame. VIRTIO_NET_HDR_F_DATA_VALID is never set: receivers check the
+/// checksum themselves.
+inline VnetHeader vnet_header_from_offload(const Offload& offload, std::size_t length) {
+  VnetHeader header;
+  if (offload.needs_checksum) {
+    header.flags = kVnetNeedsChecksum;
+    header.checksum_start = offload.checksum_start;
+    header.checksum_offset = offload.checksum_offset;
+  }
+  if (offload.is_super_frame()) {
+    header.gso_type = offload.gso_type;
+    header.gso_size = offload.gso_size;
+    // How much the kernel makes contiguous. What the frame came with is no use here: it may be all of 64 KiB,
+    // which takes the kernel a high-order allocation, and tags may have come or gone since. Enough for the
+    // headers is right.
+    constexpr std::size_t kLongestTcpHeader = 60;
+    constexpr std::size_t kUsualHeaders = 128;
+    const std::size_t headers =
+        offload.needs_checksum ? offload.checksum_start + kLongestTcpHeader : kUsualHeaders;
+    header.header_length = static_cast<std::uint16_t>(std::min({headers, length, std::size_t{0xffff}}));
+  }
+  return header;
+}
+
+}  // namespace vswitch
