@@ -270,8 +270,7 @@ TEST_F(AfPacketPortTest, WithoutCarrierFramesAreRefused) {
   run(host_, "ip link set h0 down");
   EXPECT_NE(send(*port, test_frame(70)), DropReason::none);
   run(switch_,
-      "for i in $(seq 60); do ip -o link show p0 | grep -q 'state LOWERLAYERDOWN' && exit 0; sleep 0.05; "
-      "done; exit 1");
+      "for i in $(seq 60); do ip -o link show p0 | grep -q 'state UP' || exit 0; sleep 0.05; done; exit 1");
   EXPECT_EQ(send(*port, test_frame(70)), DropReason::link_down);
   EXPECT_EQ(send(*port, tcp_frame(7000), tcp_offload(1448)), DropReason::link_down);
   run(host_, "ip link set h0 up");
