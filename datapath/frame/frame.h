@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame on its way through the switch.
 //
-// A frame is never moved in memory: it is its two addresses, its outer VLAN tag and a view of everything behind them (the
-// payload, which starts with the EtherType of what follows). Ports take it in as RawFrame and send it as OutgoingFrame: a
-// small Ethernet header built for that port, and the same payload. So one payload serves any number of ports, each with
-// tags of its own, and putting a stripped tag back costs nothing.
+// A frame is never moved in memory: it is its two addresses, its outer VLAN tag and a view of everything
+// behind them (the payload, which starts with the EtherType of what follows). Ports take it in as RawFrame
+// and send it as OutgoingFrame: a small Ethernet header built for that port, and the same payload. So one
+// payload serves any number of ports, each with tags of its own, and putting a stripped tag back costs
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,12 @@ inline constexpr std::uint16_t kTpid8021Q = 0x8100;   ///< IEEE 802.1Q customer 
 inline constexpr std::uint16_t kTpid8021ad = 0x88a8;  ///< IEEE 802.1ad service tag
 inline constexpr std::size_t kAddressesLength = 12;   ///< destination and source address
 inline constexpr std::size_t kTagLength = 4;
-inline constexpr std::size_t kMinFrameLength = 14;    ///< addresses and EtherType; there is no padding inside a host
+inline constexpr std::size_t kMinFrameLength =
+    14;  ///< addresses and EtherType; there is no padding inside a host
 
-constexpr bool is_vlan_tpid(std::uint16_t ether_type) { return ether_type == kTpid8021Q || ether_type == kTpid8021ad; }
+constexpr bool is_vlan_tpid(std::uint16_t ether_type) {
+  return ether_type == kTpid8021Q || ether_type == kTpid8021ad;
+}
 
 /// One VLAN tag: TPID and TCI (PCP 3 bits, DEI 1 bit, VID 12 bits), in host order.
 struct VlanTag {
@@ -32,21 +36,24 @@ struct VlanTag {
   constexpr VlanId vid() const { return tci & 0x0fff; }
   constexpr std::uint8_t pcp() const { return static_cast<std::uint8_t>(tci >> 13); }
   constexpr bool dei() const { return (tci & 0x1000) != 0; }
-  constexpr VlanTag with_vid(VlanId vid) const { return {tpid, static_cast<std::uint16_t>((tci & 0xf000) | vid)}; }
+  constexpr VlanTag with_vid(VlanId vid) const {
+    return {tpid, static_cast<std::uint16_t>((tci & 0xf000) | vid)};
+  }
   constexpr VlanTag with_pcp(std::uint8_t pcp) const {
     return {tpid, static_cast<std::uint16_t>((tci & 0x1fff) | pcp << 13)};
   }
   bool operator==(const VlanTag&) const = default;
 };
 
-/// What a local sender left to the device: the unfinished checksum and the cutting of a super-frame into segments.
-/// Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order. `checksum_start` is
-/// counted from the first byte of whatever holds the Offload: RawFrame::bytes, Frame::payload or OutgoingFrame::header.
+/// What a local sender left to the device: the unfinished checksum and the cutting of a super-frame into
+/// segments. Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order.
+/// `checksum_start` is counted from the first byte of whatever holds the Offload: RawFrame::bytes,
+/// Frame::payload or OutgoingFrame::header.
 struct Offload {
-  bool needs_checksum = false;        ///< VIRTIO_NET_HDR_F_NEEDS_CSUM
-  std::uint8_t gso_type = 0;          ///< VIRTIO_NET_HDR_GSO_*, 0 = an ordinary frame
-  std::uint16_t gso_size = 0;         ///< payload bytes per segment
-  std::uint16_t header_length = 0;    ///< bytes of headers in front of the first segment's payload; a hint
+  bool needs_checksum = false;      ///< VIRTIO_NET_HDR_F_NEEDS_CSUM
+  std::uint8_t gso_type = 0;        ///< VIRTIO_NET_HDR_GSO_*, 0 = an ordinary frame
+  std::uint16_t gso_size = 0;       ///< payload bytes per segment
+  std::uint16_t header_length = 0;  ///< bytes of headers in front of the first segment's payload; a hint
   std::uint16_t checksum_start = 0;
   std::uint16_t checksum_offset = 0;  ///< from checksum_start to the checksum field
 
@@ -59,7 +66,7 @@ struct RawFrame {
   std::span<const std::uint8_t> bytes;  ///< from the destination address, without FCS
   std::optional<VlanTag> stripped_tag;  ///< outer tag that the kernel took out of `bytes`
   Offload offload;
-  bool truncated = false;               ///< the receive memory was too small: count and drop
+  bool truncated = false;  ///< the receive memory was too small: count and drop
 };
 
 /// A parsed frame. `payload` points into the memory of the RawFrame.
@@ -71,15 +78,14 @@ struct Frame {
   Offload offload;
 
   /// Length on the wire as received, tag included, without FCS.
-  std::size_t wire_length() const {
-    return kAddressesLength + (tag ? kTagLength : 0) + payload.size();
-  }
+  std::size_t wire_length() const { return kAddressesLength + (tag ? kTagLength : 0) + payload.size(); }
   std::uint16_t ether_type() const { return static_cast<std::uint16_t>(payload[0] << 8 | payload[1]); }
   /// The second tag, if the payload starts with one.
   std::optional<VlanTag> inner_tag() const;
 };
 
-/// Makes a Frame of what a port received, or says why it cannot be one (DropReason::malformed, receive_truncated).
+/// Makes a Frame of what a port received, or says why it cannot be one (DropReason::malformed,
+/// receive_truncated).
 struct ParseResult {
   Frame frame;
   DropReason drop = DropReason::none;
@@ -103,7 +109,8 @@ struct TagList {
 
 inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + 2 * kTagLength;
 
-/// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to `out`.
+/// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to
+/// `out`.
 std::size_t write_header(const MacAddr& dst, const MacAddr& src, const TagList& tags,
                          std::span<std::uint8_t, kMaxHeaderLength> out);
 
@@ -111,10 +118,14 @@ std::size_t write_header(const MacAddr& dst, const MacAddr& src, const TagList& 
 struct OutgoingFrame {
   std::span<const std::uint8_t> header;
   std::span<const std::uint8_t> payload;
-  Offload offload;                       ///< checksum_start counts from the first byte of the header
-  DropReason outcome = DropReason::none; ///< set by send(): none = the device took it
+  Offload offload;                        ///< checksum_start counts from the first byte of the header
+  DropReason outcome = DropReason::none;  ///< set by send(): none = the device took it
 
   std::size_t length() const { return header.size() + payload.size(); }
 };
+
+/// A payload behind a header; `offload` counts from the payload.
+OutgoingFrame outgoing(std::span<const std::uint8_t> header, std::span<const std::uint8_t> payload,
+                       Offload offload);
 
 }  // namespace vswitch

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/datapath.h"
+
+#include <algorithm>
+#include <ctime>
+
+namespace vswitch {
+
+TimeNs steady_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * kSecondNs + now.tv_nsec;
+}
+
+Datapath::Datapath(DatapathOptions options) : options_(std::move(options)) {
+  const std::size_t workers = std::max<std::size_t>(options_.workers, 1);
+  const std::size_t mirrors = std::clamp<std::size_t>(options_.mirror_threads, 1, workers);
+  for (std::size_t w = 0; w < workers; ++w) queues_.emplace_back(options_.copy_queue_bytes);
+  for (std::size_t m = 0; m < mirrors; ++m) {
+    std::vector<CopyQueue*> queues;
+    for (std::size_t w = m; w < workers; w += mirrors) queues.push_back(&queues_[w]);
+    mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, std::move(queues));
+  }
+  // One session may fill half of a queue: the others always find room.
+  const auto budget = static_cast<std::int64_t>(options_.copy_queue_bytes / 2);
+  for (std::size_t w = 0; w < workers; ++w) {
+    workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],
+                          budget, options_.clock);
+  }
+  publish(std::make_unique<Snapshot>());
+  if (!options_.threads) return;
+  for (MirrorThread& thread : mirror_threads_) thread.start();
+  for (Worker& worker : workers_) worker.start();
+}
+
+Datapath::~Datapath() = default;
+
+void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
+  snapshot->generation = ++generation_;
+  std::unique_ptr<const Snapshot> replaced = std::move(current_);
+  current_ = std::move(snapshot);
+  published_.store(current_.get(), std::memory_order_release);
+  for (Worker& worker : workers_) {
+    if (options_.threads && generation_ > 1) {
+      worker.wake();
+    } else {
+      worker.step(0);
+    }
+  }
+  for (const Worker& worker : workers_) worker.wait_seen(generation_);
+  if (replaced != nullptr) old_.push_back({std::move(replaced), generation_});
+  for (MirrorThread& thread : mirror_threads_) thread.request_drain(generation_);
+  free_old_snapshots(false);
+}
+
+void Datapath::free_old_snapshots(bool wait) {
+  std::uint64_t drained = generation_;
+  for (MirrorThread& thread : mirror_threads_) {
+    if (!options_.threads) {
+      while (thread.step()) {
+      }
+    }
+    if (wait) thread.wait_drained(generation_);
+    drained = std::min(drained, thread.drained());
+  }
+  std::erase_if(old_, [drained](const OldSnapshot& old) { return old.replaced_by <= drained; });
+}
+
+std::size_t Datapath::queued_copy_bytes() const {
+  std::size_t bytes = 0;
+  for (const CopyQueue& queue : queues_) bytes += queue.used();
+  return bytes;
+}
+
+void Datapath::run_until_idle() {
+  for (bool any = true; any;) {
+    any = false;
+    for (Worker& worker : workers_) any |= worker.step(0);
+    for (MirrorThread& thread : mirror_threads_) any |= thread.step();
+  }
+}
+
+}  // namespace vswitch

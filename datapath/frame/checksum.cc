@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/frame/checksum.h"
+
+#include <bit>
+#include <cstring>
+
+namespace vswitch {
+
+std::uint16_t internet_sum(std::span<const std::uint8_t> bytes) {
+  // Summed in machine order, eight bytes at a time with end-around carry; the sum of byte-swapped words is
+  // the byte-swapped sum (RFC 1071, 2B).
+  std::uint64_t sum = 0;
+  const auto add = [&sum](std::uint64_t word) {
+    sum += word;
+    sum += sum < word ? 1 : 0;
+  };
+  while (bytes.size() >= sizeof(std::uint64_t)) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes.data(), sizeof word);
+    add(word);
+    bytes = bytes.subspan(sizeof word);
+  }
+  std::uint64_t rest = 0;
+  std::memcpy(&rest, bytes.data(), bytes.size());
+  add(rest);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  const auto folded = static_cast<std::uint16_t>(sum);
+  if constexpr (std::endian::native == std::endian::little)
+    return static_cast<std::uint16_t>(folded << 8 | folded >> 8);
+  return folded;
+}
+
+void complete_checksum(std::span<std::uint8_t> payload, Offload& offload) {
+  if (!offload.needs_checksum || offload.is_super_frame()) return;
+  auto checksum = static_cast<std::uint16_t>(~internet_sum(payload.subspan(offload.checksum_start)));
+  if (checksum == 0)
+    checksum = 0xffff;  // 0 would mean "no checksum" in UDP; both are the same number to a receiver
+  const std::size_t at = std::size_t{offload.checksum_start} + offload.checksum_offset;
+  payload[at] = static_cast<std::uint8_t>(checksum >> 8);
+  payload[at + 1] = static_cast<std::uint8_t>(checksum & 0xff);
+  offload = {};
+}
+
+}  // namespace vswitch

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The border between production and mirroring: a bounded queue of frames to be copied, one for each worker.
+//
+// The worker writes a record (the frame's bytes once, and every copy due of it) after its production frames
+// have left; a mirror thread reads it. One writer, one reader, no lock: when there is no room the worker
+// counts the loss and goes on. Records lie one behind the other in a ring of bytes and are never split, so
+// the reader can finish checksums in place and send straight from the ring.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "datapath/frame/frame.h"
+#include "datapath/snapshot/snapshot.h"
+
+namespace vswitch {
+
+/// One copy due. The pointers belong to the snapshot the worker decided with; Datapath keeps it until the
+/// queues have been drained.
+struct CopyTarget {
+  const MirrorSession* session;
+  const PortConfig* port;
+  std::uint32_t destination;  ///< position in session->destinations
+  TagList tags;
+};
+
+/// A frame of which copies are due.
+struct CopyRecord {
+  MacAddr dst;
+  MacAddr src;
+  Offload offload;
+  std::span<CopyTarget> targets;
+  std::span<std::uint8_t> payload;
+};
+
+class CopyQueue {
+ public:
+  /// `capacity` bytes, rounded up to a power of two.
+  explicit CopyQueue(std::size_t capacity);
+  CopyQueue(const CopyQueue&) = delete;
+  CopyQueue& operator=(const CopyQueue&) = delete;
+
+  /// Writer: appends a frame, or returns false when there is no room.
+  bool push(const Frame& frame, std::span<const CopyTarget> targets);
+
+  /// Reader: the oldest record that has not been taken, or nullopt. It stays valid until release().
+  std::optional<CopyRecord> take();
+  /// Reader: gives the memory of all records taken so far back to the writer.
+  void release();
+
+  std::size_t capacity() const { return size_; }
+  /// Bytes in use at the moment, record headers included. Any thread.
+  std::size_t used() const;
+
+ private:
+  struct RecordHeader;
+  static std::size_t record_size(std::size_t targets, std::size_t payload);
+  RecordHeader& header_at(std::uint64_t position);
+
+  struct FreeDeleter {
+    void operator()(std::byte* memory) const;
+  };
+  std::size_t size_;
+  std::unique_ptr<std::byte[], FreeDeleter> memory_;
+  // Positions count bytes since the start and are never reduced; position % size_ is the place in memory_.
+  alignas(64) std::atomic<std::uint64_t> written_{0};
+  std::uint64_t free_until_ = 0;  ///< writer's last look at released_, plus size_
+  alignas(64) std::atomic<std::uint64_t> released_{0};
+  std::uint64_t taken_ = 0;  ///< reader's position
+};
+
+}  // namespace vswitch

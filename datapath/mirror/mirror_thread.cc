@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/mirror/mirror_thread.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "datapath/frame/checksum.h"
+
+namespace vswitch {
+
+namespace {
+constexpr std::size_t kRecordsPerPass = 64;  // from one queue, before the next one gets its turn
+constexpr std::size_t kMaxHeaders = 4096;    // copies sent together
+}  // namespace
+
+MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
+    : sender_(sender), queues_(std::move(queues)), headers_(kMaxHeaders) {}
+
+MirrorThread::~MirrorThread() {
+  stopping_.store(true, std::memory_order_release);
+  wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void MirrorThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void MirrorThread::wake() {
+  signal_.fetch_add(1, std::memory_order_release);
+  signal_.notify_one();
+}
+
+void MirrorThread::run() {
+  pthread_setname_np(pthread_self(), "mirror");
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()),
+              kNiceness);  // refused: the thread runs at the normal priority
+  for (;;) {
+    const std::uint32_t signal = signal_.load(std::memory_order_acquire);
+    const bool stopping = stopping_.load(std::memory_order_acquire);
+    if (step()) continue;
+    if (stopping) return;
+    signal_.wait(signal, std::memory_order_acquire);
+  }
+}
+
+bool MirrorThread::step() {
+  const std::uint64_t requested = drain_requested_.load(std::memory_order_acquire);
+  bool all_empty = true;
+  bool any = false;
+  for (CopyQueue* queue : queues_) {
+    std::size_t taken = 0;
+    while (taken < kRecordsPerPass) {
+      const auto record = queue->take();
+      if (!record) break;
+      ++taken;
+      add(*record);
+    }
+    if (taken == kRecordsPerPass) all_empty = false;
+    if (taken == 0) continue;
+    send_all();
+    queue->release();
+    any = true;
+  }
+  if (all_empty && drained_.load(std::memory_order_relaxed) != requested) {
+    drained_.store(requested, std::memory_order_release);
+    drained_.notify_all();
+  }
+  return any;
+}
+
+void MirrorThread::request_drain(std::uint64_t generation) {
+  drain_requested_.store(generation, std::memory_order_release);
+  wake();
+}
+
+void MirrorThread::wait_drained(std::uint64_t generation) const {
+  for (std::uint64_t seen = drained(); seen < generation; seen = drained())
+    drained_.wait(seen, std::memory_order_acquire);
+}
+
+void MirrorThread::add(const CopyRecord& record) {
+  Offload offload = record.offload;
+  complete_checksum(record.payload, offload);
+  for (const CopyTarget& target : record.targets) {
+    if (headers_used_ == headers_.size()) send_all();
+    const std::size_t at = index(target.port->number);
+    if (batches_.size() <= at) batches_.resize(at + 1);
+    PortBatch& batch = batches_[at];
+    if (batch.port != target.port && !batch.frames.empty())
+      send_all();  // the same port before and after a change of settings
+    if (batch.frames.empty()) dirty_.push_back(at);
+    batch.port = target.port;
+
+    auto& header = headers_[headers_used_++];
+    const std::size_t length = write_header(record.dst, record.src, target.tags, header);
+    batch.frames.push_back(outgoing({header.data(), length}, record.payload, offload));
+    batch.targets.push_back(&target);
+  }
+}
+
+void MirrorThread::send_all() {
+  for (const std::size_t at : dirty_) {
+    PortBatch& batch = batches_[at];
+    batch.port->device->send(sender_, batch.frames);
+    account(batch);
+    batch.frames.clear();
+    batch.targets.clear();
+  }
+  dirty_.clear();
+  headers_used_ = 0;
+}
+
+void MirrorThread::account(const PortBatch& batch) {
+  PortCell& port = batch.port->counters->of(sender_);
+  for (std::size_t i = 0; i < batch.frames.size(); ++i) {
+    const OutgoingFrame& frame = batch.frames[i];
+    const CopyTarget& target = *batch.targets[i];
+    DestinationCell& destination = target.session->destinations[target.destination].counters->of(sender_);
+    if (frame.outcome == DropReason::none) {
+      destination.delivered.add();
+      destination.delivered_bytes.add(frame.length());
+      port.sent_frames.add();
+      port.sent_bytes.add(frame.length());
+      port.copies_sent.add();
+    } else {
+      destination.lost[static_cast<std::size_t>(frame.outcome)].add();
+    }
+    target.session->queued_bytes->fetch_sub(static_cast<std::int64_t>(frame.payload.size()),
+                                            std::memory_order_relaxed);
+  }
+}
+
+}  // namespace vswitch

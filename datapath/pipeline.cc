@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/pipeline.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "datapath/switching/reserved_multicast.h"
+
+namespace vswitch {
+
+namespace {
+
+constexpr int kMaxPatches = 64;  // a frame that crosses more goes in a circle
+
+TagList wire_tags(const Frame& frame) {
+  TagList tags;
+  if (frame.tag) tags.push_back(*frame.tag);
+  return tags;
+}
+
+}  // namespace
+
+template <typename... Parts>
+void Decider::note(const Parts&... parts) {
+  if (trace_ == nullptr) return;
+  std::ostringstream line;
+  (line << ... << parts);
+  trace_->steps.push_back(line.str());
+}
+
+const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const Frame& frame, TimeNs now,
+                               Trace* trace) {
+  snapshot_ = &snapshot;
+  frame_ = &frame;
+  now_ = now;
+  trace_ = trace;
+  patch_depth_ = 0;
+  patches_crossed_ = 0;
+  verdict_.clear();
+  ++serial_;
+  session_done_.resize(std::max(session_done_.size(), snapshot.sessions.size()));
+  destination_done_.resize(std::max(destination_done_.size(), snapshot.ports.size()));
+
+  const PortConfig* in = snapshot.port(in_number);
+  if (in == nullptr) {
+    verdict_.drop = DropReason::port_waiting;
+    return verdict_;
+  }
+  const auto inner = frame.inner_tag();
+  customer_ = inner ? inner->vid() : VlanId{0};
+  const TagList wire = wire_tags(frame);
+
+  if (in->only_copies) {
+    dropped(DropReason::mirror_destination, *in);
+    return verdict_;
+  }
+  const auto tags = arrive(in->vlan, wire);
+  if (!tags) {
+    dropped(DropReason::vlan_not_admitted, *in);
+    return verdict_;
+  }
+  note("arrives on ", in->name, " of ", snapshot.bridges[in->bridge].name, " in VLAN ", tags->vlan());
+  mirror_tags(*in, in->mirrors_from, *tags, false);
+  switch_frame(*in, *tags);
+  return verdict_;
+}
+
+/// The frame as the bridge sees it: refuse, learn, choose. Also the second half of a walk over a patch port.
+void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
+  const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
+  if (bridge.secure) return dropped(DropReason::secure_mode, in);
+  if (!bridge.forward_bpdu && is_reserved_multicast(frame_->dst))
+    return dropped(DropReason::reserved_multicast, in);
+
+  const bool learning = !bridge.flood_vlans[tags.vlan()];
+  if (learning && !frame_->src.is_multicast()) {
+    verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number});
+    note("learn ", frame_->src.to_string(), " in VLAN ", tags.vlan(), " on ", in.name);
+  }
+  const DropReason reason = choose_outputs(in, tags);
+  if (reason != DropReason::none) dropped(reason, in);
+}
+
+DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags) {
+  const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
+  const bool known = !frame_->dst.is_multicast() && !bridge.flood_vlans[tags.vlan()];
+  if (known) {
+    // The verdict is carried out after this, so an address that this very frame teaches counts as learned
+    // already.
+    if (frame_->dst == frame_->src) return DropReason::hairpin;
+    if (const auto number = bridge.macs->lookup(tags.vlan(), frame_->dst, now_)) {
+      const PortConfig* out = snapshot_->port(*number);
+      if (out != nullptr && out->bridge == in.bridge) {
+        if (out->number == in.number) return DropReason::hairpin;
+        if (out->only_copies) return DropReason::destination_is_mirror;
+        if (!carries(out->vlan, tags, tags.inner ? tags.inner->vid() : customer_))
+          return DropReason::vlan_not_carried;
+        note("destination ", frame_->dst.to_string(), " is on ", out->name);
+        deliver(in, *out, tags);
+        return DropReason::none;
+      }
+    }
+  }
+  note(known ? "destination unknown: flood" : "flood");
+  bool delivered = false;
+  for (const PortNo number : bridge.flood_ports) {
+    const PortConfig& out = snapshot_->ports[index(number)];
+    const bool attached = out.device != nullptr || out.is_patch;
+    if (number == in.number || !attached ||
+        !carries(out.vlan, tags, tags.inner ? tags.inner->vid() : customer_))
+      continue;
+    deliver(in, out, tags);
+    delivered = true;
+  }
+  return delivered ? DropReason::none : DropReason::no_recipient;
+}
+
+void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags) {
+  Send send{.port = out.number,
+            .tags = depart(out.vlan, tags, frame_->tag ? frame_->tag->pcp() : std::uint8_t{0})};
+  if (in.is_protected && out.is_protected) {
+    send.drop = DropReason::protected_port;
+  } else if (out.is_patch && out.patch_peer == kNoPort) {
+    send.drop = DropReason::patch_unconnected;
+  } else if (out.is_patch && patches_crossed_ >= kMaxPatches) {
+    send.drop = DropReason::patch_loop;
+  } else if (!out.is_patch && out.device == nullptr) {
+    send.drop = DropReason::port_waiting;
+  }
+  verdict_.sends.push_back(send);
+  if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", sentence(send.drop));
+  note("send to ", out.name, send.tags.count == 0 ? " untagged" : " tagged");
+  mirror(out, out.mirrors_to, send.tags, true);
+  if (out.is_patch) cross_patch(out, send.tags);
+}
+
+/// The frame goes on in the peer's bridge as if it had been received there.
+void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
+  const PortConfig& peer = snapshot_->ports[index(out.patch_peer)];
+  ++patches_crossed_;
+  ++patch_depth_;
+  if (peer.only_copies) {
+    dropped(DropReason::mirror_destination, peer);
+  } else if (const auto tags = arrive(peer.vlan, wire)) {
+    note("crosses to ", peer.name, " of ", snapshot_->bridges[peer.bridge].name, " in VLAN ", tags->vlan());
+    mirror_tags(peer, peer.mirrors_from, *tags, false);
+    switch_frame(peer, *tags);
+  } else {
+    dropped(DropReason::vlan_not_admitted, peer);
+  }
+  --patch_depth_;
+}
+
+/// Mirrors what is on the wire at `source`: its VLAN is the one it would have had if it had been received
+/// there.
+void Decider::mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates,
+                     const TagList& wire, bool delivered) {
+  if (candidates.empty()) return;
+  if (const auto tags = arrive(source.vlan, wire)) mirror_tags(source, candidates, *tags, delivered);
+}
+
+void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
+                          const BridgeTags& tags, bool delivered) {
+  for (const SessionIndex at : candidates) {
+    const MirrorSession& session = snapshot_->sessions[at];
+    Trace::Result result = Trace::Result::copied;
+    if (session_done_[at] == serial_) {
+      result = Trace::Result::already_copied;
+    } else if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) {
+      result = Trace::Result::vlan_not_selected;
+    }
+    if (trace_ != nullptr) trace_->tests.push_back({at, source.number, delivered, result});
+    if (result != Trace::Result::copied) continue;
+    session_done_[at] = serial_;
+    copy(at, tags);
+  }
+}
+
+/// One copy to each destination of the session, unless the frame has been copied there already.
+void Decider::copy(SessionIndex at, const BridgeTags& tags) {
+  const MirrorSession& session = snapshot_->sessions[at];
+  note("session ", session.name, " copies it");
+  bool counted = false;
+  for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
+    const PortNo number = session.destinations[d].port;
+    const PortConfig& out = snapshot_->ports[index(number)];
+    Copy copy{.session = at, .destination = d, .port = number, .tags = {}};
+    if (destination_done_[index(number)] == serial_) {
+      copy.drop = DropReason::duplicate;
+    } else if (out.device == nullptr) {
+      copy.drop = DropReason::port_waiting;
+    }
+    if (copy.drop != DropReason::duplicate) {
+      destination_done_[index(number)] = serial_;
+      if (!counted) verdict_.matches.push_back({at});
+      counted = true;
+    }
+    copy.tags = depart(out.vlan, tags, frame_->tag ? frame_->tag->pcp() : std::uint8_t{0});
+    verdict_.copies.push_back(copy);
+    note("copy to ", out.name, copy.drop == DropReason::none ? "" : ": lost, ",
+         copy.drop == DropReason::none ? "" : sentence(copy.drop));
+    if (copy.drop == DropReason::none) mirror(out, out.mirrors_of_copies, copy.tags, true);
+  }
+}
+
+/// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.
+void Decider::dropped(DropReason reason, const PortConfig& port) {
+  note("dropped on ", port.name, ": ", sentence(reason));
+  if (patch_depth_ == 0) {
+    verdict_.drop = reason;
+  } else {
+    verdict_.patch_drops.push_back({port.number, reason});
+  }
+}
+
+}  // namespace vswitch

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The walk of a frame through the switch: think here, touch in the worker.
+//
+// Decider::decide() makes no system call, takes no lock and changes nothing but its own scratch memory: the
+// verdict says what is to be learned, sent and copied. The same function answers explain (switchd), the unit
+// tests and the benchmarks. There is no flow cache, so a published snapshot holds from the next frame on, for
+// old flows too.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "datapath/frame/frame.h"
+#include "datapath/snapshot/snapshot.h"
+#include "datapath/verdict.h"
+
+namespace vswitch {
+
+/// What explain shows: the steps in words, and each test of each session.
+struct Trace {
+  enum class Result : std::uint8_t { copied, vlan_not_selected, already_copied };
+  struct SessionTest {
+    SessionIndex session;
+    PortNo port;     ///< the source port that made the session a candidate
+    bool delivered;  ///< tested because of a frame to the port; otherwise from it
+    Result result;
+  };
+  std::vector<std::string> steps;
+  std::vector<SessionTest> tests;
+};
+
+class Decider {
+ public:
+  /// What shall happen to `frame`, received on port `in`. The verdict is valid until the next call. `trace`
+  /// may be null.
+  const Verdict& decide(const Snapshot& snapshot, PortNo in, const Frame& frame, TimeNs now,
+                        Trace* trace = nullptr);
+
+ private:
+  void switch_frame(const PortConfig& in, const BridgeTags& tags);
+  DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
+  void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
+  void cross_patch(const PortConfig& out, const TagList& wire);
+  void mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates, const TagList& wire,
+              bool delivered);
+  void mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
+                   const BridgeTags& tags, bool delivered);
+  void copy(SessionIndex session, const BridgeTags& tags);
+  void dropped(DropReason reason, const PortConfig& port);
+  template <typename... Parts>
+  void note(const Parts&... parts);
+
+  // The frame at hand.
+  const Snapshot* snapshot_ = nullptr;
+  const Frame* frame_ = nullptr;
+  TimeNs now_ = 0;
+  Trace* trace_ = nullptr;
+  VlanId customer_ = 0;
+  int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
+  int patches_crossed_ = 0;  ///< in all, so that parallel patches cannot multiply a frame without end
+  Verdict verdict_;
+
+  // "Already done for this frame", by session and by destination port: equal to serial_ means yes.
+  std::uint64_t serial_ = 0;
+  std::vector<std::uint64_t> session_done_;
+  std::vector<std::uint64_t> destination_done_;
+};
+
+}  // namespace vswitch

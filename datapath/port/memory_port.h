@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A port made of memory: frames are put in and taken out by the program itself. The whole switch runs on such
+// ports without root, in tests, fuzzers and benchmarks.
+#pragma once
+
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "datapath/port/port.h"
+
+namespace vswitch {
+
+/// A frame as it would be on the wire, and what its sender left to the device.
+struct MemoryFrame {
+  std::vector<std::uint8_t> bytes;
+  Offload offload;  ///< checksum_start counts from bytes
+
+  bool operator==(const MemoryFrame&) const = default;
+};
+
+class MemoryPort : public Port {
+ public:
+  MemoryPort();
+  ~MemoryPort() override;
+
+  /// The host behind the port sends a frame into the switch. Any thread.
+  void inject(MemoryFrame frame);
+  void inject(std::vector<std::uint8_t> bytes) { inject(MemoryFrame{std::move(bytes), {}}); }
+  /// Everything the switch has sent since the last call, in order. Any thread.
+  std::vector<MemoryFrame> take_sent();
+  /// From now on each frame sent here gets this outcome (and is not kept unless it is none).
+  void set_outcome(DropReason outcome);
+
+  int receive_fd() const override { return event_fd_; }
+  std::size_t receive(std::span<RawFrame> into) override;
+  void release() override;
+  void send(SenderId sender, std::span<OutgoingFrame> frames) override;
+  std::uint64_t receive_overruns() override { return 0; }
+
+ private:
+  const int event_fd_;
+  std::mutex mutex_;
+  std::deque<MemoryFrame> incoming_;
+  std::vector<MemoryFrame> sent_;
+  DropReason outcome_ = DropReason::none;
+  std::vector<MemoryFrame> lent_;  ///< what receive() handed out; the owning worker's
+};
+
+}  // namespace vswitch

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/snapshot/compiler.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+
+namespace vswitch {
+
+namespace {
+
+VlanSet to_set(const std::vector<VlanId>& vlans) {
+  VlanSet set;
+  for (const VlanId vlan : vlans) set.set(vlan);
+  return set;
+}
+
+const PortSpec* find_port(const BridgeSpec& bridge, const std::string& name) {
+  const auto found = std::find_if(bridge.ports.begin(), bridge.ports.end(),
+                                  [&name](const PortSpec& port) { return port.name == name; });
+  return found == bridge.ports.end() ? nullptr : &*found;
+}
+
+/// Why copies cannot reach or leave a port at present; empty if they can.
+std::string source_trouble(const BridgeSpec& bridge, const std::string& name) {
+  const PortSpec* port = find_port(bridge, name);
+  if (port == nullptr) return "no port " + name + " on " + bridge.name;
+  if (port->device == nullptr && !port->is_patch) return "port " + name + " has no device";
+  return "";
+}
+
+std::string destination_trouble(const BridgeSpec& bridge, const std::string& name) {
+  std::string trouble = source_trouble(bridge, name);
+  if (trouble.empty() && find_port(bridge, name)->is_patch)
+    return "port " + name + " is a patch port and cannot be a destination";
+  if (trouble.empty() && !find_port(bridge, name)->link_up) return "port " + name + " is down";
+  return trouble;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+/// State and reason of a session from what keeps its sources and destinations from working.
+SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
+  if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
+  if (!session.enabled) return {session.id, SessionState::disabled, "disabled"};
+  if (session.destinations.empty()) return {session.id, SessionState::error, "it has no destination"};
+  std::vector<std::string> troubles;
+  std::size_t good_sources = session.all_ports ? 1 : 0;
+  for (const SourceSpec& source : session.sources) {
+    const std::string trouble = source_trouble(bridge, source.port);
+    const bool is_own_destination = std::find(session.destinations.begin(), session.destinations.end(),
+                                              source.port) != session.destinations.end();
+    if (!trouble.empty()) {
+      troubles.push_back("source: " + trouble);
+    } else if (is_own_destination && !session.normal_io && source.direction != Direction::to) {
+      troubles.push_back("source: port " + source.port + " is also a destination that carries only copies");
+    } else {
+      ++good_sources;
+    }
+  }
+  std::size_t good_destinations = 0;
+  for (const std::string& destination : session.destinations) {
+    const std::string trouble = destination_trouble(bridge, destination);
+    if (trouble.empty()) {
+      ++good_destinations;
+    } else {
+      troubles.push_back("destination: " + trouble);
+    }
+  }
+  if (session.sources.empty() && !session.all_ports) troubles.emplace_back("it selects no port");
+  if (troubles.empty()) return {session.id, SessionState::active, ""};
+  const bool works = good_sources > 0 && good_destinations > 0;
+  return {session.id, works ? SessionState::degraded : SessionState::waiting, join(troubles)};
+}
+
+void add_once(std::vector<SessionIndex>& list, SessionIndex session) {
+  if (list.empty() || list.back() != session) list.push_back(session);
+}
+
+}  // namespace
+
+std::string_view name(SessionState state) {
+  switch (state) {
+    case SessionState::active:
+      return "active";
+    case SessionState::degraded:
+      return "degraded";
+    case SessionState::waiting:
+      return "waiting";
+    case SessionState::disabled:
+      return "disabled";
+    case SessionState::error:
+      return "error";
+  }
+  return "error";
+}
+
+CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
+  for (auto& [id, entry] : ports_) entry.used = false;
+  for (auto& [name, entry] : bridges_) entry.used = false;
+  for (auto& [id, entry] : sessions_) entry.used = false;
+
+  CompileResult result{.snapshot = std::make_unique<Snapshot>(), .sessions = {}};
+  Snapshot& snapshot = *result.snapshot;
+  for (const BridgeSpec& bridge : spec.bridges) add_bridge(bridge, snapshot);
+  connect_patches(spec, snapshot);
+  for (BridgeIndex b = 0; b < spec.bridges.size(); ++b) {
+    // The order in which sessions are tried: by name, the same after each restart.
+    std::vector<const SessionSpec*> sessions;
+    for (const SessionSpec& session : spec.bridges[b].sessions) sessions.push_back(&session);
+    std::sort(sessions.begin(), sessions.end(), [](const SessionSpec* x, const SessionSpec* y) {
+      return std::tie(x->name, x->id) < std::tie(y->name, y->id);
+    });
+    for (const SessionSpec* session : sessions)
+      result.sessions.push_back(add_session(spec.bridges[b], b, *session, snapshot));
+  }
+  make_flood_lists(snapshot);
+  return result;
+}
+
+void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) {
+  const auto at = static_cast<BridgeIndex>(snapshot.bridges.size());
+  BridgeEntry& entry = bridge_entry(bridge);
+  snapshot.bridges.push_back({.name = bridge.name,
+                              .ports = {},
+                              .flood_ports = {},
+                              .flood_vlans = entry.flood_vlans,
+                              .forward_bpdu = bridge.forward_bpdu,
+                              .secure = bridge.secure,
+                              .macs = entry.macs});
+  for (const PortSpec& port : bridge.ports) {
+    const PortEntry& known = port_entry(bridge, port);
+    snapshot.ports.resize(std::max<std::size_t>(snapshot.ports.size(), index(known.number) + 1));
+    PortConfig& config = snapshot.ports[index(known.number)];
+    config.number = known.number;
+    config.key = known.key;
+    config.name = port.name;
+    config.bridge = at;
+    config.vlan = port.vlan;
+    config.is_protected = port.is_protected;
+    config.is_patch = port.is_patch;
+    config.device = port.device;
+    config.counters = known.counters;
+    config.worker = index(known.number) % static_cast<std::uint32_t>(workers_);
+    snapshot.bridges[at].ports.push_back(known.number);
+  }
+  std::sort(snapshot.bridges[at].ports.begin(), snapshot.bridges[at].ports.end());
+}
+
+SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeIndex at,
+                                            const SessionSpec& session, Snapshot& snapshot) {
+  SessionStatus status = judge(bridge, session);
+  SessionEntry& entry = session_entry(session);
+  if (status.state == SessionState::error || status.state == SessionState::disabled) return status;
+
+  const auto number_of = [this, &bridge](const std::string& name) {
+    const auto found = ports_.find({bridge.name, name});
+    return found == ports_.end() || !found->second.used ? kNoPort : found->second.number;
+  };
+  const auto self = static_cast<SessionIndex>(snapshot.sessions.size());
+  MirrorSession config{.key = entry.key,
+                       .name = session.name,
+                       .bridge = at,
+                       .select_vlans = session.vlans.empty()
+                                           ? nullptr
+                                           : std::make_unique<const VlanSet>(to_set(session.vlans)),
+                       .destinations = {},
+                       .counters = entry.counters,
+                       .queued_bytes = entry.queued_bytes};
+  std::set<PortNo> destinations;
+  for (const std::string& name : session.destinations) {
+    const PortNo number = number_of(name);
+    if (number == kNoPort || snapshot.ports[index(number)].is_patch || !destinations.insert(number).second)
+      continue;
+    auto& counters = entry.destinations[name];
+    if (counters == nullptr) counters = std::make_shared<DestinationCounters>(senders_);
+    config.destinations.push_back({.port = number, .counters = counters});
+    if (!session.normal_io) snapshot.ports[index(number)].only_copies = true;
+  }
+  if (config.destinations.empty()) return status;
+
+  for (const SourceSpec& source : session.sources) {
+    const PortNo number = number_of(source.port);
+    if (number == kNoPort) continue;
+    PortConfig& port = snapshot.ports[index(number)];
+    if (source.direction != Direction::to) add_once(port.mirrors_from, self);
+    if (source.direction != Direction::from) {
+      add_once(port.mirrors_to, self);
+      add_once(port.mirrors_of_copies, self);
+    }
+  }
+  if (session.all_ports) {
+    for (const PortNo number : snapshot.bridges[at].ports) {
+      if (destinations.contains(number)) continue;
+      add_once(snapshot.ports[index(number)].mirrors_from, self);
+      add_once(snapshot.ports[index(number)].mirrors_to, self);
+    }
+  }
+  snapshot.sessions.push_back(std::move(config));
+  return status;
+}
+
+void SnapshotCompiler::connect_patches(const SwitchSpec& spec, Snapshot& snapshot) {
+  std::unordered_map<std::string, std::pair<const PortSpec*, PortNo>> patches;
+  for (const BridgeSpec& bridge : spec.bridges) {
+    for (const PortSpec& port : bridge.ports) {
+      if (port.is_patch) patches[port.name] = {&port, ports_.at({bridge.name, port.name}).number};
+    }
+  }
+  for (const auto& [name, patch] : patches) {
+    const auto peer = patches.find(patch.first->patch_peer);
+    if (peer == patches.end() || peer->second.first->patch_peer != name || peer->first == name) continue;
+    snapshot.ports[index(patch.second)].patch_peer = peer->second.second;
+  }
+}
+
+void SnapshotCompiler::make_flood_lists(Snapshot& snapshot) {
+  for (BridgeConfig& bridge : snapshot.bridges) {
+    std::copy_if(bridge.ports.begin(), bridge.ports.end(), std::back_inserter(bridge.flood_ports),
+                 [&snapshot](PortNo number) { return !snapshot.ports[index(number)].only_copies; });
+  }
+}
+
+SnapshotCompiler::PortEntry& SnapshotCompiler::port_entry(const BridgeSpec& bridge, const PortSpec& port) {
+  const auto [found, is_new] = ports_.try_emplace({bridge.name, port.name});
+  PortEntry& entry = found->second;
+  if (is_new) {
+    if (free_numbers_.empty()) {
+      entry.number = PortNo{next_number_++};
+    } else {
+      entry.number = free_numbers_.back();
+      free_numbers_.pop_back();
+    }
+    entry.key = next_key_++;
+    entry.counters = std::make_shared<PortCounters>(senders_);
+  } else {
+    const bool link_lost = entry.link_up && !port.link_up;
+    if (!(entry.vlan == port.vlan) || entry.is_protected != port.is_protected || link_lost)
+      entry.stale_addresses = true;
+  }
+  entry.vlan = port.vlan;
+  entry.is_protected = port.is_protected;
+  entry.link_up = port.link_up;
+  entry.used = true;
+  return entry;
+}
+
+SnapshotCompiler::BridgeEntry& SnapshotCompiler::bridge_entry(const BridgeSpec& bridge) {
+  const auto [found, is_new] = bridges_.try_emplace(bridge.name);
+  BridgeEntry& entry = found->second;
+  const VlanSet flood_vlans = to_set(bridge.flood_vlans);
+  if (is_new) {
+    entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging);
+  } else {
+    entry.macs->set_limits(bridge.mac_table_size, bridge.mac_aging);
+    if (entry.flood_vlans != flood_vlans) entry.stale_addresses = true;
+  }
+  entry.flood_vlans = flood_vlans;
+  entry.used = true;
+  return entry;
+}
+
+SnapshotCompiler::SessionEntry& SnapshotCompiler::session_entry(const SessionSpec& session) {
+  SessionEntry& entry = sessions_[session.id];
+  if (entry.key == 0) {
+    entry.key = next_key_++;
+    entry.counters = std::make_shared<SessionCounters>(senders_);
+    entry.queued_bytes = std::make_shared<std::atomic<std::int64_t>>(0);
+  }
+  entry.used = true;
+  return entry;
+}
+
+void SnapshotCompiler::settle() {
+  for (auto& [name, bridge] : bridges_) {
+    bridge.macs->free_replaced();
+    if (std::exchange(bridge.stale_addresses, false)) bridge.macs->flush();
+  }
+  for (auto it = ports_.begin(); it != ports_.end();) {
+    auto& [id, port] = *it;
+    if (std::exchange(port.stale_addresses, false) || !port.used)
+      bridges_.at(id.first).macs->forget_port(port.number);
+    if (port.used) {
+      ++it;
+      continue;
+    }
+    free_numbers_.push_back(port.number);
+    it = ports_.erase(it);
+  }
+  std::erase_if(bridges_, [](const auto& item) { return !item.second.used; });
+  std::erase_if(sessions_, [](const auto& item) { return !item.second.used; });
+}
+
+std::shared_ptr<PortCounters> SnapshotCompiler::port_counters(const std::string& bridge,
+                                                              const std::string& port) const {
+  const auto found = ports_.find({bridge, port});
+  return found == ports_.end() ? nullptr : found->second.counters;
+}
+
+std::shared_ptr<MacTable> SnapshotCompiler::macs(const std::string& bridge) const {
+  const auto found = bridges_.find(bridge);
+  return found == bridges_.end() ? nullptr : found->second.macs;
+}
+
+const SnapshotCompiler::SessionEntry* SnapshotCompiler::session(const std::string& id) const {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : &found->second;
+}
+
+}  // namespace vswitch

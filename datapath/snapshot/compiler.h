@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// From SwitchSpec to Snapshot: names become numbers, sessions become candidate lists at the ports they
+// select.
+//
+// The compiler owns what outlives a change of settings: port numbers, counters and MAC tables, found again by
+// the names and ids of the spec. compile() touches nothing that a worker reads. settle() is called once all
+// workers use the new snapshot: addresses that became wrong are forgotten then (before, an old snapshot could
+// have taught them again), and only then a port number may be given away.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "datapath/snapshot/snapshot.h"
+#include "datapath/snapshot/spec.h"
+
+namespace vswitch {
+
+struct CompileResult {
+  std::unique_ptr<Snapshot> snapshot;
+  std::vector<SessionStatus> sessions;  ///< every session of the spec
+};
+
+class SnapshotCompiler {
+ public:
+  SnapshotCompiler(std::size_t senders, std::size_t workers) : senders_(senders), workers_(workers) {}
+
+  CompileResult compile(const SwitchSpec& spec);
+  /// After Datapath::publish() of the last compiled snapshot.
+  void settle();
+
+  /// Counters and tables by the names of the spec, null if there is no such thing.
+  std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
+  std::shared_ptr<MacTable> macs(const std::string& bridge) const;
+  struct SessionEntry {
+    SessionKey key = 0;
+    std::shared_ptr<SessionCounters> counters;
+    std::shared_ptr<std::atomic<std::int64_t>> queued_bytes;
+    std::map<std::string, std::shared_ptr<DestinationCounters>>
+        destinations;  ///< by port name; kept while the session lives
+    bool used = false;
+  };
+  const SessionEntry* session(const std::string& id) const;
+
+ private:
+  using PortId = std::pair<std::string, std::string>;  // bridge, port
+
+  struct PortEntry {
+    PortNo number = kNoPort;
+    PortKey key = 0;
+    std::shared_ptr<PortCounters> counters;
+    // What its addresses were learned under.
+    VlanPolicy vlan;
+    bool is_protected = false;
+    bool link_up = true;
+    bool stale_addresses = false;
+    bool used = false;
+  };
+  struct BridgeEntry {
+    std::shared_ptr<MacTable> macs;
+    VlanSet flood_vlans;
+    bool stale_addresses = false;
+    bool used = false;
+  };
+
+  PortEntry& port_entry(const BridgeSpec& bridge, const PortSpec& port);
+  BridgeEntry& bridge_entry(const BridgeSpec& bridge);
+  SessionEntry& session_entry(const SessionSpec& session);
+  void add_bridge(const BridgeSpec& bridge, Snapshot& snapshot);
+  SessionStatus add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
+                            Snapshot& snapshot);
+  void connect_patches(const SwitchSpec& spec, Snapshot& snapshot);
+  static void make_flood_lists(Snapshot& snapshot);
+
+  const std::size_t senders_;
+  const std::size_t workers_;
+  std::map<PortId, PortEntry> ports_;
+  std::map<std::string, BridgeEntry> bridges_;
+  std::map<std::string, SessionEntry> sessions_;
+  std::vector<PortNo> free_numbers_;
+  std::uint32_t next_number_ = 0;
+  std::uint64_t next_key_ = 1;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything the datapath knows about its settings, frozen.
+//
+// A snapshot is compiled from the database (switchd/bridge/compile), published whole, and never changed: a
+// worker that has it sees all of a commit or nothing of it. Counters, MAC tables and devices are shared
+// between snapshots; they are pointed to.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/counters.h"
+#include "datapath/port/port.h"
+#include "datapath/switching/mac_table.h"
+#include "datapath/switching/vlan.h"
+#include "datapath/types.h"
+
+namespace vswitch {
+
+/// Position in Snapshot::bridges and Snapshot::sessions.
+using BridgeIndex = std::uint32_t;
+using SessionIndex = std::uint32_t;
+
+/// Unique over the life of the daemon, never reused: a copy that waited in a queue finds out that its port or
+/// session is another.
+using PortKey = std::uint64_t;
+using SessionKey = std::uint64_t;
+
+struct PortConfig {
+  PortNo number = kNoPort;
+  PortKey key = 0;
+  std::string name;
+  BridgeIndex bridge = 0;
+  VlanPolicy vlan;
+  bool is_protected = false;
+  bool only_copies = false;  ///< destination of a session that does not allow normal I/O
+  bool is_patch = false;
+  PortNo patch_peer = kNoPort;   ///< the other end, if it points back
+  std::shared_ptr<Port> device;  ///< null while the port waits for its device
+  std::uint32_t worker = 0;      ///< the worker that receives from it
+  std::shared_ptr<PortCounters> counters;
+
+  // Candidate sessions, in the order they are tried.
+  std::vector<SessionIndex> mirrors_from;  ///< frames this port's host sends into the switch
+  std::vector<SessionIndex> mirrors_to;    ///< production frames the switch delivers to this port
+  std::vector<SessionIndex>
+      mirrors_of_copies;  ///< copies delivered here: sessions that name this port among their `to` sources
+};
+
+struct BridgeConfig {
+  std::string name;
+  std::vector<PortNo> ports;        ///< all of them, ascending
+  std::vector<PortNo> flood_ports;  ///< without those that carry only copies
+  VlanSet flood_vlans;              ///< VLANs without learning
+  bool forward_bpdu = false;
+  bool secure = false;  ///< fail_mode=secure without a controller: nothing is forwarded
+  std::shared_ptr<MacTable> macs;
+};
+
+/// A port of the session's bridge that gets copies.
+struct MirrorDestination {
+  PortNo port = kNoPort;
+  std::shared_ptr<DestinationCounters> counters;
+};
+
+inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
+
+/// An enabled session that has at least one destination at present.
+struct MirrorSession {
+  SessionKey key = 0;
+  std::string name;
+  BridgeIndex bridge = 0;
+  std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
+  std::vector<MirrorDestination> destinations;
+  std::shared_ptr<SessionCounters> counters;
+  /// Bytes of this session that wait in mirror queues, and how many may.
+  std::shared_ptr<std::atomic<std::int64_t>> queued_bytes;
+};
+
+struct Snapshot {
+  std::uint64_t generation = 0;   ///< set by Datapath::publish
+  std::vector<PortConfig> ports;  ///< by PortNo; entries without bridge have number == kNoPort
+  std::vector<BridgeConfig> bridges;
+  std::vector<MirrorSession> sessions;
+
+  const PortConfig* port(PortNo number) const {
+    const std::size_t at = index(number);
+    return at < ports.size() && ports[at].number == number ? &ports[at] : nullptr;
+  }
+};
+
+}  // namespace vswitch

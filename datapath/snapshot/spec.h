@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the switch shall be, in plain values: the input of the snapshot compiler. switchd makes it from the
+// database, tests write it down.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/port/port.h"
+#include "datapath/switching/mac_table.h"
+#include "datapath/switching/vlan.h"
+
+namespace vswitch {
+
+struct PortSpec {
+  std::string name;  ///< unique in its bridge
+  VlanPolicy vlan;
+  bool is_protected = false;
+  std::shared_ptr<Port> device;  ///< null while there is none
+  bool link_up = true;           ///< frames sent to the device arrive somewhere
+  bool is_patch = false;
+  std::string patch_peer;  ///< name of the other end
+};
+
+enum class Direction : std::uint8_t { from, to, both };
+
+struct SourceSpec {
+  std::string port;
+  Direction direction = Direction::both;
+};
+
+struct SessionSpec {
+  std::string id;  ///< unique and lasting: the row's UUID
+  std::string name;
+  bool enabled = true;
+  std::vector<SourceSpec> sources;
+  bool all_ports = false;     ///< every port but the session's own destinations, to and from
+  std::vector<VlanId> vlans;  ///< empty = any
+  std::vector<std::string> destinations;
+  bool normal_io = false;  ///< destinations carry their own traffic too
+  std::string
+      refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
+};
+
+struct BridgeSpec {
+  std::string name;
+  std::vector<PortSpec> ports;
+  std::vector<SessionSpec> sessions;
+  std::vector<VlanId> flood_vlans;
+  bool forward_bpdu = false;
+  bool secure = false;
+  std::size_t mac_table_size = MacTable::kDefaultCapacity;
+  TimeNs mac_aging = MacTable::kDefaultAging;
+};
+
+struct SwitchSpec {
+  std::vector<BridgeSpec> bridges;
+};
+
+enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, error };
+std::string_view name(SessionState state);
+
+struct SessionStatus {
+  std::string id;
+  SessionState state = SessionState::active;
+  std::string reason;  ///< empty when active
+
+  bool operator==(const SessionStatus&) const = default;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/switching/mac_table.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace vswitch {
+
+namespace {
+
+constexpr std::uint64_t kOccupied = std::uint64_t{1} << 63;
+
+std::uint64_t key_of(VlanId vlan, const MacAddr& mac) {
+  return kOccupied | static_cast<std::uint64_t>(vlan) << 48 | mac.to_u64();
+}
+
+std::uint64_t value_of(PortNo port, std::uint32_t second) {
+  return static_cast<std::uint64_t>(index(port)) << 32 | second;
+}
+
+PortNo port_of(std::uint64_t value) {
+  return PortNo{static_cast<std::uint32_t>(value >> 32)};
+}
+std::uint32_t second_of(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value);
+}
+std::uint32_t to_second(TimeNs time) {
+  return static_cast<std::uint32_t>(time / kSecondNs);
+}
+
+bool expired(std::uint64_t value, TimeNs now, TimeNs aging) {
+  return to_second(now) - second_of(value) >= to_second(aging) && to_second(now) >= second_of(value);
+}
+
+/// The finalizer of splitmix64: every input bit reaches every output bit.
+std::uint64_t mix(std::uint64_t x) {
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+  return x ^ x >> 31;
+}
+
+}  // namespace
+
+MacTable::Slots::Slots(std::size_t capacity)
+    : mask(std::bit_ceil(std::max<std::size_t>(capacity * 2 / kSlotsPerBucket, 4)) - 1), buckets(mask + 1) {}
+
+std::pair<std::uint32_t, std::uint32_t> MacTable::Slots::buckets_of(std::uint64_t key) const {
+  const std::uint64_t hash = mix(key);
+  const auto first = static_cast<std::uint32_t>(hash & mask);
+  auto second = static_cast<std::uint32_t>(hash >> 32 & mask);
+  if (second == first) second = first ^ 1;
+  return {first * kSlotsPerBucket, second * kSlotsPerBucket};
+}
+
+MacTable::MacTable(std::size_t capacity, TimeNs aging)
+    : aging_(aging), capacity_(std::max<std::size_t>(capacity, 1)) {
+  generations_.push_back(std::make_unique<Slots>(capacity_));
+  slots_.store(generations_.back().get(), std::memory_order_release);
+  links_.resize(generations_.back()->buckets.size() * kSlotsPerBucket);
+}
+
+std::optional<PortNo> MacTable::lookup(VlanId vlan, const MacAddr& mac, TimeNs now) const {
+  const Slots& slots = *slots_.load(std::memory_order_acquire);
+  const std::uint64_t key = key_of(vlan, mac);
+  const auto [first, second] = slots.buckets_of(key);
+  for (std::uint32_t base : {first, second}) {
+    for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) {
+      const Slot& slot = slots.at(base + i);
+      if (slot.key.load(std::memory_order_acquire) != key) continue;
+      const std::uint64_t value = slot.value.load(std::memory_order_acquire);
+      if (slot.key.load(std::memory_order_relaxed) != key) continue;  // the slot was given away meanwhile
+      if (expired(value, now, aging_.load(std::memory_order_relaxed))) return std::nullopt;
+      return port_of(value);
+    }
+  }
+  return std::nullopt;
+}
+
+std::uint32_t MacTable::find(const Slots& slots, std::uint64_t key) const {
+  const auto [first, second] = slots.buckets_of(key);
+  for (std::uint32_t base : {first, second}) {
+    for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) {
+      if (slots.at(base + i).key.load(std::memory_order_acquire) == key) return base + i;
+    }
+  }
+  return kNil;
+}
+
+MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now) {
+  const std::uint64_t key = key_of(vlan, mac);
+  const std::uint64_t value = value_of(port, to_second(now));
+  {
+    const Slots& slots = *slots_.load(std::memory_order_acquire);
+    const std::uint32_t slot = find(slots, key);
+    if (slot != kNil && slots.at(slot).value.load(std::memory_order_acquire) == value) return Learned::known;
+  }
+  const std::lock_guard lock(mutex_);
+  Slots& slots = *slots_.load(std::memory_order_relaxed);
+  const std::uint32_t slot = find(slots, key);
+  if (slot == kNil) {
+    if (size_ >= capacity_) evict_one();
+    insert(key, port, to_second(now));
+    return Learned::fresh;
+  }
+  const std::uint64_t old = slots.at(slot).value.load(std::memory_order_relaxed);
+  const bool aged = expired(old, now, aging_.load(std::memory_order_relaxed));
+  unlink(slot, port_of(old));
+  append(slot, port);
+  // Key and value stay a pair for readers: the key does not change, and both values are true ones.
+  slots.at(slot).value.store(value, std::memory_order_release);
+  if (aged) return Learned::fresh;
+  return port_of(old) == port ? Learned::known : Learned::moved;
+}
+
+std::uint32_t MacTable::free_slot_for(std::uint64_t key) {
+  Slots& slots = *slots_.load(std::memory_order_relaxed);
+  const auto [first, second] = slots.buckets_of(key);
+  std::uint32_t free_slots[2] = {0, 0};
+  std::uint32_t free_at[2] = {kNil, kNil};
+  std::uint32_t oldest = first;
+  const std::uint32_t bases[2] = {first, second};
+  for (int b = 0; b < 2; ++b) {
+    for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) {
+      const std::uint32_t slot = bases[b] + i;
+      if (slots.at(slot).key.load(std::memory_order_relaxed) == 0) {
+        ++free_slots[b];
+        free_at[b] = slot;
+      } else if (second_of(slots.at(slot).value.load(std::memory_order_relaxed)) <
+                 second_of(slots.at(oldest).value.load(std::memory_order_relaxed))) {
+        oldest = slot;
+      }
+    }
+  }
+  if (free_slots[0] + free_slots[1] == 0) {
+    erase(oldest);
+    return oldest;
+  }
+  return free_slots[0] >= free_slots[1] ? free_at[0] : free_at[1];  // the emptier bucket keeps both usable
+}
+
+void MacTable::insert(std::uint64_t key, PortNo port, std::uint32_t second) {
+  const std::uint32_t at = free_slot_for(key);
+  Slot& slot = slots_.load(std::memory_order_relaxed)->at(at);
+  slot.value.store(value_of(port, second), std::memory_order_release);
+  slot.key.store(key, std::memory_order_release);
+  append(at, port);
+  ++size_;
+}
+
+void MacTable::erase(std::uint32_t at) {
+  Slot& slot = slots_.load(std::memory_order_relaxed)->at(at);
+  unlink(at, port_of(slot.value.load(std::memory_order_relaxed)));
+  slot.key.store(0, std::memory_order_release);
+  --size_;
+}
+
+void MacTable::append(std::uint32_t slot, PortNo port) {
+  PortList& list = ports_[index(port)];
+  links_[slot] = {.older = list.newest, .newer = kNil};
+  (list.newest == kNil ? list.oldest : links_[list.newest].newer) = slot;
+  list.newest = slot;
+  ++list.count;
+}
+
+void MacTable::unlink(std::uint32_t slot, PortNo port) {
+  PortList& list = ports_[index(port)];
+  const Links links = links_[slot];
+  (links.older == kNil ? list.oldest : links_[links.older].newer) = links.newer;
+  (links.newer == kNil ? list.newest : links_[links.newer].older) = links.older;
+  --list.count;
+}
+
+void MacTable::evict_one() {
+  const auto fullest = std::max_element(ports_.begin(), ports_.end(), [](const auto& a, const auto& b) {
+    return a.second.count < b.second.count;
+  });
+  if (fullest != ports_.end() && fullest->second.oldest != kNil) erase(fullest->second.oldest);
+}
+
+void MacTable::forget_port(PortNo port) {
+  const std::lock_guard lock(mutex_);
+  const auto found = ports_.find(index(port));
+  if (found == ports_.end()) return;
+  while (found->second.oldest != kNil) erase(found->second.oldest);
+  ports_.erase(found);
+}
+
+std::size_t MacTable::sweep(TimeNs now) {
+  const std::lock_guard lock(mutex_);
+  const Slots& slots = *slots_.load(std::memory_order_relaxed);
+  const TimeNs aging = aging_.load(std::memory_order_relaxed);
+  const std::size_t before = size_;
+  for (auto& [port, list] : ports_) {
+    while (list.oldest != kNil &&
+           expired(slots.at(list.oldest).value.load(std::memory_order_relaxed), now, aging)) {
+      erase(list.oldest);
+    }
+  }
+  return before - size_;
+}
+
+void MacTable::flush() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [port, list] : ports_) {
+    while (list.oldest != kNil) erase(list.oldest);
+  }
+}
+
+void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
+  const std::lock_guard lock(mutex_);
+  aging_.store(aging, std::memory_order_relaxed);
+  capacity = std::max<std::size_t>(capacity, 1);
+  if (capacity == capacity_) return;
+  while (size_ > capacity) evict_one();
+  capacity_ = capacity;
+
+  const Slots& old = *slots_.load(std::memory_order_relaxed);
+  std::vector<std::pair<std::uint64_t, std::uint64_t>>
+      kept;  // in order of age, so that the new lists are too
+  for (auto& [port, list] : ports_) {
+    for (std::uint32_t slot = list.oldest; slot != kNil; slot = links_[slot].newer) {
+      kept.emplace_back(old.at(slot).key.load(std::memory_order_relaxed),
+                        old.at(slot).value.load(std::memory_order_relaxed));
+    }
+  }
+  generations_.push_back(std::make_unique<Slots>(capacity_));
+  links_.assign(generations_.back()->buckets.size() * kSlotsPerBucket, Links{});
+  ports_.clear();
+  size_ = 0;
+  slots_.store(generations_.back().get(), std::memory_order_release);
+  for (const auto& [key, value] : kept) insert(key, port_of(value), second_of(value));
+}
+
+void MacTable::free_replaced() {
+  const std::lock_guard lock(mutex_);
+  generations_.erase(generations_.begin(), generations_.end() - 1);
+}
+
+std::size_t MacTable::size() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
+std::size_t MacTable::capacity() const {
+  const std::lock_guard lock(mutex_);
+  return capacity_;
+}
+
+std::vector<MacEntry> MacTable::entries(TimeNs now) const {
+  const std::lock_guard lock(mutex_);
+  const Slots& slots = *slots_.load(std::memory_order_relaxed);
+  const TimeNs aging = aging_.load(std::memory_order_relaxed);
+  std::vector<MacEntry> all;
+  all.reserve(size_);
+  for (const auto& [port, list] : ports_) {
+    for (std::uint32_t slot = list.oldest; slot != kNil; slot = links_[slot].newer) {
+      const std::uint64_t key = slots.at(slot).key.load(std::memory_order_relaxed);
+      const std::uint64_t value = slots.at(slot).value.load(std::memory_order_relaxed);
+      if (expired(value, now, aging)) continue;
+      all.push_back({.vlan = static_cast<VlanId>(key >> 48 & 0xfff),
+                     .mac = MacAddr::from_u64(key & 0xffffffffffffULL),
+                     .port = PortNo{port},
+                     .age_seconds = to_second(now) - second_of(value)});
+    }
+  }
+  return all;
+}
+
+}  // namespace vswitch

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The addresses a bridge has learned: (VLAN, MAC) -> port.
+//
+// Every worker reads the table for every frame, so reading takes no lock and writes nothing: a key and a
+// value are one atomic word each, a writer clears the key while it changes the value, and a reader that sees
+// the same key before and after has read a value that belonged to it. Writing takes the mutex. An address
+// seen again on its port is written at most once a second, so that workers do not meet on the lock for the
+// ordinary frame.
+//
+// Each address may stand in one of two buckets of four slots (a bucket is one cache line). Slots are twice
+// the capacity, so both buckets are almost never full; if they are, the oldest of the eight gives way, and
+// the table stays bounded.
+//
+// When `capacity` is reached, the port with the most addresses forgets its oldest one (as Open vSwitch does,
+// so one port that floods source addresses cannot push out the others). Ages are kept as a list per port,
+// least recently seen first.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "datapath/types.h"
+
+namespace vswitch {
+
+struct MacEntry {
+  VlanId vlan;
+  MacAddr mac;
+  PortNo port;
+  std::uint32_t age_seconds;
+};
+
+class MacTable {
+ public:
+  static constexpr std::size_t kDefaultCapacity = 8192;  // Open vSwitch's default for mac-table-size
+  static constexpr TimeNs kDefaultAging = 300 * kSecondNs;
+
+  /// `capacity`: most addresses kept, at least 1. `aging`: how long an address lives unseen.
+  explicit MacTable(std::size_t capacity = kDefaultCapacity, TimeNs aging = kDefaultAging);
+
+  /// The port behind an address, or nullopt if it is unknown or has aged out. Any thread.
+  std::optional<PortNo> lookup(VlanId vlan, const MacAddr& mac, TimeNs now) const;
+
+  enum class Learned : std::uint8_t { known, fresh, moved };
+  /// Notes that `mac` was seen as source on `port`. Any thread.
+  Learned learn(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now);
+
+  void forget_port(PortNo port);
+  /// Forgets addresses not seen for the aging time; returns how many.
+  std::size_t sweep(TimeNs now);
+  void flush();
+  /// Changes the limits; addresses over the new capacity are forgotten, oldest first.
+  void set_limits(std::size_t capacity, TimeNs aging);
+  /// Frees memory that set_limits() replaced; call it when every worker has passed a batch border since.
+  void free_replaced();
+
+  std::size_t size() const;
+  std::size_t capacity() const;
+  /// All addresses that have not aged out, in no order.
+  std::vector<MacEntry> entries(TimeNs now) const;
+
+ private:
+  static constexpr std::uint32_t kNil = 0xffffffffU;
+  static constexpr std::size_t kSlotsPerBucket = 4;
+
+  struct Slot {
+    std::atomic<std::uint64_t> key{0};    // occupied bit, VLAN, MAC; 0 = free
+    std::atomic<std::uint64_t> value{0};  // port in the upper half, second last seen in the lower
+  };
+  struct alignas(64) Bucket {
+    Slot slots[kSlotsPerBucket];
+  };
+  /// The memory of the table for one capacity. Replaced as a whole by set_limits; readers may still hold the
+  /// old one.
+  struct Slots {
+    explicit Slots(std::size_t capacity);
+    std::size_t mask;
+    std::vector<Bucket> buckets;
+    Slot& at(std::uint32_t slot) { return buckets[slot / kSlotsPerBucket].slots[slot % kSlotsPerBucket]; }
+    const Slot& at(std::uint32_t slot) const {
+      return buckets[slot / kSlotsPerBucket].slots[slot % kSlotsPerBucket];
+    }
+    std::pair<std::uint32_t, std::uint32_t> buckets_of(std::uint64_t key) const;
+  };
+  struct Links {
+    std::uint32_t older = kNil;
+    std::uint32_t newer = kNil;
+  };
+  struct PortList {
+    std::uint32_t oldest = kNil;
+    std::uint32_t newest = kNil;
+    std::size_t count = 0;
+  };
+
+  std::uint32_t find(const Slots& slots, std::uint64_t key) const;
+  std::uint32_t free_slot_for(std::uint64_t key);                     // mutex held
+  void insert(std::uint64_t key, PortNo port, std::uint32_t second);  // mutex held
+  void erase(std::uint32_t slot);                                     // mutex held
+  void append(std::uint32_t slot, PortNo port);                       // mutex held
+  void unlink(std::uint32_t slot, PortNo port);                       // mutex held
+  void evict_one();                                                   // mutex held
+
+  std::atomic<TimeNs> aging_;
+  std::atomic<Slots*> slots_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Slots>> generations_;    // guarded by mutex_; the last one is in use
+  std::vector<Links> links_;                           // guarded by mutex_
+  std::unordered_map<std::uint32_t, PortList> ports_;  // guarded by mutex_
+  std::size_t capacity_;                               // guarded by mutex_
+  std::size_t size_ = 0;                               // guarded by mutex_
+};
+
+}  // namespace vswitch

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/switching/vlan.h"
+
+namespace vswitch {
+
+namespace {
+
+bool admits(const VlanPolicy& policy, VlanId vid) {
+  switch (policy.mode) {
+    case VlanMode::access:
+      return vid == 0;
+    case VlanMode::trunk:
+      return policy.trunks[vid];
+    case VlanMode::native_tagged:
+    case VlanMode::native_untagged:
+      return vid == 0 || policy.trunks[vid];
+    case VlanMode::dot1q_tunnel:
+      return policy.cvlans[vid];
+  }
+  return false;
+}
+
+/// The frame's own tag moved into the port's VLAN: its TPID and priority stay, a frame without tag gets a new
+/// one.
+VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
+  return tag.value_or(VlanTag{}).with_vid(vlan);
+}
+
+}  // namespace
+
+std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire) {
+  BridgeTags tags;
+  if (wire.count > 0) tags.outer = wire.tags[0];
+  if (wire.count > 1) tags.inner = wire.tags[1];
+  const VlanId vid = tags.vlan();
+  if (!admits(policy, vid)) return std::nullopt;
+  switch (policy.mode) {
+    case VlanMode::trunk:
+      break;
+    case VlanMode::access:
+      tags.outer = into_vlan(tags.outer, policy.tag);
+      break;
+    case VlanMode::native_tagged:
+    case VlanMode::native_untagged:
+      if (vid == 0) tags.outer = into_vlan(tags.outer, policy.tag);
+      break;
+    case VlanMode::dot1q_tunnel:
+      // A copy of a frame that already carries two tags keeps the outer of them: at most two are ours, more
+      // is payload.
+      tags.inner = tags.outer;
+      tags.outer = VlanTag{.tpid = policy.qinq_ethtype, .tci = policy.tag};
+      break;
+  }
+  return tags;
+}
+
+bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer) {
+  const VlanId vlan = tags.vlan();
+  switch (policy.mode) {
+    case VlanMode::access:
+      return vlan == policy.tag && (!tags.inner || tags.inner->vid() == 0);
+    case VlanMode::trunk:
+      return policy.trunks[vlan];
+    case VlanMode::native_tagged:
+    case VlanMode::native_untagged:
+      // The native VLAN stands for VID 0 on this port, so VLAN 0 itself never passes unless it is the native
+      // one.
+      return vlan == policy.tag || (vlan != 0 && policy.trunks[vlan]);
+    case VlanMode::dot1q_tunnel:
+      return vlan == policy.tag && policy.cvlans[customer];
+  }
+  return false;
+}
+
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags, std::uint8_t received_pcp) {
+  std::optional<VlanTag> outer = tags.outer;
+  std::optional<VlanTag> inner = tags.inner;
+  switch (policy.mode) {
+    case VlanMode::access:
+    case VlanMode::dot1q_tunnel:
+      // Only copies reach an access port with a customer's tag inside, and a copy keeps what the customer
+      // sent.
+      outer = inner;
+      inner.reset();
+      break;
+    case VlanMode::native_untagged:
+      if (tags.vlan() == policy.tag) {
+        outer = inner;
+        inner.reset();
+      }
+      break;
+    case VlanMode::trunk:
+    case VlanMode::native_tagged:
+      break;
+  }
+  if (policy.priority_tags != PriorityTags::never && (outer || received_pcp != 0)) {
+    outer = outer.value_or(VlanTag{}).with_pcp(received_pcp);
+  }
+  TagList wire;
+  const bool keep_empty = policy.priority_tags == PriorityTags::always;
+  if (outer && (outer->vid() != 0 || outer->pcp() != 0 || keep_empty)) wire.push_back(*outer);
+  if (inner) wire.push_back(*inner);
+  return wire;
+}
+
+}  // namespace vswitch

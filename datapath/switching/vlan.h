@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// VLAN modes of a port: what it accepts, which VLAN that is, and what is written in front of a frame it
+// sends.
+//
+// The rules are those of Open vSwitch (ovs-vswitchd.conf.db(5), table Port, columns vlan_mode, tag, trunks,
+// cvlans, other_config:qinq-ethtype and priority-tags), in three steps that every frame takes:
+//
+//     arrive()    tags on the wire at port p  ->  BridgeTags: what the frame is inside the bridge, or not
+//     admitted carries()   may a frame with these BridgeTags leave through port q? depart()    BridgeTags  ->
+//     tags on the wire at port q
+//
+// Inside the bridge the outer tag alone says the VLAN; VID 0 means "no VLAN". Only a dot1q-tunnel port looks
+// one tag deeper.
+#pragma once
+
+#include <bitset>
+#include <optional>
+
+#include "datapath/frame/frame.h"
+
+namespace vswitch {
+
+using VlanSet = std::bitset<kVlanCount>;
+
+enum class VlanMode : std::uint8_t { trunk, access, native_tagged, native_untagged, dot1q_tunnel };
+enum class PriorityTags : std::uint8_t { never, if_nonzero, always };
+
+struct VlanPolicy {
+  VlanMode mode = VlanMode::trunk;
+  VlanId tag = 0;                    ///< access, native and tunnel VLAN
+  VlanSet trunks = VlanSet().set();  ///< trunk and native modes; all set when the column is empty
+  VlanSet cvlans = VlanSet().set();  ///< customer VLANs of a dot1q-tunnel; all set when the column is empty
+  std::uint16_t qinq_ethtype = kTpid8021ad;
+  PriorityTags priority_tags = PriorityTags::never;
+
+  bool operator==(const VlanPolicy&) const = default;
+};
+
+/// The tags a frame carries inside the bridge. An outer tag with VID 0 keeps the priority of a frame without
+/// VLAN.
+struct BridgeTags {
+  std::optional<VlanTag> outer;
+  std::optional<VlanTag> inner;  ///< the customer's tag, once a dot1q-tunnel port has put its own in front
+
+  VlanId vlan() const { return outer ? outer->vid() : VlanId{0}; }
+};
+
+/// What the frame with `wire` tags is inside the bridge after arriving on a port; nullopt if its VLAN is not
+/// admitted.
+std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire);
+
+/// May a frame leave through the port? `customer` is the VID behind the outer tag (0 if there is none).
+bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);
+
+/// The tags on the wire when the frame leaves through the port. `received_pcp` is the priority the frame
+/// arrived with, for ports with priority-tags.
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags, std::uint8_t received_pcp);
+
+}  // namespace vswitch

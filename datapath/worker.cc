@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/worker.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace vswitch {
+
+namespace {
+
+constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
+constexpr int kMaxEvents = 64;
+
+int checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return fd;
+}
+
+}  // namespace
+
+Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
+               MirrorThread& mirror_thread, std::int64_t session_budget, Clock clock)
+    : sender_{number},
+      number_(number),
+      published_(published),
+      copies_(copies),
+      mirror_thread_(mirror_thread),
+      session_budget_(session_budget),
+      clock_(std::move(clock)),
+      epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kWakeToken}};
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+}
+
+Worker::~Worker() {
+  stopping_.store(true, std::memory_order_release);
+  wake();
+  if (thread_.joinable()) thread_.join();
+  close(wake_fd_);
+  close(epoll_fd_);
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "worker");
+    while (!stopping_.load(std::memory_order_acquire)) step(-1);
+  });
+}
+
+void Worker::wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written =
+      write(wake_fd_, &one, sizeof one);  // fails only when it is readable anyway
+}
+
+void Worker::wait_seen(std::uint64_t generation) const {
+  for (std::uint64_t now = seen(); now < generation; now = seen()) seen_.wait(now, std::memory_order_acquire);
+}
+
+bool Worker::step(int timeout_ms) {
+  epoll_event events[kMaxEvents];
+  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
+  now_ = clock_();
+  counters_.wakeups.add();
+  refresh();
+  bool received = false;
+  for (int i = 0; i < ready; ++i) {
+    if (events[i].data.u64 == kWakeToken) {
+      std::uint64_t count;
+      [[maybe_unused]] const ssize_t n = read(wake_fd_, &count, sizeof count);
+      continue;
+    }
+    // The event may be older than the snapshot: a port that went meanwhile is not in it, or has another
+    // device by now.
+    const PortConfig* port = snapshot_ == nullptr
+                                 ? nullptr
+                                 : snapshot_->port(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
+    if (port != nullptr && port->device != nullptr && port->worker == number_)
+      received |= receive_from(*port);
+  }
+  if (received) counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - now_, 0)));
+  return received;
+}
+
+/// Takes the published snapshot and makes the epoll set follow it.
+void Worker::refresh() {
+  const Snapshot* latest = published_.load(std::memory_order_acquire);
+  if (latest == snapshot_) return;
+  snapshot_ = latest;
+  const auto is_mine = [this](std::uint32_t number, const std::shared_ptr<Port>& device) {
+    const PortConfig* port = snapshot_->port(PortNo{number});
+    return port != nullptr && port->worker == number_ && port->device == device;
+  };
+  for (auto it = received_from_.begin(); it != received_from_.end();) {
+    if (is_mine(it->first, it->second)) {
+      ++it;
+      continue;
+    }
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second->receive_fd(), nullptr);
+    it = received_from_.erase(it);
+  }
+  for (const PortConfig& port : snapshot_->ports) {
+    if (port.number == kNoPort || port.worker != number_ || port.device == nullptr) continue;
+    if (!received_from_.try_emplace(index(port.number), port.device).second) continue;
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = index(port.number)}};
+    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.device->receive_fd(), &event);
+  }
+  sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
+  seen_.store(snapshot_->generation, std::memory_order_release);
+  seen_.notify_all();
+}
+
+bool Worker::receive_from(const PortConfig& in) {
+  std::array<RawFrame, kBatchSize> raw;
+  const std::size_t count = in.device->receive(raw);
+  if (count == 0) return false;
+  for (std::size_t i = 0; i < count; ++i) handle(in, raw[i], i);
+  flush_sends();
+  queue_copies();
+  in.device->release();
+  counters_.batches.add();
+  counters_.frames.add(count);
+  return true;
+}
+
+void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
+  PortCell& cell = in.counters->of(sender_);
+  cell.received_frames.add();
+  ParseResult parsed = parse(raw);
+  cell.received_bytes.add(raw.bytes.size() + (raw.stripped_tag ? kTagLength : 0));
+  if (parsed.drop != DropReason::none) {
+    cell.received_drops[static_cast<std::size_t>(parsed.drop)].add();
+    return;
+  }
+  frames_[at] = parsed.frame;
+  const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
+  learn(verdict);
+  queue_sends(in, verdict, frames_[at]);
+  note_copies(verdict, at);
+}
+
+void Worker::learn(const Verdict& verdict) {
+  for (const Learn& learn : verdict.learns) {
+    snapshot_->bridges[learn.bridge].macs->learn(learn.vlan, learn.mac, learn.port, now_);
+  }
+}
+
+void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame) {
+  if (verdict.drop != DropReason::none) {
+    in.counters->of(sender_).received_drops[static_cast<std::size_t>(verdict.drop)].add();
+  }
+  for (const PatchDrop& drop : verdict.patch_drops) {
+    snapshot_->ports[index(drop.port)]
+        .counters->of(sender_)
+        .received_drops[static_cast<std::size_t>(drop.reason)]
+        .add();
+  }
+  const Send* previous = nullptr;
+  std::span<const std::uint8_t> header;
+  for (const Send& send : verdict.sends) {
+    const PortConfig& out = snapshot_->ports[index(send.port)];
+    PortCell& cell = out.counters->of(sender_);
+    if (send.drop != DropReason::none) {
+      cell.sent_drops[static_cast<std::size_t>(send.drop)].add();
+      continue;
+    }
+    if (out.is_patch) {
+      PortCell& peer = snapshot_->ports[index(out.patch_peer)].counters->of(sender_);
+      cell.sent_frames.add();
+      cell.sent_bytes.add(frame.wire_length());
+      peer.received_frames.add();
+      peer.received_bytes.add(frame.wire_length());
+      continue;
+    }
+    if (previous == nullptr || !(previous->tags == send.tags)) {
+      if (headers_used_ == headers_.size()) headers_.emplace_back();
+      auto& bytes = headers_[headers_used_++].bytes;
+      header = {bytes.data(), write_header(frame.dst, frame.src, send.tags, bytes)};
+      previous = &send;
+    }
+    auto& queue = sends_[index(send.port)];
+    if (queue.empty()) dirty_.push_back(index(send.port));
+    queue.push_back(outgoing(header, frame.payload, frame.offload));
+  }
+}
+
+void Worker::note_copies(const Verdict& verdict, std::size_t at) {
+  for (const Match& match : verdict.matches) {
+    SessionCell& cell = snapshot_->sessions[match.session].counters->of(sender_);
+    cell.frames.add();
+    cell.bytes.add(frames_[at].wire_length());
+  }
+  for (const Copy& copy : verdict.copies) {
+    const MirrorSession& session = snapshot_->sessions[copy.session];
+    DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
+    cell.matched.add();
+    if (copy.drop != DropReason::none) {
+      cell.lost[static_cast<std::size_t>(copy.drop)].add();
+    } else {
+      pending_copies_.push_back(
+          {at, {&session, &snapshot_->ports[index(copy.port)], copy.destination, copy.tags}});
+    }
+  }
+}
+
+void Worker::flush_sends() {
+  for (const std::uint32_t number : dirty_) {
+    const PortConfig& out = snapshot_->ports[number];
+    auto& frames = sends_[number];
+    out.device->send(sender_, frames);
+    PortCell& cell = out.counters->of(sender_);
+    for (const OutgoingFrame& frame : frames) {
+      if (frame.outcome == DropReason::none) {
+        cell.sent_frames.add();
+        cell.sent_bytes.add(frame.length());
+      } else {
+        cell.sent_drops[static_cast<std::size_t>(frame.outcome)].add();
+      }
+    }
+    frames.clear();
+  }
+  dirty_.clear();
+  headers_used_ = 0;
+}
+
+/// One record for each frame that is copied, with every copy due of it.
+void Worker::queue_copies() {
+  if (pending_copies_.empty()) return;
+  const auto lost = [this](const CopyTarget& target, DropReason reason) {
+    target.session->destinations[target.destination]
+        .counters->of(sender_)
+        .lost[static_cast<std::size_t>(reason)]
+        .add();
+  };
+  for (std::size_t i = 0; i < pending_copies_.size();) {
+    const Frame& frame = frames_[pending_copies_[i].frame];
+    const auto bytes = static_cast<std::int64_t>(frame.payload.size());
+    targets_.clear();
+    for (const std::size_t at = pending_copies_[i].frame;
+         i < pending_copies_.size() && pending_copies_[i].frame == at; ++i) {
+      const CopyTarget& target = pending_copies_[i].target;
+      if (target.session->queued_bytes->load(std::memory_order_relaxed) + bytes > session_budget_) {
+        lost(target, DropReason::session_budget);
+        continue;
+      }
+      target.session->queued_bytes->fetch_add(bytes, std::memory_order_relaxed);
+      targets_.push_back(target);
+    }
+    if (targets_.empty() || copies_.push(frame, targets_)) continue;
+    for (const CopyTarget& target : targets_) {
+      target.session->queued_bytes->fetch_sub(bytes, std::memory_order_relaxed);
+      lost(target, DropReason::queue_full);
+    }
+  }
+  pending_copies_.clear();
+  mirror_thread_.wake();
+}
+
+}  // namespace vswitch

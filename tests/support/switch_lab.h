@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole switch in one process: memory ports, a fake clock, no threads, no root.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/datapath.h"
+#include "datapath/port/memory_port.h"
+#include "datapath/snapshot/compiler.h"
+#include "datapath/snapshot/spec.h"
+#include "tests/support/frame_builder.h"
+
+namespace vswitch::test {
+
+/// Frames by the name of the port they left through. A port that is not named has sent nothing.
+using Sent = std::map<std::string, std::vector<MemoryFrame>>;
+
+/// What differs, decoded and in words; empty if nothing does.
+std::string difference(const Sent& expected, const Sent& actual);
+
+class SwitchLab {
+ public:
+  explicit SwitchLab(std::size_t workers = 1);
+
+  /// Change it at will, then apply().
+  SwitchSpec spec;
+
+  BridgeSpec& bridge(const std::string& name = "br0");
+  /// The port, made with a memory device if it is not there; port names are unique over all bridges. A
+  /// reference holds until the next port().
+  PortSpec& port(const std::string& name, const std::string& bridge = "br0");
+  SessionSpec& session(const std::string& name, const std::string& bridge = "br0");
+  MemoryPort& device(const std::string& name) { return *devices_.at(name); }
+  std::shared_ptr<MemoryPort> shared_device(const std::string& name) { return devices_.at(name); }
+
+  void apply();
+  void inject(const std::string& port, const MemoryFrame& frame) { device(port).inject(frame); }
+  /// Handles everything and returns what left through which port.
+  Sent run();
+  /// inject, run, and a test failure that shows the difference.
+  void expect(const std::string& port, const MemoryFrame& frame, const Sent& expected,
+              const std::string& what = "");
+
+  SessionStatus status(const std::string& session) const;
+  std::uint64_t received_drops(const std::string& port, DropReason reason,
+                               const std::string& bridge = "br0") const;
+  std::uint64_t sent_drops(const std::string& port, DropReason reason,
+                           const std::string& bridge = "br0") const;
+  /// matched, delivered and lost of one session and destination.
+  struct Account {
+    std::uint64_t matched = 0, delivered = 0, lost = 0;
+    bool operator==(const Account&) const = default;
+  };
+  Account account(const std::string& session, const std::string& destination) const;
+  std::uint64_t lost(const std::string& session, const std::string& destination, DropReason reason) const;
+  std::uint64_t frames_of(const std::string& session) const;
+  std::size_t addresses(const std::string& bridge = "br0") const { return compiler.macs(bridge)->size(); }
+
+  TimeNs now = 1000 * kSecondNs;
+  std::unique_ptr<Datapath> datapath;
+  SnapshotCompiler compiler;
+  std::vector<SessionStatus> statuses;
+
+ private:
+  std::map<std::string, std::shared_ptr<MemoryPort>> devices_;
+};
+
+}  // namespace vswitch::test
