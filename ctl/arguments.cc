@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns options into members of params. Ranges are not checked here: the contract does that.
+#include "ctl/arguments.h"
+
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "ctl/command.h"
+
+namespace vswitch::ctl {
+namespace {
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+constexpr std::int64_t kLastVlan = 4095;
+
+void add_range(Json& into, std::string_view item, std::string_view whole) {
+  const std::size_t dash = item.find('-');
+  const auto first = parse_number(item.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_number(item.substr(dash + 1));
+  if (!first || !last || *first < 0 || *last > kLastVlan || *first > *last) {
+    throw UsageError("'" + std::string(whole) + "' is no list of VLANs from 0 to 4095, such as 1,2-9");
+  }
+  for (std::int64_t vlan = *first; vlan <= *last; ++vlan) into.push_back(vlan);
+}
+
+}  // namespace
+
+Params make_params() {
+  return std::make_shared<Json>(Json::object());
+}
+
+CLI::Option* text(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                  const std::string& help) {
+  auto* option = app.add_option_function<std::string>(
+      name, [params, key](const std::string& value) { (*params)[key] = value; }, help);
+  return name.starts_with('-') ? option : option->required();
+}
+
+CLI::Option* number(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                    const std::string& help, bool nullable) {
+  return app.add_option_function<std::string>(
+      name,
+      [params, name, key, nullable](const std::string& value) {
+        if (nullable && value == "none") {
+          (*params)[key] = nullptr;
+        } else if (const auto parsed = parse_number(value)) {
+          (*params)[key] = *parsed;
+        } else {
+          throw UsageError(name + " wants a whole number" + (nullable ? " or none" : "") + ", not '" + value +
+                           "'");
+        }
+      },
+      help);
+}
+
+CLI::Option* on_off(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                    const std::string& help) {
+  flag(app, params, "--no-" + name.substr(2), key, false, "the opposite of " + name);
+  return flag(app, params, name, key, true, help);
+}
+
+CLI::Option* flag(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                  Json value, const std::string& help) {
+  return app.add_flag_function(
+      name, [params, key, value = std::move(value)](std::int64_t) { (*params)[key] = value; }, help);
+}
+
+CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                   const std::string& help) {
+  return app
+      .add_option_function<std::vector<std::string>>(
+          name,
+          [params, key](const std::vector<std::string>& lists) {
+            Json all = Json::array();
+            for (const std::string& list : lists) {
+              const Json some = parse_vlans(list);
+              all.insert(all.end(), some.begin(), some.end());
+            }
+            (*params)[key] = all;
+          },
+          help)
+      ->allow_extra_args(false)
+      ->type_name("LIST");
+}
+
+void not_yet(CLI::App& app, const std::string& name, bool takes_value) {
+  const auto refuse = [name] { throw UsageError(name + " is not supported yet"); };
+  if (takes_value) {
+    app.add_option_function<std::vector<std::string>>(name,
+                                                      [refuse](const std::vector<std::string>&) { refuse(); })
+        ->allow_extra_args(false)
+        ->group("");
+  } else {
+    app.add_flag_function(name, [refuse](std::int64_t) { refuse(); })->group("");
+  }
+}
+
+Json parse_vlans(std::string_view text) {
+  Json vlans = Json::array();
+  if (text == "none") return vlans;
+  for (std::string_view rest = text;;) {
+    const std::size_t comma = rest.find(',');
+    add_range(vlans, rest.substr(0, comma), text);
+    if (comma == std::string_view::npos) return vlans;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace vswitch::ctl

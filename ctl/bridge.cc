@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands about bridges, and `show`, which shows them with all that is on them.
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+void declare_settings(CLI::App& app, const Params& params) {
+  app.add_option_function<std::string>(
+         "--fail-mode",
+         [params](const std::string& mode) { (*params)["fail_mode"] = mode == "none" ? Json() : Json(mode); },
+         "standalone, secure or none")
+      ->type_name("MODE");
+  number(app, params, "--mac-aging-time", "mac_aging_time", "seconds an unused address is kept")
+      ->type_name("SECONDS");
+  number(app, params, "--mac-table-size", "mac_table_size", "addresses learned at most")->type_name("N");
+  vlans(app, params, "--flood-vlans", "flood_vlans", "VLANs without learning, such as 900,910-919, or none");
+  on_off(app, params, "--forward-bpdu", "forward_bpdu", "forward frames to link-local multicast addresses");
+}
+
+Query declare_add(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "name", "name of the bridge");
+  declare_settings(app, params);
+  flag(app, params, "--may-exist", "may_exist", true, "no error when it exists with these settings");
+  return [params] { return std::vector<Call>{{"bridge.add", *params}}; };
+}
+
+Query declare_set(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "name", "name of the bridge");
+  declare_settings(app, params);
+  return [params] {
+    if (params->size() == 1) throw UsageError("nothing to change was given");
+    return std::vector<Call>{{"bridge.set", *params}};
+  };
+}
+
+Query declare_del(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "name", "name of the bridge");
+  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  return [params] { return std::vector<Call>{{"bridge.del", *params}}; };
+}
+
+Query declare_list(CLI::App&) {
+  return [] { return std::vector<Call>{{"bridge.list"}}; };
+}
+
+Query declare_show(CLI::App&) {
+  return [] { return std::vector<Call>{{"bridge.list"}, {"port.list"}, {"mirror.list"}}; };
+}
+
+/// Silent like other tools when all is well; a bridge that does not work yet says why.
+std::string render_bridge(const Json& bridge) {
+  if (bridge["state"] == "active") return {};
+  return printable(bridge["name"].get<std::string>() + ' ' + state(bridge)) + '\n';
+}
+
+std::string render_nothing(const Json&) {
+  return {};
+}
+
+std::string render_list(const Json& result) {
+  Table table({"BRIDGE", "PORTS", "SESSIONS", "STATE"});
+  for (const Json& bridge : result["bridges"]) {
+    table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), state(bridge)});
+  }
+  return table.empty() ? "no bridges\n" : table.text();
+}
+
+Json of_bridge(const Json& objects, const Json& bridge) {
+  Json some = Json::array();
+  for (const Json& object : objects) {
+    if (object["bridge"] == bridge) some.push_back(object);
+  }
+  return some;
+}
+
+std::string render_show(const Json& result) {
+  std::string text;
+  for (const Json& bridge : result["bridges"]) {
+    text += printable("bridge " + bridge["name"].get<std::string>() + "  " + state(bridge)) + '\n';
+    Table ports({"PORT", "TYPE", "OFPORT", "VLANS", "STATE"});
+    for (const Json& port : of_bridge(result["ports"], bridge["name"])) {
+      ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), state(port)});
+    }
+    text += ports.text(4);
+    const Json sessions = of_bridge(result["mirrors"], bridge["name"]);
+    if (!sessions.empty()) text += session_table(sessions, 4);
+  }
+  return text.empty() ? "no bridges\n" : text;
+}
+
+}  // namespace
+
+const std::vector<Command> kBridgeCommands = {
+    {"add-br", "make a bridge", "br0", declare_add, render_bridge},
+    {"set-br", "change settings of a bridge", "br0 --mac-aging-time 60", declare_set, render_bridge},
+    {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del, render_nothing},
+    {"list-br", "list the bridges", "", declare_list, render_list},
+    {"show", "show all bridges, ports and sessions", "", declare_show, render_show},
+};
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes one frame out of a capture file.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace vswitch::ctl {
+
+/// The number-th frame (from 1) of a pcap file with Ethernet frames, in hexadecimal. Either byte order, time
+/// stamps in micro- or nanoseconds (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html). Throws
+/// UsageError.
+std::string frame_of_capture(const std::string& path, std::size_t number);
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tool's end of the control socket: one request, one reply, with a time limit.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "schemas/json.h"
+#include "schemas/jsonrpc/message.h"
+
+namespace vswitch::ctl {
+
+/// Nobody answers, or not in time: exit status 3. what() is a sentence, `hint` says what to do.
+struct NoDaemon : std::runtime_error {
+  NoDaemon(const std::string& sentence, std::string hint_)
+      : std::runtime_error(sentence), hint(std::move(hint_)) {}
+  std::string hint;
+};
+
+/// Whoever answers requests.
+class Caller {
+ public:
+  virtual ~Caller() = default;
+  /// The result. Throws jsonrpc::Error when the daemon refuses, NoDaemon when it does not answer.
+  virtual Json call(const std::string& method, const Json& params) = 0;
+};
+
+/// Connects to a unix stream socket. Throws NoDaemon.
+std::unique_ptr<Caller> connect_to(const std::string& socket_path, std::chrono::milliseconds timeout);
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A command of the tool as data: its arguments become calls, the result becomes text. Neither half needs a
+// daemon.
+//
+// Walk of a command: program.cc picks the Command by its name, declare() binds its arguments, the Query it
+// returns makes the calls, the contract checks them (wrong values are wrong usage, without a daemon),
+// client.cc carries them, render() prints. One file per noun holds the table rows.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schemas/json.h"
+
+namespace vswitch::ctl {
+
+/// One request of the session API.
+struct Call {
+  std::string method;
+  Json params = Json::object();
+
+  bool operator==(const Call&) const = default;
+};
+
+/// What is wrong with the arguments, as a sentence: exit status 2.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The calls that the arguments ask for; called after they are parsed. May throw UsageError.
+using Query = std::function<std::vector<Call>()>;
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view example;  ///< arguments of a sensible call, for --help
+  Query (*declare)(CLI::App&);
+  /// Text for people, every line ended. The results of several calls are merged into one object.
+  std::string (*render)(const Json& result);
+  /// Of commands with --watch: the same with rates. `before` is the result `seconds` earlier, null at first.
+  std::string (*watch)(const Json& result, const Json& before, double seconds) = nullptr;
+};
+
+// The tables, one file each.
+extern const std::vector<Command> kBridgeCommands;   // bridge.cc
+extern const std::vector<Command> kPortCommands;     // port.cc
+extern const std::vector<Command> kMirrorCommands;   // mirror.cc
+extern const std::vector<Command> kExplainCommands;  // explain.cc
+extern const std::vector<Command> kFdbCommands;      // fdb.cc
+extern const std::vector<Command> kSystemCommands;   // system.cc
+
+/// All of them, in the order --help shows.
+std::vector<const Command*> commands();
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that answer "why": what would happen to a frame, and who watches a port.
+#include "ctl/arguments.h"
+#include "ctl/capture_file.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+/// Hexadecimal digits with the spaces and colons that people copy along taken out.
+std::string digits(const std::string& text) {
+  std::string clean;
+  for (const char c : text) {
+    if (c != ' ' && c != ':' && c != '\n' && c != '\t') clean += c;
+  }
+  return clean;
+}
+
+struct FrameSource {
+  std::string hex;
+  std::string file;
+  std::size_t number = 1;
+};
+
+Query declare_explain(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "the bridge");
+  text(app, params, "--in-port", "in_port", "port the frame arrives on")->required()->type_name("PORT");
+  auto source = std::make_shared<FrameSource>();
+  auto* hex =
+      app.add_option("--frame", source->hex, "the frame from its destination address on, in hexadecimal")
+          ->type_name("HEX");
+  auto* file =
+      app.add_option("--pcap", source->file, "take the frame from a capture file (pcap)")->type_name("FILE");
+  app.add_option("--number", source->number, "which frame of the file")->needs(file)->capture_default_str();
+  hex->excludes(file);
+  return [params, source] {
+    if (source->hex.empty() == source->file.empty())
+      throw UsageError("give the frame with --frame HEX or --pcap FILE");
+    (*params)["frame"] =
+        source->hex.empty() ? frame_of_capture(source->file, source->number) : digits(source->hex);
+    return std::vector<Call>{{"mirror.explain", *params}};
+  };
+}
+
+Query declare_who(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "port", "port", "name of the port");
+  return [params] { return std::vector<Call>{{"mirror.who", *params}}; };
+}
+
+std::size_t bytes(const Json& hex) {
+  return hex.get_ref<const std::string&>().size() / 2;
+}
+
+std::string render_explain(const Json& result) {
+  std::string text;
+  for (const Json& line : result["trace"]) text += printable(line.get<std::string>()) + '\n';
+  Table table({"GOES TO", "AS", "BYTES", "FRAME"});
+  for (const Json& output : result["outputs"]) {
+    table.add({output["port"], "frame", bytes(output["frame"]), output["frame"]});
+  }
+  for (const Json& copy : result["copies"]) {
+    table.add(
+        {copy["port"], "copy of " + copy["session"].get<std::string>(), bytes(copy["frame"]), copy["frame"]});
+  }
+  text += table.empty() ? "the frame goes nowhere\n" : table.text();
+  Table verdicts({"SESSION", "COPIES IT", "WHY"});
+  for (const Json& mirror : result["mirrors"]) {
+    verdicts.add({mirror["session"], mirror["copied"] == true ? "yes" : "no", mirror["reason"]});
+  }
+  return verdicts.empty() ? text : text + verdicts.text();
+}
+
+std::string render_who(const Json& result) {
+  Table table({"BRIDGE", "SESSION", "ROLE", "DIRECTION", "CHOSEN BY", "STATE"});
+  for (const Json& session : result["sessions"]) {
+    table.add({session["bridge"], session["name"], session["role"], session["direction"], session["via"],
+               session["state"]});
+  }
+  if (!table.empty()) return table.text();
+  return "no session watches " + printable(result["port"].get<std::string>()) + " or delivers to it\n";
+}
+
+}  // namespace
+
+const std::vector<Command> kExplainCommands = {
+    {"explain", "say what would happen to a frame, and which sessions would copy it, and why",
+     "br0 --in-port t1 --frame ffffffffffff5254000a0b0c0800", declare_explain, render_explain},
+    {"who", "list the sessions that watch a port or deliver to it", "t1", declare_who, render_who},
+};
+
+}  // namespace vswitch::ctl

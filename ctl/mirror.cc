@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands about mirror sessions.
+#include <algorithm>
+
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+/// "t1", "t1:from", "t1:egress" or "all". A colon cannot be part of a device name.
+void add_source(Json& params, const std::string& spec) {
+  Json& sources = params["sources"];
+  const std::size_t colon = spec.find(':');
+  const std::string name = spec.substr(0, colon);
+  if (colon == std::string::npos) {
+    if (spec == "all") {
+      sources["all"] = true;
+    } else {
+      sources["ports"].push_back(name);
+    }
+    return;
+  }
+  std::string direction = spec.substr(colon + 1);
+  if (direction == "ingress") direction = "from";  // as VMware says it, from the switch's point of view
+  if (direction == "egress") direction = "to";
+  if (name == "all")
+    throw UsageError("--source all watches both directions and takes no ':" + direction + "'");
+  if (direction != "from" && direction != "to" && direction != "both") {
+    throw UsageError("--source " + spec +
+                     ": after the colon comes from (what the port's host sends), to (what it is "
+                     "sent) or both; ingress and egress mean from and to");
+  }
+  sources["ports"].push_back({{"name", name}, {"direction", direction}});
+}
+
+void declare_settings(CLI::App& app, const Params& params) {
+  app.add_option_function<std::vector<std::string>>(
+         "-s,--source",
+         [params](const std::vector<std::string>& specs) {
+           for (const std::string& spec : specs) add_source(*params, spec);
+         },
+         "port to watch, with :from, :to or :both [both] behind it, or all; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("PORT[:DIRECTION]");
+  app.add_option_function<std::vector<std::string>>(
+         "--source-vlan",
+         [params](const std::vector<std::string>& lists) {
+           Json& vlans = (*params)["sources"]["vlans"];
+           for (const std::string& list : lists) {
+             for (const Json& vlan : parse_vlans(list)) vlans.push_back(vlan);
+           }
+         },
+         "only these VLANs, such as 10,20-29; without --source those of every port")
+      ->allow_extra_args(false)
+      ->type_name("LIST");
+  app.add_option_function<std::vector<std::string>>(
+         "-o,--output",
+         [params](const std::vector<std::string>& ports) { (*params)["destination"]["ports"] = ports; },
+         "port that gets the copies; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("PORT");
+  on_off(app, params, "--normal-io", "normal_io", "the output ports carry their own traffic as well");
+  text(app, params, "--description", "description", "free text");
+  for (const char* option : {"--output-vlan", "--endpoint", "--encap", "--key", "--session-id", "--snaplen",
+                             "--sample", "--rate", "--filter", "--expires"}) {
+    not_yet(app, option);
+  }
+  not_yet(app, "--keep-vlan", false);
+}
+
+void declare_name(CLI::App& app, const Params& params) {
+  text(app, params, "bridge", "bridge", "the bridge it is on");
+  text(app, params, "session", "name", "name of the session");
+}
+
+Query declare_add(CLI::App& app) {
+  const Params params = make_params();
+  declare_name(app, params);
+  declare_settings(app, params);
+  flag(app, params, "--disabled", "enabled", false, "configure it, copy nothing yet");
+  flag(app, params, "--may-exist", "may_exist", true, "no error when it exists with these settings");
+  return [params] {
+    if (!params->contains("sources"))
+      throw UsageError("no source given: add --source PORT, --source all or --source-vlan N");
+    if (!params->contains("destination")) throw UsageError("no destination given: add --output PORT");
+    return std::vector<Call>{{"mirror.add", *params}};
+  };
+}
+
+Query declare_set(CLI::App& app) {
+  const Params params = make_params();
+  declare_name(app, params);
+  declare_settings(app, params);
+  return [params] {
+    if (params->size() == 2) throw UsageError("nothing to change was given");
+    return std::vector<Call>{{"mirror.set", *params}};
+  };
+}
+
+template <const char* kMethod>
+Query declare_named(CLI::App& app) {
+  const Params params = make_params();
+  declare_name(app, params);
+  return [params] { return std::vector<Call>{{kMethod, *params}}; };
+}
+constexpr char kEnable[] = "mirror.enable";
+constexpr char kDisable[] = "mirror.disable";
+constexpr char kGet[] = "mirror.get";
+
+Query declare_del(CLI::App& app) {
+  const Params params = make_params();
+  declare_name(app, params);
+  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  return [params] { return std::vector<Call>{{"mirror.del", *params}}; };
+}
+
+Query declare_list(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  return [params] { return std::vector<Call>{{"mirror.list", *params}}; };
+}
+
+Query declare_stats(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  text(app, params, "session", "name", "only this session")->required(false);
+  return [params] { return std::vector<Call>{{"mirror.stats", *params}}; };
+}
+
+/// "br0 span0 active: t1 -> t2"
+std::string render_session(const Json& mirror) {
+  return printable(mirror["bridge"].get<std::string>() + ' ' + mirror["name"].get<std::string>() + "  " +
+                   sources(mirror) + " -> " + destination(mirror) + "  " + state(mirror)) +
+         '\n';
+}
+
+std::string render_nothing(const Json&) {
+  return {};
+}
+
+std::string render_list(const Json& result) {
+  return result["mirrors"].empty() ? "no sessions\n" : session_table(result["mirrors"]);
+}
+
+std::string lost_by(const Json& counters) {
+  std::string text;
+  for (const auto& [cause, count] : counters["lost_by"].items()) {
+    if (count != 0) text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
+  }
+  return text;
+}
+
+std::string render_show(const Json& mirror) {
+  const Json& counters = mirror["counters"];
+  std::string text;
+  const auto line = [&text](std::string_view label, const std::string& value) {
+    std::string one(label);
+    one.resize(14, ' ');
+    text += one + (value.empty() ? "-" : printable(value)) + '\n';
+  };
+  line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>());
+  line("state", state(mirror));
+  if (!mirror["since"].is_null()) line("since", mirror["since"]);
+  line("sources", sources(mirror));
+  line("destination", destination(mirror));
+  line("normal I/O",
+       mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
+  if (!mirror["snaplen"].is_null()) line("snaplen", mirror["snaplen"].dump());
+  if (mirror["description"] != "") line("description", mirror["description"]);
+  line("matched", counters["matched"].dump() + " frames");
+  line("delivered", counters["delivered"].dump() + " copies");
+  const std::string causes = lost_by(counters);
+  line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")"));
+  return text;
+}
+
+std::string render_stats(const Json& result) {
+  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LOST BY", "STATE"});
+  for (const Json& mirror : result["mirrors"]) {
+    const Json& counters = mirror["counters"];
+    table.add({mirror["bridge"], mirror["name"], counters["matched"], counters["delivered"], counters["lost"],
+               lost_by(counters), state(mirror)});
+  }
+  return table.empty() ? "no sessions\n" : table.text();
+}
+
+/// The counters a session had in the earlier result; its present ones when it is new.
+const Json& counters_before(const Json& before, const Json& mirror) {
+  if (before.is_object()) {
+    for (const Json& old : before["mirrors"]) {
+      if (old["uuid"] == mirror["uuid"]) return old["counters"];
+    }
+  }
+  return mirror["counters"];
+}
+
+std::string watch_stats(const Json& result, const Json& before, double seconds) {
+  Table table(
+      {"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "MATCHED", "DELIVERED", "LOST", "STATE"});
+  for (const Json& mirror : result["mirrors"]) {
+    const Json& now = mirror["counters"];
+    const Json& then = counters_before(before, mirror);
+    const auto rate = [&](const char* key) {
+      const auto grown = now[key].get<std::int64_t>() - then[key].get<std::int64_t>();
+      return static_cast<std::int64_t>(static_cast<double>(grown) / seconds + 0.5);
+    };
+    table.add({mirror["bridge"], mirror["name"], rate("matched"), rate("delivered"), rate("lost"),
+               now["matched"], now["delivered"], now["lost"], state(mirror)});
+  }
+  return table.empty() ? "no sessions\n" : table.text();
+}
+
+}  // namespace
+
+const std::vector<Command> kMirrorCommands = {
+    {"add-mirror", "make a mirror session", "br0 span0 --source t1 --output t2 --normal-io", declare_add,
+     render_session},
+    {"set-mirror", "change a session; sources and outputs are replaced as a whole",
+     "br0 span0 --source t1:from", declare_set, render_session},
+    {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},
+    {"disable-mirror", "switch a session off, keep its settings", "br0 span0", declare_named<kDisable>,
+     render_session},
+    {"del-mirror", "remove a session", "br0 span0", declare_del, render_nothing},
+    {"list-mirrors", "list the sessions of a bridge or of all", "br0", declare_list, render_list},
+    {"show-mirror", "show everything about a session", "br0 span0", declare_named<kGet>, render_show},
+    {"mirror-stats", "show the counters of sessions", "br0 span0 --watch", declare_stats, render_stats,
+     watch_stats},
+};
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands about ports.
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+void declare_settings(CLI::App& app, const Params& params) {
+  number(app, params, "--tag", "tag", "access or native VLAN, or none", true)->type_name("VLAN");
+  vlans(app, params, "--trunks", "trunks", "VLANs of a trunk or native port, such as 1,2-9; none: all");
+  app.add_option_function<std::string>(
+         "--vlan-mode",
+         [params](const std::string& mode) { (*params)["vlan_mode"] = mode == "none" ? Json() : Json(mode); },
+         "access, trunk, native-tagged, native-untagged, dot1q-tunnel, or none: by --tag")
+      ->type_name("MODE");
+  on_off(app, params, "--protected", "protected", "protected ports do not talk to each other");
+  text(app, params, "--priority-tags", "priority_tags", "never, if-nonzero or always")->type_name("WHEN");
+  vlans(app, params, "--cvlans", "cvlans", "customer VLANs of a dot1q-tunnel port; none: all");
+  text(app, params, "--qinq-ethtype", "qinq_ethtype", "802.1ad or 802.1q: outer tag of a dot1q-tunnel port")
+      ->type_name("TYPE");
+  number(app, params, "--ofport", "ofport_request", "OpenFlow port number wished for, or none", true)
+      ->type_name("N");
+}
+
+Query declare_add(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "the bridge to put it on");
+  text(app, params, "port", "name", "name of the device; it need not exist yet");
+  text(app, params, "--type", "type",
+       "system: a device of this machine [default]; internal: made by the switch");
+  declare_settings(app, params);
+  not_yet(app, "--option");
+  flag(app, params, "--may-exist", "may_exist", true, "no error when it is there with these settings");
+  return [params] { return std::vector<Call>{{"port.add", *params}}; };
+}
+
+Query declare_set(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "port", "name", "name of the port");
+  declare_settings(app, params);
+  return [params] {
+    if (params->size() == 1) throw UsageError("nothing to change was given");
+    return std::vector<Call>{{"port.set", *params}};
+  };
+}
+
+Query declare_del(CLI::App& app) {
+  const Params params = make_params();
+  auto names = std::make_shared<std::vector<std::string>>();
+  app.add_option("[bridge] port", *names, "the port, and the bridge it has to be on")
+      ->required()
+      ->expected(1, 2)
+      ->type_name("");
+  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  return [params, names] {
+    if (names->size() == 2) (*params)["bridge"] = names->front();
+    (*params)["name"] = names->back();
+    return std::vector<Call>{{"port.del", *params}};
+  };
+}
+
+Query declare_list(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  return [params] { return std::vector<Call>{{"port.list", *params}}; };
+}
+
+std::string render_port(const Json& port) {
+  if (port["state"] == "active") return {};
+  return printable(port["name"].get<std::string>() + ' ' + state(port)) + '\n';
+}
+
+std::string render_nothing(const Json&) {
+  return {};
+}
+
+std::string render_list(const Json& result) {
+  Table table({"BRIDGE", "PORT", "TYPE", "OFPORT", "VLANS", "MTU", "MAC", "STATE"});
+  for (const Json& port : result["ports"]) {
+    table.add({port["bridge"], port["name"], port["type"], port["ofport"], port_vlans(port), port["mtu"],
+               port["mac"], state(port)});
+  }
+  return table.empty() ? "no ports\n" : table.text();
+}
+
+}  // namespace
+
+const std::vector<Command> kPortCommands = {
+    {"add-port", "put a device on a bridge", "br0 t1 --tag 10", declare_add, render_port},
+    {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set, render_port},
+    {"del-port", "take a port off its bridge", "br0 t1", declare_del, render_nothing},
+    {"list-ports", "list the ports of a bridge or of all", "br0", declare_list, render_list},
+};
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parses, asks, prints.
+#include "ctl/program.h"
+
+#include <algorithm>
+#include <ostream>
+#include <sstream>
+
+#include "ctl/command.h"
+#include "schemas/openrpc.h"
+
+namespace vswitch::ctl {
+namespace {
+
+constexpr const char* kProgram = "vswitch-ctl";
+constexpr double kDefaultTimeout = 30;  // seconds; a reply comes when the change is in the datapath
+constexpr double kDefaultInterval = 1;
+
+struct Options {
+  std::string socket, rundir;
+  bool json = false;
+  double timeout = kDefaultTimeout;
+  bool watch = false;
+  double interval = kDefaultInterval;
+  std::int64_t count = 0;  ///< looks of --watch, 0: until interrupted
+};
+
+struct Parsed {
+  Options options;
+  const Command* command = nullptr;
+  std::vector<Call> calls;
+};
+
+std::string socket_path(const Options& options, const World& world) {
+  if (!options.socket.empty()) return options.socket;
+  if (options.rundir.empty()) {
+    if (const auto path = world.environment("VSWITCH_SOCKET"); path && !path->empty()) return *path;
+  }
+  std::string rundir = options.rundir;
+  if (rundir.empty()) rundir = world.environment("OVS_RUNDIR").value_or("");
+  if (rundir.empty()) rundir = "/run/vswitch";
+  return rundir + "/db.sock";
+}
+
+void declare_globals(CLI::App& app, Options& options) {
+  app.add_option("--socket", options.socket, "control socket of the daemon [VSWITCH_SOCKET]")
+      ->type_name("PATH");
+  app.add_option("--rundir", options.rundir, "directory with its db.sock [OVS_RUNDIR, /run/vswitch]")
+      ->type_name("DIR");
+  app.add_flag("--json", options.json, "print the result of the session API as it is");
+  app.add_option("--timeout", options.timeout, "seconds to wait for an answer")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+  app.set_version_flag("--version", std::string(kProgram) + " " VSWITCH_VERSION,
+                       "print the version of the tool");
+}
+
+void declare_watch(CLI::App& app, Options& options) {
+  auto* watch =
+      app.add_flag("--watch,-w", options.watch, "show it again and again, with rates, until interrupted");
+  app.add_option("--interval", options.interval, "seconds between two looks")
+      ->needs(watch)
+      ->check(CLI::Range(0.01, 86400.0))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+  app.add_option("--count", options.count, "end after this many looks")
+      ->needs(watch)
+      ->check(CLI::PositiveNumber);
+}
+
+/// ovs-vsctl takes options of a command before its name: `--may-exist add-br br0`. So do we.
+void move_behind_command(std::vector<std::string>& arguments) {
+  const auto is_command = [](const std::string& word) {
+    const auto all = commands();
+    return std::any_of(all.begin(), all.end(), [&](const Command* c) { return c->name == word; });
+  };
+  const auto command = std::find_if(arguments.begin(), arguments.end(), is_command);
+  if (command == arguments.end()) return;
+  std::stable_partition(arguments.begin(), command + 1, [](const std::string& word) {
+    return word != "--may-exist" && word != "--if-exists";
+  });
+}
+
+struct Declared {
+  const Command* command;
+  CLI::App* app;
+  Query query;
+};
+
+std::vector<Declared> declare_commands(CLI::App& app, Options& options) {
+  std::vector<Declared> all;
+  for (const Command* command : commands()) {
+    CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
+    sub->fallthrough();
+    std::string example = "Example: " + std::string(kProgram) + ' ' + std::string(command->name);
+    if (!command->example.empty()) example += ' ' + std::string(command->example);
+    sub->footer(example);
+    all.push_back({command, sub, command->declare(*sub)});
+    if (command->watch != nullptr) declare_watch(*sub, options);
+  }
+  return all;
+}
+
+/// A wrong value is wrong usage: the contract that the daemon checks is compiled in here as well.
+void check_calls(std::vector<Call>& calls) {
+  for (const Call& call : calls) {
+    Json copy = call.params;
+    const auto violation = openrpc::control().check_params(call.method, copy);
+    if (violation) throw UsageError(violation->sentence);
+  }
+}
+
+/// Nothing when the arguments have been dealt with (--help, --version): status is set.
+std::optional<Parsed> parse(std::vector<std::string> arguments, World& world, int& status) {
+  Parsed parsed;
+  CLI::App app("Sets up and shows a vswitch: bridges, ports and mirror sessions.", kProgram);
+  app.require_subcommand(0, 1);
+  app.allow_extras();  // so that the sentence about them can be ours
+  app.footer(
+      "Exit status: 0 done and in the datapath, 1 refused, 2 wrong usage, 3 no daemon answers.\n"
+      "vswitch-ctl COMMAND --help shows the arguments of a command.");
+  declare_globals(app, parsed.options);
+  const std::vector<Declared> declared = declare_commands(app, parsed.options);
+  move_behind_command(arguments);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    status = app.exit(error, world.out, world.err) == 0 ? kDone : kWrongUsage;
+    return std::nullopt;
+  }
+  const auto chosen =
+      std::find_if(declared.begin(), declared.end(), [](const Declared& one) { return one.app->parsed(); });
+  const std::vector<std::string> extras = app.remaining(true);
+  if (chosen == declared.end()) {
+    throw UsageError(extras.empty()
+                         ? "which command? `vswitch-ctl --help` lists them"
+                         : "there is no command '" + extras.front() + "', `vswitch-ctl --help` lists them");
+  }
+  parsed.command = chosen->command;
+  if (!extras.empty()) {
+    throw UsageError(std::string(chosen->command->name) + " does not take '" + extras.front() + "'");
+  }
+  parsed.calls = chosen->query();
+  check_calls(parsed.calls);
+  return parsed;
+}
+
+Json ask(Caller& daemon, const std::vector<Call>& calls) {
+  if (calls.size() == 1) return daemon.call(calls.front().method, calls.front().params);
+  Json merged = Json::object();
+  for (const Call& call : calls) merged.update(daemon.call(call.method, call.params));
+  return merged;
+}
+
+std::string as_json(const Json& result, int indent) {
+  return result.dump(indent, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+void watch(const Parsed& parsed, Caller& daemon, World& world) {
+  constexpr const char* kClear = "\x1b[H\x1b[J";
+  Json before;
+  auto then = std::chrono::steady_clock::now();
+  for (std::int64_t look = 1;; ++look) {
+    Json result = ask(daemon, parsed.calls);
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::max(std::chrono::duration<double>(now - then).count(), 1e-3);
+    if (parsed.options.json) {
+      world.out << as_json(result, -1);
+    } else {
+      world.out << (world.terminal ? kClear : "") << parsed.command->watch(result, before, seconds);
+    }
+    if (!world.out.flush() || look == parsed.options.count) return;
+    before = std::move(result);
+    then = now;
+    world.sleep(std::chrono::duration<double>(parsed.options.interval));
+  }
+}
+
+/// What to do after a refusal, by what it is about.
+std::string hint(const jsonrpc::Error& error) {
+  const std::string reason = error.data.is_object() ? error.data.value("reason", "") : "";
+  const std::string field = error.data.is_object() ? error.data.value("field", "") : "";
+  if (error.code == jsonrpc::kMethodNotFound)
+    return "the daemon is older than this tool: see `vswitch-ctl version`";
+  if (reason == "not_found" && field == "bridge") return "`vswitch-ctl list-br` shows the bridges there are";
+  if (reason == "not_found")
+    return "`vswitch-ctl show` shows what there is; --if-exists makes it no error to remove nothing";
+  if (reason == "exists")
+    return "--may-exist accepts one with the same settings; set-br, set-port and set-mirror change them";
+  return {};
+}
+
+void complain(World& world, const std::string& sentence, const std::string& what_next) {
+  world.err << kProgram << ": " << sentence << '\n';
+  if (!what_next.empty()) world.err << what_next << '\n';
+}
+
+void execute(const Parsed& parsed, World& world) {
+  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(parsed.options.timeout * 1000));
+  const std::unique_ptr<Caller> daemon = world.connect(socket_path(parsed.options, world), timeout);
+  if (parsed.options.watch) {
+    watch(parsed, *daemon, world);
+    return;
+  }
+  const Json result = ask(*daemon, parsed.calls);
+  world.out << (parsed.options.json ? as_json(result, 2) : parsed.command->render(result)) << std::flush;
+}
+
+}  // namespace
+
+std::vector<const Command*> commands() {
+  std::vector<const Command*> all;
+  for (const auto* table : {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kExplainCommands,
+                            &kFdbCommands, &kSystemCommands}) {
+    for (const Command& command : *table) all.push_back(&command);
+  }
+  return all;
+}
+
+int run(std::vector<std::string> arguments, World& world) {
+  try {
+    int status = kDone;
+    const auto parsed = parse(std::move(arguments), world, status);
+    if (parsed) execute(*parsed, world);
+    return status;
+  } catch (const UsageError& error) {
+    complain(world, error.what(), "`vswitch-ctl COMMAND --help` shows the arguments");
+    return kWrongUsage;
+  } catch (const NoDaemon& error) {
+    complain(world, error.what(), error.hint);
+    return kNoDaemon;
+  } catch (const jsonrpc::Error& error) {
+    complain(world, error.message, hint(error));
+    return kRefused;
+  }
+}
+
+}  // namespace vswitch::ctl

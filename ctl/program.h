@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tool from its arguments to its exit status, with everything outside of it passed in.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/client.h"
+
+namespace vswitch::ctl {
+
+/// Exit status, as the contract has it.
+enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3 };
+
+/// What the program touches.
+struct World {
+  std::ostream& out;
+  std::ostream& err;
+  std::function<std::optional<std::string>(const char*)> environment;
+  std::function<std::unique_ptr<Caller>(const std::string& socket_path, std::chrono::milliseconds timeout)>
+      connect;
+  std::function<void(std::chrono::duration<double>)> sleep;  ///< between two looks of --watch
+  bool terminal = false;                                     ///< out is one: --watch redraws it
+};
+
+/// `arguments` without the program's name.
+int run(std::vector<std::string> arguments, World& world);
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables and short forms.
+#include "ctl/render.h"
+
+#include <algorithm>
+
+namespace vswitch::ctl {
+namespace {
+
+std::string cell(const Json& value) {
+  if (value.is_null()) return "-";
+  const std::string text = value.is_string() ? printable(value.get_ref<const std::string&>()) : value.dump();
+  return text.empty() ? "-" : text;
+}
+
+/// Columns a UTF-8 text takes, every character counted as one.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+void append(std::string& line, const std::string& text, std::size_t column, bool right) {
+  const std::string fill(column - width(text), ' ');
+  line += right ? fill + text : text + fill;
+  line += "  ";
+}
+
+void end_line(std::string& text) {
+  text.erase(text.find_last_not_of(' ') + 1);
+  text += '\n';
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view between) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += between;
+    text += part;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string Table::text(std::size_t indent) const {
+  std::vector<std::size_t> columns;
+  std::vector<bool> right(headers_.size(), false);
+  for (std::size_t i = 0; i < headers_.size(); ++i) {
+    columns.push_back(width(headers_[i]));
+    for (const auto& row : rows_) {
+      columns[i] = std::max(columns[i], width(cell(row[i])));
+      if (row[i].is_number()) right[i] = true;
+    }
+  }
+  std::string all;
+  const auto line = [&](auto&& value_of) {
+    std::string one(indent, ' ');
+    for (std::size_t i = 0; i < headers_.size(); ++i) append(one, value_of(i), columns[i], right[i]);
+    end_line(one);
+    all += one;
+  };
+  line([&](std::size_t i) { return headers_[i]; });
+  for (const auto& row : rows_) {
+    line([&](std::size_t i) { return cell(row[i]); });
+  }
+  return all;
+}
+
+std::string printable(std::string_view text) {
+  std::string clean(text);
+  for (char& c : clean) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return clean;
+}
+
+std::string vlan_list(const Json& vlans) {
+  std::vector<int> sorted = vlans.get<std::vector<int>>();
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < sorted.size();) {
+    std::size_t last = i;
+    while (last + 1 < sorted.size() && sorted[last + 1] == sorted[last] + 1) ++last;
+    std::string part = std::to_string(sorted[i]);
+    if (last != i) part += '-' + std::to_string(sorted[last]);
+    parts.push_back(part);
+    i = last + 1;
+  }
+  return join(parts, ",");
+}
+
+std::string port_vlans(const Json& port) {
+  const bool tagged = !port["tag"].is_null();
+  const bool implied = port["vlan_mode"].is_null();
+  const std::string mode = implied ? (tagged ? "access" : "trunk") : port["vlan_mode"].get<std::string>();
+  std::string text = mode;
+  if (tagged && mode != "trunk") text += ' ' + port["tag"].dump();
+  if (!port["trunks"].empty() && (mode == "trunk" || mode.starts_with("native"))) {
+    text += (mode == "trunk" ? " " : " trunks ") + vlan_list(port["trunks"]);
+  }
+  if (!port["cvlans"].empty() && mode == "dot1q-tunnel") text += " cvlans " + vlan_list(port["cvlans"]);
+  return text;
+}
+
+std::string sources(const Json& session) {
+  const Json& from = session["sources"];
+  std::vector<std::string> parts;
+  for (const Json& port : from["ports"]) {
+    const std::string direction = port["direction"];
+    parts.push_back(port["name"].get<std::string>() + (direction == "both" ? "" : ":" + direction));
+  }
+  std::string text = join(parts, ", ");
+  if (from["all"] == true || (parts.empty() && !from["vlans"].empty())) text = "all ports";
+  if (!from["vlans"].empty()) text += " vlan " + vlan_list(from["vlans"]);
+  return text;
+}
+
+std::string destination(const Json& session) {
+  const Json& to = session["destination"];
+  std::vector<std::string> parts = to["ports"].get<std::vector<std::string>>();
+  if (!to["vlan"].is_null()) parts.push_back("vlan " + to["vlan"].dump());
+  return join(parts, ", ");
+}
+
+std::string state(const Json& object) {
+  const std::string reason = object["reason"];
+  return object["state"].get<std::string>() + (reason.empty() ? "" : ": " + reason);
+}
+
+std::string session_table(const Json& mirrors, std::size_t indent) {
+  Table table(
+      {"BRIDGE", "SESSION", "SOURCES -> DESTINATION", "NORMAL I/O", "MATCHED", "DELIVERED", "LOST", "STATE"});
+  for (const Json& mirror : mirrors) {
+    const Json& counters = mirror["counters"];
+    const std::string from = sources(mirror);
+    const std::string to = destination(mirror);
+    table.add({mirror["bridge"], mirror["name"],
+               (from.empty() ? "-" : from) + " -> " + (to.empty() ? "-" : to),
+               mirror["normal_io"] == true ? "yes" : "no", counters["matched"], counters["delivered"],
+               counters["lost"], state(mirror)});
+  }
+  return table.text(indent);
+}
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text for people: aligned tables and the short forms of ports, VLANs and sessions that all commands share.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schemas/json.h"
+
+namespace vswitch::ctl {
+
+/// Columns as wide as needed, two spaces between them, none at the end of a line. Numbers (JSON) stand right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> headers) : headers_(std::move(headers)) {}
+  /// One value per column: strings as they are, numbers right, null and "" as "-".
+  void add(std::vector<Json> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.empty(); }
+  /// The header line and the rows, each behind `indent` spaces.
+  std::string text(std::size_t indent = 0) const;
+
+ private:
+  std::vector<std::string> headers_;
+  std::vector<std::vector<Json>> rows_;
+};
+
+/// Control characters, which a terminal would obey, become '?'.
+std::string printable(std::string_view text);
+/// [1,2,3,7] -> "1-3,7"
+std::string vlan_list(const Json& vlans);
+/// A port's VLAN settings: "access 10", "trunk", "native-tagged 10 trunks 1,2-9".
+std::string port_vlans(const Json& port);
+/// "t1, t2:from", "all ports", "all ports vlan 10-12"
+std::string sources(const Json& session);
+std::string destination(const Json& session);
+/// "waiting: no device t2"; the state alone when there is no reason.
+std::string state(const Json& object);
+/// The lines of a session list, one per session.
+std::string session_table(const Json& mirrors, std::size_t indent = 0);
+
+}  // namespace vswitch::ctl

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the session API needs to know of the running switch and cannot read from rows: when a change has
+// arrived, what was learned, what was counted, and what would happen to a frame. Settings and states stand in
+// the rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "datapath/types.h"
+#include "schemas/ovsdb/uuid.h"
+
+namespace vswitch {
+
+class SwitchView {
+ public:
+  SwitchView() = default;
+  SwitchView(const SwitchView&) = delete;
+  SwitchView& operator=(const SwitchView&) = delete;
+  virtual ~SwitchView() = default;
+
+  /// Calls back, now or later, when every commit made so far is in the datapath or has failed with its reason
+  /// in the row.
+  virtual void when_applied(std::function<void()> done) = 0;
+
+  struct FdbEntry {
+    std::string port;
+    VlanId vlan = 0;
+    MacAddr mac;
+    std::int64_t age_seconds = 0;
+  };
+  /// In any order; empty for a bridge that is not set up.
+  virtual std::vector<FdbEntry> fdb(const std::string& bridge) = 0;
+  /// Returns how many addresses were forgotten.
+  virtual std::size_t flush_fdb(const std::string& bridge) = 0;
+
+  using Counters = std::map<std::string, std::int64_t>;
+  /// With the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched, delivered, lost,
+  /// lost_<cause>) or Interface (rx_packets, ...) row, as of this moment. Empty when the row is not in the
+  /// datapath.
+  virtual Counters mirror_counters(const ovsdb::Uuid& mirror) = 0;
+  virtual Counters interface_counters(const ovsdb::Uuid& interface) = 0;
+  /// Frames and copies dropped since the start, by name(DropReason); reasons that never occurred may be
+  /// missing.
+  virtual Counters drops() = 0;
+  virtual std::size_t workers() = 0;
+
+  struct Explanation {
+    struct Output {
+      std::string port;
+      std::vector<std::uint8_t> frame;  ///< as it would be sent
+    };
+    struct Copy {
+      std::string session;
+      std::string port;
+      std::vector<std::uint8_t> frame;
+    };
+    struct Verdict {
+      std::string session;
+      bool copied = false;
+      std::string reason;  ///< why, or why not
+    };
+    std::vector<std::string> trace;  ///< one line per step
+    std::vector<Output> outputs;
+    std::vector<Copy> copies;
+    std::vector<Verdict> mirrors;  ///< every session of the bridge
+  };
+  /// What would happen to a frame (from the destination address on, without FCS) that arrives on a port.
+  /// Changes nothing. nullopt when the port is not in the datapath.
+  virtual std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                             std::span<const std::uint8_t> frame) = 0;
+};
+
+}  // namespace vswitch

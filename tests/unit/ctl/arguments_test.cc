@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments become exactly these requests, or wrong usage with a sentence, without any daemon.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "ctl/command.h"
+#include "tests/unit/ctl/fake_world.h"
+
+namespace vswitch::ctl {
+namespace {
+
+using test::Invocation;
+using test::words;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Asks {
+  const char* arguments;
+  const char* method;
+  const char* params;
+};
+
+class Requests : public testing::TestWithParam<Asks> {};
+
+TEST_P(Requests, AreExactlyWhatTheArgumentsSay) {
+  const Invocation tool(words(GetParam().arguments));
+  EXPECT_EQ(tool.status, kDone) << tool.err;
+  ASSERT_EQ(tool.calls.size(), 1u);
+  EXPECT_EQ(tool.calls[0].first, GetParam().method);
+  EXPECT_EQ(tool.calls[0].second, Json::parse(GetParam().params));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bridges, Requests,
+    testing::Values(
+        Asks{"add-br br7", "bridge.add", R"({"name":"br7"})"},
+        Asks{"--may-exist add-br br7", "bridge.add", R"({"name":"br7","may_exist":true})"},
+        Asks{"add-br --may-exist br7", "bridge.add", R"({"name":"br7","may_exist":true})"},
+        Asks{
+            "add-br br7 --fail-mode secure --mac-aging-time 61 --mac-table-size 77 --flood-vlans 5,7-9 "
+            "--forward-bpdu",
+            "bridge.add",
+            R"({"name":"br7","fail_mode":"secure","mac_aging_time":61,"mac_table_size":77,"flood_vlans":[5,7,8,9],
+                 "forward_bpdu":true})"},
+        Asks{"set-br br7 --fail-mode none --flood-vlans none --no-forward-bpdu", "bridge.set",
+             R"({"name":"br7","fail_mode":null,"flood_vlans":[],"forward_bpdu":false})"},
+        Asks{"del-br br7", "bridge.del", R"({"name":"br7"})"},
+        Asks{"--if-exists del-br br7", "bridge.del", R"({"name":"br7","if_exists":true})"},
+        Asks{"list-br", "bridge.list", "{}"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Ports, Requests,
+    testing::Values(
+        Asks{"add-port br7 p3", "port.add", R"({"bridge":"br7","name":"p3"})"},
+        Asks{
+            "add-port br7 p3 --type internal --tag 11 --vlan-mode native-untagged --trunks 1,3-5 --may-exist",
+            "port.add",
+            R"({"bridge":"br7","name":"p3","type":"internal","tag":11,"vlan_mode":"native-untagged","trunks":[1,3,4,5],
+                 "may_exist":true})"},
+        Asks{
+            "add-port br7 p3 --protected --priority-tags always --cvlans 8 --qinq-ethtype 802.1q --ofport 99",
+            "port.add",
+            R"({"bridge":"br7","name":"p3","protected":true,"priority_tags":"always","cvlans":[8],
+                 "qinq_ethtype":"802.1q","ofport_request":99})"},
+        Asks{
+            "set-port p3 --tag none --vlan-mode none --trunks none --no-protected --ofport none", "port.set",
+            R"({"name":"p3","tag":null,"vlan_mode":null,"trunks":[],"protected":false,"ofport_request":null})"},
+        Asks{"del-port p3", "port.del", R"({"name":"p3"})"},
+        Asks{"--if-exists del-port br7 p3", "port.del", R"({"bridge":"br7","name":"p3","if_exists":true})"},
+        Asks{"list-ports", "port.list", "{}"}, Asks{"list-ports br7", "port.list", R"({"bridge":"br7"})"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Mirrors, Requests,
+    testing::Values(
+        Asks{"add-mirror br7 s3 --source t1 --output t2", "mirror.add",
+             R"({"bridge":"br7","name":"s3","sources":{"ports":["t1"]},"destination":{"ports":["t2"]}})"},
+        Asks{"add-mirror --source t1 --output t2 br7 s3", "mirror.add",
+             R"({"bridge":"br7","name":"s3","sources":{"ports":["t1"]},"destination":{"ports":["t2"]}})"},
+        Asks{"add-mirror br7 s3 -s t1:from --source t3:to --source t4:both -s t5:ingress -s t6:egress -o t2 "
+             "--output t8 "
+             "--normal-io --disabled --description text",
+             "mirror.add",
+             R"({"bridge":"br7","name":"s3",
+                 "sources":{"ports":[{"name":"t1","direction":"from"},{"name":"t3","direction":"to"},
+                   {"name":"t4","direction":"both"},{"name":"t5","direction":"from"},{"name":"t6","direction":"to"}]},
+                 "destination":{"ports":["t2","t8"]},"normal_io":true,"enabled":false,"description":"text"})"},
+        Asks{
+            "add-mirror br7 s3 --source all --output t2 --may-exist", "mirror.add",
+            R"({"bridge":"br7","name":"s3","sources":{"all":true},"destination":{"ports":["t2"]},"may_exist":true})"},
+        Asks{
+            "add-mirror br7 s3 --source-vlan 900 --source-vlan 1,2-4 --output t2", "mirror.add",
+            R"({"bridge":"br7","name":"s3","sources":{"vlans":[900,1,2,3,4]},"destination":{"ports":["t2"]}})"},
+        Asks{"set-mirror br7 s3 --no-normal-io", "mirror.set",
+             R"({"bridge":"br7","name":"s3","normal_io":false})"},
+        Asks{"set-mirror br7 s3 --output t9", "mirror.set",
+             R"({"bridge":"br7","name":"s3","destination":{"ports":["t9"]}})"},
+        Asks{"enable-mirror br7 s3", "mirror.enable", R"({"bridge":"br7","name":"s3"})"},
+        Asks{"disable-mirror br7 s3", "mirror.disable", R"({"bridge":"br7","name":"s3"})"},
+        Asks{"del-mirror br7 s3 --if-exists", "mirror.del",
+             R"({"bridge":"br7","name":"s3","if_exists":true})"},
+        Asks{"show-mirror br7 s3", "mirror.get", R"({"bridge":"br7","name":"s3"})"},
+        Asks{"list-mirrors", "mirror.list", "{}"},
+        Asks{"list-mirrors br7", "mirror.list", R"({"bridge":"br7"})"},
+        Asks{"mirror-stats br7 s3", "mirror.stats", R"({"bridge":"br7","name":"s3"})"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, Requests,
+    testing::Values(Asks{"who t3", "mirror.who", R"({"port":"t3"})"},
+                    Asks{"explain br7 --in-port t3 --frame ff:ff:ff:ff:ff:ff:52:54:00:0a:0b:0d:08:06",
+                         "mirror.explain",
+                         R"({"bridge":"br7","in_port":"t3","frame":"ffffffffffff5254000a0b0d0806"})"},
+                    Asks{"fdb br7", "fdb.list", R"({"bridge":"br7"})"},
+                    Asks{"fdb br7 --flush", "fdb.flush", R"({"bridge":"br7"})"},
+                    Asks{"stats", "system.stats", "{}"}, Asks{"version", "system.info", "{}"}));
+
+struct Says {
+  const char* arguments;
+  const char* sentence;
+};
+
+class WrongUsage : public testing::TestWithParam<Says> {};
+
+TEST_P(WrongUsage, EndsWithTwoAndAsksNoDaemon) {
+  const Invocation tool(words(GetParam().arguments));
+  EXPECT_EQ(tool.status, kWrongUsage);
+  EXPECT_THAT(tool.calls, IsEmpty());
+  EXPECT_THAT(tool.out, IsEmpty());
+  EXPECT_THAT(tool.err, HasSubstr(GetParam().sentence));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Usage, WrongUsage,
+    testing::Values(
+        Says{"", "which command?"}, Says{"bogus", "there is no command 'bogus'"},
+        Says{"list-br extra", "list-br does not take 'extra'"},
+        Says{"list-br --bogus", "does not take '--bogus'"}, Says{"add-br", "bridge is required"},
+        Says{"add-br a/b", "name has a form that is not allowed"},
+        Says{"add-br a-name-longer-than-it-may-be", "1 to 15 characters"},
+        Says{"set-br br0", "nothing to change"}, Says{"set-port p", "nothing to change"},
+        Says{"set-mirror br0 s", "nothing to change"},
+        Says{"add-port br0 p --tag 4096", "tag has to be an integer from 0 to 4095 or null, not 4096"},
+        Says{"add-port br0 p --tag x", "--tag wants a whole number or none, not 'x'"},
+        Says{"add-port br0 p --trunks 1-", "no list of VLANs"},
+        Says{"add-port br0 p --trunks 9-1", "no list of VLANs"},
+        Says{"add-port br0 p --trunks 1,,2", "no list of VLANs"},
+        Says{"add-port br0 p --trunks 4096", "no list of VLANs"},
+        Says{"add-port br0 p --vlan-mode acces", "vlan_mode has to be access, trunk"},
+        Says{"add-port br0 p --type gre", "type has to be \"\", system or internal, not \"gre\""},
+        Says{"add-port br0 p --option remote_ip=192.0.2.1", "--option is not supported yet"},
+        Says{"add-mirror br0 s --output t2", "no source given"},
+        Says{"add-mirror br0 s --source t1", "no destination given"},
+        Says{"add-mirror br0 s --source t1:rx --output t2", "after the colon comes from"},
+        Says{"add-mirror br0 s --source all:from --output t2", "both directions"},
+        Says{"add-mirror br0 s --source t1 --output t2 --snaplen 64", "--snaplen is not supported yet"},
+        Says{"add-mirror br0 s --source t1 --output-vlan 900", "--output-vlan is not supported yet"},
+        Says{"add-mirror br0 s --source t1 --endpoint 192.0.2.1", "--endpoint is not supported yet"},
+        Says{"add-mirror br0 s --source t1 --output t2 --keep-vlan", "--keep-vlan is not supported yet"},
+        Says{"explain br0 --in-port t1", "--frame HEX or --pcap FILE"},
+        Says{"explain br0 --in-port t1 --frame 0011", "frame has to be a string of 28 to 131070"},
+        Says{"explain br0 --in-port t1 --pcap /nonexistent", "cannot be opened"},
+        Says{"list-br --watch", "does not take '--watch'"},
+        Says{"stats --interval 2", "--interval requires --watch"}));
+
+TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
+  for (const Command* command : commands()) {
+    std::vector<std::string> arguments = words(std::string(command->example));
+    std::erase(arguments, "--watch");  // would go on for ever
+    arguments.insert(arguments.begin(), std::string(command->name));
+    const Invocation tool(arguments);
+    EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
+    const Invocation help({std::string(command->name), "--help"});
+    EXPECT_EQ(help.status, kDone);
+    EXPECT_THAT(help.out, HasSubstr("Example: vswitch-ctl " + std::string(command->name)));
+  }
+}
+
+TEST(Arguments, ShowAsksThreeThings) {
+  const Invocation tool({"show"});
+  ASSERT_EQ(tool.calls.size(), 3u);
+  EXPECT_EQ(tool.calls[0].first, "bridge.list");
+  EXPECT_EQ(tool.calls[1].first, "port.list");
+  EXPECT_EQ(tool.calls[2].first, "mirror.list");
+}
+
+TEST(Arguments, TheSocketIsFoundInTheOrderOfTheContract) {
+  using Environment = std::map<std::string, std::string>;
+  const auto socket = [](const std::string& line, const Environment& environment) {
+    return Invocation(words(line), nullptr, environment).socket;
+  };
+  const Environment both = {{"VSWITCH_SOCKET", "/e/sock"}, {"OVS_RUNDIR", "/e/run"}};
+  EXPECT_EQ(socket("list-br", {}), "/run/vswitch/db.sock");
+  EXPECT_EQ(socket("list-br", {{"OVS_RUNDIR", "/e/run"}}), "/e/run/db.sock");
+  EXPECT_EQ(socket("list-br", both), "/e/sock");
+  EXPECT_EQ(socket("--rundir /r list-br", {{"OVS_RUNDIR", "/e/run"}}), "/r/db.sock");
+  EXPECT_EQ(socket("list-br --rundir /r --socket /s", both), "/s");
+  EXPECT_EQ(socket("list-br", {{"VSWITCH_SOCKET", ""}}), "/run/vswitch/db.sock");
+}
+
+TEST(Arguments, VersionAndHelpNeedNoDaemon) {
+  EXPECT_EQ(Invocation({"--version"}).status, kDone);
+  EXPECT_THAT(Invocation({"--version"}).out, HasSubstr("vswitch-ctl " VSWITCH_VERSION));
+  const Invocation help({"--help"});
+  EXPECT_THAT(help.out, HasSubstr("add-mirror"));
+  EXPECT_THAT(help.calls, IsEmpty());
+}
+
+class CaptureFile : public testing::Test {
+ protected:
+  CaptureFile() : path_(testing::TempDir() + "vswitch-ctl-" + std::to_string(::getpid()) + ".pcap") {}
+  ~CaptureFile() override { std::remove(path_.c_str()); }
+  void write(const std::string& bytes) { std::ofstream(path_, std::ios::binary) << bytes; }
+  Invocation explain(const std::string& more = "") {
+    return Invocation(words("explain br7 --in-port t1 --pcap " + path_ + " " + more));
+  }
+  // Header and two frames of 14 bytes, big endian with nanoseconds: the order this machine does not have.
+  std::string sample() {
+    const auto word = [](std::uint32_t value) {
+      std::string bytes;
+      for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
+      return bytes;
+    };
+    const auto record = [&](const std::string& frame) {
+      const auto size = static_cast<std::uint32_t>(frame.size());
+      return word(1) + word(2) + word(size) + word(size) + frame;
+    };
+    return word(0xa1b23c4d) + word(0x00020004) + word(0) + word(0) + word(65535) + word(1) +
+           record(std::string(14, '\x11')) + record(std::string(15, '\xab'));
+  }
+  std::string path_;
+};
+
+TEST_F(CaptureFile, GivesTheFrameAskedFor) {
+  write(sample());
+  EXPECT_EQ(explain().calls.at(0).second["frame"], "1111111111111111111111111111");
+  EXPECT_EQ(explain("--number 2").calls.at(0).second["frame"], "ababababababababababababababab");
+}
+
+TEST_F(CaptureFile, SaysWhatIsWrongWithIt) {
+  write(sample());
+  EXPECT_THAT(explain("--number 3").err, HasSubstr("has only 2 frames"));
+  write(sample().substr(0, sample().size() - 1));
+  EXPECT_THAT(explain("--number 2").err, HasSubstr("ends within a frame"));
+  write(std::string(24, 'x'));
+  EXPECT_THAT(explain().err, HasSubstr("is no pcap file"));
+  write("\x0a\x0d\x0d\x0a" + std::string(24, '\0'));
+  EXPECT_THAT(explain().err, HasSubstr("editcap"));
+  write("");
+  EXPECT_EQ(explain().status, kWrongUsage);
+}
+
+}  // namespace
+}  // namespace vswitch::ctl

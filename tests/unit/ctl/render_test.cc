@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people and programs get to read.
+#include "ctl/render.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/ctl/fake_world.h"
+
+namespace vswitch::ctl {
+namespace {
+
+using test::example_result;
+using test::FakeDaemon;
+using test::Invocation;
+using test::words;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Table, AlignsNumbersRightAndTextLeftWithoutTrailingSpaces) {
+  Table table({"NAME", "N", "LAST"});
+  table.add({"a", 7, ""});
+  table.add({"longer", 1234, nullptr});
+  EXPECT_EQ(table.text(2),
+            "  NAME       N  LAST\n"
+            "  a          7  -\n"
+            "  longer  1234  -\n");
+}
+
+TEST(Table, CountsCharactersAndDefusesControlCharacters) {
+  Table table({"A", "B"});
+  table.add({"größe", "x"});
+  table.add({"\x1b[2J", "y"});
+  EXPECT_EQ(table.text(),
+            "A      B\n"
+            "größe  x\n"
+            "?[2J   y\n");
+}
+
+TEST(ShortForms, OfVlans) {
+  EXPECT_EQ(vlan_list({3, 1, 2, 9, 11, 12}), "1-3,9,11-12");
+  EXPECT_EQ(vlan_list(Json::array()), "");
+}
+
+TEST(ShortForms, OfPorts) {
+  Json port = example_result("port.set");
+  EXPECT_EQ(port_vlans(port), "trunk 10,20");
+  port["trunks"] = Json::array();
+  EXPECT_EQ(port_vlans(port), "trunk");
+  port["tag"] = 10;
+  EXPECT_EQ(port_vlans(port), "access 10");
+  port["vlan_mode"] = "native-untagged";
+  port["trunks"] = {1, 2, 3};
+  EXPECT_EQ(port_vlans(port), "native-untagged 10 trunks 1-3");
+  port["vlan_mode"] = "dot1q-tunnel";
+  port["cvlans"] = {7};
+  EXPECT_EQ(port_vlans(port), "dot1q-tunnel 10 cvlans 7");
+}
+
+TEST(ShortForms, OfSources) {
+  Json session = example_result("mirror.get");
+  session["sources"]["ports"].push_back({{"name", "t3"}, {"direction", "from"}});
+  EXPECT_EQ(sources(session), "t1, t3:from");
+  session["sources"]["vlans"] = {10, 11};
+  EXPECT_EQ(sources(session), "t1, t3:from vlan 10-11");
+  session["sources"]["ports"] = Json::array();
+  EXPECT_EQ(sources(session), "all ports vlan 10-11");
+  session["sources"] = {{"ports", Json::array()}, {"vlans", Json::array()}, {"all", true}};
+  EXPECT_EQ(sources(session), "all ports");
+}
+
+TEST(Render, SessionsAreOneLineEach) {
+  FakeDaemon daemon;
+  Json waiting = example_result("mirror.get");
+  waiting.update({{"name", "span1"}, {"state", "waiting"}, {"reason", "no device t2"}, {"normal_io", false}});
+  waiting["counters"].update({{"matched", 1000}, {"delivered", 990}, {"lost", 10}});
+  daemon.answers["mirror.list"] = {{{"mirrors", {example_result("mirror.get"), waiting}}}};
+  EXPECT_EQ(Invocation({"list-mirrors"}, &daemon).out,
+            "BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  STATE\n"
+            "br0     span0    t1 -> t2                yes               4          4     0  active\n"
+            "br0     span1    t1 -> t2                no             1000        990    10  waiting: no "
+            "device t2\n");
+}
+
+TEST(Render, AddMirrorTellsTheStateItReached) {
+  FakeDaemon daemon;
+  Json waiting = example_result("mirror.add");
+  waiting.update({{"state", "waiting"}, {"reason", "no device t2"}});
+  daemon.answers["mirror.add"] = {waiting};
+  EXPECT_EQ(Invocation(words("add-mirror br0 span0 --source t1 --output t2"), &daemon).out,
+            "br0 span0  t1 -> t2  waiting: no device t2\n");
+}
+
+TEST(Render, AddAndDelAreSilentWhenAllIsWell) {
+  EXPECT_EQ(Invocation(words("add-br br0")).out, "");
+  EXPECT_EQ(Invocation(words("add-port br0 t1")).out, "");
+  EXPECT_EQ(Invocation(words("del-port t1")).out, "");
+  FakeDaemon daemon;
+  daemon.answers["port.add"] = {example_result("port.get")};
+  EXPECT_EQ(Invocation(words("add-port br0 t1"), &daemon).out, "t1 waiting: no device t1\n");
+}
+
+TEST(Render, ShowMirror) {
+  FakeDaemon daemon;
+  Json session = example_result("mirror.get");
+  session["description"] = "for the \x1b[31mIDS";
+  session["counters"].update(
+      {{"matched", 100}, {"delivered", 90}, {"lost", 10}, {"lost_by", {{"queue_full", 10}}}});
+  daemon.answers["mirror.get"] = {session};
+  EXPECT_EQ(Invocation(words("show-mirror br0 span0"), &daemon).out,
+            "session       span0 on br0\n"
+            "state         active\n"
+            "since         2026-01-05T08:00:00Z\n"
+            "sources       t1\n"
+            "destination   t2\n"
+            "normal I/O    allowed\n"
+            "description   for the ?[31mIDS\n"
+            "matched       100 frames\n"
+            "delivered     90 copies\n"
+            "lost          10 copies (queue_full 10)\n");
+}
+
+TEST(Render, Show) {
+  EXPECT_EQ(Invocation({"show"}).out,
+            "bridge br0  active\n"
+            "    PORT  TYPE    OFPORT  VLANS  STATE\n"
+            "    t1    system       1  trunk  active\n"
+            "    BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  STATE\n"
+            "    br0     span0    t1 -> t2                yes               4          4     0  active\n");
+}
+
+TEST(Render, JsonIsTheResultOfTheApi) {
+  EXPECT_EQ(Json::parse(Invocation({"list-mirrors", "--json"}).out), example_result("mirror.list"));
+  EXPECT_EQ(Json::parse(Invocation({"--json", "add-br", "br0"}).out), example_result("bridge.add"));
+  const Json show = Json::parse(Invocation({"show", "--json"}).out);
+  EXPECT_EQ(show["bridges"], example_result("bridge.list")["bridges"]);
+  EXPECT_EQ(show["mirrors"], example_result("mirror.list")["mirrors"]);
+}
+
+TEST(Render, OtherTables) {
+  EXPECT_EQ(Invocation(words("fdb br0")).out,
+            "PORT  VLAN  MAC                AGE\n"
+            "t1       0  52:54:00:0a:0b:0c  3 s\n");
+  EXPECT_EQ(Invocation(words("fdb br0 --flush")).out, "12 addresses forgotten\n");
+  EXPECT_EQ(Invocation(words("who t1")).out,
+            "BRIDGE  SESSION  ROLE    DIRECTION  CHOSEN BY  STATE\n"
+            "br0     span0    source  both       port       active\n");
+  EXPECT_THAT(Invocation({"stats"}).out,
+              HasSubstr("      2  no_recipient  no other port carries the VLAN\n"));
+  EXPECT_THAT(Invocation({"version"}).out, HasSubstr("vswitchd 0.1.0, pid 4711"));
+}
+
+TEST(Render, EmptyListsSaySo) {
+  FakeDaemon daemon;
+  daemon.answers["mirror.list"] = {{{"mirrors", Json::array()}}};
+  daemon.answers["bridge.list"] = {{{"bridges", Json::array()}}};
+  daemon.answers["mirror.who"] = {{{"port", "t1"}, {"sessions", Json::array()}}};
+  EXPECT_EQ(Invocation({"list-mirrors"}, &daemon).out, "no sessions\n");
+  EXPECT_EQ(Invocation({"list-br"}, &daemon).out, "no bridges\n");
+  EXPECT_EQ(Invocation(words("who t1"), &daemon).out, "no session watches t1 or delivers to it\n");
+}
+
+TEST(Watch, ShowsEachLookAndRates) {
+  FakeDaemon daemon;
+  Json later = example_result("mirror.stats");
+  later["mirrors"][0]["counters"]["matched"] = 1'001'000;
+  daemon.answers["mirror.stats"] = {example_result("mirror.stats"), later};
+  const Invocation tool(words("mirror-stats --watch --count 2 --interval 0.5"), &daemon);
+  EXPECT_EQ(tool.status, kDone);
+  EXPECT_EQ(tool.slept, std::vector<double>{0.5});
+  EXPECT_THAT(tool.out, HasSubstr("MATCHED/s"));
+  EXPECT_THAT(tool.out, HasSubstr("1001000"));
+  EXPECT_THAT(tool.out, Not(HasSubstr("\x1b")));
+}
+
+TEST(Watch, JsonIsOneLinePerLook) {
+  const Invocation tool(words("stats --watch --count 3 --json"));
+  EXPECT_EQ(std::count(tool.out.begin(), tool.out.end(), '\n'), 3);
+}
+
+TEST(Refusals, EndWithOneTheSentenceAndWhatToDo) {
+  FakeDaemon daemon;
+  daemon.refuse = "port.add";
+  const Invocation tool(words("add-port br9 t1"), &daemon);
+  EXPECT_EQ(tool.status, kRefused);
+  EXPECT_EQ(tool.out, "");
+  EXPECT_EQ(tool.err, "vswitch-ctl: no bridge br9\n`vswitch-ctl list-br` shows the bridges there are\n");
+}
+
+}  // namespace
+}  // namespace vswitch::ctl
