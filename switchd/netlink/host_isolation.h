@@ -13,7 +13,6 @@
 // others only where theirs have precedence, as long as ours is there.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>

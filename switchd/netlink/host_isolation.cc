@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// clsact, two eBPF programs and the bookkeeping in the filters' names.
+#include "switchd/netlink/host_isolation.h"
+
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include "datapath/port/af_packet_port.h"
+#include "datapath/port/unique_fd.h"
+#include "switchd/netlink/netlink_socket.h"
+
+namespace vswitch {
+namespace {
+
+constexpr std::uint32_t kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+constexpr std::uint32_t kEgress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
+constexpr std::uint32_t kLastPrecedence = 16;  // tried from 1 upwards
+constexpr std::size_t kNameLength = 250;       // CLS_BPF_NAME_LEN is 256
+
+// --------------------------------------------------------------------------------------------------------------
+// programs
+
+constexpr bpf_insn instruction(int code, std::uint8_t dst, std::uint8_t src, std::int16_t offset,
+                               std::int32_t value) {
+  bpf_insn result{};
+  result.code = static_cast<std::uint8_t>(code);
+  result.dst_reg = dst & 0xf;
+  result.src_reg = src & 0xf;
+  result.off = offset;
+  result.imm = value;
+  return result;
+}
+
+constexpr bpf_insn set_register(std::uint8_t reg, std::int32_t value) {
+  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value);
+}
+constexpr bpf_insn leave() {
+  return instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+constexpr std::int16_t kMarkOffset = offsetof(__sk_buff, mark);
+
+/// return TC_ACT_SHOT
+constexpr std::array kDropAll{set_register(0, TC_ACT_SHOT), leave()};
+
+/// if (skb->mark != kSwitchMark) return TC_ACT_SHOT; skb->mark = 0; return TC_ACT_UNSPEC (the filters behind
+/// it decide)
+constexpr std::array kDropForeign{
+    instruction(BPF_LDX | BPF_MEM | BPF_W, 0, 1, kMarkOffset, 0),
+    instruction(BPF_JMP | BPF_JNE | BPF_K, 0, 0, 4, static_cast<std::int32_t>(kSwitchMark)),
+    set_register(2, 0),
+    instruction(BPF_STX | BPF_MEM | BPF_W, 1, 2, kMarkOffset, 0),
+    set_register(0, TC_ACT_UNSPEC),
+    leave(),
+    set_register(0, TC_ACT_SHOT),
+    leave(),
+};
+
+/// No descriptor and errno when bpf(2) is not permitted.
+UniqueFd load(std::span<const bpf_insn> program, const char* name) {
+  constexpr char kLicense[] = "Apache-2.0";
+  bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+  attributes.insn_cnt = static_cast<std::uint32_t>(program.size());
+  attributes.insns = reinterpret_cast<std::uint64_t>(program.data());
+  attributes.license = reinterpret_cast<std::uint64_t>(kLicense);
+  std::strncpy(attributes.prog_name, name, sizeof attributes.prog_name - 1);
+  return UniqueFd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// owner
+
+/// Start time of a process in clock ticks since boot (proc(5), /proc/PID/stat field 22); 0 when there is no
+/// such process.
+std::uint64_t start_time(long pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(')');  // field 2 may contain anything
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) fields >> field;
+  return fields ? std::stoull(field) : 0;
+}
+
+std::uint64_t pid_namespace() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+/// Who put a filter on a device.
+struct Owner {
+  long pid = 0;
+  std::uint64_t start = 0;
+  std::uint64_t pidns = 0;
+  bool made_clsact = false;
+  std::string rundir;
+
+  std::string to_string() const {
+    std::ostringstream text;
+    text << "vswitch pid=" << pid << " start=" << start << " pidns=" << pidns
+         << " clsact=" << (made_clsact ? "made" : "found") << " rundir=" << rundir;
+    return text.str().substr(0, kNameLength);
+  }
+
+  static std::optional<Owner> parse(const std::string& text) {
+    Owner owner;
+    char clsact[8] = "";
+    int rundir_at = 0;
+    const int fields = std::sscanf(text.c_str(), "vswitch pid=%ld start=%lu pidns=%lu clsact=%5s rundir=%n",
+                                   &owner.pid, &owner.start, &owner.pidns, clsact, &rundir_at);
+    if (fields != 4 || rundir_at == 0) return std::nullopt;
+    owner.made_clsact = std::string(clsact) == "made";
+    owner.rundir = text.substr(static_cast<std::size_t>(rundir_at));
+    return owner;
+  }
+
+  /// Same process. The run directory may have been cut short in the name.
+  bool is(const Owner& other) const {
+    return pid == other.pid && start == other.start && pidns == other.pidns;
+  }
+};
+
+struct Filter {
+  std::uint32_t handle = 0;
+  std::uint32_t info = 0;  // precedence and protocol
+  std::optional<Owner> owner;
+};
+
+}  // namespace
+
+class HostIsolation::Impl {
+ public:
+  explicit Impl(std::string rundir) {
+    self_.pid = ::getpid();
+    self_.start = start_time(self_.pid);
+    self_.pidns = pid_namespace();
+    self_.rundir = std::move(rundir);
+    self_.rundir = Owner::parse(self_.to_string())->rundir;  // as it reads in a name
+  }
+
+  ~Impl() {
+    for (const int ifindex : isolated_) remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
+  }
+
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  std::optional<std::string> isolate(int ifindex) {
+    if (isolated_.contains(ifindex)) return std::nullopt;
+    if (std::optional<std::string> refusal = load_programs()) return refusal;
+    const std::string found = ingress_qdisc(ifindex);
+    if (found.empty()) {
+      if (const auto refusal = change_clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex)) {
+        return "the host's own stack still sees the device: cannot add a clsact queueing discipline: " +
+               refusal->text;
+      }
+    }
+    Owner owner = self_;
+    owner.made_clsact = found.empty();
+    isolated_.insert(ifindex);
+    std::optional<NetlinkRefusal> refusal = add_filter(ifindex, kIngress, drop_all_, owner);
+    // An ingress queueing discipline has one list of filters, for what arrives.
+    if (!refusal && found != "ingress") refusal = add_filter(ifindex, kEgress, drop_foreign_, owner);
+    if (refusal) {
+      release(ifindex);
+      return "the host's own stack still sees the device: cannot add a filter: " + refusal->text;
+    }
+    if (found != "ingress") return std::nullopt;
+    return "the host's own stack may still send on the device: its ingress queueing discipline, which is not "
+           "ours, "
+           "leaves no room for clsact";
+  }
+
+  void release(int ifindex) {
+    if (isolated_.erase(ifindex) == 0) return;
+    remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
+  }
+
+  std::vector<std::string> clean_leftovers() {
+    std::vector<std::string> cleaned;
+    std::set<int> devices;
+    for_each_ingress_qdisc(0, [&](int ifindex, const std::string&) { devices.insert(ifindex); });
+    for (const int ifindex : devices) {
+      const std::optional<Owner> owner = remove(ifindex, [&](const Owner& one) { return is_leftover(one); });
+      if (!owner) continue;
+      cleaned.push_back("device " + std::to_string(ifindex) +
+                        " given back to the host's stack, which process " + std::to_string(owner->pid) +
+                        " (run directory " + owner->rundir + ") had kept away from it");
+    }
+    return cleaned;
+  }
+
+ private:
+  bool is_leftover(const Owner& owner) const {
+    if (owner.rundir == self_.rundir) return true;
+    // In another PID namespace there is no telling who lives.
+    return owner.pidns == self_.pidns && start_time(owner.pid) != owner.start;
+  }
+
+  std::optional<std::string> load_programs() {
+    if (!drop_all_) drop_all_ = load(kDropAll, "vswitch_ingress");
+    if (drop_all_ && !drop_foreign_) drop_foreign_ = load(kDropForeign, "vswitch_egress");
+    if (drop_foreign_) return std::nullopt;
+    return std::string(
+               "the host's own stack still sees the devices of the switch: bpf(2) refused the program that "
+               "keeps "
+               "it away: ") +
+           std::strerror(errno);
+  }
+
+  static tcmsg tc_header(int ifindex, std::uint32_t parent) {
+    tcmsg header{};
+    header.tcm_family = AF_UNSPEC;
+    header.tcm_ifindex = ifindex;
+    header.tcm_parent = parent;
+    return header;
+  }
+
+  /// Calls with the kind ("clsact" or "ingress") of each device that has one; of one device unless `ifindex`
+  /// is 0.
+  void for_each_ingress_qdisc(int ifindex, const std::function<void(int, const std::string&)>& call) {
+    const NetlinkMessage message(RTM_GETQDISC, 0, tc_header(ifindex, 0));
+    netlink_.dump(message, [&](const nlmsghdr& header) {
+      auto* received = const_cast<nlmsghdr*>(&header);
+      const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
+      nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
+      // TC_H_CLSACT is TC_H_INGRESS. Some kernels list all devices whatever was asked.
+      if (kind == nullptr || tc.tcm_parent != TC_H_CLSACT || (ifindex != 0 && tc.tcm_ifindex != ifindex))
+        return;
+      call(tc.tcm_ifindex, nla_get_string(kind));
+    });
+  }
+
+  std::string ingress_qdisc(int ifindex) {
+    std::string found;
+    for_each_ingress_qdisc(ifindex, [&](int, const std::string& kind) { found = kind; });
+    return found;
+  }
+
+  std::optional<NetlinkRefusal> change_clsact(int type, int flags, int ifindex) {
+    tcmsg header = tc_header(ifindex, TC_H_CLSACT);
+    header.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    const NetlinkMessage message(type, flags, header);
+    nla_put_string(message.get(), TCA_KIND, "clsact");
+    return netlink_.request(message);
+  }
+
+  /// In front of everybody else's filters, except where a precedence is taken by filters of another kind.
+  std::optional<NetlinkRefusal> add_filter(int ifindex, std::uint32_t parent, const UniqueFd& program,
+                                           const Owner& owner) {
+    std::optional<NetlinkRefusal> refusal;
+    for (std::uint32_t precedence = 1; precedence <= kLastPrecedence; ++precedence) {
+      tcmsg header = tc_header(ifindex, parent);
+      header.tcm_info = TC_H_MAKE(precedence << 16, htons(ETH_P_ALL));
+      const NetlinkMessage message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, header);
+      nla_put_string(message.get(), TCA_KIND, "bpf");
+      nlattr* options = nla_nest_start(message.get(), TCA_OPTIONS);
+      nla_put_u32(message.get(), TCA_BPF_FD, static_cast<std::uint32_t>(program.get()));
+      nla_put_string(message.get(), TCA_BPF_NAME, owner.to_string().c_str());
+      nla_put_u32(message.get(), TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+      nla_nest_end(message.get(), options);
+      refusal = netlink_.request(message);
+      if (!refusal || refusal->error != EINVAL) break;
+    }
+    return refusal;
+  }
+
+  std::vector<Filter> filters(int ifindex, std::uint32_t parent) {
+    std::vector<Filter> found;
+    const NetlinkMessage message(RTM_GETTFILTER, 0, tc_header(ifindex, parent));
+    netlink_.dump(message, [&](const nlmsghdr& header) {
+      auto* received = const_cast<nlmsghdr*>(&header);
+      const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
+      Filter filter{tc.tcm_handle, tc.tcm_info, std::nullopt};
+      nlattr* options = nlmsg_find_attr(received, sizeof tc, TCA_OPTIONS);
+      nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
+      if (options != nullptr && kind != nullptr && std::strcmp(nla_get_string(kind), "bpf") == 0) {
+        nlattr* name = nla_find(static_cast<nlattr*>(nla_data(options)), nla_len(options), TCA_BPF_NAME);
+        if (name != nullptr) filter.owner = Owner::parse(nla_get_string(name));
+      }
+      found.push_back(filter);
+    });
+    return found;
+  }
+
+  /// Removes the filters whose owner `matches`, and the clsact if they had made it and nothing else hangs on
+  /// it. Returns an owner of what was removed.
+  std::optional<Owner> remove(int ifindex, const std::function<bool(const Owner&)>& matches) {
+    std::optional<Owner> removed;
+    bool made_clsact = false;
+    for (const std::uint32_t parent : {kIngress, kEgress}) {
+      for (const Filter& filter : filters(ifindex, parent)) {
+        if (!filter.owner || !matches(*filter.owner)) continue;
+        tcmsg header = tc_header(ifindex, parent);
+        header.tcm_handle = filter.handle;
+        header.tcm_info = filter.info;
+        const NetlinkMessage message(RTM_DELTFILTER, 0, header);
+        nla_put_string(message.get(), TCA_KIND, "bpf");
+        netlink_.request(message);
+        made_clsact = made_clsact || filter.owner->made_clsact;
+        removed = filter.owner;
+      }
+    }
+    if (made_clsact && filters(ifindex, kIngress).empty() && filters(ifindex, kEgress).empty()) {
+      change_clsact(RTM_DELQDISC, 0, ifindex);
+    }
+    return removed;
+  }
+
+  NetlinkSocket netlink_;
+  Owner self_;
+  std::set<int> isolated_;  // by ifindex
+  UniqueFd drop_all_;
+  UniqueFd drop_foreign_;
+};
+
+HostIsolation::HostIsolation(std::string rundir) : impl_(std::make_unique<Impl>(std::move(rundir))) {}
+HostIsolation::~HostIsolation() = default;
+
+std::optional<std::string> HostIsolation::isolate(int ifindex) {
+  return impl_->isolate(ifindex);
+}
+void HostIsolation::release(int ifindex) {
+  impl_->release(ifindex);
+}
+std::vector<std::string> HostIsolation::clean_leftovers() {
+  return impl_->clean_leftovers();
+}
+
+}  // namespace vswitch

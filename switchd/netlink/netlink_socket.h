@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests to the kernel over rtnetlink(7), with the kernel's own words when it refuses. A thin layer over
+// libnl-3.
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+struct nl_msg;
+struct nl_sock;
+
+namespace vswitch {
+
+/// A netlink message being built with libnl's nla_put() family.
+class NetlinkMessage {
+ public:
+  /// `header` is the family header that follows nlmsghdr (ifinfomsg, tcmsg).
+  template <typename Header>
+  NetlinkMessage(int type, int flags, const Header& header)
+      : NetlinkMessage(type, flags, &header, sizeof header) {}
+
+  nl_msg* get() const { return message_.get(); }
+
+ private:
+  NetlinkMessage(int type, int flags, const void* header, std::size_t length);
+
+  struct Free {
+    void operator()(nl_msg* message) const;
+  };
+  std::unique_ptr<nl_msg, Free> message_;
+};
+
+/// What the kernel answered to a request it refused.
+struct NetlinkRefusal {
+  int error = 0;     ///< errno
+  std::string text;  ///< extended acknowledgement (Linux 4.12) if there is one, else strerror()
+};
+
+/// A NETLINK_ROUTE socket in the namespace of the thread that makes it. One thread at a time.
+class NetlinkSocket {
+ public:
+  using Handler = std::function<void(const nlmsghdr&)>;
+
+  /// Throws std::system_error.
+  NetlinkSocket();
+
+  /// Sends and waits for the acknowledgement.
+  std::optional<NetlinkRefusal> request(const NetlinkMessage& message);
+  /// Sends a request made with NLM_F_DUMP and hands over each message of the answer.
+  std::optional<NetlinkRefusal> dump(const NetlinkMessage& message, const Handler& handler);
+
+ private:
+  struct Free {
+    void operator()(nl_sock* socket) const;
+  };
+  std::unique_ptr<nl_sock, Free> socket_;
+};
+
+}  // namespace vswitch
