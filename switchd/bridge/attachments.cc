@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/attachments.h"
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "datapath/port/af_packet_port.h"
+#include "datapath/port/tap_port.h"
+#include "switchd/log.h"
+
+namespace vswitch {
+
+namespace {
+
+const log::Module kLog{"port"};
+
+std::string no_device(const std::string& name) {
+  return "could not open network device " + name +
+         " (No such device)";  // the sentence of Open vSwitch, scripts know it
+}
+
+}  // namespace
+
+void Attachments::follow(const Desired& desired) {
+  std::set<std::string> wanted;
+  for (const DesiredBridge& bridge : desired.bridges) {
+    for (const DesiredInterface& interface : bridge.interfaces) wanted.insert(interface.name);
+  }
+  for (auto it = by_name_.begin(); it != by_name_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    retire(it->second);
+    it = by_name_.erase(it);
+  }
+  for (const DesiredBridge& bridge : desired.bridges) {
+    for (const DesiredInterface& interface : bridge.interfaces) follow_interface(interface);
+  }
+}
+
+void Attachments::follow_interface(const DesiredInterface& interface) {
+  Attachment& attachment = by_name_[interface.name];
+  const Link* link = links_.find(interface.name);
+  const bool is_other_device = link == nullptr || link->generation != attachment.generation;
+  if (attachment.device != nullptr &&
+      (attachment.type != interface.type || !interface.refusal.empty() || is_other_device)) {
+    log::info(kLog, "{}: device {}", interface.name, link == nullptr ? "is gone" : "is closed");
+    retire(attachment);
+  }
+  attachment.type = interface.type;
+  if (attachment.device == nullptr) {
+    const std::string earlier = std::exchange(attachment.error, interface.refusal);
+    if (attachment.error.empty()) {
+      if (interface.type == InterfaceType::system) attach_system(interface, attachment);
+      if (interface.type == InterfaceType::internal) attach_internal(interface, attachment);
+    }
+    if (!attachment.error.empty() && attachment.error != earlier)
+      log::warn(kLog, "{}: {}", interface.name, attachment.error);
+    if (attachment.device != nullptr)
+      log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.ifindex);
+  }
+  if (attachment.device != nullptr) configure(interface, attachment);
+}
+
+void Attachments::attach_system(const DesiredInterface& interface, Attachment& attachment) {
+  const Link* link = links_.find(interface.name);
+  if (link == nullptr) {
+    attachment.error = no_device(interface.name);
+    return;
+  }
+  if (!link->ethernet) {
+    attachment.error = interface.name + " is not an Ethernet device and cannot be a port";
+    return;
+  }
+  const int ifindex = link->ifindex;
+  const std::uint64_t generation = link->generation;
+  attachment.warning = isolation_.isolate(ifindex).value_or("");
+  if (!attachment.warning.empty()) log::warn(kLog, "{}: {}", interface.name, attachment.warning);
+  try {
+    attachment.device =
+        open_af_packet_port({.name = interface.name, .ifindex = ifindex, .senders = senders_});
+    attachment.ifindex = ifindex;
+    attachment.generation = generation;
+  } catch (const std::system_error& error) {
+    isolation_.release(ifindex);
+    attachment.error = error.what();
+  }
+}
+
+void Attachments::attach_internal(const DesiredInterface& interface, Attachment& attachment) {
+  try {
+    attachment.device =
+        open_tap_port({.name = interface.name, .senders = senders_, .mac = interface.mac, .mtu = {}});
+  } catch (const std::system_error& error) {
+    attachment.error = error.what();
+    return;
+  }
+  links_.sync();
+  if (const Link* link = links_.find(interface.name)) {
+    attachment.ifindex = link->ifindex;
+    attachment.generation = link->generation;
+  }
+}
+
+/// Settings of the device itself. What the kernel refuses is a warning: frames pass all the same.
+void Attachments::configure(const DesiredInterface& interface, Attachment& attachment) {
+  const Link* link = links_.find(interface.name);
+  if (link == nullptr) return;
+  std::optional<std::string> trouble;
+  if (interface.mtu_request && link->mtu != *interface.mtu_request)
+    trouble = links_.set_mtu(interface.name, *interface.mtu_request);
+  if (interface.type == InterfaceType::internal && interface.mac && link->mac != *interface.mac) {
+    trouble = links_.set_mac(interface.name, *interface.mac);
+  }
+  if (trouble && *trouble != attachment.warning) {
+    attachment.warning = *trouble;
+    log::warn(kLog, "{}: {}", interface.name, *trouble);
+  }
+}
+
+void Attachments::retire(Attachment& attachment) {
+  if (attachment.device == nullptr) return;
+  attachment.earlier_overruns += attachment.device->receive_overruns();
+  retired_.push_back(
+      {std::move(attachment.device), attachment.type == InterfaceType::system ? attachment.ifindex : 0});
+  attachment.device = nullptr;
+  attachment.ifindex = 0;
+  attachment.generation = 0;
+}
+
+void Attachments::close_retired() {
+  for (Retired& retired : std::exchange(retired_, {})) {
+    retired.device.reset();
+    if (retired.isolated_ifindex == 0) continue;
+    const bool is_port_again = std::any_of(by_name_.begin(), by_name_.end(), [&retired](const auto& item) {
+      return item.second.device != nullptr && item.second.ifindex == retired.isolated_ifindex;
+    });
+    if (!is_port_again) isolation_.release(retired.isolated_ifindex);
+  }
+}
+
+const Attachment* Attachments::find(const std::string& interface) const {
+  const auto found = by_name_.find(interface);
+  return found == by_name_.end() ? nullptr : &found->second;
+}
+
+bool Attachments::wants_retry() const {
+  return std::any_of(by_name_.begin(), by_name_.end(), [this](const auto& item) {
+    const auto& [name, attachment] = item;
+    return attachment.type != InterfaceType::patch && attachment.device == nullptr &&
+           attachment.error != no_device(name);
+  });
+}
+
+}  // namespace vswitch

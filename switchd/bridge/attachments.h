@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The devices behind the ports: opened when they appear, closed when they go, however often.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/port/port.h"
+#include "switchd/bridge/desired.h"
+#include "switchd/netlink/host_isolation.h"
+#include "switchd/netlink/link_monitor.h"
+
+namespace vswitch {
+
+/// One interface and its device, if it has one.
+struct Attachment {
+  std::shared_ptr<Port> device;  ///< null while there is none
+  InterfaceType type = InterfaceType::system;
+  int ifindex = 0;
+  std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
+  std::string error;                   ///< why there is no device, as a sentence
+  std::string warning;                 ///< the device works, but not all is well
+  std::uint64_t earlier_overruns = 0;  ///< of devices this interface had before
+
+  std::uint64_t overruns() const { return earlier_overruns + (device ? device->receive_overruns() : 0); }
+};
+
+class Attachments {
+ public:
+  Attachments(LinkMonitor& links, HostIsolation& isolation, std::size_t senders)
+      : links_(links), isolation_(isolation), senders_(senders) {}
+
+  /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
+  /// any more or whose device is another one now. Retired devices stay open until close_retired().
+  void follow(const Desired& desired);
+  bool has_retired() const { return !retired_.empty(); }
+  /// To be called when no snapshot mentions retired devices any more: the host gets them back.
+  void close_retired();
+
+  /// nullptr for an interface nobody asked for.
+  const Attachment* find(const std::string& interface) const;
+  /// Some device could not be opened for a reason that may pass by itself.
+  bool wants_retry() const;
+
+ private:
+  struct Retired {
+    std::shared_ptr<Port> device;
+    int isolated_ifindex;  ///< 0: was not isolated
+  };
+
+  void follow_interface(const DesiredInterface& interface);
+  void attach_system(const DesiredInterface& interface, Attachment& attachment);
+  void attach_internal(const DesiredInterface& interface, Attachment& attachment);
+  void configure(const DesiredInterface& interface, Attachment& attachment);
+  void retire(Attachment& attachment);
+
+  LinkMonitor& links_;
+  HostIsolation& isolation_;
+  const std::size_t senders_;
+  std::map<std::string, Attachment> by_name_;
+  std::vector<Retired> retired_;
+};
+
+}  // namespace vswitch

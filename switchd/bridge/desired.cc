@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/desired.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "switchd/db/database.h"
+
+namespace vswitch {
+
+namespace {
+
+using ovsdb::Row;
+
+/// other_config values are strings; what is no number, or out of range, is as if it were not there or the
+/// nearest that is allowed.
+std::int64_t number_in(const Row& row, std::string_view key, std::int64_t fallback, std::int64_t low,
+                       std::int64_t high) {
+  const std::string* text = row.value("other_config", key);
+  if (text == nullptr) return fallback;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc{} || end != text->data() + text->size()) return fallback;
+  return std::clamp(value, low, high);
+}
+
+bool truth_in(const Row& row, std::string_view key) {
+  const std::string* text = row.value("other_config", key);
+  return text != nullptr && *text == "true";
+}
+
+std::vector<VlanId> vlans_of(const Row& row, std::string_view column) {
+  std::vector<VlanId> vlans;
+  for (const std::int64_t vlan : row.integers(column)) vlans.push_back(static_cast<VlanId>(vlan));
+  return vlans;
+}
+
+VlanSet set_or_all(const std::vector<VlanId>& vlans) {
+  VlanSet set;
+  for (const VlanId vlan : vlans) set.set(vlan);
+  return vlans.empty() ? set.set() : set;
+}
+
+VlanPolicy vlan_policy(const Row& port) {
+  VlanPolicy policy;
+  const std::string& mode = port.str("vlan_mode");
+  const auto tag = port.integer("tag");
+  if (mode == "access" || (mode.empty() && tag)) {
+    policy.mode = VlanMode::access;
+  } else if (mode == "native-tagged") {
+    policy.mode = VlanMode::native_tagged;
+  } else if (mode == "native-untagged") {
+    policy.mode = VlanMode::native_untagged;
+  } else if (mode == "dot1q-tunnel") {
+    policy.mode = VlanMode::dot1q_tunnel;
+  }
+  policy.tag = static_cast<VlanId>(tag.value_or(0));
+  policy.trunks = set_or_all(vlans_of(port, "trunks"));
+  policy.cvlans = set_or_all(vlans_of(port, "cvlans"));
+  if (const std::string* type = port.value("other_config", "qinq-ethtype");
+      type != nullptr && *type == "802.1q") {
+    policy.qinq_ethtype = kTpid8021Q;
+  }
+  if (const std::string* tags = port.value("other_config", "priority-tags")) {
+    if (*tags == "always") policy.priority_tags = PriorityTags::always;
+    if (*tags == "if-nonzero" || *tags == "true") policy.priority_tags = PriorityTags::if_nonzero;
+  }
+  return policy;
+}
+
+/// The MAC address of a device the switch makes: as asked for, or one that stays the same over restarts.
+MacAddr internal_mac(const Row& bridge, const Row& interface) {
+  if (const auto mac = MacAddr::parse(interface.str("mac"))) return *mac;
+  if (interface.str("name") == bridge.str("name")) {
+    const std::string* hwaddr = bridge.value("other_config", "hwaddr");
+    if (const auto mac = hwaddr != nullptr ? MacAddr::parse(*hwaddr) : std::nullopt) return *mac;
+  }
+  MacAddr mac;
+  const std::size_t hash = std::hash<std::string>{}(interface.uuid().to_string());
+  for (std::size_t i = 0; i < mac.octets.size(); ++i)
+    mac.octets[i] = static_cast<std::uint8_t>(hash >> 8 * i);
+  mac.octets[0] = static_cast<std::uint8_t>((mac.octets[0] & 0xfc) | 0x02);  // unicast, locally administered
+  return mac;
+}
+
+DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& interface) {
+  DesiredInterface desired{.row = interface.uuid(),
+                           .port_row = port.uuid(),
+                           .name = interface.str("name"),
+                           .mac = {},
+                           .mtu_request = {},
+                           .ofport_request = interface.integer("ofport_request"),
+                           .refusal = {}};
+  const std::string& type = interface.str("type");
+  if (type == "internal" || type == "tap" || interface.str("name") == bridge.str("name")) {
+    desired.type = InterfaceType::internal;
+    desired.mac = internal_mac(bridge, interface);
+  } else if (type == "patch") {
+    desired.type = InterfaceType::patch;
+  } else if (!type.empty() && type != "system") {
+    desired.refusal = "interface type " + type + " is not supported; use system, internal, tap or patch";
+  }
+  if (const auto mtu = interface.integer("mtu_request"))
+    desired.mtu_request = static_cast<std::uint32_t>(*mtu);
+  if (port.uuids("interfaces").size() != 1)
+    desired.refusal = "port " + port.str("name") + " has several interfaces; bonds are not supported";
+  return desired;
+}
+
+PortSpec read_port(const Row& port, const Row& interface, const DesiredInterface& desired) {
+  PortSpec spec{.name = desired.name,
+                .vlan = vlan_policy(port),
+                .is_protected = port.boolean("protected").value_or(false),
+                .device = nullptr,
+                .patch_peer = {}};
+  if (desired.type == InterfaceType::patch && desired.refusal.empty()) {
+    spec.is_patch = true;
+    if (const std::string* peer = interface.value("options", "peer")) spec.patch_peer = *peer;
+  }
+  return spec;
+}
+
+/// Sources by name with their directions merged: a port selected for both reasons is one source.
+class Sources {
+ public:
+  void add(const std::string& name, bool from, bool to) {
+    auto& [f, t] = by_name_[name];
+    f |= from;
+    t |= to;
+  }
+  std::vector<SourceSpec> take() const {
+    std::vector<SourceSpec> sources;
+    for (const auto& [name, directions] : by_name_) {
+      const auto [from, to] = directions;
+      sources.push_back({name, from && to ? Direction::both : from ? Direction::from : Direction::to});
+    }
+    return sources;
+  }
+
+ private:
+  std::map<std::string, std::pair<bool, bool>> by_name_;
+};
+
+/// The name a Port row has in the datapath: that of its interface (they differ only by somebody's wish).
+std::string port_name(const ovsdb::Database& database, const ovsdb::Uuid& uuid) {
+  const Row* port = database.find("Port", uuid);
+  if (port == nullptr) return "";
+  for (const ovsdb::Uuid& interface : port->uuids("interfaces")) {
+    if (const Row* row = database.find("Interface", interface)) return row->str("name");
+  }
+  return port->str("name");
+}
+
+SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
+  SessionSpec session{.id = mirror.uuid().to_string(),
+                      .name = mirror.str("name"),
+                      .enabled = mirror.boolean("enabled").value_or(true),
+                      .sources = {},
+                      .all_ports = mirror.boolean("select_all").value_or(false),
+                      .vlans = vlans_of(mirror, "select_vlan"),
+                      .destinations = mirror.strings("destination_ports"),
+                      .normal_io = mirror.boolean("normal_io").value_or(false),
+                      .refusal = {}};
+  Sources sources;
+  for (const ovsdb::Uuid& port : mirror.uuids("select_src_port"))
+    sources.add(port_name(database, port), true, false);
+  for (const ovsdb::Uuid& port : mirror.uuids("select_dst_port"))
+    sources.add(port_name(database, port), false, true);
+  for (const auto& [name, direction] : mirror.map("source_ports"))
+    sources.add(name, direction != "to", direction != "from");
+  session.sources = sources.take();
+  if (const auto output = mirror.reference("output_port"))
+    session.destinations.push_back(port_name(database, *output));
+
+  if (session.destinations.empty() && mirror.integer("output_vlan")) {
+    session.refusal = "output_vlan (RSPAN) is not supported; use output_port or destination_ports";
+  }
+  if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < 65535) {
+    session.refusal = "snaplen is not supported; clear it to get whole frames";
+  }
+  return session;
+}
+
+DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge) {
+  DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .spec = {}};
+  BridgeSpec& spec = desired.spec;
+  spec.name = bridge.str("name");
+  spec.flood_vlans = vlans_of(bridge, "flood_vlans");
+  spec.forward_bpdu = truth_in(bridge, "forward-bpdu");
+  spec.secure = bridge.str("fail_mode") == "secure";
+  spec.mac_aging =
+      number_in(bridge, "mac-aging-time", MacTable::kDefaultAging / kSecondNs, 15, 3600) * kSecondNs;
+  spec.mac_table_size = static_cast<std::size_t>(number_in(
+      bridge, "mac-table-size", static_cast<std::int64_t>(MacTable::kDefaultCapacity), 10, 1'000'000));
+  for (const ovsdb::Uuid& port_uuid : bridge.uuids("ports")) {
+    const Row* port = database.find("Port", port_uuid);
+    if (port == nullptr) continue;
+    for (const ovsdb::Uuid& interface_uuid : port->uuids("interfaces")) {
+      const Row* interface = database.find("Interface", interface_uuid);
+      if (interface == nullptr) continue;
+      desired.interfaces.push_back(read_interface(bridge, *port, *interface));
+      spec.ports.push_back(read_port(*port, *interface, desired.interfaces.back()));
+    }
+  }
+  for (const ovsdb::Uuid& mirror : bridge.uuids("mirrors")) {
+    if (const Row* row = database.find("Mirror", mirror))
+      spec.sessions.push_back(read_session(database, *row));
+  }
+  return desired;
+}
+
+}  // namespace
+
+Desired read_desired(const ovsdb::Database& database) {
+  Desired desired;
+  for (const Row& root : database.table("Open_vSwitch")) {
+    desired.root = root.uuid();
+    desired.next_cfg = root.integer("next_cfg").value_or(0);
+    for (const ovsdb::Uuid& uuid : root.uuids("bridges")) {
+      if (const Row* bridge = database.find("Bridge", uuid))
+        desired.bridges.push_back(read_bridge(database, *bridge));
+    }
+  }
+  std::sort(desired.bridges.begin(), desired.bridges.end(),
+            [](const DesiredBridge& a, const DesiredBridge& b) { return a.spec.name < b.spec.name; });
+  return desired;
+}
+
+}  // namespace vswitch

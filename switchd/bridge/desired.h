@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows of the database ask for, as plain values. Pure: reads committed rows, touches nothing.
+//
+// The spec is complete but for the devices, which reconcile fills in. A row that asks for something the
+// switch does not do keeps its reason here, so that it can be written back to where the user looks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datapath/snapshot/spec.h"
+#include "schemas/ovsdb/uuid.h"
+
+namespace vswitch {
+
+namespace ovsdb {
+class Database;
+}
+
+enum class InterfaceType : std::uint8_t { system, internal, patch };
+
+/// One Interface row. Its name is also the name of the device and of the port in the datapath.
+struct DesiredInterface {
+  ovsdb::Uuid row;
+  ovsdb::Uuid port_row;
+  std::string name;
+  InterfaceType type = InterfaceType::system;
+  std::optional<MacAddr> mac;  ///< for devices the switch makes
+  std::optional<std::uint32_t> mtu_request;
+  std::optional<std::int64_t> ofport_request;
+  std::string refusal;  ///< not empty: it cannot be a port, as a sentence
+};
+
+struct DesiredBridge {
+  ovsdb::Uuid row;
+  std::vector<DesiredInterface> interfaces;  ///< interfaces[i] belongs to spec.ports[i]
+  BridgeSpec spec;
+};
+
+struct Desired {
+  std::optional<ovsdb::Uuid> root;  ///< the Open_vSwitch row
+  std::int64_t next_cfg = 0;
+  std::vector<DesiredBridge> bridges;  ///< by name
+};
+
+Desired read_desired(const ovsdb::Database& database);
+
+}  // namespace vswitch

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/status.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <set>
+
+#include "switchd/db/database.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch {
+
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Row;
+using ovsdb::Transaction;
+using ovsdb::Uuid;
+
+constexpr std::int64_t kLocalPort = 65534;  // OFPP_LOCAL in OpenFlow 1.0
+constexpr std::int64_t kMaxOfport = 65279;
+
+/// Columns of one row, written only where they differ.
+class RowWriter {
+ public:
+  RowWriter(Transaction& transaction, std::string_view table, const Uuid& uuid)
+      : transaction_(transaction), table_(table), uuid_(uuid), row_(transaction.find(table, uuid)) {}
+
+  const Row* row() const { return row_; }
+  void set(std::string_view column, Datum datum) {
+    if (row_ == nullptr || (*row_)[column] == datum) return;
+    transaction_.set(table_, uuid_, column, std::move(datum));
+    row_ = transaction_.find(table_, uuid_);
+  }
+  void set(std::string_view column, std::int64_t value) { set(column, Datum::of(value)); }
+  void set(std::string_view column, const std::string& text) {
+    set(column, text.empty() ? Datum() : Datum::of(text));
+  }
+  void set(std::string_view column, const CounterMap& counters) { set(column, Datum::map_of(counters)); }
+  void set(std::string_view column, const std::map<std::string, std::string>& map) {
+    set(column, Datum::map_of(map));
+  }
+  void clear(std::string_view column) { set(column, Datum()); }
+
+ private:
+  Transaction& transaction_;
+  std::string_view table_;
+  Uuid uuid_;
+  const Row* row_;
+};
+
+std::string now_text() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+/// Keeps OpenFlow port numbers what they were; new ones get what they ask for, or the lowest that is free.
+class OfportAllocator {
+ public:
+  OfportAllocator(const DesiredBridge& bridge, Transaction& transaction) {
+    // Requests first, then numbers that were given before, each to the first who has it.
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      if (interface.ofport_request) give(interface.row, *interface.ofport_request);
+    }
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      const Row* row = transaction.find("Interface", interface.row);
+      const auto ofport = row != nullptr ? row->integer("ofport") : std::nullopt;
+      if (ofport && *ofport >= 1 && *ofport <= kMaxOfport) give(interface.row, *ofport);
+    }
+  }
+  std::int64_t number_of(const Uuid& interface) {
+    for (; !given_.contains(interface); ++next_) give(interface, next_);
+    return given_.at(interface);
+  }
+  bool has_number(const Uuid& interface) const { return given_.contains(interface); }
+
+ private:
+  void give(const Uuid& interface, std::int64_t number) {
+    if (!given_.contains(interface) && used_.insert(number).second) given_[interface] = number;
+  }
+  std::map<Uuid, std::int64_t> given_;
+  std::set<std::int64_t> used_;
+  std::int64_t next_ = 1;
+};
+
+void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
+                const Link* link) {
+  std::map<std::string, std::string> status;
+  const bool works =
+      attachment.device != nullptr || (interface.type == InterfaceType::patch && attachment.error.empty());
+  if (!works) {
+    status["state"] = interface.refusal.empty() ? "waiting" : "error";
+    status["reason"] = attachment.error;
+  } else if (link == nullptr || (link->up && (link->carrier || interface.type == InterfaceType::internal))) {
+    status["state"] = "up";
+  } else {
+    status["state"] = "down";
+    status["reason"] = link->up ? "no carrier: the other end is down"
+                                : "the device is down (ip link set " + interface.name + " up)";
+  }
+  if (works && !attachment.warning.empty()) status["warning"] = attachment.warning;
+  if (link != nullptr && works) {
+    status["driver_name"] = interface.type == InterfaceType::internal ? "tun"
+                            : link->kind.empty()                      ? "unknown"
+                                                                      : link->kind;
+    row.set("admin_state", std::string(link->up ? "up" : "down"));
+    row.set("link_state", std::string(link->carrier ? "up" : "down"));
+    row.set("link_resets", static_cast<std::int64_t>(link->link_resets));
+    row.set("ifindex", std::int64_t{link->ifindex});
+    row.set("mtu", static_cast<std::int64_t>(link->mtu));
+    row.set("mac_in_use", link->mac.to_string());
+    link->speed ? row.set("link_speed", static_cast<std::int64_t>(*link->speed)) : row.clear("link_speed");
+    row.set("duplex", std::string(!link->full_duplex ? "" : *link->full_duplex ? "full" : "half"));
+  } else if (!works) {
+    row.set("link_state", std::string("down"));
+    row.set("ifindex", std::int64_t{0});
+    for (const char* column : {"admin_state", "mtu", "mac_in_use", "link_speed", "duplex"}) row.clear(column);
+  }
+  row.set("status", status);
+}
+
+void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
+  OfportAllocator ofports(bridge, transaction);
+  for (const DesiredInterface& interface : bridge.interfaces) {
+    const Attachment* attachment = status.attachments.find(interface.name);
+    RowWriter row(transaction, "Interface", interface.row);
+    if (attachment == nullptr || row.row() == nullptr) continue;
+    row.set("error", attachment->error);
+    if (interface.name == bridge.spec.name) {
+      row.set("ofport", kLocalPort);
+    } else if (attachment->error.empty() || ofports.has_number(interface.row)) {
+      row.set("ofport", ofports.number_of(interface.row));
+    } else {
+      row.set("ofport", std::int64_t{-1});
+    }
+    write_link(row, interface, *attachment,
+               interface.type == InterfaceType::patch ? nullptr : status.links.find(interface.name));
+  }
+}
+
+void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
+  RowWriter row(transaction, "Bridge", bridge.row);
+  if (row.row() == nullptr) return;
+  const std::string* wanted = row.row()->value("other_config", "datapath-id");
+  const Link* local = status.links.find(bridge.spec.name);
+  if (wanted != nullptr && wanted->size() == 16) {
+    row.set("datapath_id", *wanted);
+  } else if (local != nullptr) {
+    std::string digits = "0000" + local->mac.to_string();
+    std::erase(digits, ':');
+    row.set("datapath_id", digits);
+  }
+  row.set("datapath_version", std::string("vswitch " VSWITCH_VERSION));
+}
+
+void write_sessions(const SwitchStatus& status, Transaction& transaction) {
+  for (const SessionStatus& session : status.sessions) {
+    const auto uuid = Uuid::parse(session.id);
+    if (!uuid) continue;
+    RowWriter row(transaction, "Mirror", *uuid);
+    if (row.row() == nullptr) continue;
+    const auto before = row.row()->map("status");
+    std::map<std::string, std::string> after{{"state", std::string(name(session.state))}};
+    if (!session.reason.empty()) after["reason"] = session.reason;
+    auto earlier = before;
+    earlier.erase("since");
+    after["since"] = earlier == after ? before.at("since") : now_text();
+    row.set("status", after);
+  }
+}
+
+std::uint64_t sum_drops(const DropCounters& drops) {
+  std::uint64_t total = 0;
+  for (const Counter& counter : drops) total += counter.read();
+  return total;
+}
+
+std::string key(const char* prefix, std::size_t reason) {
+  return prefix + std::string(name(static_cast<DropReason>(reason)));
+}
+
+void add_if_any(CounterMap& map, const std::string& name, std::uint64_t value) {
+  if (value != 0) map[name] += static_cast<std::int64_t>(value);
+}
+
+}  // namespace
+
+CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns) {
+  const auto sum = [&counters](auto read) { return static_cast<std::int64_t>(counters.sum(read)); };
+  CounterMap map{
+      {"rx_packets", sum([](const PortCell& c) { return c.received_frames.read(); })},
+      {"rx_bytes", sum([](const PortCell& c) { return c.received_bytes.read(); })},
+      {"tx_packets", sum([](const PortCell& c) { return c.sent_frames.read(); })},
+      {"tx_bytes", sum([](const PortCell& c) { return c.sent_bytes.read(); })},
+      {"tx_copies", sum([](const PortCell& c) { return c.copies_sent.read(); })},
+      {"rx_dropped", sum([](const PortCell& c) { return sum_drops(c.received_drops); }) +
+                         static_cast<std::int64_t>(overruns)},
+      {"tx_dropped", sum([](const PortCell& c) { return sum_drops(c.sent_drops); })},
+      {"rx_errors", sum([](const PortCell& c) {
+         return c.received_drops[static_cast<std::size_t>(DropReason::malformed)].read();
+       })},
+      {"tx_errors", sum([](const PortCell& c) {
+         return c.sent_drops[static_cast<std::size_t>(DropReason::send_error)].read();
+       })},
+      {"rx_over_err", static_cast<std::int64_t>(overruns)},
+      {"rx_missed_errors", static_cast<std::int64_t>(overruns)},
+      {"rx_crc_err", 0},
+      {"rx_frame_err", 0},
+      {"collisions", 0},
+  };
+  add_if_any(map, key("rx_drop_", static_cast<std::size_t>(DropReason::receive_overrun)), overruns);
+  for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+    add_if_any(map, key("rx_drop_", r),
+               counters.sum([r](const PortCell& c) { return c.received_drops[r].read(); }));
+    add_if_any(map, key("tx_drop_", r),
+               counters.sum([r](const PortCell& c) { return c.sent_drops[r].read(); }));
+  }
+  return map;
+}
+
+CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
+  CounterMap map{
+      {"tx_packets", static_cast<std::int64_t>(
+                         session.counters->sum([](const SessionCell& c) { return c.frames.read(); }))},
+      {"tx_bytes",
+       static_cast<std::int64_t>(session.counters->sum([](const SessionCell& c) { return c.bytes.read(); }))},
+      {"matched", 0},
+      {"delivered", 0},
+      {"delivered_bytes", 0},
+      {"lost", 0},
+      {"duplicate", 0},
+      {"queued", 0}};
+  for (const auto& [port, destination] : session.destinations) {
+    // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too
+    // many.
+    const auto delivered = static_cast<std::int64_t>(
+        destination->sum([](const DestinationCell& c) { return c.delivered.read(); }));
+    std::int64_t lost = 0;
+    std::int64_t duplicate = 0;
+    for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+      const std::uint64_t count =
+          destination->sum([r](const DestinationCell& c) { return c.lost[r].read(); });
+      if (static_cast<DropReason>(r) == DropReason::duplicate) {
+        duplicate += static_cast<std::int64_t>(count);  // the destination has the frame: no loss
+        continue;
+      }
+      add_if_any(map, key("lost_", r), count);
+      lost += static_cast<std::int64_t>(count);
+    }
+    const auto matched = static_cast<std::int64_t>(
+        destination->sum([](const DestinationCell& c) { return c.matched.read(); }));
+    map["matched"] += matched;
+    map["delivered"] += delivered;
+    map["delivered_bytes"] += static_cast<std::int64_t>(
+        destination->sum([](const DestinationCell& c) { return c.delivered_bytes.read(); }));
+    map["lost"] += lost;
+    map["duplicate"] += duplicate;
+    map["queued"] += matched - delivered - lost - duplicate;
+  }
+  return map;
+}
+
+CounterMap drop_statistics(const SwitchStatus& status) {
+  CounterMap map;
+  for (const DesiredBridge& bridge : status.desired.bridges) {
+    for (const PortSpec& port : bridge.spec.ports) {
+      const auto counters = status.compiler.port_counters(bridge.spec.name, port.name);
+      const Attachment* attachment = status.attachments.find(port.name);
+      if (counters == nullptr) continue;
+      if (attachment != nullptr)
+        add_if_any(map, key("", static_cast<std::size_t>(DropReason::receive_overrun)),
+                   attachment->overruns());
+      for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+        add_if_any(map, key("", r), counters->sum([r](const PortCell& c) {
+          return c.received_drops[r].read() + c.sent_drops[r].read();
+        }));
+      }
+    }
+  }
+  for (const SessionStatus& session : status.sessions) {
+    const auto* entry = status.compiler.session(session.id);
+    if (entry == nullptr) continue;
+    for (const auto& [port, destination] : entry->destinations) {
+      for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+        add_if_any(map, key("copy_", r),
+                   destination->sum([r](const DestinationCell& c) { return c.lost[r].read(); }));
+      }
+    }
+  }
+  return map;
+}
+
+void write_status(const SwitchStatus& status, Transaction& transaction) {
+  for (const DesiredBridge& bridge : status.desired.bridges) {
+    write_interfaces(status, bridge, transaction);
+    write_bridge(status, bridge, transaction);
+  }
+  write_sessions(status, transaction);
+  if (!status.desired.root) return;
+  RowWriter root(transaction, "Open_vSwitch", *status.desired.root);
+  root.set("datapath_types", Datum::set_of(std::vector<std::string>{"netdev", "system"}));
+  root.set("iface_types", Datum::set_of(std::vector<std::string>{"internal", "patch", "system", "tap"}));
+  root.set("cur_cfg", status.desired.next_cfg);
+}
+
+void write_statistics(const SwitchStatus& status, Transaction& transaction) {
+  for (const DesiredBridge& bridge : status.desired.bridges) {
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      const auto counters = status.compiler.port_counters(bridge.spec.name, interface.name);
+      const Attachment* attachment = status.attachments.find(interface.name);
+      if (counters == nullptr || attachment == nullptr) continue;
+      RowWriter(transaction, "Interface", interface.row)
+          .set("statistics", interface_statistics(*counters, attachment->overruns()));
+    }
+  }
+  for (const SessionStatus& session : status.sessions) {
+    const auto* entry = status.compiler.session(session.id);
+    const auto uuid = Uuid::parse(session.id);
+    if (entry != nullptr && uuid)
+      RowWriter(transaction, "Mirror", *uuid).set("statistics", mirror_statistics(*entry));
+  }
+}
+
+}  // namespace vswitch

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the switch back into rows: what became of each Interface, Mirror and Bridge, and what was counted.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "datapath/snapshot/compiler.h"
+#include "switchd/bridge/attachments.h"
+#include "switchd/bridge/desired.h"
+#include "switchd/netlink/link_monitor.h"
+
+namespace vswitch {
+
+namespace ovsdb {
+class Transaction;
+}
+
+/// Everything status is made of, as of one moment.
+struct SwitchStatus {
+  const Desired& desired;
+  const Attachments& attachments;
+  const LinkMonitor& links;
+  const SnapshotCompiler& compiler;
+  const std::vector<SessionStatus>& sessions;
+};
+
+using CounterMap = std::map<std::string, std::int64_t>;
+
+/// Interface.statistics: the keys of ovs-vswitchd.conf.db(5), and rx_drop_<reason>, tx_drop_<reason> for
+/// reasons that occurred. rx is what the switch receives from the device, as there.
+CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns);
+
+/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). The others count
+/// copies, one per frame and destination: matched = delivered + lost + duplicate + queued, and lost = the sum
+/// of lost_<reason>. A duplicate is a frame that another session has copied to the same destination.
+CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session);
+
+/// Frames and copies lost anywhere, by name(DropReason).
+CounterMap drop_statistics(const SwitchStatus& status);
+
+/// Writes what follows from the settings: ofport, error, link and session states, and cur_cfg last of all.
+void write_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
+
+/// Writes the statistics columns.
+void write_statistics(const SwitchStatus& status, ovsdb::Transaction& transaction);
+
+}  // namespace vswitch

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/switch.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "datapath/datapath.h"
+#include "datapath/pipeline.h"
+#include "datapath/snapshot/compiler.h"
+#include "switchd/bridge/attachments.h"
+#include "switchd/bridge/desired.h"
+#include "switchd/bridge/status.h"
+#include "switchd/db/database.h"
+#include "switchd/db/transaction.h"
+#include "switchd/log.h"
+#include "switchd/netlink/host_isolation.h"
+#include "switchd/netlink/link_monitor.h"
+
+namespace vswitch {
+
+namespace {
+
+const log::Module kLog{"bridge"};
+
+constexpr std::chrono::seconds kHousekeeping{1};
+constexpr std::int64_t kDefaultStatsIntervalMs = 5000;  // Open vSwitch's default for stats-update-interval
+constexpr std::int64_t kMinStatsIntervalMs = 1000;
+
+std::size_t worker_count(std::size_t asked) {
+  if (asked != 0) return asked;
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 4);
+}
+
+std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
+  std::array<std::uint8_t, kMaxHeaderLength> header{};
+  const std::size_t length = write_header(frame.dst, frame.src, tags, header);
+  std::vector<std::uint8_t> bytes(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(length));
+  bytes.insert(bytes.end(), frame.payload.begin(), frame.payload.end());
+  return bytes;
+}
+
+std::string_view text(Trace::Result result) {
+  switch (result) {
+    case Trace::Result::copied:
+      return "selected";
+    case Trace::Result::vlan_not_selected:
+      return "the VLAN of the frame is not among those it selects";
+    case Trace::Result::already_copied:
+      return "it has copied this frame already";
+  }
+  return "";
+}
+
+}  // namespace
+
+class Switch::Impl {
+ public:
+  Impl(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options)
+      : io_(io),
+        database_(database),
+        links_(io, [this](const std::vector<std::string>& names) { links_changed(names); }),
+        isolation_(options.rundir),
+        datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
+        compiler_(datapath_.senders(), datapath_.workers()),
+        attachments_(links_, isolation_, datapath_.senders()),
+        timer_(io) {
+    for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
+    listener_ = database_.on_commit([this](const ovsdb::Changes&) {
+      if (!writing_) request_apply();
+    });
+    apply();
+    schedule_housekeeping();
+  }
+
+  ~Impl() {
+    database_.remove_listener(listener_);
+    // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
+    desired_ = {};
+    attachments_.follow(desired_);
+    publish();
+  }
+
+  void when_applied(std::function<void()> done) {
+    if (!apply_requested_) return done();
+    waiting_.push_back(std::move(done));
+  }
+
+  SwitchStatus status() const { return {desired_, attachments_, links_, compiler_, sessions_}; }
+
+  const DesiredBridge* bridge(const std::string& name) const {
+    const auto found =
+        std::find_if(desired_.bridges.begin(), desired_.bridges.end(),
+                     [&name](const DesiredBridge& bridge) { return bridge.spec.name == name; });
+    return found == desired_.bridges.end() ? nullptr : &*found;
+  }
+
+  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                     std::span<const std::uint8_t> bytes) const;
+
+  ovsdb::Database& database() { return database_; }
+  Datapath& datapath() { return datapath_; }
+  SnapshotCompiler& compiler() { return compiler_; }
+  const Desired& desired() const { return desired_; }
+  const Attachments& attachments() const { return attachments_; }
+
+ private:
+  void links_changed(const std::vector<std::string>& names) {
+    const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
+      return attachments_.find(name) != nullptr;
+    });
+    if (concerns_us) request_apply();
+  }
+
+  void request_apply() {
+    if (std::exchange(apply_requested_, true)) return;
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.lock()) apply();
+    });
+  }
+
+  void apply() {
+    apply_requested_ = false;
+    links_.sync();  // a device made a moment ago is seen by the command that adds it
+    desired_ = read_desired(database_);
+    attachments_.follow(desired_);
+    publish();
+    write([this](ovsdb::Transaction& transaction) { write_status(status(), transaction); });
+    for (const auto& done : std::exchange(waiting_, {})) done();
+  }
+
+  void publish() {
+    SwitchSpec spec;
+    for (DesiredBridge& bridge : desired_.bridges) {
+      for (PortSpec& port : bridge.spec.ports) {
+        const Attachment* attachment = attachments_.find(port.name);
+        const Link* link = links_.find(port.name);
+        port.device = attachment->device;
+        port.link_up =
+            link == nullptr || (link->up && (link->carrier || attachment->type == InterfaceType::internal));
+      }
+      spec.bridges.push_back(bridge.spec);
+    }
+    CompileResult result = compiler_.compile(spec);
+    sessions_ = std::move(result.sessions);
+    datapath_.publish(std::move(result.snapshot));
+    compiler_.settle();
+    if (!attachments_.has_retired()) return;
+    for (DesiredBridge& bridge : desired_.bridges) {
+      for (PortSpec& port : bridge.spec.ports)
+        port.device = nullptr;  // the snapshot alone says how long a device is needed
+    }
+    spec = {};
+    datapath_.free_old_snapshots(true);
+    attachments_.close_retired();
+  }
+
+  template <typename Fill>
+  void write(Fill fill) {
+    ovsdb::Transaction transaction(database_);
+    fill(transaction);
+    writing_ = true;
+    const auto error = transaction.commit();
+    writing_ = false;
+    if (error)
+      log::err(kLog, "the state of the switch could not be written to the database: {}", error->what());
+  }
+
+  std::int64_t stats_interval_ms() const {
+    if (!desired_.root) return kDefaultStatsIntervalMs;
+    const ovsdb::Row* root = database_.find("Open_vSwitch", *desired_.root);
+    const std::string* text =
+        root != nullptr ? root->value("other_config", "stats-update-interval") : nullptr;
+    std::int64_t value = kDefaultStatsIntervalMs;
+    if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), value);
+    return std::max(value, kMinStatsIntervalMs);
+  }
+
+  void schedule_housekeeping() {
+    timer_.expires_after(kHousekeeping);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) housekeeping();
+    });
+  }
+
+  void housekeeping() {
+    const TimeNs now = steady_now();
+    for (const DesiredBridge& bridge : desired_.bridges) {
+      if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
+    }
+    datapath_.free_old_snapshots(false);
+    if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
+      statistics_written_ = now;
+      write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
+      if (attachments_.wants_retry()) request_apply();
+    }
+    schedule_housekeeping();
+  }
+
+  boost::asio::io_context& io_;
+  ovsdb::Database& database_;
+  LinkMonitor links_;
+  HostIsolation isolation_;
+  Datapath datapath_;
+  SnapshotCompiler compiler_;
+  Attachments attachments_;
+  boost::asio::steady_timer timer_;
+  ovsdb::Database::ListenerId listener_ = 0;
+
+  Desired desired_;
+  std::vector<SessionStatus> sessions_;
+  std::vector<std::function<void()>> waiting_;
+  bool apply_requested_ = false;
+  bool writing_ = false;  ///< the commit at hand is our own report, not a setting
+  TimeNs statistics_written_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+std::optional<SwitchView::Explanation> Switch::Impl::explain(const std::string& bridge,
+                                                             const std::string& in_port,
+                                                             std::span<const std::uint8_t> bytes) const {
+  const Snapshot& snapshot = datapath_.current();
+  const PortConfig* in = nullptr;
+  for (const PortConfig& port : snapshot.ports) {
+    if (port.number != kNoPort && port.name == in_port && snapshot.bridges[port.bridge].name == bridge)
+      in = &port;
+  }
+  if (in == nullptr) return std::nullopt;
+  Explanation explanation;
+  const ParseResult parsed = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
+  if (parsed.drop != DropReason::none) {
+    explanation.trace.push_back("dropped on " + in_port + ": " + std::string(sentence(parsed.drop)));
+    return explanation;
+  }
+  Trace trace;
+  Decider decider;
+  const Verdict& verdict = decider.decide(snapshot, in->number, parsed.frame, steady_now(), &trace);
+  explanation.trace = std::move(trace.steps);
+  for (const Send& send : verdict.sends) {
+    if (send.drop != DropReason::none) continue;
+    explanation.outputs.push_back(
+        {snapshot.ports[index(send.port)].name, frame_bytes(parsed.frame, send.tags)});
+  }
+  for (const Copy& copy : verdict.copies) {
+    if (copy.drop != DropReason::none) continue;
+    explanation.copies.push_back({snapshot.sessions[copy.session].name, snapshot.ports[index(copy.port)].name,
+                                  frame_bytes(parsed.frame, copy.tags)});
+  }
+  for (SessionIndex s = 0; s < snapshot.sessions.size(); ++s) {
+    const MirrorSession& session = snapshot.sessions[s];
+    if (session.bridge != in->bridge) continue;
+    Explanation::Verdict answer{
+        .session = session.name, .copied = false, .reason = "the frame touches none of its source ports"};
+    for (const Trace::SessionTest& test : trace.tests) {
+      if (test.session != s || answer.copied) continue;
+      answer.copied = test.result == Trace::Result::copied;
+      answer.reason = std::string(text(test.result)) + (test.delivered ? ": to " : ": from ") +
+                      snapshot.ports[index(test.port)].name;
+    }
+    explanation.mirrors.push_back(std::move(answer));
+  }
+  for (const SessionStatus& status : sessions_) {
+    // Sessions that are not in the datapath at all: their state says why.
+    const DesiredBridge* desired = this->bridge(bridge);
+    for (const SessionSpec& session : desired->spec.sessions) {
+      const bool running = std::any_of(
+          explanation.mirrors.begin(), explanation.mirrors.end(),
+          [&session](const Explanation::Verdict& verdict_of) { return verdict_of.session == session.name; });
+      if (session.id != status.id || running) continue;
+      explanation.mirrors.push_back(
+          {session.name, false, std::string(name(status.state)) + ": " + status.reason});
+    }
+  }
+  return explanation;
+}
+
+Switch::Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options)
+    : impl_(std::make_unique<Impl>(io, database, std::move(options))) {}
+
+Switch::~Switch() = default;
+
+void Switch::when_applied(std::function<void()> done) {
+  impl_->when_applied(std::move(done));
+}
+
+std::vector<SwitchView::FdbEntry> Switch::fdb(const std::string& bridge) {
+  std::vector<FdbEntry> entries;
+  const auto macs = impl_->compiler().macs(bridge);
+  if (macs == nullptr) return entries;
+  const Snapshot& snapshot = impl_->datapath().current();
+  for (const MacEntry& entry : macs->entries(steady_now())) {
+    const PortConfig* port = snapshot.port(entry.port);
+    if (port == nullptr) continue;
+    entries.push_back(
+        {.port = port->name, .vlan = entry.vlan, .mac = entry.mac, .age_seconds = entry.age_seconds});
+  }
+  return entries;
+}
+
+std::size_t Switch::flush_fdb(const std::string& bridge) {
+  const auto macs = impl_->compiler().macs(bridge);
+  if (macs == nullptr) return 0;
+  const std::size_t known = macs->size();
+  macs->flush();
+  return known;
+}
+
+SwitchView::Counters Switch::mirror_counters(const ovsdb::Uuid& mirror) {
+  const auto* entry = impl_->compiler().session(mirror.to_string());
+  return entry == nullptr ? Counters{} : mirror_statistics(*entry);
+}
+
+SwitchView::Counters Switch::interface_counters(const ovsdb::Uuid& uuid) {
+  for (const DesiredBridge& bridge : impl_->desired().bridges) {
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      if (interface.row != uuid) continue;
+      const auto counters = impl_->compiler().port_counters(bridge.spec.name, interface.name);
+      const Attachment* attachment = impl_->attachments().find(interface.name);
+      if (counters != nullptr && attachment != nullptr)
+        return interface_statistics(*counters, attachment->overruns());
+    }
+  }
+  return {};
+}
+
+SwitchView::Counters Switch::drops() {
+  return drop_statistics(impl_->status());
+}
+
+std::size_t Switch::workers() {
+  return impl_->datapath().workers();
+}
+
+std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,
+                                                       std::span<const std::uint8_t> frame) {
+  return impl_->explain(bridge, in_port, frame);
+}
+
+std::vector<std::string> Switch::bridges() const {
+  std::vector<std::string> names;
+  for (const DesiredBridge& bridge : impl_->desired().bridges) names.push_back(bridge.spec.name);
+  return names;
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> Switch::fdb_size(const std::string& bridge) const {
+  const auto macs = impl_->compiler().macs(bridge);
+  if (macs == nullptr) return std::nullopt;
+  return std::pair{macs->size(), macs->capacity()};
+}
+
+std::vector<Switch::WorkerReport> Switch::worker_reports() const {
+  std::vector<WorkerReport> reports;
+  for (const Worker& worker : impl_->datapath().worker_list()) {
+    const WorkerCounters& c = worker.counters();
+    reports.push_back({c.wakeups.read(), c.batches.read(), c.frames.read(), c.busy_ns.read()});
+  }
+  return reports;
+}
+
+std::size_t Switch::queued_copy_bytes() const {
+  return impl_->datapath().queued_copy_bytes();
+}
+
+}  // namespace vswitch

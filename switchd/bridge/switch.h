@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The switch as a whole: follows the database, runs the datapath, reports back.
+//
+// A setting's walk, from the commit on (all on the control thread):
+//
+//     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
+//       read_desired    rows -> plain values                                     desired.cc
+//       follow          open and close devices                                   attachments.cc
+//       compile         names -> numbers, sessions -> candidate lists datapath/snapshot/compiler.cc publish
+//       every worker uses the new snapshot when it returns       datapath/datapath.cc close_retired   devices
+//       nobody uses any more go back to the host         attachments.cc write_status    ofport, error,
+//       states, cur_cfg                           status.cc
+//     when_applied callbacks: replies go out
+//
+// A device that comes, goes or changes starts the same walk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "switchd/api/switch_view.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace vswitch {
+
+namespace ovsdb {
+class Database;
+}
+
+struct SwitchOptions {
+  std::size_t workers = 0;  ///< 0 = one per processor, at most 4
+  std::size_t mirror_threads = 1;
+  std::string rundir;  ///< owner tag of what is put into the kernel
+};
+
+class Switch : public SwitchView {
+ public:
+  /// Cleans what an earlier daemon of this run directory left in the kernel, and applies what the database
+  /// says. Throws std::system_error when the machine refuses netlink sockets, threads or memory.
+  Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options);
+  /// Gives every device back to the host.
+  ~Switch() override;
+
+  void when_applied(std::function<void()> done) override;
+  std::vector<FdbEntry> fdb(const std::string& bridge) override;
+  std::size_t flush_fdb(const std::string& bridge) override;
+  Counters mirror_counters(const ovsdb::Uuid& mirror) override;
+  Counters interface_counters(const ovsdb::Uuid& interface) override;
+  Counters drops() override;
+  std::size_t workers() override;
+  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                     std::span<const std::uint8_t> frame) override;
+
+  /// Names of the bridges in the datapath, sorted.
+  std::vector<std::string> bridges() const;
+  /// Addresses known and the most that may be; nullopt for an unknown bridge.
+  std::optional<std::pair<std::size_t, std::size_t>> fdb_size(const std::string& bridge) const;
+  struct WorkerReport {
+    std::uint64_t wakeups, batches, frames, busy_ns;
+  };
+  std::vector<WorkerReport> worker_reports() const;
+  /// Bytes that wait in the mirror queues.
+  std::size_t queued_copy_bytes() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vswitch
