@@ -1,3 +1,120 @@
-int main() {
-  return 0;
+// SPDX-License-Identifier: Apache-2.0
+// vswitchd: options, then the daemon (daemon.h). Exit status: 0 in order, 1 failed, 2 wrong usage.
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+
+#include "switchd/control/remote.h"
+#include "switchd/daemon.h"
+#include "switchd/log.h"
+#include "switchd/service.h"
+
+namespace vswitch {
+namespace {
+
+const log::Module kLog{"daemon"};
+
+struct CommandLine {
+  DaemonOptions daemon;
+  std::string log_file;
+  std::string log_level = "info";
+  bool detach = false;
+};
+
+std::string check_remote(const std::string& text) {
+  try {
+    parse_remote(text);
+    return {};
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+void describe(CLI::App& app, CommandLine& line) {
+  app.set_version_flag("--version,-V", "vswitchd " VSWITCH_VERSION);
+  app.add_option("--rundir", line.daemon.rundir,
+                 "directory of the sockets and the pid file, made when missing")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_option("--db", line.daemon.database, "database file, made when missing")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.add_option("--remote", line.daemon.remotes,
+                 "also listen on punix:PATH or ptcp:PORT[:ADDRESS] (127.0.0.1 unless an address is given), "
+                 "or connect to "
+                 "unix:PATH or tcp:ADDRESS:PORT; repeatable")
+      ->type_name("REMOTE")
+      ->allow_extra_args(false)
+      ->check(check_remote);
+  app.add_option("--group", line.daemon.group, "group that may use the control socket")->type_name("GROUP");
+  app.add_option("--workers", line.daemon.workers, "forwarding threads; 0 lets the switch choose")
+      ->type_name("N")
+      ->check(CLI::Range(0, 64));
+  app.add_option("--log-file", line.log_file, "log to this file instead of standard error")
+      ->type_name("FILE");
+  app.add_option("--log-level", line.log_level, "err, warn, info or dbg")
+      ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
+      ->capture_default_str();
+  app.add_flag("--detach", line.detach, "go to the background once the daemon serves");
+}
+
+// After --detach the file names must mean the same wherever the process stands.
+void make_absolute(CommandLine& line) {
+  for (std::string* path : {&line.daemon.rundir, &line.daemon.database, &line.log_file}) {
+    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
+  }
+  while (line.daemon.rundir.size() > 1 && line.daemon.rundir.back() == '/') line.daemon.rundir.pop_back();
+}
+
+void set_up_log(const CommandLine& line) {
+  log::Level level = log::Level::info;
+  log::parse_level(line.log_level, level);
+  log::set_level("", level);
+  if (line.log_file.empty()) return;
+  log::open_file(line.log_file);
+  log::use_stderr(false);
+}
+
+int serve(const CommandLine& line) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Detach detach = line.detach ? Detach::go() : Detach();
+  try {
+    set_up_log(line);
+    raise_open_files_limit();
+    Daemon daemon(line.daemon);
+    detach.ready();
+    notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()));
+    daemon.run();
+    return 0;
+  } catch (const std::exception& error) {
+    log::use_stderr(false);  // the line below is for there
+    log::err(kLog, "{}", error.what());
+    std::fprintf(stderr, "vswitchd: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+}  // namespace vswitch
+
+int main(int argc, char** argv) {
+  vswitch::CommandLine line;
+  CLI::App app("A switch for port mirroring that Open vSwitch's clients can manage.", "vswitchd");
+  try {
+    vswitch::describe(app, line);
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    vswitch::make_absolute(line);
+    return vswitch::serve(line);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "vswitchd: %s\n", error.what());
+    return 1;
+  }
 }

@@ -34,7 +34,7 @@ struct Connection::Batch {
 };
 
 Connection::Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-                       const Dispatcher& dispatcher, const ConnectionLimits& limits)
+                       Dispatcher& dispatcher, const ConnectionLimits& limits)
     : Session(endpoint, peer),
       socket_(std::move(socket)),
       dispatcher_(dispatcher),

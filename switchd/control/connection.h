@@ -45,7 +45,7 @@ class Connection final : public Session {
 
   /// The dispatcher must outlive the io_context's run.
   Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-             const Dispatcher& dispatcher, const ConnectionLimits& limits);
+             Dispatcher& dispatcher, const ConnectionLimits& limits);
 
   void start();
 
@@ -91,7 +91,7 @@ class Connection final : public Session {
   void close_socket();
 
   Socket socket_;
-  const Dispatcher& dispatcher_;
+  Dispatcher& dispatcher_;
   const ConnectionLimits limits_;
 
   jsonrpc::StreamDecoder decoder_;

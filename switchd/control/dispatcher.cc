@@ -131,7 +131,8 @@ const Dispatcher::Handler* Dispatcher::find(const jsonrpc::Request& request) con
   return handler || !fallback_v1_ ? handler : &fallback_v1_;
 }
 
-void Dispatcher::dispatch(Session& session, const jsonrpc::Request& request, Reply reply) const {
+void Dispatcher::dispatch(Session& session, const jsonrpc::Request& request, Reply reply) {
+  ++requests_;
   const Handler* handler = find(request);
   if (!handler) return refuse_unknown(request, reply);
   try {

@@ -3,6 +3,7 @@
 // dialect.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -62,9 +63,11 @@ class Dispatcher {
 
   std::vector<std::string> methods() const;  ///< the 2.0 methods, sorted
 
+  std::uint64_t requests() const { return requests_; }  ///< dispatched since the start
+
   /// Calls the handler. What it throws becomes the answer: jsonrpc::Error as it is, any other std::exception
   /// an internal error. Throws nothing itself.
-  void dispatch(Session& session, const jsonrpc::Request& request, Reply reply) const;
+  void dispatch(Session& session, const jsonrpc::Request& request, Reply reply);
 
  private:
   const Handler* find(const jsonrpc::Request& request) const;
@@ -73,6 +76,7 @@ class Dispatcher {
   std::map<std::string, Handler> methods_v1_;
   std::map<std::string, Handler> notifications_v1_;
   Handler fallback_v1_;
+  std::uint64_t requests_ = 0;
 };
 
 }  // namespace vswitch

@@ -13,7 +13,7 @@ const log::Module kLog{"control"};
 
 }  // namespace
 
-Server::Server(boost::asio::io_context& io, const Dispatcher& dispatcher, ServerOptions options)
+Server::Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOptions options)
     : io_(io), dispatcher_(dispatcher), options_(std::move(options)) {}
 
 // Sessions outlive the server in the event loop's handlers, and must not call back.
@@ -32,7 +32,8 @@ void Server::open(const std::string& remote) {
   endpoints_[remote] = open_endpoint(io_, parsed, options_.endpoint, [this, remote](Arrival arrival) {
     return admit(remote, std::move(arrival));
   });
-  log::info(kLog, "opened {}", remote);
+  const std::uint16_t port = endpoints_[remote]->bound_port();
+  log::info(kLog, "opened {}{}", remote, port ? " on port " + std::to_string(port) : "");
 }
 
 bool Server::close(const std::string& remote) {
@@ -58,6 +59,7 @@ std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arriva
                                                  dispatcher_, options_.limits);
   sessions_[connection->id()] = {remote, connection};
   connection->on_close([this, id = connection->id()] { sessions_.erase(id); });
+  ++admitted_;
   connection->start();
   return connection;
 }

@@ -36,7 +36,7 @@ struct RemoteStatus {
 class Server {
  public:
   /// io and dispatcher must outlive the server and the sessions.
-  Server(boost::asio::io_context& io, const Dispatcher& dispatcher, ServerOptions options);
+  Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOptions options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -51,7 +51,8 @@ class Server {
 
   std::vector<RemoteStatus> status() const;
   std::size_t sessions() const { return sessions_.size(); }
-  std::size_t backlog() const;  ///< bytes that wait for clients to read them
+  std::uint64_t admitted() const { return admitted_; }  ///< sessions since the start
+  std::size_t backlog() const;                          ///< bytes that wait for clients to read them
 
  private:
   struct Client {
@@ -61,10 +62,11 @@ class Server {
   std::shared_ptr<Session> admit(const std::string& remote, Arrival arrival);
 
   boost::asio::io_context& io_;
-  const Dispatcher& dispatcher_;
+  Dispatcher& dispatcher_;
   ServerOptions options_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
   std::map<std::uint64_t, Client> sessions_;
+  std::uint64_t admitted_ = 0;
 };
 
 }  // namespace vswitch

@@ -23,12 +23,13 @@ struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What an asynchronous command answers with.
+/// What a command is answered with. A text that does not end its last line gets the line break: ovs-appctl
+/// prints as is.
 class Answer {
  public:
   explicit Answer(Reply reply) : reply_(std::move(reply)) {}
-  void operator()(std::string text) const { reply_(Json(std::move(text))); }
-  void fail(std::string text) const { reply_.fail_v1(Json(std::move(text))); }
+  void operator()(std::string text) const;
+  void fail(std::string text) const;
 
  private:
   Reply reply_;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/daemon.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <grp.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <system_error>
+
+#include "switchd/control/dispatcher.h"
+#include "switchd/control/server.h"
+#include "switchd/log.h"
+#include "switchd/run_directory.h"
+#include "switchd/service.h"
+#include "switchd/unixctl/common.h"
+#include "switchd/unixctl/registry.h"
+
+namespace vswitch {
+namespace {
+
+using boost::system::error_code;
+
+const log::Module kLog{"daemon"};
+
+constexpr std::chrono::seconds kFarewell{2};  // for answers on their way to clients at the end
+
+std::optional<gid_t> find_group(const std::string& group) {
+  if (group.empty()) return std::nullopt;
+  if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
+  gid_t number = 0;
+  const auto [end, error] = std::from_chars(group.data(), group.data() + group.size(), number);
+  if (error == std::errc() && end == group.data() + group.size()) return number;
+  throw std::runtime_error("there is no group \"" + group + "\"");
+}
+
+ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group) {
+  ServerOptions options;
+  options.directory = directory.path();
+  options.endpoint.group = group;
+  return options;
+}
+
+std::uint64_t resident_kib() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+}  // namespace
+
+// Members in the order of their making; the destructor runs it backwards.
+class Daemon::Parts {
+ public:
+  explicit Parts(const DaemonOptions& options)
+      : directory_(options.rundir),
+        control_(io_, dispatcher_, server_options(directory_, find_group(options.group))),
+        operator_(io_, operator_dispatcher_, server_options(directory_, find_group(options.group))),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP) {
+    wait_for_signal();
+    add_handlers();
+    open_sockets(options);
+    log::info(kLog, "vswitchd {} serves {}", VSWITCH_VERSION, directory_.control_socket());
+  }
+
+  void run() {
+    io_.run();
+    notify_service_manager("STOPPING=1");
+    say_farewell();
+  }
+
+ private:
+  void wait_for_signal() {
+    signals_.async_wait([this](error_code error, int signal) {
+      if (error) return;
+      if (signal == SIGHUP) {
+        reopen_log();
+        wait_for_signal();
+      } else {
+        stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      }
+    });
+  }
+
+  static void reopen_log() {
+    try {
+      log::reopen();
+    } catch (const std::system_error& error) {
+      log::err(kLog, "{}", error.what());
+    }
+  }
+
+  void stop(const std::string& why) {
+    log::info(kLog, "ends: {}", why);
+    io_.stop();
+  }
+
+  void add_handlers() {
+    dispatcher_.add_echo();
+    unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
+                                    .memory = [this] { return memory(); },
+                                    .coverage = [this] { return coverage(); }});
+    commands_.serve(operator_dispatcher_);
+  }
+
+  void open_sockets(const DaemonOptions& options) {
+    operator_.open("punix:" + directory_.operator_socket());
+    control_.open("punix:" + directory_.control_socket());
+    for (const std::string& remote : options.remotes) control_.open(remote);
+  }
+
+  unixctl::Figures memory() const {
+    return {
+        {"resident-kib", resident_kib()}, {"sessions", control_.sessions()}, {"backlog", control_.backlog()}};
+  }
+
+  unixctl::Figures coverage() const {
+    return {{"control_clients", control_.admitted()},
+            {"control_requests", dispatcher_.requests()},
+            {"operator_requests", operator_dispatcher_.requests()}};
+  }
+
+  // The sockets are gone at once; clients get what was queued for them, the answer to `exit` among it.
+  void say_farewell() {
+    const auto deadline = std::chrono::steady_clock::now() + kFarewell;
+    control_.stop();
+    operator_.stop();
+    io_.restart();
+    while (control_.sessions() + operator_.sessions() > 0 && io_.run_one_until(deadline) > 0) {
+    }
+  }
+
+  RunDirectory directory_;
+  boost::asio::io_context io_{1};
+  Dispatcher dispatcher_;
+  Dispatcher operator_dispatcher_;
+  unixctl::Registry commands_;
+  Server control_;
+  Server operator_;
+  boost::asio::signal_set signals_;
+};
+
+Daemon::Daemon(const DaemonOptions& options) : parts_(std::make_unique<Parts>(options)) {}
+Daemon::~Daemon() = default;
+void Daemon::run() {
+  parts_->run();
+}
+
+}  // namespace vswitch
