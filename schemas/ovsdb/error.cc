@@ -8,7 +8,7 @@ namespace vswitch::ovsdb {
 Error::Error(std::string error_, std::string details_, std::string syntax_)
     : error(std::move(error_)), details(std::move(details_)), syntax(std::move(syntax_)) {
   sentence_ = details.empty() ? error : error + ": " + details;
-  if (!syntax.empty()) sentence_ += " (in " + syntax + ")";
+  if (!syntax.empty()) sentence_ += " (in " + syntax.substr(0, 200) + ")";
 }
 
 Json Error::to_json() const {

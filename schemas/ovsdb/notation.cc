@@ -40,10 +40,9 @@ Uuid uuid_from_json(const Json& json, NamedUuids* names) {
   if (is_tagged(json, "named-uuid") && json[1].is_string() && names) {
     const std::string& name = json[1].get_ref<const std::string&>();
     if (!is_id(name)) throw syntax_error(json, "\"" + name + "\" is not an <id>");
-    return (*names)[name].uuid;
+    return names->mention(name);
   }
-  throw syntax_error(
-      json, "expected [\"uuid\", <string>]" + std::string(names ? " or [\"named-uuid\", <id>]" : ""));
+  throw syntax_error(json, "expected [\"uuid\", <string>]");
 }
 
 Atom raw_atom_from_json(const Json& json, AtomicType type, NamedUuids* names) {
@@ -64,6 +63,18 @@ Atom raw_atom_from_json(const Json& json, AtomicType type, NamedUuids* names) {
       return uuid_from_json(json, names);
   }
   throw syntax_error(json, "expected " + std::string(name_of(type)));
+}
+
+/// Whether a value made in code can be written as JSON: text is UTF-8 without NUL, a real is a number.
+bool is_json(const Atom& atom) {
+  if (const double* real = std::get_if<double>(&atom)) return std::isfinite(*real);
+  const std::string* text = std::get_if<std::string>(&atom);
+  if (!text) return true;
+  const auto plain = [](char c) { return static_cast<signed char>(c) > 0; };
+  if (std::all_of(text->begin(), text->end(), plain)) return true;
+  if (text->find('\0') != text->npos) return false;
+  const std::string written = Json(*text).dump(-1, ' ', true, Json::error_handler_t::replace);
+  return Json::parse(written) == Json(*text);
 }
 
 std::size_t characters(const std::string& utf8) {
@@ -121,16 +132,13 @@ void check_enum(const Atom& atom, const BaseType& type) {
 void check_size(std::size_t size, const ColumnType& type, const Json& json) {
   if (size >= type.min && size <= type.max) return;
   const std::string what = type.is_map() ? "map" : "set";
-  const std::string limit = type.max == kUnlimited
-                                ? std::to_string(type.min) + " or more"
-                                : std::to_string(type.min) + " to " + std::to_string(type.max);
-  throw syntax_error(json,
-                     what + " must have " + limit + " members but " + std::to_string(size) + " are present");
+  const std::size_t most = std::min<std::size_t>(type.max, 4294967295U);  // as Open vSwitch words it
+  throw syntax_error(json, what + " must have " + std::to_string(type.min) + " to " + std::to_string(most) +
+                               " members but " + std::to_string(size) + " are present");
 }
 
 Datum map_from_json(const Json& json, const ColumnType& type, NamedUuids* names) {
-  if (!is_tagged(json, "map") || !json[1].is_array())
-    throw syntax_error(json, "expected [\"map\", <array of pairs>]");
+  if (!is_tagged(json, "map") || !json[1].is_array()) throw syntax_error(json, "expected [\"map\", <array>]");
   std::vector<std::pair<Atom, Atom>> pairs;
   pairs.reserve(json[1].size());
   for (const Json& pair : json[1]) {
@@ -157,10 +165,27 @@ Datum set_from_json(const Json& json, const ColumnType& type, NamedUuids* names)
 
 }  // namespace
 
-NamedUuids::Entry& NamedUuids::operator[](const std::string& name) {
+const Uuid& NamedUuids::mention(const std::string& name) {
   const auto [at, added] = entries_.try_emplace(name);
   if (added) at->second.uuid = Uuid::random();
-  return at->second;
+  return at->second.uuid;
+}
+
+const Uuid& NamedUuids::define(const std::string& name, const std::optional<Uuid>& uuid) {
+  const auto [at, added] = entries_.try_emplace(name);
+  Entry& entry = at->second;
+  const std::string syntax = "\"" + name + "\"";
+  if (entry.defined) {
+    throw Error("duplicate uuid-name", "This \"uuid-name\" appeared on an earlier \"insert\" operation.",
+                syntax);
+  }
+  if (!added && uuid && entry.uuid != *uuid) {
+    throw Error("duplicate uuid-name",
+                "This \"uuid-name\" was used before its \"insert\" gave it another \"uuid\".", syntax);
+  }
+  if (added) entry.uuid = uuid.value_or(Uuid::random());
+  entry.defined = true;
+  return entry.uuid;
 }
 
 bool is_id(std::string_view text) {
@@ -234,13 +259,13 @@ void check_constraints(const Datum& datum, const ColumnType& type) {
   }
   if (datum.size() >= type.min && datum.size() <= type.max) return;
   throw Error("constraint violation",
-              "a value of " + std::to_string(datum.size()) + " elements is not a " + type.to_text());
+              "Attempted to store " + std::to_string(datum.size()) + " elements in " + type.to_text() + ".");
 }
 
 void check_type(const Datum& datum, const ColumnType& type) {
   const auto all_are = [](std::span<const Atom> atoms, AtomicType wanted) {
     return std::all_of(atoms.begin(), atoms.end(),
-                       [wanted](const Atom& atom) { return type_of(atom) == wanted; });
+                       [wanted](const Atom& atom) { return type_of(atom) == wanted && is_json(atom); });
   };
   const bool fits =
       datum.empty() || (datum.is_map() == type.is_map() && all_are(datum.keys(), type.key.type) &&

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "schemas/ovsdb/datum.h"
@@ -16,13 +17,15 @@ namespace vswitch::ovsdb {
 /// mention decides the UUID, the insert takes it.
 class NamedUuids {
  public:
+  const Uuid& mention(const std::string& name);
+  /// By an insert, which may bring its own UUID. Throws Error "duplicate uuid-name".
+  const Uuid& define(const std::string& name, const std::optional<Uuid>& uuid);
+
+ private:
   struct Entry {
     Uuid uuid;
     bool defined = false;
   };
-  Entry& operator[](const std::string& name);
-
- private:
   std::map<std::string, Entry> entries_;
 };
 

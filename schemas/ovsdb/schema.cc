@@ -2,7 +2,8 @@
 #include "schemas/ovsdb/schema.h"
 
 #include <algorithm>
-#include <initializer_list>
+#include <map>
+#include <set>
 #include <stdexcept>
 
 #include "schemas/embedded.h"
@@ -23,7 +24,7 @@ class Members {
   const Json* optional(const char* name) {
     const auto found = json_.find(name);
     if (found == json_.end()) return nullptr;
-    ++used_;
+    used_.insert(name);
     return &*found;
   }
   const Json& required(const char* name) {
@@ -43,7 +44,7 @@ class Members {
     return member->get<bool>();
   }
   void finish() const {
-    if (used_ != json_.size()) throw syntax_error(json_, what_ + " has a member that is not known");
+    if (used_.size() != json_.size()) throw syntax_error(json_, what_ + " has a member that is not known");
   }
   [[noreturn]] void refuse(const char* name, const char* expected) const {
     throw syntax_error(json_, what_ + ": \"" + name + "\" must be " + expected);
@@ -53,7 +54,7 @@ class Members {
  private:
   const Json& json_;
   std::string what_;
-  std::size_t used_ = 0;
+  std::set<std::string_view> used_;
 };
 
 AtomicType parse_atomic_type(const Json& json) {
@@ -320,13 +321,16 @@ Datum ColumnType::default_datum() const {
 }
 
 std::string ColumnType::to_text() const {
-  std::string elements(name_of(key.type));
-  if (value) elements = elements + "-" + std::string(name_of(value->type)) + " pair";
-  if (is_scalar()) return elements;
-  if (is_optional()) return "optional " + elements;
-  std::string count = max == kUnlimited ? std::to_string(min) + " or more"
-                                        : std::to_string(min) + " to " + std::to_string(max);
-  return (value ? "map of " : "set of ") + count + " " + elements + "s";
+  std::string element(name_of(key.type));
+  if (value) element += "-" + std::string(name_of(value->type)) + " pair";
+  if (is_scalar()) return element;
+  std::string count;
+  if (max != kUnlimited) {
+    count = (min == 0 ? "up to " : std::to_string(min) + " to ") + std::to_string(max) + " ";
+  } else if (min != 0) {
+    count = std::to_string(min) + " or more ";
+  }
+  return (value ? "map of " : "set of ") + count + element + "s";
 }
 
 const ColumnSchema* TableSchema::find(std::string_view column) const {

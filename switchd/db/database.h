@@ -76,9 +76,9 @@ class Table {
   /// Committed rows whose columns of the given unique index have the same values.
   std::vector<Uuid> with_equal_index(std::size_t index, const Row& row) const;
 
- private:
   std::size_t index_hash(std::size_t index, const Row& row) const;
 
+ private:
   const TableSchema* schema_;
   Slots slots_;
   std::vector<std::unordered_multimap<std::size_t, Uuid>> indexes_;  ///< hash of the indexed columns -> row
@@ -135,16 +135,15 @@ class Database {
   void compact();
   /// Sentences about the file since the last call, such as a compaction that failed; for the log.
   std::vector<std::string> take_warnings();
-  /// Nullptr for a database in memory.
-  Storage* storage() { return storage_.get(); }
+  /// Whether its schema lets rows that are not reachable refer to each other in a circle (integrity.h).
+  bool has_circle() const { return has_circle_; }
 
  private:
   friend class Transaction;
-  friend class Storage;
-  void apply(const Changes& changes);
   void tell(std::shared_ptr<const Changes> changes);
 
   DatabaseSchema schema_;
+  bool has_circle_;
   std::vector<Table> tables_;
   std::unique_ptr<Storage> storage_;
   std::vector<std::pair<ListenerId, Listener>> listeners_;

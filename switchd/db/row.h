@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ class Row {
 
   const Datum& operator[](std::size_t column) const { return data_[column]; }
   const Datum& operator[](std::string_view column) const { return data_[schema_->at(column)]; }
+  std::span<const Datum> data() const { return data_; }
   void set(std::size_t column, Datum datum) { data_[column] = std::move(datum); }
 
   // Typed access. Empty optionals, and the wrong type of element, read as nullopt, "" or an empty container.

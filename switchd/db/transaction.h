@@ -49,7 +49,7 @@ class Transaction {
     std::shared_ptr<Row> after;  ///< null: deleted here
   };
   using TableOverlay = std::unordered_map<Uuid, Change>;
-  Database& database() { return database_; }
+  Database& database() const { return database_; }
   const Row* find(std::size_t table, const Uuid& row) const;
   void for_each(std::size_t table, const std::function<void(const Row&)>& visit) const;
   /// Throws Error "duplicate uuid" when the row exists or existed before this transaction.

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations of an OVSDB `transact` (RFC 7047 section 5.2), carried out one after the other on a
+// Transaction.
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "schemas/json.h"
+#include "schemas/ovsdb/condition.h"
+#include "schemas/ovsdb/mutation.h"
+#include "schemas/ovsdb/notation.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch::ovsdb {
+
+namespace {
+
+/// Thrown by a `wait` that does not hold yet: the whole transaction is tried again later.
+struct NotYet {
+  std::optional<std::int64_t> retry_after_ms;
+};
+
+/// A member of an operation and what it may be.
+struct Member {
+  const char* name;
+  bool (*fits)(const Json&);
+  bool required = true;
+};
+
+bool is_text(const Json& json) {
+  return json.is_string();
+}
+bool is_name(const Json& json) {
+  return json.is_string() && is_id(json.get_ref<const std::string&>());
+}
+bool is_array(const Json& json) {
+  return json.is_array();
+}
+bool is_object(const Json& json) {
+  return json.is_object();
+}
+bool is_boolean(const Json& json) {
+  return json.is_boolean();
+}
+bool is_integer(const Json& json) {
+  return json.is_number_integer();
+}
+
+class Execution {
+ public:
+  Execution(Database& database, const TransactContext& context) : context_(context), transaction_(database) {}
+
+  /// The results of all operations; stops at the first error. True when all were good.
+  bool run(const Json& operations, Json& results) {
+    std::size_t at = 0;
+    for (const Json& operation : operations) {
+      try {
+        number_ = " " + std::to_string(++at) + " of " + std::to_string(operations.size());
+        results.push_back(execute(operation));
+      } catch (const Error& error) {
+        results.push_back(error.to_json());
+        while (results.size() < operations.size()) results.push_back(nullptr);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  std::optional<Error> commit() { return transaction_.commit(); }
+
+ private:
+  using Handler = Json (Execution::*)(const Json&);
+  struct Operation {
+    Handler handler;
+    bool writes;
+    std::vector<Member> members;
+  };
+
+  static const std::map<std::string, Operation, std::less<>>& operations() {
+    static const Member table = {"table", is_name};
+    static const Member where = {"where", is_array};
+    static const std::map<std::string, Operation, std::less<>> all = {
+        {"insert",
+         {&Execution::insert,
+          true,
+          {table, {"row", is_object}, {"uuid", is_text, false}, {"uuid-name", is_name, false}}}},
+        {"select", {&Execution::select, false, {table, where, {"columns", is_array, false}}}},
+        {"update", {&Execution::update, true, {table, where, {"row", is_object}}}},
+        {"mutate", {&Execution::mutate, true, {table, where, {"mutations", is_array}}}},
+        {"delete", {&Execution::remove, true, {table, where}}},
+        {"wait",
+         {&Execution::wait,
+          false,
+          {table,
+           where,
+           {"timeout", is_integer, false},
+           {"columns", is_array, false},
+           {"until", is_text},
+           {"rows", is_array}}}},
+        {"commit", {&Execution::commit_operation, false, {{"durable", is_boolean}}}},
+        {"abort", {&Execution::abort, false, {}}},
+        {"comment", {&Execution::comment, false, {{"comment", is_text}}}},
+        {"assert", {&Execution::assert_lock, false, {{"lock", is_name}}}},
+    };
+    return all;
+  }
+
+  Error misparsed(const Json& json, const std::string& why) const {
+    return syntax_error(json, "Parsing ovsdb operation" + number_ + " failed: " + why);
+  }
+
+  Json execute(const Json& json) {
+    if (!json.is_object())
+      throw Error("syntax error", "Parsing ovsdb operation" + number_ + " failed: Object expected.");
+    const auto op = json.find("op");
+    if (op == json.end()) throw misparsed(json, "Required 'op' member is missing.");
+    if (!op->is_string()) throw misparsed(json, "Type mismatch for member 'op'.");
+    const auto found = operations().find(op->get_ref<const std::string&>());
+    if (found == operations().end()) throw misparsed(json, "No operation \"" + op->get<std::string>() + "\"");
+    check_members(json, found->second.members);
+    if (found->second.writes && context_.read_only) {
+      throw Error("not allowed", found->first + " operation not allowed on table in reserved database " +
+                                     transaction_.database().schema().name);
+    }
+    return (this->*found->second.handler)(json);
+  }
+
+  void check_members(const Json& json, const std::vector<Member>& members) const {
+    std::size_t known = 1;  // "op"
+    for (const Member& member : members) {
+      const auto found = json.find(member.name);
+      if (found == json.end() && member.required) {
+        throw misparsed(json, "Required '" + std::string(member.name) + "' member is missing.");
+      }
+      if (found == json.end()) continue;
+      ++known;
+      if (!member.fits(*found))
+        throw misparsed(json, "Type mismatch for member '" + std::string(member.name) + "'.");
+    }
+    if (known == json.size()) return;
+    for (const auto& [name, value] : json.items()) {
+      const auto same = [&name](const Member& member) { return name == member.name; };
+      if (name != "op" && std::none_of(members.begin(), members.end(), same)) {
+        throw misparsed(json, "Member '" + name + "' is present but not allowed here.");
+      }
+    }
+  }
+
+  const TableSchema& table_of(const Json& json) const {
+    const std::string& name = json["table"].get_ref<const std::string&>();
+    const TableSchema* table = transaction_.database().schema().find(name);
+    if (!table) throw misparsed(json, "No table named " + name + ".");
+    return *table;
+  }
+
+  std::vector<Uuid> matches(const Json& json, const TableSchema& table) {
+    const Condition condition = Condition::parse(json["where"], table, &names_);
+    std::vector<Uuid> found;
+    if (const auto uuid = condition.only_row()) {
+      const Row* row = transaction_.find(table.index, *uuid);
+      if (row && condition.all_hold(row->data())) found.push_back(*uuid);
+      return found;
+    }
+    transaction_.for_each(table.index, [&](const Row& row) {
+      if (condition.all_hold(row.data())) found.push_back(row.uuid());
+    });
+    return found;
+  }
+
+  /// Column values of a <row>; _uuid and _version are left out: they are not the client's to choose here.
+  std::vector<std::pair<const ColumnSchema*, Datum>> parse_row(const Json& json, const TableSchema& table) {
+    std::vector<std::pair<const ColumnSchema*, Datum>> values;
+    for (const auto& [name, value] : json.items()) {
+      const ColumnSchema& column = column_of(table, name, json);
+      values.emplace_back(&column, datum_from_json(value, column.type, &names_));
+    }
+    return values;
+  }
+
+  std::vector<std::size_t> parse_columns(const Json& json, const TableSchema& table) {
+    std::vector<std::size_t> columns;
+    const auto given = json.find("columns");
+    if (given == json.end()) {
+      for (const ColumnSchema& column : table.columns) columns.push_back(column.index);
+      return columns;
+    }
+    for (const Json& name : *given) {
+      const ColumnSchema* column =
+          name.is_string() ? table.find(name.get_ref<const std::string&>()) : nullptr;
+      if (!name.is_string()) throw syntax_error(*given, "array of distinct column names expected");
+      if (!column) throw syntax_error(*given, name.get<std::string>() + " is not a valid column name");
+      if (std::find(columns.begin(), columns.end(), column->index) != columns.end()) {
+        throw syntax_error(*given, "array of distinct column names expected");
+      }
+      columns.push_back(column->index);
+    }
+    return columns;
+  }
+
+  static std::vector<Datum> project(std::span<const Datum> row, const std::vector<std::size_t>& columns) {
+    std::vector<Datum> values;
+    for (const std::size_t column : columns) values.push_back(row[column]);
+    return values;
+  }
+
+  Json insert(const Json& json) {
+    const TableSchema& table = table_of(json);
+    std::optional<Uuid> uuid;
+    if (const auto given = json.find("uuid"); given != json.end()) {
+      uuid = Uuid::parse(given->get_ref<const std::string&>());
+      if (!uuid) throw syntax_error(*given, "\"uuid\" is not a valid UUID");
+    }
+    const auto name = json.find("uuid-name");
+    const Uuid chosen = name != json.end() ? names_.define(name->get_ref<const std::string&>(), uuid)
+                                           : uuid.value_or(Uuid::random());
+    const auto values = parse_row(json["row"], table);
+    Row& row = transaction_.insert_row(table.index, chosen);
+    for (const auto& [column, datum] : values) {
+      if (column->index >= TableSchema::kDeclared) row.set(column->index, datum);
+    }
+    return {{"uuid", Json::array({"uuid", chosen.to_string()})}};
+  }
+
+  /// Equal rows come once when columns are chosen, as from Open vSwitch.
+  Json select(const Json& json) {
+    const TableSchema& table = table_of(json);
+    const std::vector<Uuid> found = matches(json, table);
+    const std::vector<std::size_t> columns = parse_columns(json, table);
+    std::set<std::vector<Datum>> seen;
+    Json rows = Json::array();
+    for (const Uuid& uuid : found) {
+      std::vector<Datum> values = project(transaction_.find(table.index, uuid)->data(), columns);
+      Json row = Json::object();
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        const ColumnSchema& column = table.columns[columns[i]];
+        row[column.name] = to_json(values[i], column.type);
+      }
+      if (seen.insert(std::move(values)).second) rows.push_back(std::move(row));
+    }
+    return {{"rows", std::move(rows)}};
+  }
+
+  Json update(const Json& json) {
+    const TableSchema& table = table_of(json);
+    const auto values = parse_row(json["row"], table);
+    for (const auto& [column, datum] : values) {
+      if (column->mutable_) continue;
+      Error error = syntax_error(
+          json, "Cannot update immutable column " + column->name + " in table " + table.name + ".");
+      error.error = "constraint violation";
+      throw error;
+    }
+    const std::vector<Uuid> found = matches(json, table);
+    for (const Uuid& uuid : found) {
+      Row& row = transaction_.modify_row(table.index, uuid);
+      for (const auto& [column, datum] : values) row.set(column->index, datum);
+    }
+    return {{"count", found.size()}};
+  }
+
+  Json mutate(const Json& json) {
+    const TableSchema& table = table_of(json);
+    std::vector<Mutation> mutations;
+    for (const Json& mutation : json["mutations"])
+      mutations.push_back(Mutation::parse(mutation, table, &names_));
+    const std::vector<Uuid> found = matches(json, table);
+    for (const Uuid& uuid : found) {
+      Row& row = transaction_.modify_row(table.index, uuid);
+      for (const Mutation& mutation : mutations) {
+        row.set(mutation.column->index, mutation.apply(row[mutation.column->index]));
+      }
+    }
+    return {{"count", found.size()}};
+  }
+
+  Json remove(const Json& json) {
+    const TableSchema& table = table_of(json);
+    const std::vector<Uuid> found = matches(json, table);
+    for (const Uuid& uuid : found) transaction_.erase_row(table.index, uuid);
+    return {{"count", found.size()}};
+  }
+
+  Json wait(const Json& json) {
+    const TableSchema& table = table_of(json);
+    const std::vector<std::size_t> columns = parse_columns(json, table);
+    const Json& until = json["until"];
+    if (until != "==" && until != "!=") throw syntax_error(until, "\"until\" must be \"==\" or \"!=\"");
+    std::set<std::vector<Datum>> expected;
+    for (const Json& given : json["rows"]) {
+      if (!given.is_object()) throw syntax_error(given, "a row must be an object");
+      Row row(table, Uuid());
+      for (const auto& [column, datum] : parse_row(given, table)) row.set(column->index, datum);
+      expected.insert(project(row.data(), columns));
+    }
+    std::set<std::vector<Datum>> present;
+    for (const Uuid& uuid : matches(json, table)) {
+      present.insert(project(transaction_.find(table.index, uuid)->data(), columns));
+    }
+    if ((present == expected) == (until == "==")) return Json::object();
+    not_yet(json);
+  }
+
+  [[noreturn]] void not_yet(const Json& json) const {
+    const auto timeout = json.find("timeout");
+    if (timeout == json.end()) throw NotYet{};
+    const auto limit = timeout->get<std::int64_t>();
+    if (context_.elapsed_ms < limit) throw NotYet{limit - context_.elapsed_ms};
+    throw Error("timed out", context_.elapsed_ms == 0
+                                 ? "\"where\" clause test failed"
+                                 : "\"wait\" timed out after " + std::to_string(context_.elapsed_ms) + " ms");
+  }
+
+  /// Every commit is durable here, asked for or not.
+  Json commit_operation(const Json&) { return Json::object(); }
+  Json abort(const Json&) { throw Error("aborted", "aborted by request"); }
+
+  Json comment(const Json& json) {
+    transaction_.comment(json["comment"].get_ref<const std::string&>());
+    return Json::object();
+  }
+
+  Json assert_lock(const Json& json) {
+    const std::string& name = json["lock"].get_ref<const std::string&>();
+    if (context_.owns_lock && context_.owns_lock(name)) return Json::object();
+    throw Error("not owner", "Asserted lock " + name + " not held.");
+  }
+
+  const TransactContext& context_;
+  Transaction transaction_;
+  NamedUuids names_;
+  std::string number_;  ///< " 2 of 5", for messages
+};
+
+}  // namespace
+
+TransactResult Database::transact(const Json& operations, const TransactContext& context) {
+  Json results = Json::array();
+  try {
+    Execution execution(*this, context);
+    if (execution.run(operations, results)) {
+      if (const auto error = execution.commit()) results.push_back(error->to_json());
+    }
+  } catch (const NotYet& waiting) {
+    return {nullptr, waiting.retry_after_ms};
+  }
+  return {std::make_shared<const Json>(std::move(results)), std::nullopt};
+}
+
+}  // namespace vswitch::ovsdb

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/db/storage.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <stdexcept>
+#include <system_error>
+
+#include "schemas/json.h"
+#include "schemas/ovsdb/notation.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch::ovsdb {
+
+namespace {
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+// Writing.
+
+/// Null when no column of the change is persistent.
+Json modified_to_json(const RowChange& change) {
+  Json columns = Json::object();
+  for (const std::size_t at : change.columns) {
+    const ColumnSchema& column = change.after->schema().columns[at];
+    if (!column.persistent) continue;
+    const Datum& after = (*change.after)[at];
+    columns[column.name] =
+        to_json(column.type.is_composite() ? difference((*change.before)[at], after) : after, column.type);
+  }
+  return columns.empty() ? Json() : columns;
+}
+
+Json inserted_to_json(const Row& row) {
+  Json columns = Json::object();
+  for (const ColumnSchema& column : row.schema().columns) {
+    const bool declared = column.index >= TableSchema::kDeclared;
+    const Datum& datum = row[column.index];
+    if (declared && column.persistent && datum != column.initial)
+      columns[column.name] = to_json(datum, column.type);
+  }
+  return columns;
+}
+
+/// The record of a commit, null when nothing persistent changed.
+Json changes_to_json(const Changes& changes) {
+  Json record;
+  for (const TableChanges& table : changes.tables) {
+    Json rows;
+    for (const RowChange& change : table.rows) {
+      const std::string uuid = change.uuid.to_string();
+      if (change.deleted()) {
+        rows[uuid] = nullptr;
+      } else if (change.inserted()) {
+        rows[uuid] = inserted_to_json(*change.after);
+      } else if (Json columns = modified_to_json(change); !columns.is_null()) {
+        rows[uuid] = std::move(columns);
+      }
+    }
+    if (!rows.is_null()) record[table.schema->name] = std::move(rows);
+  }
+  if (record.is_null()) return record;
+  record["_date"] = now_ms();
+  record["_is_diff"] = true;
+  if (!changes.comment.empty()) record["_comment"] = changes.comment;
+  return record;
+}
+
+/// The whole database without history, as the bytes of a file.
+std::string snapshot(const Database& database) {
+  Json record = {{"_date", now_ms()}, {"_comment", "compacting database"}};
+  bool empty = true;
+  for (const TableSchema& schema : database.schema().tables) {
+    for (const Row& row : database.table(schema.index)) {
+      record[schema.name][row.uuid().to_string()] = inserted_to_json(row);
+      empty = false;
+    }
+  }
+  const std::string schema = log_record(database.schema().to_json());
+  return empty ? schema : schema + log_record(record);
+}
+
+// Reading.
+
+/// Rows as the log tells them, by table.
+using Rows = std::vector<std::unordered_map<Uuid, Row>>;
+
+void replay_row(const Json& columns, bool is_diff, bool existed, Row& row) {
+  for (const auto& [name, json] : columns.items()) {
+    const ColumnSchema* column = row.schema().find(name);
+    if (!column) throw std::runtime_error("column " + name + " is not in the schema");
+    const Datum datum = datum_from_json_any_size(json, column->type);
+    const bool diff = is_diff && existed && column->type.is_composite();
+    row.set(column->index, diff ? with_difference(row[column->index], datum) : datum);
+  }
+}
+
+void replay_table(const Json& changes, bool is_diff, const TableSchema& schema,
+                  std::unordered_map<Uuid, Row>& rows) {
+  for (const auto& [text, columns] : changes.items()) {
+    const auto uuid = Uuid::parse(text);
+    if (!uuid) throw std::runtime_error("\"" + text + "\" is not a UUID");
+    if (columns.is_null()) {
+      rows.erase(*uuid);
+      continue;
+    }
+    if (!columns.is_object()) throw std::runtime_error("row " + text + " is not an object");
+    const auto [at, inserted] = rows.try_emplace(*uuid, schema, *uuid);
+    replay_row(columns, is_diff, !inserted, at->second);
+  }
+}
+
+void replay(const Json& record, const DatabaseSchema& schema, Rows& rows) {
+  if (!record.is_object()) throw std::runtime_error("the record is not an object");
+  const bool is_diff = record.value("_is_diff", false);
+  for (const auto& [name, changes] : record.items()) {
+    if (name.starts_with('_')) continue;
+    const TableSchema* table = schema.find(name);
+    if (!table || !changes.is_object()) throw std::runtime_error("table " + name + " is not in the schema");
+    replay_table(changes, is_diff, *table, rows[table->index]);
+  }
+}
+
+Rows replay_all(const LogContents& log, const DatabaseSchema& schema) {
+  Rows rows(schema.tables.size());
+  for (std::size_t i = 1; i < log.records.size(); ++i) {
+    try {
+      replay(log.records[i], schema, rows);
+    } catch (const std::exception& error) {
+      throw std::runtime_error("record " + std::to_string(i) + ": " + error.what());
+    }
+  }
+  return rows;
+}
+
+/// Copies what both schemas know. Columns and tables that hold something and are left out are named in
+/// `left_out`.
+void convert_row(const Row& from, Row& to, std::vector<std::string>& left_out) {
+  for (const ColumnSchema& column : from.schema().columns) {
+    if (column.index < TableSchema::kDeclared) continue;
+    const Datum& datum = from[column.index];
+    const ColumnSchema* known = to.schema().find(column.name);
+    const std::string name = from.schema().name + "." + column.name;
+    if (!known) {
+      if (datum != column.initial) left_out.push_back(name);
+      continue;
+    }
+    try {
+      check_type(datum, known->type);
+    } catch (const Error& error) {
+      throw std::runtime_error(name + " of row " + from.uuid().to_string() + ": " + error.what());
+    }
+    to.set(known->index, datum);
+  }
+}
+
+/// Through a transaction, so that references, indexes and limits are checked and counted.
+void fill(Database& database, const DatabaseSchema& from, const Rows& rows,
+          std::vector<std::string>& left_out) {
+  Transaction transaction(database);
+  for (const TableSchema& table : from.tables) {
+    const TableSchema* known = database.schema().find(table.name);
+    if (!known && !rows[table.index].empty()) left_out.push_back(table.name);
+    if (!known) continue;
+    for (const auto& [uuid, row] : rows[table.index])
+      convert_row(row, transaction.insert_row(known->index, uuid), left_out);
+  }
+  if (const auto error = transaction.commit()) throw std::runtime_error(error->what());
+}
+
+bool same_but_checksum(const DatabaseSchema& a, const DatabaseSchema& b) {
+  Json x = a.to_json();
+  Json y = b.to_json();
+  x.erase("cksum");
+  y.erase("cksum");
+  return x == y;
+}
+
+/// Reads the log; a torn tail is cut off, anything worse is refused.
+LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
+  LogContents contents = parse_log(log.read());
+  const std::string where = log.path() + ": " + contents.problem + " at byte " + std::to_string(contents.end);
+  if (contents.records.empty()) throw std::runtime_error(log.path() + " is not an OVSDB standalone database");
+  if (contents.more_behind) {
+    throw std::runtime_error(
+        where + ", followed by more records: the file is damaged, not only torn, and is left as it is");
+  }
+  if (contents.end != contents.size) {
+    warnings.push_back(where + ": the last " + std::to_string(contents.size - contents.end) +
+                       " bytes were never acknowledged (a crash while writing) and are cut off");
+  }
+  log.cut(contents.end);
+  return contents;
+}
+
+/// Keeps the file as it was before a conversion under another name, by a hard link.
+std::string keep_backup(const std::string& path, const DatabaseSchema& schema) {
+  const std::string base = path + ".backup" + (schema.version.empty() ? "" : "-" + schema.version);
+  for (int i = 0;; ++i) {
+    const std::string name = i == 0 ? base : base + "." + std::to_string(i);
+    if (::link(path.c_str(), name.c_str()) == 0) return name;
+    if (errno != EEXIST)
+      throw std::system_error(errno, std::generic_category(), "cannot keep a backup as " + name);
+  }
+}
+
+std::string joined(std::vector<std::string> words) {
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+/// An empty file, as a package or `touch` leaves it, counts as missing.
+bool is_missing(const std::string& path) {
+  std::error_code ignored;
+  return !std::filesystem::exists(path) || std::filesystem::file_size(path, ignored) == 0;
+}
+
+/// Through symbolic links, so that a rename replaces the file and not the link.
+std::string real_path(const std::string& path) {
+  return std::filesystem::weakly_canonical(path).string();
+}
+
+}  // namespace
+
+Storage::Storage(Descriptor lock, LogFile log) : lock_(std::move(lock)), log_(std::move(log)) {}
+
+std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& database,
+                                       std::vector<std::string>& warnings) {
+  const std::string path = real_path(given_path);
+  Descriptor lock = lock_log(path);
+  ::unlink(LogFile::temporary_name(path).c_str());  // of a writer that crashed: the lock is ours now
+  if (is_missing(path)) LogFile::create(path, log_record(database.schema().to_json()));
+  std::unique_ptr<Storage> storage(new Storage(std::move(lock), LogFile(path)));
+  const LogContents contents = read_log(storage->log_, warnings);
+  try {
+    const DatabaseSchema written = DatabaseSchema::parse(contents.records.front());
+    if (written.name != database.schema().name) {
+      throw std::runtime_error("it holds a database " + written.name + ", not " + database.schema().name);
+    }
+    std::vector<std::string> left_out;
+    fill(database, written, replay_all(contents, written), left_out);
+    if (!same_but_checksum(written, database.schema())) {
+      const std::string backup = keep_backup(path, written);
+      storage->compact(database);
+      warnings.push_back(path + ": converted from schema version " + written.version + " to " +
+                         database.schema().version + ", the file as it was is kept as " + backup +
+                         (left_out.empty() ? "" : "; left out, being unknown: " + joined(left_out)));
+    }
+  } catch (const std::exception& error) {
+    throw std::runtime_error("cannot use " + path + ": " + error.what());
+  }
+  storage->compact_at_ = std::max(kCompactFloor, kCompactFactor * storage->log_.size());
+  storage->compact_if_large(database);
+  return storage;
+}
+
+void Storage::append(const Changes& changes) {
+  const Json record = changes_to_json(changes);
+  if (record.is_null()) return;
+  try {
+    log_.append(log_record(record));
+  } catch (const std::system_error& error) {
+    throw Error("I/O error", error.what());
+  }
+}
+
+void Storage::compact(const Database& database) {
+  const std::string bytes = snapshot(database);
+  log_.replace(bytes);
+  compact_at_ = std::max(kCompactFloor, kCompactFactor * bytes.size());
+}
+
+void Storage::compact_if_large(const Database& database) {
+  if (log_.size() < compact_at_) return;
+  try {
+    compact(database);
+  } catch (const std::system_error& error) {
+    compact_at_ = log_.size() + kCompactFloor;
+    warnings_.push_back("compaction failed, the database goes on in the old file: " +
+                        std::string(error.what()));
+  }
+}
+
+}  // namespace vswitch::ovsdb
