@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the system tests."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import lab  # noqa: E402
+
+
+@pytest.fixture
+def make_daemon(tmp_path):
+    """Makes daemons with directories of their own; ends those that still run, and fails when one does so badly."""
+    made = []
+
+    def make(*args, **kwargs):
+        directory = tmp_path / f"d{len(made)}"
+        directory.mkdir()
+        made.append(lab.Daemon(directory, *args, **kwargs))
+        return made[-1]
+
+    yield make
+    failures = []
+    for daemon in made:
+        try:
+            daemon.end()
+        except Exception as failure:  # the others must end too
+            if daemon.process.poll() is None:
+                daemon.kill9()
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    """A daemon that serves."""
+    return make_daemon().start()

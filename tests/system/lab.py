@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What system tests work with: a daemon of the build under test, and JSON-RPC to it over its real sockets.
+
+VSWITCH_BUILD names the build directory (default: build/release below the source root).
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("VSWITCH_BUILD", ROOT / "build" / "release")).resolve()
+VSWITCHD = BUILD / "vswitchd"
+VSWITCH_CTL = BUILD / "vswitch-ctl"
+PATIENCE_S = 30  # only a failing test waits this long
+
+
+def wait_until(condition, what, timeout=PATIENCE_S):
+    """Calls condition() until it gives something true, and returns that; fails naming `what`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.01)
+
+
+class RpcError(Exception):
+    """An error reply; .error is its error member."""
+
+    def __init__(self, error):
+        super().__init__(json.dumps(error))
+        self.error = error
+
+
+class Rpc:
+    """One connection to a control socket: a path, or an (address, port) pair."""
+
+    def __init__(self, where):
+        family = socket.AF_INET if isinstance(where, tuple) else socket.AF_UNIX
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(where if isinstance(where, tuple) else str(where))
+        self.text = ""
+        self.pending = b""
+        self.last_id = 0
+        self.notifications = []
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def receive(self):
+        """The next message, None at the end of the connection."""
+        while True:
+            self.text = self.text.lstrip()
+            if self.text:
+                try:
+                    message, end = json.JSONDecoder().raw_decode(self.text)
+                    self.text = self.text[end:]
+                    return message
+                except ValueError:
+                    pass
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return None
+            self.pending += data
+            try:
+                self.text += self.pending.decode()
+                self.pending = b""
+            except UnicodeDecodeError:
+                pass  # cut inside a character
+
+    def call(self, method, params=None, version=2):
+        """The result of a request; notifications that come before it are kept in .notifications."""
+        self.last_id += 1
+        request = {"method": method, "params": params if params is not None else ({} if version == 2 else []),
+                   "id": self.last_id}
+        if version == 2:
+            request["jsonrpc"] = "2.0"
+        self.socket.sendall(json.dumps(request).encode())
+        while True:
+            message = self.receive()
+            assert message is not None, f"the daemon hung up instead of answering {method}"
+            if message.get("id") != self.last_id:
+                self.notifications.append(message)
+                continue
+            if message.get("error") is not None:
+                raise RpcError(message["error"])
+            return message["result"]
+
+
+class Daemon:
+    """A vswitchd with a run directory, a database and a log of its own below `directory`.
+
+    What it leaves in the log and its exit status are checked when the test ends: a sanitizer's report is a failure.
+    """
+
+    def __init__(self, directory, *args, env=None):
+        self.directory = pathlib.Path(directory)
+        self.rundir = self.directory / "run"
+        self.database = self.directory / "conf.db"
+        self.log = self.directory / "vswitchd.log"
+        self.args = args
+        self.env = env or {}
+        self.process = None
+
+    @property
+    def socket(self):
+        return self.rundir / "db.sock"
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def command(self, *extra):
+        return [str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *self.args, *extra]
+
+    def spawn(self, *extra):
+        """Starts it without waiting."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, **self.env})
+
+    def start(self, *extra):
+        """Starts it and returns when it serves."""
+        self.spawn(*extra)
+        wait_until(self.serves, f"the daemon serves\n{self.log_text()}")
+        return self
+
+    def serves(self):
+        status = self.process.poll()
+        assert status is None, f"the daemon ended with status {status}\n{self.log_text()}"
+        try:
+            with Rpc(self.socket) as rpc:
+                return rpc.call("echo", [], version=1) == []
+        except OSError:
+            return False
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self):
+        status = self.process.wait(PATIENCE_S)
+        self.check_log()
+        return status
+
+    def kill9(self):
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def restart(self):
+        assert self.stop() == 0, self.log_text()
+        return self.start()
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def check_log(self):
+        text = self.log_text()
+        for word in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"):
+            assert word not in text, text
+
+    def rpc(self, method, params=None, version=2):
+        """One request over a connection of its own."""
+        with Rpc(self.socket) as rpc:
+            return rpc.call(method, params, version)
+
+    def connect(self):
+        return Rpc(self.socket)
+
+    def ctl(self, *args, check=True):
+        """vswitch-ctl; returns the CompletedProcess. With check, a failure fails the test."""
+        done = subprocess.run([str(VSWITCH_CTL), "--rundir", str(self.rundir), *args], text=True, capture_output=True,
+                              timeout=PATIENCE_S)
+        assert not check or done.returncode == 0, f"vswitch-ctl {' '.join(args)}: {done.stderr}"
+        return done
+
+    def ovs(self, program, *args, check=True):
+        """An unmodified client of Open vSwitch, such as ovs-appctl; returns the CompletedProcess."""
+        assert shutil.which(program), f"{program} is not installed (Debian: openvswitch-switch)"
+        done = subprocess.run([program, *args], text=True, capture_output=True, timeout=PATIENCE_S,
+                              env={**os.environ, "OVS_RUNDIR": str(self.rundir)})
+        assert not check or done.returncode == 0, f"{program} {' '.join(args)}: {done.stderr}"
+        return done
+
+    def end(self):
+        """For the end of a test: whatever state it is in, it is gone afterwards."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        status = self.stop()
+        assert status == 0, f"exit status {status}\n{self.log_text()}"
