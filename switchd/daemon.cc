@@ -14,8 +14,11 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "schemas/ovsdb/schema.h"
+#include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/server.h"
+#include "switchd/db/database.h"
 #include "switchd/log.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
@@ -40,6 +43,24 @@ std::optional<gid_t> find_group(const std::string& group) {
   throw std::runtime_error("there is no group \"" + group + "\"");
 }
 
+// Warnings are not failures: a tail torn off by a power cut was cut away, what was acknowledged is there.
+std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  if (error) throw std::system_error(error, "cannot make the directory of the database " + path);
+  std::vector<std::string> warnings;
+  auto database = ovsdb::Database::open(path, ovsdb::vswitch_schema(), warnings);
+  for (const std::string& warning : warnings) log::warn(kLog, "{}", warning);
+  return database;
+}
+
+SwitchOptions switch_options(const DaemonOptions& options) {
+  SwitchOptions result;
+  result.workers = options.workers;
+  result.rundir = options.rundir;
+  return result;
+}
+
 ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group) {
   ServerOptions options;
   options.directory = directory.path();
@@ -61,6 +82,8 @@ class Daemon::Parts {
  public:
   explicit Parts(const DaemonOptions& options)
       : directory_(options.rundir),
+        database_(open_database(options.database)),
+        switch_(io_, *database_, switch_options(options)),
         control_(io_, dispatcher_, server_options(directory_, find_group(options.group))),
         operator_(io_, operator_dispatcher_, server_options(directory_, find_group(options.group))),
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {
@@ -103,6 +126,7 @@ class Daemon::Parts {
   }
 
   void add_handlers() {
+    database_->on_commit([this](const ovsdb::Changes&) { committed(); });
     dispatcher_.add_echo();
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
                                     .memory = [this] { return memory(); },
@@ -116,13 +140,21 @@ class Daemon::Parts {
     for (const std::string& remote : options.remotes) control_.open(remote);
   }
 
+  void committed() {
+    ++commits_;
+    for (const std::string& warning : database_->take_warnings()) log::warn(kLog, "{}", warning);
+  }
+
   unixctl::Figures memory() const {
-    return {
-        {"resident-kib", resident_kib()}, {"sessions", control_.sessions()}, {"backlog", control_.backlog()}};
+    return {{"resident-kib", resident_kib()},
+            {"sessions", control_.sessions()},
+            {"backlog", control_.backlog()},
+            {"queued-copy-bytes", switch_.queued_copy_bytes()}};
   }
 
   unixctl::Figures coverage() const {
-    return {{"control_clients", control_.admitted()},
+    return {{"commits", commits_},
+            {"control_clients", control_.admitted()},
             {"control_requests", dispatcher_.requests()},
             {"operator_requests", operator_dispatcher_.requests()}};
   }
@@ -139,12 +171,15 @@ class Daemon::Parts {
 
   RunDirectory directory_;
   boost::asio::io_context io_{1};
+  std::unique_ptr<ovsdb::Database> database_;
+  Switch switch_;
   Dispatcher dispatcher_;
   Dispatcher operator_dispatcher_;
   unixctl::Registry commands_;
   Server control_;
   Server operator_;
   boost::asio::signal_set signals_;
+  std::uint64_t commits_ = 0;
 };
 
 Daemon::Daemon(const DaemonOptions& options) : parts_(std::make_unique<Parts>(options)) {}

@@ -52,7 +52,8 @@ struct Reply::Slot {
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
     if (!sink) return;
-    log::err(kLog, "{} was left unanswered by its handler", request.method);
+    log::dbg(kLog, "{} was left unanswered by its handler",
+             request.method);  // usual at the end of the daemon
     deliver(
         jsonrpc::make_error(request.version, request.id,
                             {jsonrpc::kInternalError, "internal error: the request was left unanswered"}));
