@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/ovsdb_server/ovsdb_server.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+#include "schemas/json.h"
+#include "schemas/ovsdb/error.h"
+#include "switchd/ovsdb_server/server_database.h"
+
+namespace vswitch::ovsdb {
+
+namespace {
+
+Json lock_name(const jsonrpc::Request& request) {
+  const Json& params = request.params;
+  if (params.size() == 1 && params[0].is_string() && is_id(params[0].get_ref<const std::string&>()))
+    return params[0];
+  throw syntax_error(params, request.method + " request params must be <id>");
+}
+
+/// A handler whose Errors become the error objects of the dialect.
+template <class Call>
+Dispatcher::Handler handler(Call call) {
+  return [call](Session& session, const jsonrpc::Request& request, Reply reply) {
+    try {
+      call(session, request, reply);
+    } catch (const Error& error) {
+      reply.fail_v1(error.to_json());
+    }
+  };
+}
+
+}  // namespace
+
+OvsdbServer::OvsdbServer(boost::asio::io_context& io, Dispatcher& dispatcher, Database& database)
+    : io_(io),
+      server_database_(make_server_database(database.schema())),
+      server_id_(Uuid::random().to_string()),
+      alive_(std::make_shared<OvsdbServer*>(this)) {
+  serve(database, false);
+  serve(*server_database_, true);
+  add_methods(dispatcher);
+}
+
+OvsdbServer::~OvsdbServer() {
+  *alive_ = nullptr;
+  for (auto& [name, served] : served_) served.database->remove_listener(served.listener);
+}
+
+void OvsdbServer::serve(Database& database, bool read_only) {
+  const auto listener =
+      database.on_commit([this, &database](const Changes& changes) { tell(database, changes); });
+  served_.emplace(database.schema().name, Served{&database, read_only, listener});
+}
+
+void OvsdbServer::add_methods(Dispatcher& dispatcher) {
+  const auto add = [&](const char* method, auto call) {
+    dispatcher.add_v1(method, handler([call](Session& session, const jsonrpc::Request& request,
+                                             const Reply& reply) { reply(call(session, request)); }));
+  };
+  add("list_dbs", [this](Session&, const jsonrpc::Request&) {
+    Json names = Json::array();
+    for (const auto& [name, served] : served_) names.push_back(name);
+    return names;
+  });
+  add("get_schema", [this](Session&, const jsonrpc::Request& request) {
+    return served_of(request).database->schema().to_json();
+  });
+  add("get_server_id", [this](Session&, const jsonrpc::Request&) { return Json(server_id_); });
+  add("set_db_change_aware", [](Session&, const jsonrpc::Request& request) {
+    if (request.params.size() == 1 && request.params[0].is_boolean()) return Json::object();
+    throw syntax_error(request.params, "set_db_change_aware: true or false parameter expected");
+  });
+  add("convert", [](Session&, const jsonrpc::Request&) -> Json {
+    throw Error("not supported", "The schema belongs to the daemon and cannot be converted by a client.");
+  });
+  dispatcher.add_v1("transact", handler([this](Session& session, const jsonrpc::Request& request,
+                                               const Reply& reply) { transact(session, request, reply); }));
+  add("monitor",
+      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update); });
+  add("monitor_cond",
+      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update2); });
+  add("monitor_cond_since",
+      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update3); });
+  add("monitor_cond_change", [this](Session& s, const jsonrpc::Request& r) { return monitor_change(s, r); });
+  dispatcher.add_v1("monitor_cancel", [this](Session& session, const jsonrpc::Request& request) {
+    return monitor_cancel(session, request);
+  });
+  add("lock", [this](Session& s, const jsonrpc::Request& r) { return lock(s, r, false); });
+  add("steal", [this](Session& s, const jsonrpc::Request& r) { return lock(s, r, true); });
+  add("unlock", [this](Session& s, const jsonrpc::Request& r) { return unlock(s, r); });
+  dispatcher.add_v1_notification("cancel", [this](Session& session, const jsonrpc::Request& request) {
+    cancel(session, request);
+    return Json();
+  });
+}
+
+OvsdbServer::Client& OvsdbServer::client_of(Session& session) {
+  const auto [at, first] = clients_.try_emplace(session.id(), Client{&session, {}});
+  if (first) {
+    session.on_close([alive = alive_, id = session.id()] {
+      if (*alive) (*alive)->forget(id);
+    });
+  }
+  return at->second;
+}
+
+void OvsdbServer::forget(std::uint64_t client) {
+  clients_.erase(client);
+  std::erase_if(views_, [](const auto& entry) { return entry.second.expired(); });
+  waits_.remove_if([client](const Wait& wait) { return wait.client == client; });
+  for (const std::string& name : locks_.names(client)) {
+    if (const auto owner = locks_.unlock(name, client)) notify_lock("locked", *owner, name);
+  }
+}
+
+OvsdbServer::Served& OvsdbServer::served_of(const jsonrpc::Request& request) {
+  const Json& params = request.params;
+  if (params.empty() || !params[0].is_string()) {
+    throw syntax_error(params, request.method + " request params must begin with <db-name>");
+  }
+  const std::string& name = params[0].get_ref<const std::string&>();
+  const auto found = served_.find(name);
+  if (found != served_.end()) return found->second;
+  Error error = syntax_error(params, request.method + " request specifies unknown database " + name);
+  error.error = "unknown database";
+  throw error;
+}
+
+// Transactions.
+
+TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, const Json& operations,
+                                    Clock::time_point since) {
+  TransactContext context;
+  context.elapsed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
+  context.read_only = served.read_only;
+  context.owns_lock = [this, client](const std::string& name) { return locks_.owns(name, client); };
+  return served.database->transact(operations, context);
+}
+
+void OvsdbServer::transact(Session& session, const jsonrpc::Request& request, const Reply& reply) {
+  Served& served = served_of(request);
+  const std::uint64_t client = session.id();
+  const Clock::time_point since = Clock::now();
+  Json operations = request.params;
+  operations.erase(operations.begin());
+  const TransactResult result = attempt(client, served, operations, since);
+  if (!result.waiting()) return reply(*result.reply);
+  client_of(session);  // so that its end is heard
+  waits_.push_back(Wait{next_wait_++, client, request.id, &served, std::move(operations), reply, since,
+                        boost::asio::steady_timer(io_)});
+  const auto wait = std::prev(waits_.end());
+  if (!result.retry_after_ms) return;
+  arm(wait, *result.retry_after_ms);
+}
+
+void OvsdbServer::arm(Waits::iterator wait, std::int64_t after_ms) {
+  // A client may ask for any 64-bit number of milliseconds; the clock overflows before that.
+  const std::chrono::milliseconds most = std::chrono::hours(24);
+  wait->timer.expires_after(std::min(std::chrono::milliseconds(after_ms), most));
+  // Erasing the wait cancels its timer, but the callback may be queued already then: so it looks the wait up.
+  wait->timer.async_wait([alive = alive_, serial = wait->serial](const boost::system::error_code& cancelled) {
+    if (!cancelled && *alive) (*alive)->expire(serial);
+  });
+}
+
+void OvsdbServer::expire(std::uint64_t serial) {
+  const auto found =
+      std::find_if(waits_.begin(), waits_.end(), [serial](const Wait& w) { return w.serial == serial; });
+  if (found != waits_.end()) retry(found);
+}
+
+void OvsdbServer::retry(Waits::iterator wait) {
+  const TransactResult result = attempt(wait->client, *wait->served, wait->operations, wait->since);
+  if (result.waiting()) {
+    if (result.retry_after_ms) arm(wait, *result.retry_after_ms);
+    return;
+  }
+  const Reply reply = wait->reply;
+  waits_.erase(wait);
+  reply(*result.reply);
+}
+
+void OvsdbServer::schedule_retry() {
+  if (retry_scheduled_ || waits_.empty()) return;
+  retry_scheduled_ = true;
+  boost::asio::post(io_, [alive = alive_] {
+    if (*alive) (*alive)->retry_all();
+  });
+}
+
+void OvsdbServer::retry_all() {
+  retry_scheduled_ = false;
+  for (auto wait = waits_.begin(); wait != waits_.end();) retry(wait++);
+}
+
+void OvsdbServer::cancel(Session& session, const jsonrpc::Request& request) {
+  if (request.params.size() != 1) return;
+  const auto found = std::find_if(waits_.begin(), waits_.end(), [&](const Wait& wait) {
+    return wait.client == session.id() && wait.id == request.params[0];
+  });
+  if (found == waits_.end()) return;
+  found->reply.fail_v1("canceled");
+  waits_.erase(found);
+}
+
+// Monitors.
+
+std::size_t OvsdbServer::monitors() const {
+  std::size_t count = 0;
+  for (const auto& [id, client] : clients_) count += client.monitors.size();
+  return count;
+}
+
+std::shared_ptr<OvsdbServer::SharedView> OvsdbServer::shared_view(Database& database, MonitorVersion version,
+                                                                  const Json& requests) {
+  const std::string key = database.schema().name + ' ' + std::to_string(static_cast<int>(version)) + ' ' +
+                          requests.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (const auto found = views_.find(key); found != views_.end()) {
+    if (auto view = found->second.lock()) return view;
+  }
+  auto view = std::make_shared<SharedView>(
+      SharedView{View(version, database.schema(), requests), &database, nullptr, {}});
+  views_[key] = view;
+  return view;
+}
+
+Json OvsdbServer::monitor(Session& session, const jsonrpc::Request& request, MonitorVersion version) {
+  Served& served = served_of(request);
+  const Json& params = request.params;
+  const bool since = version == MonitorVersion::update3;
+  if (params.size() != (since ? 4U : 3U) || (since && !params[3].is_string())) {
+    throw syntax_error(params, "invalid parameters");
+  }
+  Client& client = client_of(session);
+  for (const Monitor& other : client.monitors) {
+    if (other.id == params[1]) throw syntax_error(params[1], "duplicate monitor ID");
+  }
+  auto view = shared_view(*served.database, version, params[2]);
+  Json rows = view->view.initial(*served.database);
+  client.monitors.push_back({params[1], std::move(view)});
+  return since ? Json::array({false, Uuid().to_string(), std::move(rows)}) : rows;
+}
+
+Json OvsdbServer::monitor_change(Session& session, const jsonrpc::Request& request) {
+  const Json& params = request.params;
+  if (params.size() != 3 || !params[2].is_object()) throw syntax_error(params, "invalid parameters");
+  std::vector<Monitor>& monitors = client_of(session).monitors;
+  const auto with_id = [&monitors](const Json& id) {
+    return std::find_if(monitors.begin(), monitors.end(),
+                        [&id](const Monitor& monitor) { return monitor.id == id; });
+  };
+  const auto found = with_id(params[0]);
+  if (found == monitors.end()) throw syntax_error(params[0], "unknown monitor session");
+  if (params[0] != params[1] && with_id(params[1]) != monitors.end()) {
+    throw syntax_error(params[1], "duplicate monitor ID");
+  }
+  const SharedView& before = *found->view;
+  auto after = std::make_shared<SharedView>(
+      SharedView{before.view.with_conditions(params[2]), before.database, nullptr, {}});
+  Json updates = before.view.transition(after->view, *before.database);
+  found->id = params[1];
+  found->view = std::move(after);
+  if (!updates.is_null()) {
+    session.send(update_notification(found->view->view.version(), found->id, std::move(updates)));
+  }
+  return Json::object();
+}
+
+Json OvsdbServer::monitor_cancel(Session& session, const jsonrpc::Request& request) {
+  if (request.params.size() != 1) throw jsonrpc::Error(jsonrpc::kInvalidParams, "invalid parameters");
+  std::vector<Monitor>& monitors = client_of(session).monitors;
+  const auto cancelled =
+      std::erase_if(monitors, [&](const Monitor& monitor) { return monitor.id == request.params[0]; });
+  if (cancelled == 0) throw jsonrpc::Error(jsonrpc::kInvalidParams, "unknown monitor");
+  return Json::object();
+}
+
+void OvsdbServer::tell(Database& database, const Changes& changes) {
+  for (auto& [id, client] : clients_) {
+    for (const Monitor& monitor : client.monitors) {
+      SharedView& shared = *monitor.view;
+      if (shared.database != &database) continue;
+      if (shared.seen != &changes) {
+        shared.seen = &changes;
+        Json update = shared.view.update(changes);
+        shared.update = update.is_null() ? nullptr : std::make_shared<const Json>(std::move(update));
+      }
+      if (shared.update)
+        client.session->send(update_notification(shared.view.version(), monitor.id, *shared.update));
+    }
+  }
+  for (auto& [id, client] : clients_) {
+    for (const Monitor& monitor : client.monitors) monitor.view->seen = nullptr;
+  }
+  schedule_retry();
+}
+
+// Locks.
+
+Json OvsdbServer::lock(Session& session, const jsonrpc::Request& request, bool steal) {
+  const std::string name = lock_name(request);
+  client_of(session);
+  if (locks_.asked(name, session.id())) {
+    throw syntax_error(request.params, "must issue \"unlock\" before new \"" + request.method + "\"");
+  }
+  if (!steal) return {{"locked", locks_.lock(name, session.id())}};
+  if (const auto former = locks_.steal(name, session.id())) notify_lock("stolen", *former, name);
+  return {{"locked", true}};
+}
+
+Json OvsdbServer::unlock(Session& session, const jsonrpc::Request& request) {
+  const std::string name = lock_name(request);
+  if (!locks_.asked(name, session.id())) {
+    throw syntax_error(request.params, "unlock: \"unlock\" without \"lock\" or \"steal\"");
+  }
+  if (const auto owner = locks_.unlock(name, session.id())) notify_lock("locked", *owner, name);
+  return Json::object();
+}
+
+void OvsdbServer::notify_lock(const std::string& method, std::uint64_t client, const std::string& name) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  found->second.session->send(jsonrpc::make_notification(jsonrpc::Version::v1, method, Json::array({name})));
+}
+
+}  // namespace vswitch::ovsdb

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The OVSDB dialect of the control socket: the methods of RFC 7047 and of ovsdb-server(7) on our database.
+//
+// A commit, whoever made it, reaches the clients through Database::on_commit(): each distinct view computes
+// its update once, each client that has it gets it. The reply to the client that made the commit is sent
+// afterwards, as the client libraries expect. Transactions that wait (operation `wait`) are tried again after
+// the commit, from the event loop, so that their own notifications come before their replies as well.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "switchd/control/dispatcher.h"
+#include "switchd/db/database.h"
+#include "switchd/ovsdb_server/locks.h"
+#include "switchd/ovsdb_server/monitor.h"
+
+namespace vswitch::ovsdb {
+
+class OvsdbServer {
+ public:
+  /// Adds its methods to the dispatcher. Dispatcher and database must outlive it; no request may come after
+  /// its end.
+  OvsdbServer(boost::asio::io_context& io, Dispatcher& dispatcher, Database& database);
+  ~OvsdbServer();
+  OvsdbServer(const OvsdbServer&) = delete;
+  OvsdbServer& operator=(const OvsdbServer&) = delete;
+
+  // For `ovs-appctl memory/show` and tests.
+  std::size_t clients() const { return clients_.size(); }
+  std::size_t monitors() const;
+  std::size_t distinct_views() const { return views_.size(); }
+  std::size_t waiting() const { return waits_.size(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Served {
+    Database* database;
+    bool read_only;
+    Database::ListenerId listener;
+  };
+  /// One view of one database, shared by the monitors that asked for it in the same words.
+  struct SharedView {
+    View view;
+    Database* database;
+    const Changes* seen = nullptr;  ///< the commit that `update` is of
+    std::shared_ptr<const Json> update;
+  };
+  struct Monitor {
+    Json id;
+    std::shared_ptr<SharedView> view;
+  };
+  struct Client {
+    Session* session;
+    std::vector<Monitor> monitors;
+  };
+  /// A transaction that waits.
+  struct Wait {
+    std::uint64_t serial;
+    std::uint64_t client;
+    Json id;
+    Served* served;
+    Json operations;
+    Reply reply;
+    Clock::time_point since;
+    boost::asio::steady_timer timer;
+  };
+  using Waits = std::list<Wait>;
+
+  void add_methods(Dispatcher& dispatcher);
+  void serve(Database& database, bool read_only);
+  Client& client_of(Session& session);
+  void forget(std::uint64_t client);
+  /// By params[0]; throws Error as Open vSwitch words it.
+  Served& served_of(const jsonrpc::Request& request);
+
+  void transact(Session& session, const jsonrpc::Request& request, const Reply& reply);
+  TransactResult attempt(std::uint64_t client, const Served& served, const Json& operations,
+                         Clock::time_point since);
+  void arm(Waits::iterator wait, std::int64_t after_ms);
+  void expire(std::uint64_t serial);
+  void retry(Waits::iterator wait);
+  void retry_all();
+  void schedule_retry();
+  void cancel(Session& session, const jsonrpc::Request& request);
+
+  Json monitor(Session& session, const jsonrpc::Request& request, MonitorVersion version);
+  Json monitor_change(Session& session, const jsonrpc::Request& request);
+  Json monitor_cancel(Session& session, const jsonrpc::Request& request);
+  std::shared_ptr<SharedView> shared_view(Database& database, MonitorVersion version, const Json& requests);
+  void tell(Database& database, const Changes& changes);
+
+  Json lock(Session& session, const jsonrpc::Request& request, bool steal);
+  Json unlock(Session& session, const jsonrpc::Request& request);
+  void notify_lock(const std::string& method, std::uint64_t client, const std::string& name);
+
+  boost::asio::io_context& io_;
+  std::unique_ptr<Database> server_database_;
+  std::map<std::string, Served> served_;
+  std::map<std::uint64_t, Client> clients_;
+  std::map<std::string, std::weak_ptr<SharedView>> views_;  ///< by database, version and requests
+  Locks locks_;
+  Waits waits_;
+  std::uint64_t next_wait_ = 1;
+  bool retry_scheduled_ = false;
+  std::string server_id_;
+  /// Callbacks of sessions and of the event loop may come after the end.
+  std::shared_ptr<OvsdbServer*> alive_;
+};
+
+}  // namespace vswitch::ovsdb

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The database _Server, in which clients look up what databases there are (ovsdb-server(5)).
+#pragma once
+
+#include <memory>
+
+#include "switchd/db/database.h"
+
+namespace vswitch::ovsdb {
+
+/// In memory, with a row for `served` and one for itself: model standalone, connected, leader. Clients take
+/// the schema of a database from here.
+std::unique_ptr<Database> make_server_database(const DatabaseSchema& served);
+
+}  // namespace vswitch::ovsdb
