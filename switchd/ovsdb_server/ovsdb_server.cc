@@ -46,6 +46,7 @@ OvsdbServer::OvsdbServer(boost::asio::io_context& io, Dispatcher& dispatcher, Da
 
 OvsdbServer::~OvsdbServer() {
   *alive_ = nullptr;
+  for (const Wait& wait : waits_) wait.reply.forget();
   for (auto& [name, served] : served_) served.database->remove_listener(served.listener);
 }
 
@@ -110,7 +111,10 @@ OvsdbServer::Client& OvsdbServer::client_of(Session& session) {
 void OvsdbServer::forget(std::uint64_t client) {
   clients_.erase(client);
   std::erase_if(views_, [](const auto& entry) { return entry.second.expired(); });
-  waits_.remove_if([client](const Wait& wait) { return wait.client == client; });
+  std::erase_if(waits_, [client](const Wait& wait) {
+    if (wait.client == client) wait.reply.forget();
+    return wait.client == client;
+  });
   for (const std::string& name : locks_.names(client)) {
     if (const auto owner = locks_.unlock(name, client)) notify_lock("locked", *owner, name);
   }
