@@ -169,8 +169,11 @@ std::string render_show(const Json& mirror) {
        mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
   if (!mirror["snaplen"].is_null()) line("snaplen", mirror["snaplen"].dump());
   if (mirror["description"] != "") line("description", mirror["description"]);
-  line("matched", counters["matched"].dump() + " frames");
+  line("matched", counters["matched"].dump() + " copies, one per frame and output");
   line("delivered", counters["delivered"].dump() + " copies");
+  if (counters["duplicate"] != 0)
+    line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
+  if (counters["queued"] != 0) line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")"));
   return text;

@@ -15,12 +15,12 @@
 #include <system_error>
 
 #include "schemas/ovsdb/schema.h"
+#include "switchd/api/api.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/log.h"
-#include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
 #include "switchd/unixctl/common.h"
@@ -129,6 +129,7 @@ class Daemon::Parts {
   void add_handlers() {
     database_->on_commit([this](const ovsdb::Changes&) { committed(); });
     dispatcher_.add_echo();
+    register_api(dispatcher_, *database_, switch_);
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});
@@ -150,7 +151,6 @@ class Daemon::Parts {
     return {{"resident-kib", resident_kib()},
             {"sessions", control_.sessions()},
             {"backlog", control_.backlog()},
-            {"monitors", ovsdb_server_.monitors()},
             {"queued-copy-bytes", switch_.queued_copy_bytes()}};
   }
 
@@ -176,7 +176,6 @@ class Daemon::Parts {
   std::unique_ptr<ovsdb::Database> database_;
   Switch switch_;
   Dispatcher dispatcher_;
-  ovsdb::OvsdbServer ovsdb_server_{io_, dispatcher_, *database_};
   Dispatcher operator_dispatcher_;
   unixctl::Registry commands_;
   Server control_;

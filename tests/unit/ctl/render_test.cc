@@ -115,7 +115,7 @@ TEST(Render, ShowMirror) {
             "destination   t2\n"
             "normal I/O    allowed\n"
             "description   for the ?[31mIDS\n"
-            "matched       100 frames\n"
+            "matched       100 copies, one per frame and output\n"
             "delivered     90 copies\n"
             "lost          10 copies (queue_full 10)\n");
 }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// bridge.add del list get set
+#include <algorithm>
+#include <cstdlib>
+
+#include "switchd/api/errors.h"
+#include "switchd/api/methods.h"
+#include "switchd/api/params.h"
+#include "switchd/api/rows.h"
+
+namespace vswitch::api {
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Transaction;
+using ovsdb::Uuid;
+
+// Defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)), which forces values into them.
+struct Limits {
+  std::int64_t least, normal, most;
+};
+constexpr Limits kAgingSeconds{15, 300, 3600};
+constexpr Limits kTableSize{10, 8192, 1'000'000};
+
+std::int64_t in_effect(const Row& bridge, const char* key, const Limits& limits) {
+  const std::string* text = bridge.value("other_config", key);
+  if (text == nullptr) return limits.normal;
+  const std::int64_t value = std::strtoll(text->c_str(), nullptr, 10);
+  return value == 0 ? limits.normal : std::clamp(value, limits.least, limits.most);
+}
+
+PortState state_of_bridge(const Database& database, const Row& bridge) {
+  const ByName ports = ports_of(database, bridge);
+  const auto own = ports.find(bridge.str("name"));
+  const Row* interface = own == ports.end() ? nullptr : interface_of(database, *own->second);
+  if (interface == nullptr) {
+    return bridge.str("datapath_id").empty() ? PortState{"waiting", "not set up yet"}
+                                             : PortState{"active", ""};
+  }
+  PortState state = state_of(*interface);
+  // A bridge forwards whether the host uses its own port or not.
+  if (state.state == "down") state = {"active", ""};
+  return state;
+}
+
+Json to_json(const Database& database, const Row& bridge) {
+  Json ports = Json::array();
+  for (const auto& [name, port] : ports_of(database, bridge)) {
+    if (name != bridge.str("name")) ports.push_back(name);
+  }
+  Json mirrors = Json::array();
+  for (const auto& [name, mirror] : mirrors_of(database, bridge)) mirrors.push_back(name);
+  const std::string* forward = bridge.value("other_config", "forward-bpdu");
+  const PortState state = state_of_bridge(database, bridge);
+  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+  return {{"name", bridge.str("name")},
+          {"uuid", bridge.uuid().to_string()},
+          {"datapath_id", or_null(bridge.str("datapath_id"))},
+          {"fail_mode", or_null(bridge.str("fail_mode"))},
+          {"mac_aging_time", in_effect(bridge, "mac-aging-time", kAgingSeconds)},
+          {"mac_table_size", in_effect(bridge, "mac-table-size", kTableSize)},
+          {"flood_vlans", bridge.integers("flood_vlans")},
+          {"forward_bpdu", forward != nullptr && *forward == "true"},
+          {"ports", ports},
+          {"mirrors", mirrors},
+          {"state", state.state},
+          {"reason", state.reason}};
+}
+
+void write_settings(Transaction& transaction, const Uuid& bridge, const Json& params) {
+  if (params.contains("fail_mode"))
+    transaction.set("Bridge", bridge, "fail_mode", as_set(params["fail_mode"]));
+  if (params.contains("flood_vlans"))
+    transaction.set("Bridge", bridge, "flood_vlans", as_set(params["flood_vlans"]));
+  auto other_config = transaction.find("Bridge", bridge)->map("other_config");
+  if (params.contains("mac_aging_time")) other_config["mac-aging-time"] = params["mac_aging_time"].dump();
+  if (params.contains("mac_table_size")) other_config["mac-table-size"] = params["mac_table_size"].dump();
+  if (params.contains("forward_bpdu")) other_config["forward-bpdu"] = params["forward_bpdu"].dump();
+  transaction.set("Bridge", bridge, "other_config", Datum::map_of(other_config));
+}
+
+/// The one Open_vSwitch row, made when missing, as `ovs-vsctl init` does.
+Uuid root_row(const Database& database, Transaction& transaction) {
+  const ovsdb::Table& table = database.table("Open_vSwitch");
+  return table.size() == 0 ? transaction.insert("Open_vSwitch") : table.begin()->uuid();
+}
+
+/// Bridge, Port and Interface rows as `ovs-vsctl add-br` makes them.
+Uuid insert_bridge(Transaction& transaction, const std::string& name) {
+  const Uuid interface = transaction.insert("Interface");
+  transaction.set("Interface", interface, "name", Datum::of(name));
+  transaction.set("Interface", interface, "type", Datum::of("internal"));
+  const Uuid port = transaction.insert("Port");
+  transaction.set("Port", port, "name", Datum::of(name));
+  transaction.set("Port", port, "interfaces", Datum::of(interface));
+  const Uuid bridge = transaction.insert("Bridge");
+  transaction.set("Bridge", bridge, "name", Datum::of(name));
+  transaction.set("Bridge", bridge, "ports", Datum::of(port));
+  return bridge;
+}
+
+Outcome show(Database& database, const std::string& name) {
+  return [&database, name] { return to_json(database, bridge_named(database, name, "name")); };
+}
+
+Outcome add(Database& database, const Json& params) {
+  const std::string name = params["name"];
+  if (const Row* present = find_bridge(database, name)) {
+    if (params["may_exist"] != true) throw exists("name", name, "there is a bridge " + name + " already");
+    const std::string field =
+        first_difference(params, to_json(database, *present),
+                         {"fail_mode", "mac_aging_time", "mac_table_size", "flood_vlans", "forward_bpdu"});
+    if (!field.empty())
+      throw exists(field, params[field], "bridge " + name + " exists with another " + field);
+    return show(database, name);
+  }
+  if (database.table("Interface").find("name", name) != nullptr || find_port(database, name) != nullptr) {
+    throw conflict("name", name,
+                   "a port has the name " + name + " already, and the bridge's own port needs it");
+  }
+  Transaction transaction(database);
+  const Uuid bridge = insert_bridge(transaction, name);
+  write_settings(transaction, bridge, params);
+  transaction.add("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
+  transaction.comment("bridge.add " + name);
+  commit(transaction);
+  return show(database, name);
+}
+
+Outcome set(Database& database, const Json& params) {
+  const Row& bridge = bridge_named(database, params["name"], "name");
+  Transaction transaction(database);
+  write_settings(transaction, bridge.uuid(), params);
+  transaction.comment("bridge.set " + bridge.str("name"));
+  const std::string name = bridge.str("name");
+  commit(transaction);
+  return show(database, name);
+}
+
+Outcome del(Database& database, const Json& params) {
+  const std::string name = params["name"];
+  if (params["if_exists"] == true && find_bridge(database, name) == nullptr) {
+    return [] { return Json{{"removed", false}}; };
+  }
+  const Uuid bridge = bridge_named(database, name, "name").uuid();
+  Transaction transaction(database);
+  transaction.remove("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
+  transaction.comment("bridge.del " + name);
+  commit(transaction);
+  return [] { return Json{{"removed", true}}; };
+}
+
+}  // namespace
+
+void add_bridge_methods(Methods& methods) {
+  Database& database = methods.database;
+  methods.change("bridge.add", [&database](const Json& params) { return add(database, params); });
+  methods.change("bridge.set", [&database](const Json& params) { return set(database, params); });
+  methods.change("bridge.del", [&database](const Json& params) { return del(database, params); });
+  methods.read("bridge.get", [&database](const Json& params) { return show(database, params["name"])(); });
+  methods.read("bridge.list", [&database](const Json&) {
+    Json list = Json::array();
+    for (const auto& [name, bridge] : bridges(database)) list.push_back(to_json(database, *bridge));
+    return Json{{"bridges", list}};
+  });
+}
+
+}  // namespace vswitch::api

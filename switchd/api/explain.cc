@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// mirror.explain and mirror.who: why a frame is copied, and who watches a port.
+#include <cctype>
+
+#include "switchd/api/errors.h"
+#include "switchd/api/methods.h"
+#include "switchd/api/mirror_session.h"
+
+namespace vswitch::api {
+namespace {
+
+std::string to_hex(const std::vector<std::uint8_t>& bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : bytes) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+std::vector<std::uint8_t> from_hex(const std::string& text) {
+  const auto digit = [](char c) {
+    const int lower = std::tolower(static_cast<unsigned char>(c));
+    return lower <= '9' ? lower - '0' : lower - 'a' + 10;
+  };
+  for (const char c : text) {
+    if (std::isxdigit(static_cast<unsigned char>(c)) == 0) {
+      throw invalid("frame", std::string(1, c), "frame has to be hexadecimal digits only");
+    }
+  }
+  if (text.size() % 2 != 0)
+    throw invalid("frame", text.size(), "frame has to be an even number of hexadecimal digits");
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    bytes.push_back(static_cast<std::uint8_t>(digit(text[i]) << 4 | digit(text[i + 1])));
+  }
+  return bytes;
+}
+
+Json to_json(const SwitchView::Explanation& explanation) {
+  Json outputs = Json::array();
+  for (const auto& output : explanation.outputs) {
+    outputs.push_back({{"port", output.port}, {"frame", to_hex(output.frame)}});
+  }
+  Json copies = Json::array();
+  for (const auto& copy : explanation.copies) {
+    copies.push_back({{"session", copy.session}, {"port", copy.port}, {"frame", to_hex(copy.frame)}});
+  }
+  Json mirrors = Json::array();
+  for (const auto& verdict : explanation.mirrors) {
+    mirrors.push_back({{"session", verdict.session}, {"copied", verdict.copied}, {"reason", verdict.reason}});
+  }
+  return {{"trace", explanation.trace}, {"outputs", outputs}, {"copies", copies}, {"mirrors", mirrors}};
+}
+
+Json explain(const Methods& methods, const Json& params) {
+  const Row& bridge = bridge_named(methods.database, params["bridge"]);
+  const std::string in_port = params["in_port"];
+  const ByName ports = ports_of(methods.database, bridge);
+  if (!ports.contains(in_port)) {
+    throw not_found("in_port", in_port, "bridge " + bridge.str("name") + " has no port " + in_port);
+  }
+  const auto explanation = methods.view.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
+  if (!explanation) throw unavailable("port " + in_port + " does not receive: see its state with port.get");
+  return to_json(*explanation);
+}
+
+struct Watcher {
+  const Row& bridge;
+  const Row& mirror;
+  const MirrorSession& session;
+};
+
+Json entry(const Watcher& watcher, const char* role, const Json& direction, const char* via) {
+  return {{"bridge", watcher.bridge.str("name")},
+          {"name", watcher.session.name},
+          {"role", role},
+          {"direction", direction},
+          {"via", via},
+          {"enabled", watcher.session.enabled},
+          {"state", state_of_mirror(watcher.mirror).state}};
+}
+
+/// How one session is concerned with a port: as source, as destination, as both, or not at all.
+void add_entries(Json& entries, const Watcher& watcher, const std::string& port, bool on_bridge) {
+  const MirrorSession& session = watcher.session;
+  const auto named = session.source_ports.find(port);
+  if (session.all && on_bridge) {
+    entries.push_back(entry(watcher, "source", "both", "all"));
+  } else if (named != session.source_ports.end()) {
+    entries.push_back(entry(watcher, "source", named->second, "port"));
+  } else if (session.source_ports.empty() && !session.vlans.empty() && on_bridge) {
+    entries.push_back(entry(watcher, "source", "both", "vlan"));
+  }
+  if (session.destination_ports.contains(port))
+    entries.push_back(entry(watcher, "destination", nullptr, "port"));
+}
+
+Json who(const Database& database, const std::string& port) {
+  Json entries = Json::array();
+  for (const auto& [bridge_name, bridge] : bridges(database)) {
+    const bool on_bridge = ports_of(database, *bridge).contains(port);
+    for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
+      const MirrorSession session = read_session(database, *mirror);
+      add_entries(entries, {*bridge, *mirror, session}, port, on_bridge);
+    }
+  }
+  return {{"port", port}, {"sessions", entries}};
+}
+
+}  // namespace
+
+void add_explain_methods(Methods& methods) {
+  const Methods shared = methods;
+  methods.read("mirror.explain", [shared](const Json& params) { return explain(shared, params); });
+  methods.read("mirror.who", [shared](const Json& params) { return who(shared.database, params["port"]); });
+}
+
+}  // namespace vswitch::api

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Params in, reply out, for every method alike.
+#include "switchd/api/methods.h"
+
+#include <utility>
+
+#include "switchd/api/api.h"
+#include "switchd/api/errors.h"
+#include "switchd/api/params.h"
+
+namespace vswitch {
+
+void register_api(Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view) {
+  api::Methods methods(dispatcher, database, view);
+  api::add_bridge_methods(methods);
+  api::add_port_methods(methods);
+  api::add_mirror_methods(methods);
+  api::add_explain_methods(methods);
+  api::add_fdb_methods(methods);
+  api::add_system_methods(methods);
+  api::add_subscriptions(methods);
+}
+
+namespace api {
+
+void Methods::read(const std::string& method, std::function<Json(const Json&)> handler) {
+  session(method, [handler = std::move(handler)](Session&, const Json& params) { return handler(params); });
+}
+
+void Methods::session(const std::string& method, std::function<Json(Session&, const Json&)> handler) {
+  dispatcher_.add(method, Dispatcher::PlainHandler([method, handler = std::move(handler)](
+                                                       Session& session, const jsonrpc::Request& request) {
+                    return handler(session, checked_params(method, request));
+                  }));
+}
+
+void Methods::change(const std::string& method, std::function<Outcome(const Json&)> handler) {
+  dispatcher_.add(method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                                  Session&, const jsonrpc::Request& request, Reply reply) {
+                    Outcome outcome = handler(checked_params(method, request));
+                    this_view->when_applied([reply, outcome = std::move(outcome)] {
+                      try {
+                        reply(outcome());
+                      } catch (const jsonrpc::Error& error) {  // somebody else removed it meanwhile
+                        reply.fail(error);
+                      }
+                    });
+                  }));
+}
+
+void commit(ovsdb::Transaction& transaction) {
+  const auto error = transaction.commit();
+  if (!error) return;
+  const bool contradiction =
+      error->error == "constraint violation" || error->error == "referential integrity violation";
+  const std::string& sentence = error->details.empty() ? error->error : error->details;
+  if (contradiction) throw conflict("", nullptr, sentence);
+  throw unavailable("the change was not made: " + sentence);
+}
+
+}  // namespace api
+}  // namespace vswitch

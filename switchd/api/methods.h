@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the files of this room add their methods.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "schemas/json.h"
+#include "switchd/api/switch_view.h"
+#include "switchd/control/dispatcher.h"
+#include "switchd/db/database.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch::api {
+
+/// Makes the result of a change once it is in the datapath.
+using Outcome = std::function<Json()>;
+
+class Methods {
+ public:
+  Methods(Dispatcher& to, ovsdb::Database& rows, SwitchView& of_switch)
+      : database(rows), view(of_switch), dispatcher_(to) {}
+
+  /// A method that reads: answered at once. Handlers get checked params with defaults and throw
+  /// jsonrpc::Error.
+  void read(const std::string& method, std::function<Json(const Json& params)> handler);
+  /// A method that changes rows: answered when the change is in the datapath.
+  void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
+  /// A method about the connection it came on.
+  void session(const std::string& method, std::function<Json(Session&, const Json& params)> handler);
+
+  ovsdb::Database& database;
+  SwitchView& view;
+
+ private:
+  Dispatcher& dispatcher_;
+};
+
+void add_bridge_methods(Methods& methods);   // bridge.cc
+void add_port_methods(Methods& methods);     // port.cc
+void add_mirror_methods(Methods& methods);   // mirror.cc
+void add_explain_methods(Methods& methods);  // explain.cc
+void add_fdb_methods(Methods& methods);      // fdb.cc
+void add_system_methods(Methods& methods);   // system.cc
+void add_subscriptions(Methods& methods);    // subscribe.cc
+
+/// Commits, or throws what the database says as an API error. Nothing has changed then.
+void commit(ovsdb::Transaction& transaction);
+
+}  // namespace vswitch::api

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// mirror.add del list get set enable disable stats
+#include "switchd/api/errors.h"
+#include "switchd/api/methods.h"
+#include "switchd/api/mirror_session.h"
+#include "switchd/api/params.h"
+
+namespace vswitch::api {
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Transaction;
+using ovsdb::Uuid;
+
+/// Counters of a session as of now; from the row when the datapath does not have it.
+Json counters_json(SwitchView& view, const Row& mirror) {
+  SwitchView::Counters counters = view.mirror_counters(mirror.uuid());
+  if (counters.empty()) counters = mirror.counters("statistics");
+  constexpr std::string_view kLost = "lost_";
+  Json lost_by = Json::object();
+  for (const auto& [key, count] : counters) {
+    if (key.starts_with(kLost) && count != 0) lost_by[key.substr(kLost.size())] = count;
+  }
+  Json json = {{"lost_by", lost_by}};
+  for (const char* key :
+       {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "queued", "tx_packets", "tx_bytes"}) {
+    json[key] = counters[key];
+  }
+  return json;
+}
+
+Json sources_json(const MirrorSession& session) {
+  Json ports = Json::array();
+  for (const auto& [name, direction] : session.source_ports)
+    ports.push_back({{"name", name}, {"direction", direction}});
+  return {{"ports", ports}, {"vlans", session.vlans}, {"all", session.all}};
+}
+
+Json or_null(const std::optional<std::int64_t>& number) {
+  return number ? Json(*number) : Json();
+}
+
+Json to_json(const Database& database, SwitchView& view, const Row& bridge, const Row& mirror) {
+  const MirrorSession session = read_session(database, mirror);
+  const MirrorState state = state_of_mirror(mirror);
+  const std::string* since = mirror.value("status", "since");
+  return {{"bridge", bridge.str("name")},
+          {"name", session.name},
+          {"uuid", mirror.uuid().to_string()},
+          {"description", session.description},
+          {"enabled", session.enabled},
+          {"sources", sources_json(session)},
+          {"destination",
+           {{"ports", session.destination_ports},
+            {"vlan", or_null(session.output_vlan)},
+            {"keep_vlan", false},
+            {"endpoints", Json::array()}}},
+          {"normal_io", session.normal_io},
+          {"snaplen", or_null(session.snaplen)},
+          {"sample", 1},
+          {"rate", nullptr},
+          {"filter", nullptr},
+          {"expires", nullptr},
+          {"state", state.state},
+          {"reason", state.reason},
+          {"since", since == nullptr ? Json() : Json(*since)},
+          {"counters", counters_json(view, mirror)}};
+}
+
+/// nullptr when there is none. OVSDB clients may give one name to several sessions: those only they can tell
+/// apart.
+const Row* find_mirror(const Database& database, const Row& bridge, const std::string& name) {
+  const ByName all = mirrors_of(database, bridge);
+  const auto found = all.equal_range(name);
+  if (found.first == found.second) return nullptr;
+  if (std::next(found.first) != found.second) {
+    throw conflict("name", name,
+                   "bridge " + bridge.str("name") + " has several sessions named " + name +
+                       ": tell them apart by their uuid with an OVSDB client");
+  }
+  return found.first->second;
+}
+
+const Row& mirror_named(const Database& database, const Row& bridge, const std::string& name) {
+  if (const Row* mirror = find_mirror(database, bridge, name)) return *mirror;
+  throw not_found("name", name, "bridge " + bridge.str("name") + " has no session " + name);
+}
+
+Outcome show(Methods methods, const std::string& bridge_name, const std::string& name) {
+  return [methods, bridge_name, name] {
+    const Row& bridge = bridge_named(methods.database, bridge_name);
+    return to_json(methods.database, methods.view, bridge, mirror_named(methods.database, bridge, name));
+  };
+}
+
+Outcome add(const Methods& methods, const Json& params) {
+  Database& database = methods.database;
+  const Row& bridge = bridge_named(database, params["bridge"]);
+  const std::string bridge_name = params["bridge"];
+  MirrorSession session;
+  session.name = params["name"];
+  apply(session, params);
+  if (const Row* present = find_mirror(database, bridge, session.name)) {
+    const std::string there_is = "bridge " + bridge_name + " has a session " + session.name + " already";
+    if (params["may_exist"] != true) throw exists("name", session.name, there_is);
+    if (read_session(database, *present) != session) {
+      throw exists("name", session.name, there_is + ", with other settings: mirror.set changes them");
+    }
+    return show(methods, bridge_name, session.name);
+  }
+  check_session(database, bridge, session, std::nullopt);
+  Transaction transaction(database);
+  const Uuid mirror = transaction.insert("Mirror");
+  transaction.set("Mirror", mirror, "name", Datum::of(session.name));
+  write_session(transaction, mirror, session, params);
+  transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
+  transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
+  commit(transaction);
+  return show(methods, bridge_name, session.name);
+}
+
+/// What set, enable and disable do: `changes` are applied to the session, checked, and written.
+Outcome change(const Methods& methods, const Json& params, const Json& changes, const char* comment) {
+  Database& database = methods.database;
+  const Row& bridge = bridge_named(database, params["bridge"]);
+  const std::string bridge_name = params["bridge"];
+  const Row& mirror = mirror_named(database, bridge, params["name"]);
+  MirrorSession session = read_session(database, mirror);
+  const bool was_enabled = session.enabled;
+  apply(session, changes);
+  // A session that an OVSDB client made against these rules may still get a description or be switched off.
+  const bool concerned =
+      changes.contains("sources") || changes.contains("destination") || changes.contains("normal_io");
+  if (concerned || (session.enabled && !was_enabled)) check_session(database, bridge, session, mirror.uuid());
+  Transaction transaction(database);
+  write_session(transaction, mirror.uuid(), session, changes);
+  transaction.comment(std::string(comment) + ' ' + bridge_name + ' ' + session.name);
+  commit(transaction);
+  return show(methods, bridge_name, session.name);
+}
+
+Outcome del(const Methods& methods, const Json& params) {
+  Database& database = methods.database;
+  const Row* bridge = find_bridge(database, params["bridge"]);
+  const std::string name = params["name"];
+  if (params["if_exists"] == true && (bridge == nullptr || find_mirror(database, *bridge, name) == nullptr)) {
+    return [] { return Json{{"removed", false}}; };
+  }
+  const Row& place = bridge_named(database, params["bridge"]);
+  const Uuid mirror = mirror_named(database, place, name).uuid();
+  Transaction transaction(database);
+  transaction.remove("Bridge", place.uuid(), "mirrors", Datum::of(mirror));
+  transaction.comment("mirror.del " + place.str("name") + ' ' + name);
+  commit(transaction);
+  return [] { return Json{{"removed", true}}; };
+}
+
+Json list(const Methods& methods, const Json& params) {
+  Json mirrors = Json::array();
+  for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
+    for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
+      mirrors.push_back(to_json(methods.database, methods.view, *bridge, *mirror));
+    }
+  }
+  return {{"mirrors", mirrors}};
+}
+
+Json stats(const Methods& methods, const Json& params) {
+  if (params.contains("name")) {
+    if (!params.contains("bridge"))
+      throw invalid("bridge", nullptr, "bridge is missing: a session is named with its bridge");
+    mirror_named(methods.database, bridge_named(methods.database, params["bridge"]), params["name"]);
+  }
+  Json mirrors = Json::array();
+  for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
+    for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
+      if (params.contains("name") && params["name"] != name) continue;
+      const MirrorState state = state_of_mirror(*mirror);
+      mirrors.push_back({{"bridge", bridge_name},
+                         {"name", name},
+                         {"uuid", mirror->uuid().to_string()},
+                         {"state", state.state},
+                         {"reason", state.reason},
+                         {"counters", counters_json(methods.view, *mirror)}});
+    }
+  }
+  return {{"mirrors", mirrors}};
+}
+
+}  // namespace
+
+void add_mirror_methods(Methods& methods) {
+  const Methods shared = methods;
+  methods.change("mirror.add", [shared](const Json& params) { return add(shared, params); });
+  methods.change("mirror.set",
+                 [shared](const Json& params) { return change(shared, params, params, "mirror.set"); });
+  methods.change("mirror.enable", [shared](const Json& params) {
+    return change(shared, params, {{"enabled", true}}, "mirror.enable");
+  });
+  methods.change("mirror.disable", [shared](const Json& params) {
+    return change(shared, params, {{"enabled", false}}, "mirror.disable");
+  });
+  methods.change("mirror.del", [shared](const Json& params) { return del(shared, params); });
+  methods.read("mirror.get",
+               [shared](const Json& params) { return show(shared, params["bridge"], params["name"])(); });
+  methods.read("mirror.list", [shared](const Json& params) { return list(shared, params); });
+  methods.read("mirror.stats", [shared](const Json& params) { return stats(shared, params); });
+}
+
+}  // namespace vswitch::api

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads, changes, checks and writes sessions.
+#include "switchd/api/mirror_session.h"
+
+#include "switchd/api/errors.h"
+
+namespace vswitch::api {
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Uuid;
+
+void add_source(MirrorSession& session, const std::string& port, const std::string& direction) {
+  auto [at, inserted] = session.source_ports.emplace(port, direction);
+  if (!inserted && at->second != direction) at->second = "both";
+}
+
+void add_references(const Database& database, MirrorSession& session, const Row& mirror, const char* column,
+                    const char* direction) {
+  for (const Uuid& uuid : mirror.uuids(column)) {
+    if (const Row* port = database.find("Port", uuid)) add_source(session, port->str("name"), direction);
+  }
+}
+
+void check_complete(const MirrorSession& session) {
+  if (session.selects_nothing()) {
+    throw invalid("sources", nullptr, "session " + session.name + " has no source: give ports, vlans or all");
+  }
+  if (session.destination_ports.empty() && !session.output_vlan) {
+    throw invalid("destination", nullptr, "session " + session.name + " has no destination: give ports");
+  }
+}
+
+void check_place(const Database& database, const Row& bridge, const std::string& port, const char* field) {
+  const Row* row = find_port(database, port);
+  if (row == nullptr || bridge["ports"].contains(row->uuid()))
+    return;  // one that does not exist yet may still come
+  const Row* place = bridge_with(database, "ports", row->uuid());
+  throw conflict(field, port,
+                 "port " + port + " is on bridge " + (place ? place->str("name") : "(none)") + ", not on " +
+                     bridge.str("name"));
+}
+
+/// Why `session` and `other`, both enabled, cannot be on one bridge, seen from `session`'s destinations.
+void check_destinations(const MirrorSession& session, const MirrorSession& other,
+                        const MirrorSession& changed) {
+  for (const std::string& port : session.destination_ports) {
+    const std::string what = changed == session ? "destination.ports" : "sources.ports";
+    if (session.reserves(port) && other.destination_ports.contains(port) && other.normal_io) {
+      throw conflict("destination.ports", port,
+                     "port " + port + " carries its own traffic for session " + other.name +
+                         " and only copies for " + session.name + ": set normal_io alike in both");
+    }
+    const auto source = other.source_ports.find(port);
+    if (session.reserves(port) && source != other.source_ports.end() && source->second == "from") {
+      throw conflict(what, port,
+                     "port " + port + " carries only copies of session " + session.name + ", so session " +
+                         other.name + " would never see a frame from it: allow normal_io in " + session.name +
+                         ", or watch it `to`");
+    }
+  }
+}
+
+void check_other_sessions(const Database& database, const Row& bridge, const MirrorSession& session,
+                          const std::optional<Uuid>& self) {
+  for (const auto& [name, row] : mirrors_of(database, bridge)) {
+    if (row->uuid() == self) continue;
+    const MirrorSession other = read_session(database, *row);
+    if (!other.enabled) continue;
+    check_destinations(session, other, session);
+    check_destinations(other, session, session);
+  }
+}
+
+}  // namespace
+
+MirrorSession read_session(const Database& database, const Row& mirror) {
+  MirrorSession session;
+  session.name = mirror.str("name");
+  session.description = mirror.str("description");
+  session.enabled = mirror.boolean("enabled").value_or(true);
+  session.normal_io = mirror.boolean("normal_io").value_or(false);
+  session.source_ports = mirror.map("source_ports");
+  add_references(database, session, mirror, "select_src_port", "from");
+  add_references(database, session, mirror, "select_dst_port", "to");
+  for (const std::int64_t vlan : mirror.integers("select_vlan")) session.vlans.insert(vlan);
+  const bool only_vlans = session.source_ports.empty() && !session.vlans.empty();
+  session.all = mirror.boolean("select_all").value_or(false) && !only_vlans;
+  for (const std::string& port : mirror.strings("destination_ports")) session.destination_ports.insert(port);
+  if (const auto output = mirror.reference("output_port")) {
+    if (const Row* port = database.find("Port", *output)) session.destination_ports.insert(port->str("name"));
+  }
+  session.output_vlan = mirror.integer("output_vlan");
+  session.snaplen = mirror.integer("snaplen");
+  return session;
+}
+
+void apply(MirrorSession& session, const Json& params) {
+  if (params.contains("description")) session.description = params["description"];
+  if (params.contains("enabled")) session.enabled = params["enabled"];
+  if (params.contains("normal_io")) session.normal_io = params["normal_io"];
+  if (params.contains("sources")) {
+    const Json& sources = params["sources"];
+    session.source_ports.clear();
+    for (const Json& port : sources["ports"]) {
+      if (port.is_string()) {
+        add_source(session, port, "both");
+      } else {
+        add_source(session, port["name"], port["direction"]);
+      }
+    }
+    session.vlans = sources["vlans"].get<std::set<std::int64_t>>();
+    session.all = sources["all"] == true && !(session.source_ports.empty() && !session.vlans.empty());
+  }
+  if (params.contains("destination")) {
+    session.destination_ports = params["destination"]["ports"].get<std::set<std::string>>();
+    session.output_vlan.reset();
+  }
+}
+
+void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
+                   const std::optional<Uuid>& self) {
+  check_complete(session);
+  for (const auto& [port, direction] : session.source_ports)
+    check_place(database, bridge, port, "sources.ports");
+  for (const std::string& port : session.destination_ports)
+    check_place(database, bridge, port, "destination.ports");
+  for (const auto& [port, direction] : session.source_ports) {
+    if (!session.reserves(port)) continue;
+    throw conflict(
+        "destination.ports", port,
+        "port " + port + " is a source of session " + session.name +
+            " and its destination that carries only copies: take another port, or allow normal_io");
+  }
+  if (session.enabled) check_other_sessions(database, bridge, session, self);
+}
+
+void write_session(ovsdb::Transaction& transaction, const Uuid& mirror, const MirrorSession& session,
+                   const Json& params) {
+  const auto set = [&](const char* column, Datum datum) {
+    transaction.set("Mirror", mirror, column, std::move(datum));
+  };
+  if (params.contains("description")) set("description", Datum::of(session.description));
+  // Empty means true, as for sessions of Open vSwitch.
+  if (params.contains("enabled")) set("enabled", session.enabled ? Datum() : Datum::of(false));
+  if (params.contains("normal_io")) set("normal_io", Datum::of(session.normal_io));
+  if (params.contains("sources")) {
+    set("source_ports", Datum::map_of(session.source_ports));
+    set("select_src_port", {});
+    set("select_dst_port", {});
+    set("select_vlan", Datum::set_of(session.vlans));
+    set("select_all", Datum::of(session.all || (session.source_ports.empty() && !session.vlans.empty())));
+  }
+  if (params.contains("destination")) {
+    set("destination_ports", Datum::set_of(session.destination_ports));
+    set("output_port", {});
+    set("output_vlan", {});
+  }
+}
+
+}  // namespace vswitch::api

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mirror session as the API has it, between JSON and rows.
+//
+// Ports are named: the durable columns source_ports and destination_ports hold names, so that a session waits
+// for a port that left and works again when it is back. What OVSDB clients wrote into the weak references
+// select_src_port, select_dst_port and output_port is read as well (the union counts), and replaced by names
+// when the API changes it.
+//
+// VLANs without ports mean those VLANs on every port. Open vSwitch selects nothing by select_vlan alone, so
+// the row then says select_all too; read back, it is VLANs without ports again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "switchd/api/rows.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch::api {
+
+struct MirrorSession {
+  std::string name;
+  std::string description;
+  bool enabled = true;
+  std::map<std::string, std::string> source_ports;  ///< name -> from, to, both
+  std::set<std::int64_t> vlans;
+  bool all = false;
+  std::set<std::string> destination_ports;
+  bool normal_io = false;
+  std::optional<std::int64_t> output_vlan, snaplen;  ///< set by OVSDB clients only
+
+  bool operator==(const MirrorSession&) const = default;
+  bool selects_nothing() const { return source_ports.empty() && vlans.empty() && !all; }
+  /// Its destination ports carry nothing but copies.
+  bool reserves(const std::string& port) const { return !normal_io && destination_ports.contains(port); }
+};
+
+MirrorSession read_session(const Database& database, const Row& mirror);
+
+/// The members given in checked params replace those of the session, sources and destination as a whole.
+void apply(MirrorSession& session, const Json& params);
+
+/// Throws why the session cannot be on this bridge: it is incomplete, contradicts itself, names ports of
+/// another bridge, or gets in the way of another session. `self` is its row when it exists already.
+void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
+                   const std::optional<ovsdb::Uuid>& self);
+
+/// Writes the columns that the members of params stand for.
+void write_session(ovsdb::Transaction& transaction, const ovsdb::Uuid& mirror, const MirrorSession& session,
+                   const Json& params);
+
+}  // namespace vswitch::api

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// port.add del list get set
+#include "switchd/api/errors.h"
+#include "switchd/api/methods.h"
+#include "switchd/api/params.h"
+#include "switchd/api/rows.h"
+
+namespace vswitch::api {
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Transaction;
+using ovsdb::Uuid;
+
+constexpr const char* kNever = "never";
+constexpr const char* kServiceTag = "802.1ad";
+
+Json or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+Json or_null(const std::optional<std::int64_t>& number) {
+  return number ? Json(*number) : Json();
+}
+
+std::string setting(const Row& port, const char* key, const char* normal) {
+  const std::string* text = port.value("other_config", key);
+  return text == nullptr ? normal : *text;
+}
+
+/// other_config:priority-tags also knows the older values false and true.
+std::string priority_tags(const Row& port) {
+  const std::string text = setting(port, "priority-tags", kNever);
+  if (text == "true" || text == "if-nonzero") return "if-nonzero";
+  return text == "always" ? "always" : kNever;
+}
+
+Json to_json(const Database& database, const Row& bridge, const Row& port) {
+  const Row* interface = interface_of(database, port);
+  if (interface == nullptr)
+    throw not_found("name", port.str("name"), "port " + port.str("name") + " has no interface");
+  const PortState state = state_of(*interface);
+  const std::string& type = interface->str("type");
+  const auto ifindex = interface->integer("ifindex");
+  return {{"bridge", bridge.str("name")},
+          {"name", port.str("name")},
+          {"uuid", port.uuid().to_string()},
+          {"type", type.empty() ? "system" : type},
+          {"ofport", or_null(interface->integer("ofport"))},
+          {"ofport_request", or_null(interface->integer("ofport_request"))},
+          {"tag", or_null(port.integer("tag"))},
+          {"trunks", port.integers("trunks")},
+          {"vlan_mode", or_null(port.str("vlan_mode"))},
+          {"protected", port.boolean("protected").value_or(false)},
+          {"priority_tags", priority_tags(port)},
+          {"cvlans", port.integers("cvlans")},
+          {"qinq_ethtype", setting(port, "qinq-ethtype", kServiceTag) == "802.1q" ? "802.1q" : kServiceTag},
+          {"mac", or_null(interface->str("mac_in_use"))},
+          {"mtu", or_null(interface->integer("mtu"))},
+          {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
+          {"state", state.state},
+          {"reason", state.reason}};
+}
+
+/// The port and its bridge, or not_found.
+struct Place {
+  const Row& bridge;
+  const Row& port;
+};
+Place port_named(const Database& database, const std::string& name) {
+  const Row* port = find_port(database, name);
+  const Row* bridge = port == nullptr ? nullptr : bridge_with(database, "ports", port->uuid());
+  if (bridge == nullptr) throw not_found("name", name, "there is no port " + name);
+  return {*bridge, *port};
+}
+
+/// Settings that contradict each other, in the port as it would become.
+void check_vlans(const Json& port) {
+  const Json& mode_given = port["vlan_mode"];
+  const bool tagged = !port["tag"].is_null();
+  const std::string mode = !mode_given.is_null() ? mode_given.get<std::string>()
+                           : tagged              ? "access"
+                                                 : "trunk";
+  const bool tunnel = mode == "dot1q-tunnel";
+  if (mode == "trunk" && tagged) {
+    throw conflict("tag", port["tag"],
+                   "a trunk port has no tag: take vlan_mode native-tagged or native-untagged");
+  }
+  if ((tunnel || mode.starts_with("native")) && !tagged) {
+    throw conflict("tag", nullptr, "vlan_mode " + mode + " needs a tag");
+  }
+  if ((mode == "access" || tunnel) && !port["trunks"].empty()) {
+    throw conflict(
+        "trunks", port["trunks"],
+        "an " + mode + " port has no trunks: take vlan_mode native-tagged or native-untagged for both");
+  }
+  if (!tunnel && !port["cvlans"].empty()) {
+    throw conflict("cvlans", port["cvlans"], "only vlan_mode dot1q-tunnel has cvlans");
+  }
+}
+
+void check_settings(const Json& params, Json port) {
+  bool concerned = false;
+  for (const char* key : {"tag", "trunks", "vlan_mode", "cvlans"}) {
+    if (!params.contains(key)) continue;
+    port[key] = params[key];
+    concerned = true;
+  }
+  if (concerned) check_vlans(port);
+}
+
+/// A key that is left out at its default, so that rows look as other clients would make them.
+void put(std::map<std::string, std::string>& config, const char* key, const Json& value, const char* normal) {
+  if (value == normal) {
+    config.erase(key);
+  } else {
+    config[key] = value.get<std::string>();
+  }
+}
+
+void write_settings(Transaction& transaction, const Uuid& port, const Uuid& interface, const Json& params) {
+  for (const char* column : {"tag", "trunks", "vlan_mode", "cvlans", "protected"}) {
+    if (params.contains(column)) transaction.set("Port", port, column, as_set(params[column]));
+  }
+  auto other_config = transaction.find("Port", port)->map("other_config");
+  if (params.contains("priority_tags")) put(other_config, "priority-tags", params["priority_tags"], kNever);
+  if (params.contains("qinq_ethtype")) put(other_config, "qinq-ethtype", params["qinq_ethtype"], kServiceTag);
+  transaction.set("Port", port, "other_config", Datum::map_of(other_config));
+  if (params.contains("ofport_request")) {
+    transaction.set("Interface", interface, "ofport_request", as_set(params["ofport_request"]));
+  }
+}
+
+Outcome show(Database& database, const std::string& name) {
+  return [&database, name] {
+    const Place place = port_named(database, name);
+    return to_json(database, place.bridge, place.port);
+  };
+}
+
+/// add of a port that is there: fine if nothing differs and may_exist was given.
+Outcome accept_present(Database& database, const Row& bridge, const Row& port, const Json& params) {
+  const std::string name = params["name"];
+  const Row* place = bridge_with(database, "ports", port.uuid());
+  if (place == nullptr || place->uuid() != bridge.uuid()) {
+    throw conflict("name", name, "port " + name + " is on bridge " + (place ? place->str("name") : "(none)"));
+  }
+  if (params["may_exist"] != true) {
+    throw exists("name", name, "there is a port " + name + " on bridge " + bridge.str("name") + " already");
+  }
+  Json wanted = params;
+  if (wanted["type"] == "") wanted["type"] = "system";
+  const std::string field = first_difference(wanted, to_json(database, bridge, port),
+                                             {"type", "tag", "trunks", "vlan_mode", "protected",
+                                              "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
+  if (!field.empty()) throw exists(field, params[field], "port " + name + " exists with another " + field);
+  return show(database, name);
+}
+
+Outcome add(Database& database, const Json& params) {
+  const Row& bridge = bridge_named(database, params["bridge"]);
+  const std::string name = params["name"];
+  if (find_bridge(database, name) != nullptr) {
+    throw conflict("name", name, name + " is a bridge: its own port has that name");
+  }
+  if (const Row* port = find_port(database, name)) return accept_present(database, bridge, *port, params);
+  if (database.table("Interface").find("name", name) != nullptr) {
+    throw conflict("name", name, name + " is an interface of another port");
+  }
+  check_settings(
+      params,
+      {{"tag", nullptr}, {"trunks", Json::array()}, {"vlan_mode", nullptr}, {"cvlans", Json::array()}});
+  Transaction transaction(database);
+  const Uuid interface = transaction.insert("Interface");
+  transaction.set("Interface", interface, "name", Datum::of(name));
+  if (params["type"] == "internal") transaction.set("Interface", interface, "type", Datum::of("internal"));
+  const Uuid port = transaction.insert("Port");
+  transaction.set("Port", port, "name", Datum::of(name));
+  transaction.set("Port", port, "interfaces", Datum::of(interface));
+  write_settings(transaction, port, interface, params);
+  transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(port));
+  transaction.comment("port.add " + name);
+  commit(transaction);
+  return show(database, name);
+}
+
+Outcome set(Database& database, const Json& params) {
+  const std::string name = params["name"];
+  const Place place = port_named(database, name);
+  check_settings(params, to_json(database, place.bridge, place.port));
+  Transaction transaction(database);
+  write_settings(transaction, place.port.uuid(), interface_of(database, place.port)->uuid(), params);
+  transaction.comment("port.set " + name);
+  commit(transaction);
+  return show(database, name);
+}
+
+Outcome del(Database& database, const Json& params) {
+  const std::string name = params["name"];
+  if (params.contains("bridge")) bridge_named(database, params["bridge"]);
+  if (params["if_exists"] == true && find_port(database, name) == nullptr) {
+    return [] { return Json{{"removed", false}}; };
+  }
+  const Place place = port_named(database, name);
+  const std::string& bridge = place.bridge.str("name");
+  if (params.contains("bridge") && params["bridge"] != bridge) {
+    throw refused("bridge", params["bridge"], "port " + name + " is on bridge " + bridge);
+  }
+  if (name == bridge) {
+    throw refused("name", name,
+                  name + " is the bridge's own port, which goes with the bridge: see bridge.del");
+  }
+  Transaction transaction(database);
+  transaction.remove("Bridge", place.bridge.uuid(), "ports", Datum::of(place.port.uuid()));
+  transaction.comment("port.del " + name);
+  commit(transaction);
+  return [] { return Json{{"removed", true}}; };
+}
+
+Json list(const Database& database, const Json& params) {
+  Json ports = Json::array();
+  for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
+    for (const auto& [name, port] : ports_of(database, *bridge))
+      ports.push_back(to_json(database, *bridge, *port));
+  }
+  return {{"ports", ports}};
+}
+
+}  // namespace
+
+void add_port_methods(Methods& methods) {
+  Database& database = methods.database;
+  methods.change("port.add", [&database](const Json& params) { return add(database, params); });
+  methods.change("port.set", [&database](const Json& params) { return set(database, params); });
+  methods.change("port.del", [&database](const Json& params) { return del(database, params); });
+  methods.read("port.get", [&database](const Json& params) { return show(database, params["name"])(); });
+  methods.read("port.list", [&database](const Json& params) { return list(database, params); });
+}
+
+}  // namespace vswitch::api

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// mirror.* against rows: durable names, refusals that change nothing, and sessions of other clients.
+#include "tests/unit/switchd/api_support.h"
+
+namespace vswitch::api::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class MirrorApi : public ApiTest {
+ protected:
+  MirrorApi() { build(); }
+  const Row& mirror() { return *database.table("Mirror").begin(); }
+  static Json one(const std::string& name, const std::string& direction) {
+    return {{"name", name}, {"direction", direction}};
+  }
+};
+
+TEST_F(MirrorApi, AddWritesNamesThatOutliveTheirPorts) {
+  const Json reply = good("mirror.add", with(span("span0", {"t1", one("t3", "from")}, {"t2"}),
+                                             {{"normal_io", true}, {"description", "x"}}));
+  EXPECT_EQ(mirror().map("source_ports"),
+            (std::map<std::string, std::string>{{"t1", "both"}, {"t3", "from"}}));
+  EXPECT_EQ(mirror().strings("destination_ports"), std::vector<std::string>{"t2"});
+  EXPECT_TRUE(mirror()["select_src_port"].empty());
+  EXPECT_TRUE(mirror()["output_port"].empty());
+  EXPECT_EQ(mirror().boolean("normal_io"), true);
+  EXPECT_EQ(mirror().boolean("select_all"), false);
+  EXPECT_TRUE(mirror()["enabled"].empty()) << "empty is true, as for Open vSwitch";
+  EXPECT_EQ(reply["sources"]["ports"], Json::array({one("t1", "both"), one("t3", "from")}));
+  EXPECT_EQ(reply["destination"]["ports"], Json({"t2"}));
+  good("port.del", {{"name", "t1"}});
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "span0"}})["sources"], reply["sources"]);
+}
+
+TEST_F(MirrorApi, PortsThatDoNotExistYetAreAcceptedAndTheReplySaysSo) {
+  view.immediate = false;
+  const auto answer = send("mirror.add", span("span0", {"t8"}, {"t9"}));
+  write("Mirror", mirror().uuid(), "status",
+        Datum::map_of(std::map<std::string, std::string>{
+            {"state", "waiting"}, {"reason", "no port t9"}, {"since", "2026-01-05T08:00:00Z"}}));
+  view.apply();
+  EXPECT_EQ((*answer)["result"]["state"], "waiting");
+  EXPECT_EQ((*answer)["result"]["reason"], "no port t9");
+  EXPECT_EQ((*answer)["result"]["since"], "2026-01-05T08:00:00Z");
+}
+
+TEST_F(MirrorApi, OnePortNamedInBothDirectionsIsBoth) {
+  const Json reply = good("mirror.add", span("span0", {one("t1", "from"), one("t1", "to")}, {"t2", "t2"}));
+  EXPECT_EQ(reply["sources"]["ports"], Json::array({one("t1", "both")}));
+  EXPECT_EQ(reply["destination"]["ports"], Json({"t2"}));
+}
+
+TEST_F(MirrorApi, AllPortsAndVlans) {
+  good("mirror.add", with(span("a", {}, {"t2"}), {{"sources", {{"all", true}}}}));
+  EXPECT_EQ(mirror().boolean("select_all"), true);
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "a"}})["sources"],
+            Json({{"ports", Json::array()}, {"vlans", Json::array()}, {"all", true}}));
+  good("mirror.del", {{"bridge", "br0"}, {"name", "a"}});
+
+  good("mirror.add", with(span("v", {}, {"t2"}), {{"sources", {{"vlans", {900, 7, 7}}}}}));
+  EXPECT_EQ(mirror().boolean("select_all"), true) << "VLANs alone select nothing in Open vSwitch's rows";
+  EXPECT_EQ(mirror().integers("select_vlan"), (std::vector<std::int64_t>{7, 900}));
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "v"}})["sources"],
+            Json({{"ports", Json::array()}, {"vlans", {7, 900}}, {"all", false}}));
+}
+
+TEST_F(MirrorApi, VlansOfPorts) {
+  good("mirror.add", with(span("v", {"t1"}, {"t2"}), {{"sources", {{"ports", {"t1"}}, {"vlans", {7}}}}}));
+  EXPECT_EQ(mirror().boolean("select_all"), false);
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "v"}})["sources"]["vlans"], Json({7}));
+}
+
+TEST_F(MirrorApi, SetReplacesWhatIsGivenAndKeepsTheRest) {
+  good("mirror.add", with(span("span0", {"t1"}, {"t2"}), {{"description", "x"}}));
+  Json session =
+      good("mirror.set", {{"bridge", "br0"}, {"name", "span0"}, {"sources", {{"ports", {one("t3", "to")}}}}});
+  EXPECT_EQ(session["sources"]["ports"], Json::array({one("t3", "to")}));
+  EXPECT_EQ(session["destination"]["ports"], Json({"t2"}));
+  EXPECT_EQ(session["description"], "x");
+  EXPECT_EQ(session["normal_io"], false);
+  session = good("mirror.set", {{"bridge", "br0"},
+                                {"name", "span0"},
+                                {"destination", {{"ports", {"t1", "t2"}}}},
+                                {"normal_io", true}});
+  EXPECT_EQ(session["destination"]["ports"], Json({"t1", "t2"}));
+  EXPECT_EQ(session["sources"]["ports"], Json::array({one("t3", "to")}));
+}
+
+TEST_F(MirrorApi, EnableAndDisableKeepTheSettings) {
+  const Json added = good("mirror.add", with(span("span0", {"t1"}, {"t2"}), {{"enabled", false}}));
+  EXPECT_EQ(added["state"], "disabled");
+  EXPECT_EQ(added["enabled"], false);
+  EXPECT_EQ(good("mirror.enable", {{"bridge", "br0"}, {"name", "span0"}})["enabled"], true);
+  EXPECT_TRUE(mirror()["enabled"].empty());
+  const Json off = good("mirror.disable", {{"bridge", "br0"}, {"name", "span0"}});
+  EXPECT_EQ(off["enabled"], false);
+  EXPECT_EQ(off["sources"], added["sources"]);
+}
+
+TEST_F(MirrorApi, MayExistAcceptsTheSameSessionOnly) {
+  good("mirror.add", span("span0", {"t1"}, {"t2"}));
+  good("mirror.add", with(span("span0", {one("t1", "both")}, {"t2"}), {{"may_exist", true}}));
+  EXPECT_THAT(refusal("mirror.add", span("span0", {"t1"}, {"t2"})), StartsWith("exists name: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("span0", {"t3"}, {"t2"}), {{"may_exist", true}})),
+              HasSubstr("with other settings"));
+}
+
+TEST_F(MirrorApi, DelIsQuietOnRequestOnly) {
+  good("mirror.add", span("span0", {"t1"}, {"t2"}));
+  const Json names = {{"bridge", "br0"}, {"name", "span0"}};
+  EXPECT_EQ(good("mirror.del", names)["removed"], true);
+  EXPECT_EQ(database.table("Mirror").size(), 0u);
+  EXPECT_THAT(refusal("mirror.del", names), StartsWith("not_found name: bridge br0 has no session span0"));
+  EXPECT_EQ(good("mirror.del", with(names, {{"if_exists", true}}))["removed"], false);
+  EXPECT_EQ(good("mirror.del", {{"bridge", "br9"}, {"name", "span0"}, {"if_exists", true}})["removed"],
+            false);
+}
+
+TEST_F(MirrorApi, RefusalsOfIncompleteSessions) {
+  const std::vector<Json> none;
+  EXPECT_THAT(refusal("mirror.add", span("s", none, {"t2"})),
+              StartsWith("invalid sources: session s has no source"));
+  EXPECT_THAT(refusal("mirror.add", span("s", {"t1"}, none)),
+              StartsWith("invalid destination: session s has no destination"));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"bridge", "br9"}})),
+              StartsWith("not_found bridge: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"snaplen", 64}})),
+              StartsWith("unsupported snaplen: "));
+  EXPECT_THAT(refusal("mirror.add", span("s", {one("t1", "rx")}, {"t2"})),
+              StartsWith("invalid sources.ports[0].direction: "));
+}
+
+TEST_F(MirrorApi, RefusesPortsOfOtherBridges) {
+  EXPECT_THAT(refusal("mirror.add", span("s", {"u1"}, {"t2"})),
+              StartsWith("conflict sources.ports: port u1 is on bridge br1, not on br0"));
+  EXPECT_THAT(refusal("mirror.add", span("s", {"t1"}, {"u1"})), StartsWith("conflict destination.ports: "));
+}
+
+TEST_F(MirrorApi, RefusesASourceThatCarriesOnlyItsOwnCopies) {
+  EXPECT_THAT(refusal("mirror.add", span("s", {"t1", "t2"}, {"t2"})),
+              StartsWith("conflict destination.ports: port t2 is a source"));
+  good("mirror.add", with(span("s", {"t1", "t2"}, {"t2"}), {{"normal_io", true}}));
+  EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "s"}, {"normal_io", false}}),
+              StartsWith("conflict destination.ports: "));
+}
+
+TEST_F(MirrorApi, RefusesASourceThatAnotherSessionSilences) {
+  good("mirror.add", span("a", {"t1"}, {"t2"}));
+  EXPECT_THAT(refusal("mirror.add", span("b", {one("t2", "from")}, {"t3"})),
+              HasSubstr("would never see a frame"));
+  good("mirror.add", span("b", {one("t2", "to")}, {"t3"}));  // how one watches a mirror
+  // The other way round: a session that would silence the source of another.
+  good("mirror.del", {{"bridge", "br0"}, {"name", "a"}});
+  good("mirror.set", {{"bridge", "br0"}, {"name", "b"}, {"sources", {{"ports", {one("t2", "from")}}}}});
+  EXPECT_THAT(refusal("mirror.add", span("a", {"t1"}, {"t2"})), StartsWith("conflict destination.ports: "));
+  good("mirror.add", with(span("a", {"t1"}, {"t2"}), {{"normal_io", true}}));
+}
+
+TEST_F(MirrorApi, SharedDestinationsAgreeOnNormalTraffic) {
+  good("mirror.add", with(span("a", {"t1"}, {"t2"}), {{"normal_io", true}}));
+  EXPECT_THAT(refusal("mirror.add", span("b", {"t3"}, {"t2"})), HasSubstr("set normal_io alike"));
+  good("mirror.add", with(span("b", {"t3"}, {"t2"}), {{"normal_io", true}}));
+  EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "a"}, {"normal_io", false}}),
+              HasSubstr("set normal_io alike"));
+}
+
+TEST_F(MirrorApi, DisabledSessionsAreInNobodysWayUntilEnabled) {
+  good("mirror.add", span("a", {"t1"}, {"t2"}));
+  good("mirror.add", with(span("b", {one("t2", "from")}, {"t3"}), {{"enabled", false}}));
+  EXPECT_THAT(refusal("mirror.enable", {{"bridge", "br0"}, {"name", "b"}}),
+              StartsWith("conflict sources.ports: "));
+  good("mirror.disable", {{"bridge", "br0"}, {"name", "a"}});
+  good("mirror.enable", {{"bridge", "br0"}, {"name", "b"}});
+}
+
+TEST_F(MirrorApi, ARefusedChangeLeavesTheSessionAsItWas) {
+  const Json before = good("mirror.add", span("s", {"t1"}, {"t2"}));
+  refused("mirror.set",
+          {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", {{"ports", {"t2"}}}}});
+  refused("mirror.set",
+          {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", Json::object()}});
+  refused("mirror.set",
+          {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"destination", Json::object()}});
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "s"}}), before);
+}
+
+TEST_F(MirrorApi, ShowsSessionsOfOtherClientsByName) {
+  const Uuid uuid = insert_mirror("br0", "m0");
+  write("Mirror", uuid, "select_src_port",
+        Datum::set_of(std::vector<Uuid>{row("Port", "t1").uuid(), row("Port", "t3").uuid()}));
+  write("Mirror", uuid, "select_dst_port", Datum::of(row("Port", "t1").uuid()));
+  write("Mirror", uuid, "output_port", Datum::of(row("Port", "t2").uuid()));
+  write("Mirror", uuid, "snaplen", Datum::of(96));
+  Json session = good("mirror.list", {{"bridge", "br0"}})["mirrors"][0];
+  EXPECT_EQ(session["sources"]["ports"], Json::array({one("t1", "both"), one("t3", "from")}));
+  EXPECT_EQ(session["destination"]["ports"], Json({"t2"}));
+  EXPECT_EQ(session["snaplen"], 96);
+  // Changed by the API, it names its ports.
+  session = good("mirror.set", {{"bridge", "br0"}, {"name", "m0"}, {"sources", {{"ports", {"t3"}}}}});
+  EXPECT_EQ(session["sources"]["ports"], Json::array({one("t3", "both")}));
+  EXPECT_TRUE(mirror()["select_src_port"].empty());
+  EXPECT_FALSE(mirror()["output_port"].empty()) << "not given, not touched";
+}
+
+TEST_F(MirrorApi, SessionsOfOtherClientsMayBreakTheRulesAndStillBeSwitchedOff) {
+  insert_mirror("br0", "m0");  // neither source nor destination
+  EXPECT_EQ(good("mirror.disable", {{"bridge", "br0"}, {"name", "m0"}})["enabled"], false);
+  good("mirror.set", {{"bridge", "br0"}, {"name", "m0"}, {"description", "x"}});
+  EXPECT_THAT(refusal("mirror.enable", {{"bridge", "br0"}, {"name", "m0"}}), StartsWith("invalid sources: "));
+  insert_mirror("br0", "m0");
+  EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "m0"}, {"description", "y"}}),
+              HasSubstr("several sessions named m0"));
+  EXPECT_EQ(good("mirror.list")["mirrors"].size(), 2u);
+}
+
+TEST_F(MirrorApi, CountersAreThoseOfTheMomentOrOfTheRow) {
+  good("mirror.add", span("s", {"t1"}, {"t2"}));
+  const Json names = {{"bridge", "br0"}, {"name", "s"}};
+  write("Mirror", mirror().uuid(), "statistics",
+        Datum::map_of(std::map<std::string, std::int64_t>{{"matched", 5}, {"delivered", 5}}));
+  EXPECT_EQ(good("mirror.get", names)["counters"]["matched"], 5);
+  view.of_mirror[mirror().uuid()] = {{"matched", 100},  {"delivered", 80},       {"delivered_bytes", 8000},
+                                     {"lost", 11},      {"lost_queue_full", 11}, {"lost_too_big", 0},
+                                     {"duplicate", 6},  {"queued", 3},           {"tx_packets", 50},
+                                     {"tx_bytes", 5000}};
+  const Json counters = good("mirror.stats", names)["mirrors"][0]["counters"];
+  EXPECT_EQ(counters["matched"], 100);
+  EXPECT_EQ(counters["lost_by"], Json({{"queue_full", 11}}));
+  EXPECT_EQ(counters["duplicate"], 6);
+  EXPECT_EQ(counters["queued"], 3);
+  EXPECT_EQ(counters["tx_bytes"], 5000);
+  EXPECT_EQ(good("mirror.stats")["mirrors"].size(), 1u);
+  EXPECT_EQ(good("mirror.stats", {{"bridge", "br1"}})["mirrors"].size(), 0u);
+  EXPECT_THAT(refusal("mirror.stats", {{"name", "s"}}), StartsWith("invalid bridge: "));
+  EXPECT_THAT(refusal("mirror.stats", {{"bridge", "br0"}, {"name", "t"}}), StartsWith("not_found name: "));
+}
+
+TEST_F(MirrorApi, WhoWatchesAPort) {
+  good("mirror.add", span("named", {one("t1", "from")}, {"t2"}));
+  good("mirror.add", with(span("every", {}, {"t3"}), {{"sources", {{"all", true}}}}));
+  good("mirror.add", with(span("vlans", {}, {"t3"}), {{"sources", {{"vlans", {9}}}}, {"enabled", false}}));
+  const auto who = [this](const char* port) {
+    std::string text;
+    const Json result = good("mirror.who", {{"port", port}});
+    for (const Json& entry : result["sessions"]) {
+      text += entry["name"].get<std::string>() + ' ' + entry["role"].get<std::string>() + ' ' +
+              entry["direction"].dump() + ' ' + entry["via"].get<std::string>() +
+              (entry["enabled"] == true ? "" : " off") + "; ";
+    }
+    return text;
+  };
+  EXPECT_EQ(who("t1"),
+            "every source \"both\" all; named source \"from\" port; vlans source \"both\" vlan off; ");
+  EXPECT_EQ(who("t2"),
+            "every source \"both\" all; named destination null port; vlans source \"both\" vlan off; ");
+  EXPECT_EQ(who("u1"), "");
+  EXPECT_EQ(who("nowhere"), "");
+}
+
+TEST_F(MirrorApi, Explain) {
+  SwitchView::Explanation explanation;
+  explanation.trace = {"arrives on t1"};
+  explanation.outputs = {{"t2", {0x01, 0xab}}};
+  explanation.copies = {{"s", "t3", {0xff}}};
+  explanation.mirrors = {{"s", true, "arrived on t1"}};
+  view.explanation = explanation;
+  const std::string frame = "FFffffffffff5254000a0b0c0800";
+  const Json result = good("mirror.explain", {{"bridge", "br0"}, {"in_port", "t1"}, {"frame", frame}});
+  EXPECT_EQ(view.explained.port, "t1");
+  EXPECT_EQ(view.explained.frame, (std::vector<std::uint8_t>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54,
+                                                             0, 0x0a, 0x0b, 0x0c, 8, 0}));
+  EXPECT_EQ(result["outputs"][0]["frame"], "01ab");
+  EXPECT_EQ(result["copies"][0]["session"], "s");
+  const auto explain = [this](const Json& more) {
+    return refusal("mirror.explain",
+                   with({{"bridge", "br0"}, {"in_port", "t1"}, {"frame", std::string(28, '0')}}, more));
+  };
+  EXPECT_THAT(explain({{"in_port", "u1"}}), StartsWith("not_found in_port: bridge br0 has no port u1"));
+  EXPECT_THAT(explain({{"frame", std::string(27, '0') + "g"}}), StartsWith("invalid frame: "));
+  EXPECT_THAT(explain({{"frame", std::string(29, '0')}}), StartsWith("invalid frame: "));
+  EXPECT_THAT(explain({{"frame", "00"}}), StartsWith("invalid frame: "));
+  view.explanation.reset();
+  EXPECT_THAT(explain(Json::object()), StartsWith("unavailable : port t1 does not receive"));
+}
+
+}  // namespace
+}  // namespace vswitch::api::test

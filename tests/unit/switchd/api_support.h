@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The session API over a real database in memory and a switch that applies changes when the test says so.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "schemas/openrpc.h"
+#include "switchd/api/api.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch::api::test {
+
+using ovsdb::Datum;
+using ovsdb::Row;
+using ovsdb::Uuid;
+
+class FakeSwitch : public SwitchView {
+ public:
+  void when_applied(std::function<void()> done) override {
+    if (immediate) {
+      done();
+    } else {
+      waiting.push_back(std::move(done));
+    }
+  }
+  void apply() {
+    for (auto& done : std::exchange(waiting, {})) done();
+  }
+  std::vector<FdbEntry> fdb(const std::string& bridge) override {
+    return bridge == "br0" ? learned : std::vector<FdbEntry>();
+  }
+  std::size_t flush_fdb(const std::string& bridge) override {
+    flushed = bridge;
+    return std::exchange(learned, {}).size();
+  }
+  Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
+  Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
+  Counters drops() override { return dropped; }
+  std::size_t workers() override { return 3; }
+  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                     std::span<const std::uint8_t> frame) override {
+    explained = {bridge, in_port, std::vector<std::uint8_t>(frame.begin(), frame.end())};
+    return explanation;
+  }
+
+  bool immediate = true;
+  std::vector<std::function<void()>> waiting;
+  std::vector<FdbEntry> learned;
+  std::string flushed;
+  std::map<Uuid, Counters> of_mirror, of_interface;
+  Counters dropped;
+  std::optional<Explanation> explanation;
+  struct Asked {
+    std::string bridge, port;
+    std::vector<std::uint8_t> frame;
+  } explained;
+};
+
+class FakeSession : public Session {
+ public:
+  FakeSession() : Session("test", std::nullopt) {}
+  void hang_up() { ended(); }
+  std::vector<Json> heard;
+
+ protected:
+  void write(std::string text) override { heard.push_back(Json::parse(text)); }
+  void shut(const std::string&) override {}
+};
+
+class ApiTest : public testing::Test {
+ protected:
+  ApiTest() { register_api(dispatcher, database, view); }
+
+  /// Sends a request; the answer may come later, then it is null for now.
+  std::shared_ptr<Json> send(const std::string& method, const Json& params) {
+    auto answer = std::make_shared<Json>();
+    jsonrpc::Request request;
+    request.id = 7;
+    request.wants_reply = true;
+    request.method = method;
+    request.params = params;
+    dispatcher.dispatch(*client, request,
+                        Reply(request, [answer](std::optional<Json> message) { *answer = *message; }));
+    return answer;
+  }
+
+  /// The result of a request that succeeds; every one is checked against the contract.
+  Json good(const std::string& method, const Json& params = Json::object()) {
+    const Json answer = *send(method, params);
+    EXPECT_TRUE(answer.contains("result")) << method << ' ' << params.dump() << " -> " << answer.dump();
+    if (!answer.contains("result")) return nullptr;
+    const auto violation = openrpc::control().check_result(method, answer["result"]);
+    EXPECT_FALSE(violation) << method << " result: " << violation->sentence;
+    return answer["result"];
+  }
+
+  /// The error of a request that is refused; nothing may have changed, and the data is as the contract says.
+  Json refused(const std::string& method, const Json& params) {
+    const std::string before = contents();
+    const Json answer = *send(method, params);
+    EXPECT_TRUE(answer.contains("error")) << method << ' ' << params.dump() << " -> " << answer.dump();
+    EXPECT_TRUE(contents() == before) << method << " was refused and changed the database";
+    if (!answer.contains("error")) return nullptr;
+    const Json error = answer["error"];
+    EXPECT_EQ(error["data"].size(), 3u);
+    for (const char* member : {"reason", "field", "value"})
+      EXPECT_TRUE(error["data"].contains(member)) << member;
+    EXPECT_TRUE(declared(method, error["code"])) << method << " does not declare " << error.dump();
+    return error;
+  }
+
+  /// "reason field: sentence"
+  std::string refusal(const std::string& method, const Json& params) {
+    const Json error = refused(method, params);
+    if (error.is_null()) return "not refused";
+    return error["data"]["reason"].get<std::string>() + ' ' + error["data"]["field"].get<std::string>() +
+           ": " + error["message"].get<std::string>();
+  }
+
+  static bool declared(const std::string& method, const Json& code) {
+    const Json& document = openrpc::control().document();
+    for (const Json& one : document["methods"]) {
+      if (one["name"] != method) continue;
+      for (const Json& error : one["errors"]) {
+        const std::string pointer = error["$ref"].get<std::string>().substr(1);
+        if (document[Json::json_pointer(pointer)]["code"] == code) return true;
+      }
+    }
+    return false;
+  }
+
+  /// Everything in the database as text, rows in order of their UUIDs.
+  std::string contents() const {
+    std::map<std::string, std::string> rows;
+    for (const auto& table : database.schema().tables) {
+      for (const Row& row : database.table(table.name)) {
+        std::string& text = rows[table.name + ' ' + row.uuid().to_string()];
+        for (std::size_t column = 0; column < table.columns.size(); ++column)
+          text += to_text(row[column]) + '|';
+      }
+    }
+    std::string all;
+    for (const auto& [key, text] : rows) all += key + ": " + text + '\n';
+    return all;
+  }
+
+  static std::string to_text(const Datum& datum) {
+    std::string text;
+    for (const auto& key : datum.keys()) text += ovsdb::to_text(key) + ' ';
+    for (const auto& value : datum.values()) text += "=" + ovsdb::to_text(value) + ' ';
+    return text;
+  }
+
+  const Row& row(const std::string& table, const std::string& name) {
+    const Row* found = database.table(table).find("name", name);
+    if (found == nullptr) throw std::out_of_range(table + " has no " + name);
+    return *found;
+  }
+  bool has(const std::string& table, const std::string& name) {
+    return database.table(table).find("name", name) != nullptr;
+  }
+
+  /// What an OVSDB client or the switch writes.
+  void write(const std::string& table, const Uuid& uuid, const std::string& column, Datum datum) {
+    ovsdb::Transaction transaction(database);
+    transaction.set(table, uuid, column, std::move(datum));
+    const auto error = transaction.commit();
+    EXPECT_FALSE(error) << error->what();
+  }
+  /// A session as `ovs-vsctl ... create Mirror` makes it.
+  Uuid insert_mirror(const std::string& bridge, const std::string& name) {
+    ovsdb::Transaction transaction(database);
+    const Uuid mirror = transaction.insert("Mirror");
+    transaction.set("Mirror", mirror, "name", Datum::of(name));
+    transaction.add("Bridge", row("Bridge", bridge).uuid(), "mirrors", Datum::of(mirror));
+    EXPECT_FALSE(transaction.commit());
+    return mirror;
+  }
+  void set_status(const std::string& table, const std::string& name,
+                  std::map<std::string, std::string> status) {
+    write(table, row(table, name).uuid(), "status", Datum::map_of(status));
+  }
+
+  /// br0 with t1, t2, t3 and br1 with u1.
+  void build() {
+    for (const char* bridge : {"br0", "br1"}) good("bridge.add", {{"name", bridge}});
+    for (const char* port : {"t1", "t2", "t3"}) good("port.add", {{"bridge", "br0"}, {"name", port}});
+    good("port.add", {{"bridge", "br1"}, {"name", "u1"}});
+  }
+  static Json span(const std::string& name, const std::vector<Json>& sources,
+                   const std::vector<Json>& destinations) {
+    return {{"bridge", "br0"},
+            {"name", name},
+            {"sources", {{"ports", sources}}},
+            {"destination", {{"ports", destinations}}}};
+  }
+  static Json with(Json object, const Json& members) {
+    object.update(members);
+    return object;
+  }
+
+  ovsdb::Database database{ovsdb::vswitch_schema()};
+  FakeSwitch view;
+  Dispatcher dispatcher;
+  std::shared_ptr<FakeSession> client = std::make_shared<FakeSession>();
+};
+
+}  // namespace vswitch::api::test
