@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -28,8 +29,10 @@ namespace vswitch {
 namespace {
 
 constexpr std::size_t kRingBlock =
-    32 * 1024;                         // contiguous kernel memory: order 3, had even when it is scarce
-constexpr int kSendBytes = 96 * 1024;  // the kernel doubles it: 192 KiB in flight per sender
+    32 * 1024;  // contiguous kernel memory: order 3, had even when it is scarce
+constexpr std::size_t kSendBytes = 576 * 1024;        // in flight to the device, all senders together
+constexpr std::size_t kSendBytesAtLeast = 64 * 1024;  // per sender
+constexpr std::size_t kSendBytesAtMost = 192 * 1024;
 constexpr std::uint32_t kBatchesBeforeRetrying = 4096;  // see Sender::queueing_left_
 
 [[noreturn]] void fail(const std::string& what) {
@@ -81,7 +84,8 @@ class Receiver {
       : name_(options.name),
         slots_(options.slots),
         slot_size_(options.slot_size),
-        arena_(options.arena_bytes),
+        arena_(std::make_unique_for_overwrite<std::uint8_t[]>(options.arena_bytes)),
+        arena_size_(options.arena_bytes),
         fd_(packet_socket(options.name)) {
     set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + name_);
     set_option(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "cannot set PACKET_IGNORE_OUTGOING for " + name_);
@@ -133,7 +137,7 @@ class Receiver {
     // Reading clears the kernel's counters. tp_packets includes tp_drops.
     if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0) return overruns_.load();
     const std::uint64_t total = overruns_.fetch_add(stats.tp_drops) + stats.tp_drops;
-    if (stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) repair_if_stuck();
+    if ((stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) || without_ring_) repair_if_stuck();
     return total;
   }
 
@@ -213,8 +217,8 @@ class Receiver {
   /// The slot holds only the beginning of the frame (and its offload and tag); all of it waits in the
   /// socket's queue, in the order of the slots.
   bool take_from_queue(RawFrame& frame, std::size_t length) {
-    if (length > arena_.size() - arena_used_ && arena_used_ != 0) return false;  // in the next batch
-    const std::span<std::uint8_t> room = std::span(arena_).subspan(arena_used_);
+    if (length > arena_size_ - arena_used_ && arena_used_ != 0) return false;  // in the next batch
+    const std::span<std::uint8_t> room = std::span(arena_.get(), arena_size_).subspan(arena_used_);
     VnetHeader vnet;
     iovec parts[2] = {{&vnet, sizeof vnet}, {room.data(), room.size()}};
     msghdr message{};
@@ -251,22 +255,24 @@ class Receiver {
       ring_ = nullptr;
       set_ring(0);
       next_ = oldest_ = 0;
-      try_map_ring();
     }
+    if (ring_ == nullptr) without_ring_ = !try_map_ring();  // empties the socket's queue as well
     repairing_or_in_use_.clear(std::memory_order_release);
   }
 
   const std::string name_;
   const std::size_t slots_;
   const std::size_t slot_size_;
-  std::vector<std::uint8_t> arena_;  // long frames of the batch
+  const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; no memory before the first
+  const std::size_t arena_size_;
   std::size_t arena_used_ = 0;
   UniqueFd fd_;
   std::uint8_t* ring_ = nullptr;
   std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
   std::size_t oldest_ = 0;  // first slot handed out and not released
   bool last_was_empty_ = false;
-  std::atomic_flag repairing_or_in_use_;  // held from a receive() that returned frames to its release()
+  std::atomic_flag repairing_or_in_use_;   // held from a receive() that returned frames to its release()
+  std::atomic<bool> without_ring_{false};  // no memory for a new one: tried again
   std::atomic<std::uint64_t> overruns_{0};
 };
 
@@ -279,7 +285,9 @@ class Sender {
   explicit Sender(const AfPacketOptions& options)
       : ifindex_(options.ifindex), fd_(packet_socket(options.name)) {
     if (!bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
-    set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes, "cannot set SO_SNDBUFFORCE for " + options.name);
+    const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
+    set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
+               "cannot set SO_SNDBUFFORCE for " + options.name);
     set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark, "cannot set SO_MARK for " + options.name);
     bind_to(fd_, ifindex_, 0, options.name);
     for (std::size_t i = 0; i < kBatchSize; ++i) {

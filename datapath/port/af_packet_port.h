@@ -29,7 +29,7 @@ struct AfPacketOptions {
   int ifindex = 0;          ///< the device
   std::size_t senders = 1;  ///< SenderId 0 .. senders-1 may send
 
-  // Memory. The defaults sum up to 3.4 MiB and 192 KiB per sender (README.md of this room).
+  // Memory. The defaults sum up to 4 MiB with all senders (README.md of this room).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.
   std::size_t slots = 1024;
   /// Bytes, a power of two from 256 to 32768. 76 of them are not for the frame.

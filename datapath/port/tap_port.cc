@@ -18,7 +18,6 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
-#include <vector>
 
 #include "datapath/port/unique_fd.h"
 #include "datapath/port/vnet_header.h"
@@ -90,7 +89,9 @@ void set_mtu(const std::string& name, std::uint32_t mtu) {
 class TapPort final : public Port {
  public:
   explicit TapPort(const TapOptions& options)
-      : tap_(open_tap(options.name)), poll_(::epoll_create1(EPOLL_CLOEXEC)), arena_(kArenaBytes) {
+      : tap_(open_tap(options.name)),
+        poll_(::epoll_create1(EPOLL_CLOEXEC)),
+        arena_(std::make_unique_for_overwrite<std::uint8_t[]>(kArenaBytes)) {
     set_offloads(tap_.get(), options.name);
     if (options.mac) set_mac(options.name, *options.mac);
     if (options.mtu) set_mtu(options.name, *options.mtu);
@@ -108,8 +109,8 @@ class TapPort final : public Port {
   std::size_t receive(std::span<RawFrame> into) override {
     std::size_t used = 0;
     std::size_t count = 0;
-    while (count < into.size() && arena_.size() - used >= kLongestFrame) {
-      const std::size_t length = receive_one(std::span(arena_).subspan(used), into[count]);
+    while (count < into.size() && kArenaBytes - used >= kLongestFrame) {
+      const std::size_t length = receive_one(std::span(arena_.get(), kArenaBytes).subspan(used), into[count]);
       if (length == 0) break;
       used += length;
       ++count;
@@ -176,7 +177,7 @@ class TapPort final : public Port {
 
   const UniqueFd tap_;
   const UniqueFd poll_;
-  std::vector<std::uint8_t> arena_;  // the frames of one batch
+  const std::unique_ptr<std::uint8_t[]> arena_;  // the frames of one batch
 };
 
 }  // namespace
