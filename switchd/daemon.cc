@@ -18,6 +18,7 @@
 #include "switchd/api/api.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
+#include "switchd/control/managers.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/log.h"
@@ -140,6 +141,7 @@ class Daemon::Parts {
     operator_.open("punix:" + directory_.operator_socket());
     control_.open("punix:" + directory_.control_socket());
     for (const std::string& remote : options.remotes) control_.open(remote);
+    managers_.emplace(io_, *database_, control_);
   }
 
   void committed() {
@@ -164,6 +166,7 @@ class Daemon::Parts {
   // The sockets are gone at once; clients get what was queued for them, the answer to `exit` among it.
   void say_farewell() {
     const auto deadline = std::chrono::steady_clock::now() + kFarewell;
+    managers_.reset();
     control_.stop();
     operator_.stop();
     io_.restart();
@@ -180,6 +183,7 @@ class Daemon::Parts {
   unixctl::Registry commands_;
   Server control_;
   Server operator_;
+  std::optional<Managers> managers_;
   boost::asio::signal_set signals_;
   std::uint64_t commits_ = 0;
 };

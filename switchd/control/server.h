@@ -49,6 +49,7 @@ class Server {
   /// Closes everything, as close() does. No new client gets in.
   void stop();
 
+  bool is_open(const std::string& remote) const { return endpoints_.contains(remote); }
   std::vector<RemoteStatus> status() const;
   std::size_t sessions() const { return sessions_.size(); }
   std::uint64_t admitted() const { return admitted_; }  ///< sessions since the start

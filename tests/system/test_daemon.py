@@ -130,6 +130,16 @@ def test_a_second_daemon_is_refused_and_says_who_is_first(daemon):
     assert daemon.ovs("ovs-appctl", "version").returncode == 0
 
 
+def test_a_second_daemon_on_the_same_database_is_refused(daemon, make_daemon):
+    second = make_daemon()
+    second.database = daemon.database
+    done = subprocess.run(second.command(), text=True, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert str(daemon.database) in done.stderr and "in use" in done.stderr
+    assert files_in(second.rundir) == []
+    assert daemon.serves()
+
+
 def test_killed_it_leaves_files_that_the_next_one_replaces(daemon):
     first = daemon.pid
     daemon.kill9()
