@@ -100,6 +100,7 @@ class LogLevels : public Unixctl {
   ~LogLevels() override { log::set_level("", log::Level::info); }
   std::string level_of(const std::string& module) {
     std::istringstream lines(run("vlog/list").text);
+    for (std::string header : {"names", "dashes"}) std::getline(lines, header);
     for (std::string name, console, syslog, file; lines >> name >> console >> syslog >> file;) {
       if (name == module) return file;
     }
