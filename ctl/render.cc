@@ -123,8 +123,9 @@ std::string destination(const Json& session) {
 }
 
 std::string state(const Json& object) {
+  const std::string name = object["state"];
   const std::string reason = object["reason"];
-  return object["state"].get<std::string>() + (reason.empty() ? "" : ": " + reason);
+  return name + (reason.empty() || reason == name ? "" : ": " + reason);
 }
 
 std::string session_table(const Json& mirrors, std::size_t indent) {
