@@ -179,7 +179,8 @@ TEST_F(PortApi, SetChangesWhatIsGivenAndKeepsTheRest) {
 
 TEST_F(PortApi, TellsStateAndReason) {
   EXPECT_EQ(good("port.get", {{"name", "t1"}})["reason"], "not set up yet");
-  set_status("Interface", "t1", {{"state", "waiting"}, {"reason", "could not open network device t1 (No such device)"}});
+  set_status("Interface", "t1",
+             {{"state", "waiting"}, {"reason", "could not open network device t1 (No such device)"}});
   write("Interface", row("Interface", "t1").uuid(), "ifindex", Datum::of(0));
   Json port = good("port.get", {{"name", "t1"}});
   EXPECT_EQ(port["state"], "waiting");
