@@ -22,6 +22,7 @@
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/log.h"
+#include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
 #include "switchd/unixctl/common.h"
@@ -153,6 +154,7 @@ class Daemon::Parts {
     return {{"resident-kib", resident_kib()},
             {"sessions", control_.sessions()},
             {"backlog", control_.backlog()},
+            {"monitors", ovsdb_server_.monitors()},
             {"queued-copy-bytes", switch_.queued_copy_bytes()}};
   }
 
@@ -179,6 +181,7 @@ class Daemon::Parts {
   std::unique_ptr<ovsdb::Database> database_;
   Switch switch_;
   Dispatcher dispatcher_;
+  ovsdb::OvsdbServer ovsdb_server_{io_, dispatcher_, *database_};
   Dispatcher operator_dispatcher_;
   unixctl::Registry commands_;
   Server control_;
