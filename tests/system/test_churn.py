@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices come and go: sessions survive it and arm themselves again."""
+import time
+
+import pytest
+
+from net import BROADCAST, frame, mac, run
+from switch import Lab
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("victim", ["t1", "t3"], ids=["source", "destination"])
+def test_device_recreated_a_hundred_times(lab, victim):
+    hosts = {name: lab.host(name) for name in ("t1", "t2", "t3")}
+    lab.mirror("s", "--source", "t1:from", "--output", "t3")
+    for n in range(100):
+        hosts[victim].unplug()
+        if n % 10 == 0:
+            lab.wait_state("s", "waiting")
+        hosts[victim].plug()
+        lab.wait_state("s", "active")
+        hosts["t3"].wire.clear()
+        hosts["t1"].wire.send(frame(mac(1), BROADCAST, bytes([n])))
+        assert hosts["t3"].wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))], f"round {n}"
+    counters = lab.account("s")
+    assert counters["delivered"] == 100
+
+
+def test_port_row_deleted_and_added_again(lab):
+    t1, t3 = lab.host("t1"), lab.host("t3")
+    lab.host("t2")
+    lab.mirror("s", "--source", "t1:from", "--output", "t3")
+    for n in range(20):
+        victim = ("t1", "t3")[n % 2]
+        lab.ctl("del-port", "br0", victim)
+        assert lab.state("s") == "waiting"
+        lab.ctl("add-port", "br0", victim)
+        assert lab.state("s") == "active"
+        t3.wire.clear()
+        t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
+        assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))], f"round {n}"
+
+
+def test_port_before_its_device(lab):
+    lab.ctl("add-port", "br0", "later")
+    port = lab.rpc("port.get", name="later")
+    assert port["state"] == "waiting"
+    assert "No such device" in port["reason"]
+    t1 = lab.host("t1")
+    later = lab.net.host("later")
+    wait_port(lab, "later", "up")
+    t1.wire.send(frame(mac(1), BROADCAST, b"hello"))
+    assert later.wire.wait(1) == [frame(mac(1), BROADCAST, b"hello")]
+
+
+def wait_port(lab, name, state, timeout=5.0):
+    deadline = time.monotonic() + timeout
+    while (port := lab.rpc("port.get", name=name))["state"] != state:
+        assert time.monotonic() < deadline, port
+        time.sleep(0.02)
+    return port
+
+
+def test_renamed_away_and_back(lab):
+    t1, t2 = lab.host("t1"), lab.host("t2")
+    run("ip", "-n", lab.net.switch, "link", "set", "t2", "down")
+    run("ip", "-n", lab.net.switch, "link", "set", "t2", "name", "other")
+    wait_port(lab, "t2", "waiting")
+    run("ip", "-n", lab.net.switch, "link", "set", "other", "name", "t2")
+    run("ip", "-n", lab.net.switch, "link", "set", "t2", "up")
+    wait_port(lab, "t2", "up")
+    t1.wire.send(frame(mac(1), BROADCAST, b"back"))
+    assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, b"back")]
+
+
+def test_link_down_and_up(lab):
+    t1, t2 = lab.host("t1"), lab.host("t2")
+    lab.mirror("s", "--source", "t1:from", "--output", "t2")
+    for n in range(10):
+        t2.ip("link", "set", "eth0", "down")
+        assert "down" in wait_port(lab, "t2", "down")["reason"]
+        lab.wait_state("s", "waiting")
+        t2.ip("link", "set", "eth0", "up")
+        wait_port(lab, "t2", "up")
+        lab.wait_state("s", "active")
+        t2.wire.settle(0.1)
+        t2.wire.clear()
+        t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
+        assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
+
+
+def test_mtu_changes_at_run_time(lab):
+    hosts = [lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2")]
+    for mtu, payload in ((9000, 8972), (1500, 1472), (576, 548), (9000, 8972)):
+        for host in hosts:
+            run("ip", "-n", lab.net.switch, "link", "set", host.name, "mtu", mtu)
+            host.ip("link", "set", "eth0", "mtu", mtu)
+        hosts[0].run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "-M", "do", "-s", payload, "10.95.0.2")

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// From rows to what the switch shall be.
+#include "switchd/bridge/desired.h"
+
+#include <gtest/gtest.h>
+
+#include "schemas/embedded.h"
+#include "schemas/json.h"
+#include "switchd/db/database.h"
+#include "switchd/db/transaction.h"
+
+namespace vswitch {
+namespace {
+
+using ovsdb::Datum;
+using ovsdb::Uuid;
+
+class DesiredTest : public ::testing::Test {
+ protected:
+  DesiredTest()
+      : database(ovsdb::DatabaseSchema::parse(Json::parse(embedded::vswitch_ovsschema))), txn(database) {
+    root = txn.insert("Open_vSwitch");
+    bridge = txn.insert("Bridge");
+    txn.set("Bridge", bridge, "name", Datum::of("br7"));
+    txn.set("Open_vSwitch", root, "bridges", Datum::of(bridge));
+    txn.set("Open_vSwitch", root, "next_cfg", Datum::of(12));
+  }
+  Uuid port(const std::string& name, const std::string& type = "") {
+    const Uuid interface = txn.insert("Interface");
+    txn.set("Interface", interface, "name", Datum::of(name));
+    txn.set("Interface", interface, "type", Datum::of(type));
+    interfaces[name] = interface;
+    const Uuid port = txn.insert("Port");
+    txn.set("Port", port, "name", Datum::of(name));
+    txn.set("Port", port, "interfaces", Datum::of(interface));
+    txn.add("Bridge", bridge, "ports", Datum::of(port));
+    return port;
+  }
+  Uuid mirror(const std::string& name) {
+    const Uuid mirror = txn.insert("Mirror");
+    txn.set("Mirror", mirror, "name", Datum::of(name));
+    txn.add("Bridge", bridge, "mirrors", Datum::of(mirror));
+    return mirror;
+  }
+  DesiredBridge read() {
+    const auto error = txn.commit();
+    EXPECT_FALSE(error) << error->what();
+    Desired desired = read_desired(database);
+    EXPECT_EQ(desired.next_cfg, 12);
+    EXPECT_EQ(desired.bridges.size(), 1U);
+    return desired.bridges.at(0);
+  }
+  const PortSpec& spec_of(const DesiredBridge& desired, const std::string& name) {
+    for (const PortSpec& spec : desired.spec.ports) {
+      if (spec.name == name) return spec;
+    }
+    throw std::out_of_range(name);
+  }
+
+  ovsdb::Database database;
+  ovsdb::Transaction txn;
+  Uuid root, bridge;
+  std::map<std::string, Uuid> interfaces;
+};
+
+TEST_F(DesiredTest, BridgeSettings) {
+  txn.set("Bridge", bridge, "other_config",
+          Datum::map_of(std::map<std::string, std::string>{
+              {"mac-aging-time", "60"}, {"mac-table-size", "500"}, {"forward-bpdu", "true"}}));
+  txn.set("Bridge", bridge, "flood_vlans", Datum::set_of(std::vector<std::int64_t>{7, 900}));
+  txn.set("Bridge", bridge, "fail_mode", Datum::of("secure"));
+  const DesiredBridge desired = read();
+  EXPECT_EQ(desired.spec.name, "br7");
+  EXPECT_EQ(desired.spec.mac_aging, 60 * kSecondNs);
+  EXPECT_EQ(desired.spec.mac_table_size, 500U);
+  EXPECT_TRUE(desired.spec.forward_bpdu);
+  EXPECT_TRUE(desired.spec.secure);
+  EXPECT_EQ(desired.spec.flood_vlans, (std::vector<VlanId>{7, 900}));
+}
+
+TEST_F(DesiredTest, LimitsAreForcedIntoTheirRangesAndNonsenseIsIgnored) {
+  txn.set("Bridge", bridge, "other_config",
+          Datum::map_of(std::map<std::string, std::string>{
+              {"mac-aging-time", "1"}, {"mac-table-size", "many"}, {"forward-bpdu", "yes"}}));
+  const DesiredBridge desired = read();
+  EXPECT_EQ(desired.spec.mac_aging, 15 * kSecondNs);
+  EXPECT_EQ(desired.spec.mac_table_size, MacTable::kDefaultCapacity);
+  EXPECT_FALSE(desired.spec.forward_bpdu);
+}
+
+TEST_F(DesiredTest, VlanModes) {
+  txn.set("Port", port("plain"), "protected", Datum::of(true));
+  txn.set("Port", port("tagged"), "tag", Datum::of(20));
+  const Uuid native = port("native");
+  txn.set("Port", native, "vlan_mode", Datum::of("native-untagged"));
+  txn.set("Port", native, "tag", Datum::of(5));
+  txn.set("Port", native, "trunks", Datum::set_of(std::vector<std::int64_t>{6, 7}));
+  const Uuid tunnel = port("tunnel");
+  txn.set("Port", tunnel, "vlan_mode", Datum::of("dot1q-tunnel"));
+  txn.set("Port", tunnel, "cvlans", Datum::of(33));
+  txn.set("Port", tunnel, "other_config",
+          Datum::map_of(
+              std::map<std::string, std::string>{{"qinq-ethtype", "802.1q"}, {"priority-tags", "always"}}));
+  const Uuid trunk = port("trunk");
+  txn.set("Port", trunk, "vlan_mode", Datum::of("trunk"));
+  txn.set("Port", trunk, "tag", Datum::of(9));
+  const DesiredBridge desired = read();
+  EXPECT_EQ(spec_of(desired, "plain").vlan.mode, VlanMode::trunk);
+  EXPECT_TRUE(spec_of(desired, "plain").vlan.trunks.all());
+  EXPECT_TRUE(spec_of(desired, "plain").is_protected);
+  EXPECT_EQ(spec_of(desired, "tagged").vlan.mode, VlanMode::access);
+  EXPECT_EQ(spec_of(desired, "tagged").vlan.tag, 20);
+  EXPECT_EQ(spec_of(desired, "native").vlan.mode, VlanMode::native_untagged);
+  EXPECT_EQ(spec_of(desired, "native").vlan.trunks.count(), 2U);
+  EXPECT_EQ(spec_of(desired, "tunnel").vlan.mode, VlanMode::dot1q_tunnel);
+  EXPECT_TRUE(spec_of(desired, "tunnel").vlan.cvlans[33]);
+  EXPECT_EQ(spec_of(desired, "tunnel").vlan.cvlans.count(), 1U);
+  EXPECT_EQ(spec_of(desired, "tunnel").vlan.qinq_ethtype, kTpid8021Q);
+  EXPECT_EQ(spec_of(desired, "tunnel").vlan.priority_tags, PriorityTags::always);
+  EXPECT_EQ(spec_of(desired, "trunk").vlan.mode, VlanMode::trunk);
+}
+
+TEST_F(DesiredTest, InterfaceTypes) {
+  for (const char* type : {"", "system", "internal", "tap", "patch", "gre"})
+    port(std::string("i-") + type, type);
+  port("br7", "");
+  txn.set("Interface", interfaces.at("i-patch"), "options",
+          Datum::map_of(std::map<std::string, std::string>{{"peer", "i-other"}}));
+  txn.set("Interface", interfaces.at("i-tap"), "mac", Datum::of("02:11:22:33:44:55"));
+  const DesiredBridge desired = read();
+  std::map<std::string, DesiredInterface> by_name;
+  for (const DesiredInterface& interface : desired.interfaces) by_name[interface.name] = interface;
+  EXPECT_EQ(by_name.at("i-").type, InterfaceType::system);
+  EXPECT_EQ(by_name.at("i-system").type, InterfaceType::system);
+  EXPECT_EQ(by_name.at("i-internal").type, InterfaceType::internal);
+  EXPECT_EQ(by_name.at("i-tap").mac, MacAddr::parse("02:11:22:33:44:55"));
+  EXPECT_EQ(by_name.at("br7").type, InterfaceType::internal) << "the local port, whatever its type says";
+  EXPECT_TRUE(by_name.at("br7").mac && !by_name.at("br7").mac->is_multicast());
+  EXPECT_EQ(by_name.at("i-gre").refusal,
+            "interface type gre is not supported; use system, internal, tap or patch");
+  EXPECT_TRUE(spec_of(desired, "i-patch").is_patch);
+  EXPECT_EQ(spec_of(desired, "i-patch").patch_peer, "i-other");
+}
+
+TEST_F(DesiredTest, AStockMirrorRow) {
+  const Uuid p1 = port("p1");
+  const Uuid p2 = port("p2");
+  const Uuid p3 = port("p3");
+  const Uuid m = mirror("m");
+  txn.set("Mirror", m, "select_src_port", Datum::set_of(std::vector<Uuid>{p1, p2}));
+  txn.set("Mirror", m, "select_dst_port", Datum::of(p2));
+  txn.set("Mirror", m, "select_vlan", Datum::of(44));
+  txn.set("Mirror", m, "output_port", Datum::of(p3));
+  const SessionSpec session = read().spec.sessions.at(0);
+  EXPECT_EQ(session.id, m.to_string());
+  EXPECT_EQ(session.name, "m");
+  EXPECT_TRUE(session.enabled);
+  EXPECT_FALSE(session.normal_io);
+  ASSERT_EQ(session.sources.size(), 2U);
+  EXPECT_EQ(session.sources[0].port, "p1");
+  EXPECT_EQ(session.sources[0].direction, Direction::from);
+  EXPECT_EQ(session.sources[1].direction, Direction::both);
+  EXPECT_EQ(session.vlans, std::vector<VlanId>{44});
+  EXPECT_EQ(session.destinations, std::vector<std::string>{"p3"});
+  EXPECT_TRUE(session.refusal.empty());
+}
+
+TEST_F(DesiredTest, OurOwnColumnsAndTheirUnionWithTheReferences) {
+  const Uuid p1 = port("p1");
+  const Uuid m = mirror("m");
+  txn.set("Mirror", m, "select_src_port", Datum::of(p1));
+  txn.set("Mirror", m, "source_ports",
+          Datum::map_of(std::map<std::string, std::string>{{"p1", "to"}, {"later", "from"}}));
+  txn.set("Mirror", m, "destination_ports", Datum::set_of(std::vector<std::string>{"d1", "d2"}));
+  txn.set("Mirror", m, "enabled", Datum::of(false));
+  txn.set("Mirror", m, "normal_io", Datum::of(true));
+  const SessionSpec session = read().spec.sessions.at(0);
+  EXPECT_FALSE(session.enabled);
+  EXPECT_TRUE(session.normal_io);
+  ASSERT_EQ(session.sources.size(), 2U);
+  EXPECT_EQ(session.sources[0].port, "later");
+  EXPECT_EQ(session.sources[0].direction, Direction::from);
+  EXPECT_EQ(session.sources[1].direction, Direction::both);
+  EXPECT_EQ(session.destinations, (std::vector<std::string>{"d1", "d2"}));
+}
+
+TEST_F(DesiredTest, WhatCannotBeHonouredIsARefusalNotASilence) {
+  const Uuid p1 = port("p1");
+  txn.set("Mirror", mirror("vlan"), "output_vlan", Datum::of(900));
+  const Uuid cut = mirror("cut");
+  txn.set("Mirror", cut, "output_port", Datum::of(p1));
+  txn.set("Mirror", cut, "snaplen", Datum::of(100));
+  const Uuid both = mirror("both");
+  txn.set("Mirror", both, "output_port", Datum::of(p1));
+  txn.set("Mirror", both, "output_vlan", Datum::of(900));
+  txn.set("Mirror", both, "snaplen", Datum::of(65535));
+  const DesiredBridge desired = read();
+  std::map<std::string, std::string> refusals;
+  for (const SessionSpec& session : desired.spec.sessions) refusals[session.name] = session.refusal;
+  EXPECT_NE(refusals.at("vlan").find("output_vlan"), std::string::npos);
+  EXPECT_NE(refusals.at("cut").find("snaplen"), std::string::npos);
+  EXPECT_EQ(refusals.at("both"), "") << "the port wins over the VLAN, and 65535 cuts nothing";
+}
+
+TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
+  const ovsdb::Database database(ovsdb::DatabaseSchema::parse(Json::parse(embedded::vswitch_ovsschema)));
+  const Desired desired = read_desired(database);
+  EXPECT_FALSE(desired.root);
+  EXPECT_TRUE(desired.bridges.empty());
+}
+
+}  // namespace
+}  // namespace vswitch
