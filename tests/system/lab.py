@@ -106,13 +106,14 @@ class Daemon:
     What it leaves in the log and its exit status are checked when the test ends: a sanitizer's report is a failure.
     """
 
-    def __init__(self, directory, *args, env=None):
+    def __init__(self, directory, *args, env=None, namespace=None):
         self.directory = pathlib.Path(directory)
         self.rundir = self.directory / "run"
         self.database = self.directory / "conf.db"
         self.log = self.directory / "vswitchd.log"
         self.args = args
         self.env = env or {}
+        self.inside = ["ip", "netns", "exec", namespace] if namespace else []  # which replaces itself by the daemon
         self.process = None
 
     @property
@@ -124,7 +125,7 @@ class Daemon:
         return self.process.pid
 
     def command(self, *extra):
-        return [str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *self.args, *extra]
+        return [*self.inside, str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *self.args, *extra]
 
     def spawn(self, *extra):
         """Starts it without waiting."""

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A switch in a namespace of its own with lab hosts behind it: what most system tests start from."""
 import contextlib
-import time
 
-from lab import Daemon
+from lab import Daemon, wait_until
 from net import Net
 
 
@@ -22,7 +21,7 @@ class Lab(contextlib.AbstractContextManager):
 
     def __exit__(self, *_):
         if hasattr(self, "daemon"):
-            self.daemon.stop()
+            self.daemon.end()
         self.net.__exit__()
 
     def ctl(self, *args, **options):
@@ -42,22 +41,27 @@ class Lab(contextlib.AbstractContextManager):
     def state(self, mirror, bridge="br0"):
         return self.rpc("mirror.get", bridge=bridge, name=mirror)["state"]
 
-    def wait_state(self, mirror, state, timeout=5.0, bridge="br0"):
-        deadline = time.monotonic() + timeout
-        while (seen := self.state(mirror, bridge)) != state:
-            assert time.monotonic() < deadline, f"mirror {mirror} is {seen}, not {state}"
-            time.sleep(0.02)
+    def wait_state(self, mirror, state, bridge="br0"):
+        wait_until(lambda: self.state(mirror, bridge) == state, f"mirror {mirror} is {state}")
+
+    def port(self, name):
+        return self.rpc("port.get", name=name)
+
+    def wait_port(self, name, state):
+        wait_until(lambda: self.port(name)["state"] == state, f"port {name} is {state}")
+        return self.port(name)
+
+    def drops(self, reason):
+        """Frames (or copies, with copy_ in front) lost for a reason, over all ports."""
+        return {drop["reason"]: drop["count"] for drop in self.rpc("system.stats")["drops"]}.get(reason, 0)
 
     def account(self, mirror, bridge="br0"):
         """The session's counters once no copy is under way, after checking that they add up."""
-        deadline = time.monotonic() + 5
-        while True:
-            stats = self.rpc("mirror.stats", bridge=bridge, name=mirror)
-            counters = stats.get("counters", stats)
-            if counters.get("queued", 0) == 0 or time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        causes = sum(value for key, value in counters.items() if key.startswith("lost_"))
-        assert counters["lost"] == causes, counters
-        assert counters["matched"] == counters["delivered"] + counters["lost"] + counters.get("duplicate", 0), counters
-        return counters
+        def counters():
+            return self.rpc("mirror.stats", bridge=bridge, name=mirror)["mirrors"][0]["counters"]
+
+        wait_until(lambda: counters()["queued"] == 0, "no copy is queued")
+        settled = counters()
+        assert settled["lost"] == sum(settled["lost_by"].values()), settled
+        assert settled["matched"] == settled["delivered"] + settled["lost"] + settled["duplicate"], settled
+        return settled

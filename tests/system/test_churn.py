@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices come and go: sessions survive it and arm themselves again."""
-import time
-
 import pytest
 
 from net import BROADCAST, frame, mac, run
@@ -48,32 +46,24 @@ def test_port_row_deleted_and_added_again(lab):
 
 def test_port_before_its_device(lab):
     lab.ctl("add-port", "br0", "later")
-    port = lab.rpc("port.get", name="later")
+    port = lab.port("later")
     assert port["state"] == "waiting"
     assert "No such device" in port["reason"]
     t1 = lab.host("t1")
     later = lab.net.host("later")
-    wait_port(lab, "later", "up")
+    lab.wait_port("later", "active")
     t1.wire.send(frame(mac(1), BROADCAST, b"hello"))
     assert later.wire.wait(1) == [frame(mac(1), BROADCAST, b"hello")]
-
-
-def wait_port(lab, name, state, timeout=5.0):
-    deadline = time.monotonic() + timeout
-    while (port := lab.rpc("port.get", name=name))["state"] != state:
-        assert time.monotonic() < deadline, port
-        time.sleep(0.02)
-    return port
 
 
 def test_renamed_away_and_back(lab):
     t1, t2 = lab.host("t1"), lab.host("t2")
     run("ip", "-n", lab.net.switch, "link", "set", "t2", "down")
     run("ip", "-n", lab.net.switch, "link", "set", "t2", "name", "other")
-    wait_port(lab, "t2", "waiting")
+    lab.wait_port("t2", "waiting")
     run("ip", "-n", lab.net.switch, "link", "set", "other", "name", "t2")
     run("ip", "-n", lab.net.switch, "link", "set", "t2", "up")
-    wait_port(lab, "t2", "up")
+    lab.wait_port("t2", "active")
     t1.wire.send(frame(mac(1), BROADCAST, b"back"))
     assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, b"back")]
 
@@ -83,10 +73,10 @@ def test_link_down_and_up(lab):
     lab.mirror("s", "--source", "t1:from", "--output", "t2")
     for n in range(10):
         t2.ip("link", "set", "eth0", "down")
-        assert "down" in wait_port(lab, "t2", "down")["reason"]
+        assert "down" in lab.wait_port("t2", "down")["reason"]
         lab.wait_state("s", "waiting")
         t2.ip("link", "set", "eth0", "up")
-        wait_port(lab, "t2", "up")
+        lab.wait_port("t2", "active")
         lab.wait_state("s", "active")
         t2.wire.settle(0.1)
         t2.wire.clear()

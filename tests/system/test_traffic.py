@@ -159,7 +159,7 @@ def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab):
     big.wire.send(long_frame)
     assert also_big.wire.wait(1) == [long_frame]
     assert small.wire.settle() == []
-    assert lab.rpc("port.get", name="small")["counters"]["tx_drop_too_big"] == 1
+    assert lab.drops("too_big") == 1
 
 
 def test_64_ports_flood(lab):

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon dies or ends: everything comes back, nothing is left behind."""
+import pytest
+
+from lab import Daemon
+from net import BROADCAST, frame, mac, run
+from switch import Lab
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+def test_kill_9_and_restart_with_everything_back(lab):
+    t1, t3 = lab.host("t1"), lab.host("t3")
+    lab.host("t2", port_options=("--tag", "7"))
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--description", "for the auditors")
+    lab.mirror("off", "--source", "t1", "--output", "t3", "--disabled")
+
+    def settings():
+        ports = {port["name"]: (port["ofport"], port["tag"], port["mac"]) for port in lab.rpc("port.list")["ports"]}
+        mirrors = [{key: mirror[key] for key in ("name", "uuid", "sources", "destination", "enabled", "description", "state")}
+                   for mirror in lab.rpc("mirror.list")["mirrors"]]
+        return ports, mirrors
+
+    before = settings()
+    for n in range(3):
+        lab.daemon.kill9()
+        lab.daemon.start()
+        assert settings() == before
+        t3.wire.settle(0.1)
+        t3.wire.clear()
+        t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
+        assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
+
+
+def test_every_change_that_was_answered_survives_kill_9(lab):
+    for n in range(30):
+        lab.mirror(f"s{n}", "--source", "t1", "--output", "t2")
+        if n % 10 == 9:
+            lab.daemon.kill9()
+            lab.daemon.start()
+            assert len(lab.rpc("mirror.list", bridge="br0")["mirrors"]) == n + 1
+
+
+def test_a_second_daemon_is_refused_and_says_why(lab, tmp_path):
+    second = Daemon(tmp_path, namespace=lab.net.switch)  # same run directory and database
+    second.log = tmp_path / "second.log"
+    second.spawn()
+    assert second.process.wait(10) == 1
+    assert str(lab.daemon.pid) in second.log_text()
+    other_rundir = Daemon(tmp_path, namespace=lab.net.switch)
+    other_rundir.rundir = tmp_path / "elsewhere"
+    other_rundir.log = tmp_path / "third.log"
+    other_rundir.spawn()
+    assert other_rundir.process.wait(10) == 1
+    assert "conf.db" in other_rundir.log_text()
+    assert lab.rpc("bridge.list")["bridges"][0]["name"] == "br0", "the first one goes on"
+
+
+def tc(lab, device):
+    return lab.net.switch_run("tc", "qdisc", "show", "dev", device).stdout + lab.net.switch_run(
+        "tc", "filter", "show", "dev", device, "ingress").stdout
+
+
+def test_in_order_the_end_leaves_nothing_behind(lab):
+    before = lab.net.switch_run("ip", "-o", "link").stdout.count("\n") - 1  # br0 goes with the daemon
+    host = lab.net.host("t1", "10.95.0.2")
+    run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
+    untouched = tc(lab, "t1")
+    host.ping("10.95.0.1")
+    lab.ctl("add-port", "br0", "t1")
+    assert tc(lab, "t1") != untouched
+    assert host.ping("10.95.0.1", check=False).returncode != 0, "the host's stack does not see the device any more"
+    assert lab.daemon.stop() == 0
+    assert tc(lab, "t1") == untouched
+    host.ping("10.95.0.1")
+    assert "promiscuity 0" in lab.net.switch_run("ip", "-d", "link", "show", "t1").stdout
+    assert lab.net.switch_run("ip", "-o", "link").stdout.count("\n") == before + 1
+    assert sorted(path.name for path in lab.daemon.rundir.iterdir()) == []
+
+
+def test_a_removed_port_is_the_hosts_again(lab):
+    host = lab.net.host("t1", "10.95.0.2")
+    run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
+    untouched = tc(lab, "t1")
+    lab.ctl("add-port", "br0", "t1")
+    lab.ctl("del-port", "br0", "t1")
+    assert tc(lab, "t1") == untouched
+    host.ping("10.95.0.1")
+
+
+def test_what_a_crash_left_is_cleaned_at_the_next_start(lab):
+    host = lab.net.host("t1", "10.95.0.2")
+    run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
+    untouched = tc(lab, "t1")
+    lab.ctl("add-port", "br0", "t1")
+    lab.daemon.kill9()
+    lab.daemon.database.unlink()  # the next daemon knows nothing of the port
+    lab.daemon.start()
+    assert tc(lab, "t1") == untouched
+    host.ping("10.95.0.1")
