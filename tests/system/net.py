@@ -6,6 +6,7 @@ the host, inside the host's it is eth0. Names on this machine are unique to the 
 """
 import contextlib
 import ctypes
+import errno
 import itertools
 import os
 import select
@@ -86,6 +87,10 @@ class Wire:
                 data, ancillary, _, _ = self.sock.recvmsg(70000, 256)
             except BlockingIOError:
                 return
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:  # told once each time the device goes down
+                    raise
+                continue
             for level, kind, value in ancillary:
                 if level == SOL_PACKET and kind == PACKET_AUXDATA:
                     status, _, _, _, _, tci, tpid = struct.unpack("IIIHHHH", value[:20])
@@ -105,8 +110,9 @@ class Wire:
                 return matching
             select.select([self.sock], [], [], min(left, 0.2))
 
-    def settle(self, quiet=0.3, match=lambda frame: True):
-        """Returns the matching frames once nothing has come for `quiet` seconds: to show that nothing more comes."""
+    def settle(self, count=0, quiet=0.3, match=lambda frame: True):
+        """Waits for `count` matching frames, then until nothing has come for `quiet` seconds: to show that nothing more comes."""
+        self.wait(count, match=match)
         while True:
             before = len(self.frames)
             select.select([self.sock], [], [], quiet)
@@ -128,7 +134,7 @@ class Host:
         self.namespace = f"{net.uid}-{name}"
         self.address = address
         self.mtu = mtu
-        self._wire = None
+        self.wire = None  # open from plug() to unplug(), so that no frame passes unseen
         run("ip", "netns", "add", self.namespace)
         net.namespaces.append(self.namespace)
         run("ip", "-n", self.namespace, "link", "set", "lo", "up")
@@ -150,19 +156,12 @@ class Host:
             self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
         self.ip("link", "set", "eth0", "up")
         run("ip", "-n", self.net.switch, "link", "set", self.name, "up")
+        self.wire = Wire(self.namespace, "eth0")
+        self.net.closing.callback(self.wire.close)
 
     def unplug(self):
-        if self._wire:
-            self._wire.close()
-            self._wire = None
+        self.wire.close()
         run("ip", "-n", self.net.switch, "link", "del", self.name)
-
-    @property
-    def wire(self):
-        if self._wire is None:
-            self._wire = Wire(self.namespace, "eth0")
-            self.net.closing.callback(lambda wire=self._wire: wire.close())
-        return self._wire
 
     @property
     def mac(self):

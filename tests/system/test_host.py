@@ -47,7 +47,7 @@ def test_the_hosts_stack_neither_answers_nor_chatters_on_a_port(lab):
     t2.wire.clear()
     assert t1.ping("10.95.0.9", check=False).returncode != 0
     lab.net.switch_run("arping", "-c", "1", "-w", "1", "-I", "t2", "10.95.0.77", check=False)
-    for data in t2.wire.settle(1.0):
+    for data in t2.wire.settle(quiet=1.0):
         assert data[6:12] == bytes.fromhex(t1.mac.replace(":", "")), "only what t1 sent: " + data.hex()
 
 

@@ -38,7 +38,7 @@ def test_ping_is_seen_by_the_destination_in_both_directions(lab):
     def icmp(data):
         return data[12:14] == b"\x08\x00" and data[23] == 1
 
-    seen = t2.wire.settle(match=icmp)
+    seen = t2.wire.settle(4, match=icmp)
     assert [data[34] for data in seen] == [8, 0, 8, 0], "request, reply, request, reply"
     t2.ping("10.95.0.1")
     counters = lab.account("span0")
@@ -55,7 +55,7 @@ def test_direction(lab, three, direction, expected):
     t2.wire.wait(1)
     t2.wire.send(frame(mac(2), mac(1), b"2"))
     t1.wire.wait(1)
-    assert [data[14:] for data in t3.wire.settle()] == expected
+    assert [data[14:] for data in t3.wire.settle(len(expected))] == expected
     assert lab.account("s")["matched"] == len(expected)
 
 
@@ -65,7 +65,7 @@ def test_several_sources_give_one_copy_of_each_frame(lab, three):
     lab.mirror("s", "--source", "t1", "--source", "t2", "--output", "t4")
     sent = [frame(mac(1), mac(2), b"12"), frame(mac(1), mac(3), b"13"), frame(mac(1), BROADCAST, b"1*")]
     t1.wire.send(*sent)
-    assert sorted(t4.wire.settle()) == sorted(sent)
+    assert sorted(t4.wire.settle(3)) == sorted(sent)
     t3.wire.send(frame(mac(3), mac(3)))  # a hairpin: neither from nor to a source
     t4.wire.clear()
     assert t4.wire.settle() == []
@@ -78,7 +78,7 @@ def test_destination_list_gets_a_copy_each(lab, three):
     sent = frame(mac(1), mac(2), b"x" * 50)
     t1.wire.send(sent)
     for host in (t2, t3, t4):
-        assert host.wire.settle() == [sent], host.name
+        assert host.wire.settle(1) == [sent], host.name
     counters = lab.account("s")
     assert (counters["tx_packets"], counters["matched"], counters["delivered"]) == (1, 2, 2)
 
@@ -88,7 +88,7 @@ def test_all_ports_includes_those_added_later(lab, three):
     lab.mirror("s", "--source", "all", "--output", "t3")
     late = lab.host("late")
     late.wire.send(frame(mac(9), mac(2), b"late"))
-    assert [data[14:] for data in t3.wire.settle()] == [b"late"]
+    assert [data[14:] for data in t3.wire.settle(1)] == [b"late"]
 
 
 def test_vlans_select_what_is_copied(lab):
@@ -97,8 +97,8 @@ def test_vlans_select_what_is_copied(lab):
     probe = lab.host("probe")
     lab.mirror("s", "--source", "all", "--source-vlan", "20", "--output", "probe")
     t1.wire.send(frame(mac(1), BROADCAST, b"in 20"))
-    assert trunk.wire.settle() == [frame(mac(1), BROADCAST, b"in 20", vlan=20)]
-    assert probe.wire.settle() == [frame(mac(1), BROADCAST, b"in 20", vlan=20)]
+    assert trunk.wire.settle(1) == [frame(mac(1), BROADCAST, b"in 20", vlan=20)]
+    assert probe.wire.settle(1) == [frame(mac(1), BROADCAST, b"in 20", vlan=20)]
     probe.wire.clear()
     trunk.wire.send(frame(mac(2), BROADCAST, b"in 21", vlan=21))
     assert probe.wire.settle() == []
@@ -120,10 +120,10 @@ def test_with_normal_io_the_destination_carries_its_own_traffic_too(lab, three):
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--normal-io")
     t3.wire.send(frame(mac(3), mac(2), b"32"))
-    assert [data[14:] for data in t2.wire.settle()] == [b"32"]
+    assert [data[14:] for data in t2.wire.settle(1)] == [b"32"]
     t2.wire.send(frame(mac(2), mac(3), b"23"))
     t1.wire.send(frame(mac(1), mac(2), b"12"))
-    assert sorted(data[14:] for data in t3.wire.settle()) == [b"12", b"23"]
+    assert sorted(data[14:] for data in t3.wire.settle(2)) == [b"12", b"23"]
 
 
 def test_normal_io_is_switched_at_run_time(lab, three):
@@ -131,7 +131,7 @@ def test_normal_io_is_switched_at_run_time(lab, three):
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     lab.ctl("set-mirror", "br0", "s", "--normal-io")
     t2.wire.send(frame(mac(2), mac(3), b"now"))
-    assert [data[14:] for data in t3.wire.settle()] == [b"now"]
+    assert [data[14:] for data in t3.wire.settle(1)] == [b"now"]
 
 
 def test_changes_hold_for_flows_that_are_under_way(lab, three):
@@ -139,11 +139,12 @@ def test_changes_hold_for_flows_that_are_under_way(lab, three):
     t4 = lab.host("t4")
 
     def copies_of(count=20):
-        for host in (t3, t4):
-            host.wire.settle(0.1)
-            host.wire.clear()
         t1.wire.send(*[frame(mac(1), mac(2), bytes([n])) for n in range(count)])
-        return len(t3.wire.settle(0.2)), len(t4.wire.settle(0.1))
+        assert len(t2.wire.settle(count)) == count, "production sees every frame"
+        copies = len(t3.wire.settle()), len(t4.wire.settle(quiet=0.1))
+        for host in (t2, t3, t4):
+            host.wire.clear()
+        return copies
 
     assert copies_of() == (0, 0)
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
@@ -157,7 +158,6 @@ def test_changes_hold_for_flows_that_are_under_way(lab, three):
     assert copies_of() == (0, 20)
     lab.ctl("del-mirror", "br0", "s")
     assert copies_of() == (0, 0)
-    assert len(t2.wire.settle()) == 100, "production saw every frame"
 
 
 def test_changing_one_session_leaves_others_without_a_gap(lab, three):
@@ -183,7 +183,7 @@ def test_a_mirror_of_the_mirror_is_how_one_watches_it(lab, three):
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     lab.mirror("watch", "--source", "t3:to", "--output", "t4")
     t1.wire.send(frame(mac(1), mac(2), b"watched"))
-    assert t3.wire.settle() == t4.wire.settle() == [frame(mac(1), mac(2), b"watched")]
+    assert t3.wire.settle(1) == t4.wire.settle(1) == [frame(mac(1), mac(2), b"watched")]
 
 
 REFUSED = [
@@ -208,7 +208,7 @@ def test_a_refused_change_says_why_and_leaves_the_working_session_alive(lab, thr
     after = lab.ctl("--json", "list-mirrors").stdout
     assert after == before
     t1.wire.send(frame(mac(1), mac(2), b"still"))
-    assert [data[14:] for data in t3.wire.settle()] == [b"still"]
+    assert [data[14:] for data in t3.wire.settle(1)] == [b"still"]
 
 
 def test_explain_agrees_with_what_happens(lab, three):
@@ -221,6 +221,6 @@ def test_explain_agrees_with_what_happens(lab, three):
     assert [output["port"] for output in explained["outputs"]] == ["t2"]
     before = lab.account("s")["matched"]
     t1.wire.send(sent)
-    assert t3.wire.settle() == [sent] and t2.wire.settle() == [sent]
+    assert t3.wire.settle(1) == [sent] and t2.wire.settle(1) == [sent]
     assert lab.account("s")["matched"] == before + 1, "explaining counts nothing"
     assert "s" in lab.ctl("who", "t1").stdout

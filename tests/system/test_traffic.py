@@ -69,7 +69,7 @@ def drop_early(host):
     """The host's stack sees nothing of its eth0: a probe that only counts."""
     run("ip", "netns", "exec", host.namespace, "nft", "add", "table", "netdev", "probe")
     run("ip", "netns", "exec", host.namespace, "nft",
-        "add chain netdev probe drop { type filter hook ingress device eth0 priority 0; policy drop; }")
+        "add chain netdev probe ignore { type filter hook ingress device eth0 priority 0; policy drop; }")
 
 
 def test_200_megabytes_of_tcp_while_mirrored(lab):
@@ -123,7 +123,7 @@ def test_udp_with_default_offloads(lab, length):
            "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
            f"for n in range({count}): s.sendto(bytes([n])*{length}, ('10.95.0.2', 5002))")
     assert server.stdout.readline().split() == [str(count * length), "True"]
-    copies = probe.wire.settle(match=lambda data: data[12:14] == b"\x08\x00" and data[23] == 17)
+    copies = probe.wire.settle(count, match=lambda data: data[12:14] == b"\x08\x00" and data[23] == 17)
     assert len(copies) >= count
     if length <= 1472:
         assert all(udp_checksum_is_right(data) for data in copies), "copies carry finished checksums"
@@ -150,7 +150,7 @@ def test_frames_of_9000_bytes(lab):
     assert probe.wire.wait(len(sent)) == sent
     tagged = frame(mac(1), BROADCAST, b"t" * 9000, vlan=77, pcp=5)
     t1.wire.send(tagged)
-    assert t2.wire.settle()[-1] == tagged
+    assert t2.wire.settle(len(sent) + 1)[-1] == tagged
 
 
 def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab):
@@ -164,8 +164,6 @@ def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab):
 
 def test_64_ports_flood(lab):
     hosts = [lab.host(f"h{n}") for n in range(64)]
-    for host in hosts:
-        assert host.wire
     hosts[5].wire.send(*[frame(mac(5), BROADCAST, bytes([n])) for n in range(20)])
     expected = [frame(mac(5), BROADCAST, bytes([n])) for n in range(20)]
     for host in hosts:
@@ -174,7 +172,7 @@ def test_64_ports_flood(lab):
     lab.mirror("s", "--source", "all", "--output", "h63")
     hosts[63].wire.clear()
     hosts[5].wire.send(frame(mac(5), BROADCAST, b"once"))
-    assert hosts[63].wire.settle() == [frame(mac(5), BROADCAST, b"once")], "one copy of a flood to 63 ports"
+    assert hosts[63].wire.settle(1) == [frame(mac(5), BROADCAST, b"once")], "one copy of a flood to 63 ports"
 
 
 def test_double_tags_priority_tags_and_runts_pass_unchanged(lab):
@@ -183,7 +181,7 @@ def test_double_tags_priority_tags_and_runts_pass_unchanged(lab):
         frame(mac(1), BROADCAST, b"\x00\x07\x88\xb5inner", vlan=100, tpid=0x88A8, ether_type=0x8100),
         frame(mac(1), BROADCAST, b"priority", vlan=0, pcp=6),
         frame(mac(1), BROADCAST),
-        frame(mac(1), BROADCAST, b"", vlan=4095),
+        frame(mac(1), BROADCAST, b"20", vlan=4095),  # shorter tagged ones the kernel itself drops (skb_vlan_untag)
     ]
     t1.wire.send(*frames)
     assert t2.wire.wait(len(frames)) == frames
