@@ -69,20 +69,16 @@ Row& Transaction::insert_row(std::size_t table, const Uuid& uuid) {
 }
 
 Row& Transaction::modify_row(std::size_t table, const Uuid& uuid) {
-  const auto [at, first] = overlay_[table].try_emplace(uuid);
-  Change& change = at->second;
-  if (first) {
-    change.before = database_.table(table).share(uuid);
-    if (!change.before)
-      overlay_[table].erase(at);
-    else
-      change.after = std::make_shared<Row>(*change.before);
-  }
   if (!find(table, uuid)) {
     throw std::out_of_range("table " + database_.schema().tables[table].name + " has no row " +
                             uuid.to_string());
   }
-  return *change.after;
+  const auto [at, first] = overlay_[table].try_emplace(uuid);
+  if (first) {
+    at->second.before = database_.table(table).share(uuid);
+    at->second.after = std::make_shared<Row>(*at->second.before);
+  }
+  return *at->second.after;
 }
 
 void Transaction::erase_row(std::size_t table, const Uuid& uuid) {

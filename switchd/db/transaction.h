@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "switchd/db/database.h"
@@ -54,12 +53,12 @@ class Transaction {
   void for_each(std::size_t table, const std::function<void(const Row&)>& visit) const;
   /// Throws Error "duplicate uuid" when the row exists or existed before this transaction.
   Row& insert_row(std::size_t table, const Uuid& uuid);
-  /// A copy this transaction may write to. The row must exist.
+  /// A copy this transaction may write to; throws std::out_of_range when there is no such row.
   Row& modify_row(std::size_t table, const Uuid& uuid);
   void erase_row(std::size_t table, const Uuid& uuid);
   std::vector<TableOverlay>& overlay() { return overlay_; }
   const std::vector<TableOverlay>& overlay() const { return overlay_; }
-  /// The committed database as `find` sees it, before this transaction.
+  /// Number of rows the table has as this transaction sees it.
   std::size_t rows_after(std::size_t table) const;
 
  private:
