@@ -87,8 +87,18 @@ bool Connection::overloaded() const {
   return backlog_ > limits_.pause_bytes || unanswered_ >= limits_.unanswered;
 }
 
+void Connection::resume_if_relieved() {
+  if (!paused_ || overloaded()) return;
+  paused_ = false;
+  schedule_turn();
+}
+
 void Connection::turn() {
-  if (!is_open() || closing_ || overloaded()) return;  // what relieves an overload schedules the next turn
+  if (!is_open() || closing_) return;
+  if (overloaded()) {
+    paused_ = true;
+    return;
+  }
   bool more = false;
   try {
     more = take_next();
@@ -195,9 +205,8 @@ void Connection::handle_batch_element() {
 }
 
 void Connection::answered() {
-  const bool was_overloaded = overloaded();
   --unanswered_;
-  if (was_overloaded) schedule_turn();
+  resume_if_relieved();
   if (input_done_ && unanswered_ == 0) close("peer ended the connection");
 }
 
@@ -246,7 +255,6 @@ void Connection::write_some() {
 }
 
 void Connection::written(std::size_t bytes) {
-  const bool was_overloaded = overloaded();
   ++progress_;
   backlog_ -= bytes;
   front_offset_ += bytes;
@@ -254,9 +262,9 @@ void Connection::written(std::size_t bytes) {
     front_offset_ -= queue_.front().size();
     queue_.pop_front();
   }
+  resume_if_relieved();
   if (!queue_.empty()) return write_some();
-  if (closing_) return finish(close_reason_);
-  if (was_overloaded) schedule_turn();
+  if (closing_) finish(close_reason_);
 }
 
 // While more than pause_bytes wait, or the last bytes before the end, the client has to take some from time

@@ -68,6 +68,7 @@ class Connection final : public Session {
   void turn();
   bool take_next();
   bool overloaded() const;
+  void resume_if_relieved();
   void end_of_input();
   void wait_for_hangup();
 
@@ -100,6 +101,7 @@ class Connection final : public Session {
   std::size_t unanswered_ = 0;
   bool waiting_readable_ = false;
   bool turn_scheduled_ = false;
+  bool paused_ = false;       // a turn was given up because of overload
   bool input_ended_ = false;  // the peer will send no more
   bool input_done_ = false;   // and all of it was handled
 
