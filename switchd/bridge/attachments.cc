@@ -142,6 +142,12 @@ void Attachments::close_retired() {
   }
 }
 
+void Attachments::look_after() {
+  for (const auto& [name, attachment] : by_name_) {
+    if (attachment.device != nullptr) attachment.device->receive_overruns();
+  }
+}
+
 const Attachment* Attachments::find(const std::string& interface) const {
   const auto found = by_name_.find(interface);
   return found == by_name_.end() ? nullptr : &found->second;

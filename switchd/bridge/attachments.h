@@ -40,6 +40,10 @@ class Attachments {
   /// To be called when no snapshot mentions retired devices any more: the host gets them back.
   void close_retired();
 
+  /// To be called about once a second: a port whose receive ring has stopped is noticed when its overruns are
+  /// asked for.
+  void look_after();
+
   /// nullptr for an interface nobody asked for.
   const Attachment* find(const std::string& interface) const;
   /// Some device could not be opened for a reason that may pass by itself.

@@ -195,6 +195,7 @@ class Switch::Impl {
       if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
     }
     datapath_.free_old_snapshots(false);
+    attachments_.look_after();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
       write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
