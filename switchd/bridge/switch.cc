@@ -73,7 +73,7 @@ class Switch::Impl {
         timer_(io) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes&) {
-      if (!writing_) request_apply();
+      if (!std::exchange(own_commit_, false)) request_apply();
     });
     apply();
     schedule_housekeeping();
@@ -165,9 +165,9 @@ class Switch::Impl {
   void write(Fill fill) {
     ovsdb::Transaction transaction(database_);
     fill(transaction);
-    writing_ = true;
+    own_commit_ = true;
     const auto error = transaction.commit();
-    writing_ = false;
+    own_commit_ = false;  // nothing had changed, so no listener took it
     if (error)
       log::err(kLog, "the state of the switch could not be written to the database: {}", error->what());
   }
@@ -218,7 +218,7 @@ class Switch::Impl {
   std::vector<SessionStatus> sessions_;
   std::vector<std::function<void()>> waiting_;
   bool apply_requested_ = false;
-  bool writing_ = false;  ///< the commit at hand is our own report, not a setting
+  bool own_commit_ = false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
