@@ -12,11 +12,13 @@
 
 namespace vswitch {
 
-/// Number of a port inside the datapath: dense, over all bridges, reused only after every worker has forgotten it.
-/// Not the OpenFlow port number (`ofport`), which belongs to the control side.
+/// Number of a port inside the datapath: dense, over all bridges, reused only after every worker has
+/// forgotten it. Not the OpenFlow port number (`ofport`), which belongs to the control side.
 enum class PortNo : std::uint32_t {};
 inline constexpr PortNo kNoPort{0xffffffffU};
-constexpr std::uint32_t index(PortNo port) { return static_cast<std::uint32_t>(port); }
+constexpr std::uint32_t index(PortNo port) {
+  return static_cast<std::uint32_t>(port);
+}
 
 /// VLAN identifier, 0..4095. 0 stands for untagged and priority-tagged frames, as in Open vSwitch.
 using VlanId = std::uint16_t;

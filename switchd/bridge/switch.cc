@@ -218,7 +218,8 @@ class Switch::Impl {
   std::vector<SessionStatus> sessions_;
   std::vector<std::function<void()>> waiting_;
   bool apply_requested_ = false;
-  bool own_commit_ = false;  ///< the next commit told is our own report; what others commit on hearing of it is not
+  bool own_commit_ =
+      false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
