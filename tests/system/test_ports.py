@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a port's row says: numbers that stay, errors that name their cause, the device as it is."""
+import pytest
+
+from lab import RpcError
+from net import run
+from switch import Lab
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+def ofports(lab):
+    return {port["name"]: port["ofport"] for port in lab.rpc("port.list", bridge="br0")["ports"]}
+
+
+def test_ofport_stays_while_others_come_and_go_and_over_restarts(lab):
+    for name in ("t1", "t2", "t3"):
+        lab.host(name)
+    before = ofports(lab)
+    assert sorted(before[name] for name in ("t1", "t2", "t3")) == [1, 2, 3]
+    lab.ctl("del-port", "br0", "t2")
+    lab.host("t4")
+    assert ofports(lab)["t4"] == 2, "the lowest that is free"
+    lab.rpc("port.set", name="t3", ofport_request=77)
+    assert ofports(lab)["t3"] == 77
+    now = ofports(lab)
+    lab.daemon.restart()
+    assert ofports(lab) == now
+    lab.daemon.kill9()
+    lab.daemon.start()
+    assert ofports(lab) == now
+
+
+def test_a_device_that_is_not_there_is_an_error_a_stock_client_prints(lab):
+    added = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "nodev")
+    assert "could not open network device nodev (No such device)" in added.stderr
+    assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "nodev", "ofport").stdout.strip() == "-1"
+    lab.net.host("nodev")
+    lab.wait_port("nodev", "active")
+    assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "nodev", "ofport").stdout.strip() == "1"
+    assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "nodev", "error").stdout.strip() == "[]"
+
+
+def test_types_that_are_not_there_yet_are_refused_where_the_user_looks(lab):
+    with pytest.raises(RpcError) as refused:
+        lab.rpc("port.add", bridge="br0", name="er0", type="erspan")
+    assert "erspan" in str(refused.value)
+    added = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "er0", "--", "set", "Interface", "er0", "type=erspan")
+    assert "Error detected while setting up 'er0': interface type erspan is not supported" in added.stderr
+    assert lab.port("er0")["state"] == "error"
+
+
+def test_the_row_shows_the_device_as_it_is(lab):
+    host = lab.host("t1")
+    row = dict(line.split(":", 1) for line in lab.daemon.ovs("ovs-vsctl", "list", "Interface", "t1").stdout.splitlines())
+    shown = {key.strip(): value.strip().strip('"') for key, value in row.items()}
+    link = lab.net.switch_run("ip", "-o", "link", "show", "t1").stdout
+    assert shown["ifindex"] == link.split(":")[0]
+    assert shown["mac_in_use"] in link
+    assert (shown["mtu"], shown["admin_state"], shown["link_state"]) == ("1500", "up", "up")
+    lab.daemon.ovs("ovs-vsctl", "set", "Interface", "t1", "mtu_request=1400")
+    assert "mtu 1400" in lab.net.switch_run("ip", "-o", "link", "show", "t1").stdout
+    host.ip("link", "set", "eth0", "down")
+    lab.wait_port("t1", "down")
+    assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "t1", "link_state").stdout.strip() == "down"
+
+
+def test_a_stock_mirror_command_means_what_it_means_in_open_vswitch(lab):
+    for name in ("t1", "t2", "t3"):
+        lab.host(name)
+    lab.daemon.ovs("ovs-vsctl", "--", "set", "Bridge", "br0", "mirrors=@m", "--", "--id=@t1", "get", "Port", "t1",
+                   "--", "--id=@t3", "get", "Port", "t3", "--", "--id=@m", "create", "Mirror", "name=m0",
+                   "select-dst-port=@t1", "select-src-port=@t1", "output-port=@t3")
+    session = lab.rpc("mirror.get", bridge="br0", name="m0")
+    assert session["sources"]["ports"] == [{"name": "t1", "direction": "both"}]
+    assert session["destination"]["ports"] == ["t3"]
+    assert (session["state"], session["normal_io"]) == ("active", False)
+    lab.daemon.ovs("ovs-vsctl", "clear", "Bridge", "br0", "mirrors")
+    assert lab.rpc("mirror.list", bridge="br0")["mirrors"] == []
+
+
+def test_many_ports_and_sessions(lab):
+    """A hundred ports and two hundred sessions of all of them, made at once and used."""
+    count = 100
+    batch = "\n".join(f"link add p{n} type veth peer name q{n}\nlink set p{n} up\nlink set q{n} up" for n in range(count))
+    run("ip", "-n", lab.net.switch, "-batch", "-", input=batch)
+    with lab.daemon.connect() as rpc:
+        for n in range(count):
+            rpc.call("port.add", {"bridge": "br0", "name": f"p{n}"})
+        for n in range(200):
+            rpc.call("mirror.add", {"bridge": "br0", "name": f"s{n}", "sources": {"ports": [f"p{n % (count - 1)}"]},
+                                    "destination": {"ports": [f"p{count - 1}"]}})
+        assert {port["state"] for port in rpc.call("port.list", {"bridge": "br0"})["ports"] if port["name"] != "br0"} == {"active"}
+        assert {mirror["state"] for mirror in rpc.call("mirror.list", {"bridge": "br0"})["mirrors"]} == {"active"}
+    lab.daemon.restart()
+    assert len(lab.rpc("mirror.list", bridge="br0")["mirrors"]) == 200
+    assert lab.state("s137") == "active"
