@@ -68,6 +68,20 @@ struct SessionCell {
 };
 using SessionCounters = PerSender<SessionCell>;
 
+/// Bytes of one session that wait in each worker's mirror queue. Written by that worker and by the mirror
+/// thread that reads the queue.
+class QueuedBytes {
+ public:
+  explicit QueuedBytes(std::size_t workers) : cells_(workers) {}
+  std::atomic<std::int64_t>& of(std::size_t worker) { return cells_[worker].bytes; }
+
+ private:
+  struct alignas(64) Cell {
+    std::atomic<std::int64_t> bytes{0};
+  };
+  std::vector<Cell> cells_;
+};
+
 /// One destination of one session: matched = delivered + every reason in lost + copies still queued.
 struct DestinationCell {
   Counter matched;

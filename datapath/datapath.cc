@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <thread>
 
 namespace vswitch {
 
@@ -15,13 +16,13 @@ TimeNs steady_now() {
 Datapath::Datapath(DatapathOptions options) : options_(std::move(options)) {
   const std::size_t workers = std::max<std::size_t>(options_.workers, 1);
   const std::size_t mirrors = std::clamp<std::size_t>(options_.mirror_threads, 1, workers);
-  for (std::size_t w = 0; w < workers; ++w) queues_.emplace_back(options_.copy_queue_bytes);
+  for (std::size_t w = 0; w < workers; ++w) queues_.emplace_back(options_.copy_queue_bytes, w);
   for (std::size_t m = 0; m < mirrors; ++m) {
     std::vector<CopyQueue*> queues;
     for (std::size_t w = m; w < workers; w += mirrors) queues.push_back(&queues_[w]);
     mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, std::move(queues));
   }
-  // One session may fill half of a queue: the others always find room.
+  // One session may fill half of a worker's queue: the others find room.
   const auto budget = static_cast<std::int64_t>(options_.copy_queue_bytes / 2);
   for (std::size_t w = 0; w < workers; ++w) {
     workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],
@@ -50,20 +51,29 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   for (const Worker& worker : workers_) worker.wait_seen(generation_);
   if (replaced != nullptr) old_.push_back({std::move(replaced), generation_});
   for (MirrorThread& thread : mirror_threads_) thread.request_drain(generation_);
-  free_old_snapshots(false);
+  free_old_snapshots();
 }
 
-void Datapath::free_old_snapshots(bool wait) {
-  std::uint64_t drained = generation_;
-  for (MirrorThread& thread : mirror_threads_) {
-    if (!options_.threads) {
+bool Datapath::free_old_snapshots(std::chrono::nanoseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto drained = [this] {
+    std::uint64_t least = generation_;
+    for (const MirrorThread& thread : mirror_threads_) least = std::min(least, thread.drained());
+    return least;
+  };
+  if (!options_.threads) {
+    for (MirrorThread& thread : mirror_threads_) {
       while (thread.step()) {
       }
     }
-    if (wait) thread.wait_drained(generation_);
-    drained = std::min(drained, thread.drained());
   }
-  std::erase_if(old_, [drained](const OldSnapshot& old) { return old.replaced_by <= drained; });
+  // Ordinarily a matter of microseconds; under overload of the rest of a queue.
+  while (drained() < generation_ && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  const std::uint64_t least = drained();
+  std::erase_if(old_, [least](const OldSnapshot& old) { return old.replaced_by <= least; });
+  return old_.empty();
 }
 
 std::size_t Datapath::queued_copy_bytes() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -42,9 +43,10 @@ class Datapath {
   /// any more, and what only older ones point to is used by nobody but copies that wait in queues.
   void publish(std::unique_ptr<Snapshot> snapshot);
 
-  /// Frees old snapshots, and with them devices that are no port any more. `wait` = also those that queued
-  /// copies still need, which is over as soon as the copies queued before the last publish() are sent.
-  void free_old_snapshots(bool wait);
+  /// Frees old snapshots that no queued copy needs any more, and with them devices that are no port any more.
+  /// Waits up to `patience` for the copies that were queued before the last publish() to be sent. True when
+  /// none is left.
+  bool free_old_snapshots(std::chrono::nanoseconds patience = {});
 
   /// Bytes that wait in the mirror queues.
   std::size_t queued_copy_bytes() const;

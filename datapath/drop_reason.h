@@ -14,7 +14,8 @@ namespace vswitch {
 #define VSWITCH_DROP_REASONS(X)                                                                         \
   X(none, "not dropped")                                                                                \
   X(malformed, "shorter than an Ethernet header (14 bytes), or an offload header that does not fit it") \
-  X(receive_truncated, "did not fit the receive memory of the port")                                    \
+  X(receive_truncated,                                                                                  \
+    "longer than a ring slot while the queue for long frames was full: the switch was too slow")        \
   X(receive_overrun, "the receive memory of the port was full: the switch was too slow")                \
   X(mirror_destination, "arrived on a mirror destination that may not carry normal traffic")            \
   X(secure_mode, "the bridge has fail_mode=secure and no controller")                                   \

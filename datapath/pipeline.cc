@@ -10,7 +10,8 @@ namespace vswitch {
 
 namespace {
 
-constexpr int kMaxPatches = 64;  // a frame that crosses more goes in a circle
+constexpr int kMaxPatchDepth = 32;  // a frame that crosses more one behind the other goes in a circle
+constexpr int kMaxPatches = 1024;   // in all, for bridges that are joined more than once
 
 TagList wire_tags(const Frame& frame) {
   TagList tags;
@@ -122,7 +123,7 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
     send.drop = DropReason::protected_port;
   } else if (out.is_patch && out.patch_peer == kNoPort) {
     send.drop = DropReason::patch_unconnected;
-  } else if (out.is_patch && patches_crossed_ >= kMaxPatches) {
+  } else if (out.is_patch && (patch_depth_ >= kMaxPatchDepth || patches_crossed_ >= kMaxPatches)) {
     send.drop = DropReason::patch_loop;
   } else if (!out.is_patch && out.device == nullptr) {
     send.drop = DropReason::port_waiting;
@@ -141,7 +142,7 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
   ++patch_depth_;
   if (peer.only_copies) {
     dropped(DropReason::mirror_destination, peer);
-  } else if (const auto tags = arrive(peer.vlan, wire)) {
+  } else if (const auto tags = arrive(peer.vlan, wire, customer_)) {
     note("crosses to ", peer.name, " of ", snapshot_->bridges[peer.bridge].name, " in VLAN ", tags->vlan());
     mirror_tags(peer, peer.mirrors_from, *tags, false);
     switch_frame(peer, *tags);
@@ -156,7 +157,8 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
 void Decider::mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates,
                      const TagList& wire, bool delivered) {
   if (candidates.empty()) return;
-  if (const auto tags = arrive(source.vlan, wire)) mirror_tags(source, candidates, *tags, delivered);
+  if (const auto tags = arrive(source.vlan, wire, customer_))
+    mirror_tags(source, candidates, *tags, delivered);
 }
 
 void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
@@ -191,7 +193,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags) {
       copy.drop = DropReason::port_waiting;
     }
     if (copy.drop != DropReason::duplicate) {
-      destination_done_[index(number)] = serial_;
+      if (copy.drop == DropReason::none) destination_done_[index(number)] = serial_;
       if (!counted) verdict_.matches.push_back({at});
       counted = true;
     }

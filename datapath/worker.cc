@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -200,12 +201,13 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
     const MirrorSession& session = snapshot_->sessions[copy.session];
     DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
     cell.matched.add();
-    if (copy.drop != DropReason::none) {
+    if (copy.drop != DropReason::none && copy.drop != DropReason::duplicate) {
       cell.lost[static_cast<std::size_t>(copy.drop)].add();
-    } else {
-      pending_copies_.push_back(
-          {at, {&session, &snapshot_->ports[index(copy.port)], copy.destination, copy.tags}});
+      continue;
     }
+    const bool stand_in = copy.drop == DropReason::duplicate;
+    pending_copies_.push_back(
+        {at, {&session, &snapshot_->ports[index(copy.port)], copy.destination, copy.tags}, stand_in});
   }
 }
 
@@ -232,34 +234,49 @@ void Worker::flush_sends() {
 /// One record for each frame that is copied, with every copy due of it.
 void Worker::queue_copies() {
   if (pending_copies_.empty()) return;
-  const auto lost = [this](const CopyTarget& target, DropReason reason) {
-    target.session->destinations[target.destination]
-        .counters->of(sender_)
-        .lost[static_cast<std::size_t>(reason)]
-        .add();
-  };
-  for (std::size_t i = 0; i < pending_copies_.size();) {
-    const Frame& frame = frames_[pending_copies_[i].frame];
-    const auto bytes = static_cast<std::int64_t>(frame.payload.size());
-    targets_.clear();
-    for (const std::size_t at = pending_copies_[i].frame;
-         i < pending_copies_.size() && pending_copies_[i].frame == at; ++i) {
-      const CopyTarget& target = pending_copies_[i].target;
-      if (target.session->queued_bytes->load(std::memory_order_relaxed) + bytes > session_budget_) {
-        lost(target, DropReason::session_budget);
-        continue;
-      }
-      target.session->queued_bytes->fetch_add(bytes, std::memory_order_relaxed);
-      targets_.push_back(target);
-    }
-    if (targets_.empty() || copies_.push(frame, targets_)) continue;
-    for (const CopyTarget& target : targets_) {
-      target.session->queued_bytes->fetch_sub(bytes, std::memory_order_relaxed);
-      lost(target, DropReason::queue_full);
-    }
+  for (auto first = pending_copies_.cbegin(); first != pending_copies_.cend();) {
+    const auto last = std::find_if(first, pending_copies_.cend(),
+                                   [&](const PendingCopy& pending) { return pending.frame != first->frame; });
+    queue_copies_of(frames_[first->frame], {first, last});
+    first = last;
   }
   pending_copies_.clear();
   mirror_thread_.wake();
+}
+
+/// A destination gets the frame once: from the first session that has room for it. Those behind it count a
+/// duplicate.
+void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending) {
+  const std::int64_t cost = CopyQueue::cost(frame.payload.size());
+  targets_.clear();
+  duplicates_.clear();
+  for (const PendingCopy& copy : pending) {
+    const auto is_there = [&copy](const CopyTarget& target) { return target.port == copy.target.port; };
+    if (copy.stand_in && std::any_of(targets_.begin(), targets_.end(), is_there)) {
+      duplicates_.push_back(copy.target);
+      continue;
+    }
+    auto& queued = copy.target.session->queued_bytes->of(number_);
+    if (queued.load(std::memory_order_relaxed) + cost > session_budget_) {
+      count_lost(copy.target, DropReason::session_budget);
+      continue;
+    }
+    queued.fetch_add(cost, std::memory_order_relaxed);
+    targets_.push_back(copy.target);
+  }
+  const bool queued = targets_.empty() || copies_.push(frame, targets_);
+  for (const CopyTarget& target : duplicates_)
+    count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
+  if (queued) return;
+  for (const CopyTarget& target : targets_) {
+    target.session->queued_bytes->of(number_).fetch_sub(cost, std::memory_order_relaxed);
+    count_lost(target, DropReason::queue_full);
+  }
+}
+
+void Worker::count_lost(const CopyTarget& copy, DropReason reason) {
+  DestinationCell& cell = copy.session->destinations[copy.destination].counters->of(sender_);
+  cell.lost[static_cast<std::size_t>(reason)].add();
 }
 
 }  // namespace vswitch

@@ -54,6 +54,7 @@ class Worker {
   struct PendingCopy {
     std::size_t frame;  ///< position in frames_
     CopyTarget target;
+    bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
   };
   struct HeaderBytes {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
@@ -67,6 +68,8 @@ class Worker {
   void note_copies(const Verdict& verdict, std::size_t at);
   void flush_sends();
   void queue_copies();
+  void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending);
+  void count_lost(const CopyTarget& copy, DropReason reason);
 
   const SenderId sender_;
   const std::uint32_t number_;
@@ -90,6 +93,7 @@ class Worker {
   std::size_t headers_used_ = 0;
   std::vector<PendingCopy> pending_copies_;
   std::vector<CopyTarget> targets_;
+  std::vector<CopyTarget> duplicates_;
 
   WorkerCounters counters_;
   std::atomic<std::uint64_t> seen_{0};

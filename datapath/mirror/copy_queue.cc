@@ -32,8 +32,9 @@ void CopyQueue::FreeDeleter::operator()(std::byte* memory) const {
   std::free(memory);
 }
 
-CopyQueue::CopyQueue(std::size_t capacity)
+CopyQueue::CopyQueue(std::size_t capacity, std::size_t worker)
     : size_(std::bit_ceil(std::max<std::size_t>(capacity, 4096))),
+      worker_(worker),
       memory_(static_cast<std::byte*>(std::aligned_alloc(kAlign, size_))),
       free_until_(size_) {
   static_assert(sizeof(RecordHeader) <= kAlign && alignof(CopyTarget) <= alignof(RecordHeader));
@@ -100,8 +101,8 @@ void CopyQueue::release() {
 }
 
 std::size_t CopyQueue::used() const {
-  const std::uint64_t released = released_.load(std::memory_order_acquire);
-  return static_cast<std::size_t>(written_.load(std::memory_order_acquire) - released);
+  const std::uint64_t before = released();
+  return static_cast<std::size_t>(written() - before);
 }
 
 }  // namespace vswitch

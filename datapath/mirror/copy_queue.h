@@ -38,8 +38,8 @@ struct CopyRecord {
 
 class CopyQueue {
  public:
-  /// `capacity` bytes, rounded up to a power of two.
-  explicit CopyQueue(std::size_t capacity);
+  /// `capacity` bytes, rounded up to a power of two. `worker` is the number of the one that writes.
+  explicit CopyQueue(std::size_t capacity, std::size_t worker = 0);
   CopyQueue(const CopyQueue&) = delete;
   CopyQueue& operator=(const CopyQueue&) = delete;
 
@@ -51,6 +51,15 @@ class CopyQueue {
   /// Reader: gives the memory of all records taken so far back to the writer.
   void release();
 
+  /// Positions in the stream of bytes that went through so far: what was written before `written()` was read
+  /// has been released when `released()` reaches it. Any thread.
+  std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
+  std::uint64_t released() const { return released_.load(std::memory_order_acquire); }
+
+  /// What one copy is charged to its session: the bytes of a record with one target.
+  static std::int64_t cost(std::size_t payload) { return static_cast<std::int64_t>(record_size(1, payload)); }
+
+  std::size_t worker() const { return worker_; }
   std::size_t capacity() const { return size_; }
   /// Bytes in use at the moment, record headers included. Any thread.
   std::size_t used() const;
@@ -63,7 +72,8 @@ class CopyQueue {
   struct FreeDeleter {
     void operator()(std::byte* memory) const;
   };
-  std::size_t size_;
+  const std::size_t size_;
+  const std::size_t worker_;
   std::unique_ptr<std::byte[], FreeDeleter> memory_;
   // Positions count bytes since the start and are never reduced; position % size_ is the place in memory_.
   alignas(64) std::atomic<std::uint64_t> written_{0};

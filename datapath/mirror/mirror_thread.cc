@@ -15,7 +15,7 @@ constexpr std::size_t kMaxHeaders = 4096;    // copies sent together
 }  // namespace
 
 MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
-    : sender_(sender), queues_(std::move(queues)), headers_(kMaxHeaders) {}
+    : sender_(sender), queues_(std::move(queues)), headers_(kMaxHeaders), marks_(queues_.size()) {}
 
 MirrorThread::~MirrorThread() {
   stopping_.store(true, std::memory_order_release);
@@ -46,28 +46,23 @@ void MirrorThread::run() {
 }
 
 bool MirrorThread::step() {
-  const std::uint64_t requested = drain_requested_.load(std::memory_order_acquire);
-  bool all_empty = true;
+  mark_queues();
   bool any = false;
   for (CopyQueue* queue : queues_) {
     std::size_t taken = 0;
-    while (taken < kRecordsPerPass) {
+    worker_ = queue->worker();
+    for (; taken < kRecordsPerPass; ++taken) {
       const auto record = queue->take();
       if (!record) break;
-      ++taken;
       add(*record);
     }
-    if (taken == kRecordsPerPass) all_empty = false;
     if (taken == 0) continue;
     send_all();
     queue->release();
     any = true;
   }
-  if (all_empty && drained_.load(std::memory_order_relaxed) != requested) {
-    drained_.store(requested, std::memory_order_release);
-    drained_.notify_all();
-  }
-  return any;
+  report_drained();
+  return any || drained() != drain_requested_.load(std::memory_order_acquire);
 }
 
 void MirrorThread::request_drain(std::uint64_t generation) {
@@ -75,9 +70,20 @@ void MirrorThread::request_drain(std::uint64_t generation) {
   wake();
 }
 
-void MirrorThread::wait_drained(std::uint64_t generation) const {
-  for (std::uint64_t seen = drained(); seen < generation; seen = drained())
-    drained_.wait(seen, std::memory_order_acquire);
+/// Takes up a request to drain, unless the one before is still under way.
+void MirrorThread::mark_queues() {
+  const std::uint64_t requested = drain_requested_.load(std::memory_order_acquire);
+  if (marked_ == requested || marked_ != drained()) return;
+  for (std::size_t q = 0; q < queues_.size(); ++q) marks_[q] = queues_[q]->written();
+  marked_ = requested;
+}
+
+void MirrorThread::report_drained() {
+  if (marked_ == drained()) return;
+  for (std::size_t q = 0; q < queues_.size(); ++q) {
+    if (queues_[q]->released() < marks_[q]) return;
+  }
+  drained_.store(marked_, std::memory_order_release);
 }
 
 void MirrorThread::add(const CopyRecord& record) {
@@ -127,8 +133,8 @@ void MirrorThread::account(const PortBatch& batch) {
     } else {
       destination.lost[static_cast<std::size_t>(frame.outcome)].add();
     }
-    target.session->queued_bytes->fetch_sub(static_cast<std::int64_t>(frame.payload.size()),
-                                            std::memory_order_relaxed);
+    target.session->queued_bytes->of(worker_).fetch_sub(CopyQueue::cost(frame.payload.size()),
+                                                        std::memory_order_relaxed);
   }
 }
 

@@ -29,14 +29,14 @@ class MirrorThread {
   /// Any thread: a queue has got something to read.
   void wake();
 
-  /// One pass over the queues in the caller's thread, for tests without threads. False if all of them were
-  /// empty.
+  /// One pass over the queues in the caller's thread, for tests without threads. False if there is nothing
+  /// left to do.
   bool step();
 
-  /// Control thread: calls back (through drained()) once everything that is in the queues now has been sent.
+  /// Control thread: drained() becomes `generation` once everything that is in the queues now has been sent,
+  /// however much comes behind it.
   void request_drain(std::uint64_t generation);
   std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
-  void wait_drained(std::uint64_t generation) const;
 
  private:
   struct PortBatch {
@@ -46,6 +46,8 @@ class MirrorThread {
   };
 
   void run();
+  void mark_queues();
+  void report_drained();
   void add(const CopyRecord& record);
   void send_all();
   void account(const PortBatch& batch);
@@ -57,6 +59,9 @@ class MirrorThread {
   std::vector<std::size_t> dirty_;  ///< positions in batches_ that hold frames
   std::vector<std::array<std::uint8_t, kMaxHeaderLength>> headers_;
   std::size_t headers_used_ = 0;
+  std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
+  std::uint64_t marked_ = 0;
+  std::size_t worker_ = 0;  ///< whose queue is being read
 
   std::atomic<std::uint32_t> signal_{0};
   std::atomic<std::uint64_t> drain_requested_{0};

@@ -136,7 +136,9 @@ class TapPort final : public Port {
     do {
       received = ::readv(tap_.get(), parts, 2);
     } while (received < 0 && errno == EINTR);
-    if (received < 0 && errno != EAGAIN) forget_device();
+    // Deleted (EBADFD) or on its way out (EIO); anything else, such as a frame the header cannot express,
+    // passes.
+    if (received < 0 && (errno == EBADFD || errno == EIO)) forget_device();
     if (received <= static_cast<ssize_t>(sizeof vnet)) return 0;
     const std::size_t length = static_cast<std::size_t>(received) - sizeof vnet;
     frame = RawFrame{};

@@ -138,7 +138,6 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
     snapshot.ports.resize(std::max<std::size_t>(snapshot.ports.size(), index(known.number) + 1));
     PortConfig& config = snapshot.ports[index(known.number)];
     config.number = known.number;
-    config.key = known.key;
     config.name = port.name;
     config.bridge = at;
     config.vlan = port.vlan;
@@ -153,18 +152,23 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
 }
 
 SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeIndex at,
-                                            const SessionSpec& session, Snapshot& snapshot) {
-  SessionStatus status = judge(bridge, session);
-  SessionEntry& entry = session_entry(session);
-  if (status.state == SessionState::error || status.state == SessionState::disabled) return status;
+                                            const SessionSpec& asked, Snapshot& snapshot) {
+  SessionEntry& entry = session_entry(asked);
+  SessionStatus status = judge(bridge, asked);
+  if (asked.refusal.empty()) {
+    entry.last_honoured = asked;
+  } else if (entry.last_honoured) {
+    status.reason += "; until then it goes on as before";
+  }
+  if (!entry.last_honoured || !asked.enabled) return status;
+  const SessionSpec& session = *entry.last_honoured;
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});
     return found == ports_.end() || !found->second.used ? kNoPort : found->second.number;
   };
   const auto self = static_cast<SessionIndex>(snapshot.sessions.size());
-  MirrorSession config{.key = entry.key,
-                       .name = session.name,
+  MirrorSession config{.name = session.name,
                        .bridge = at,
                        .select_vlans = session.vlans.empty()
                                            ? nullptr
@@ -236,7 +240,6 @@ SnapshotCompiler::PortEntry& SnapshotCompiler::port_entry(const BridgeSpec& brid
       entry.number = free_numbers_.back();
       free_numbers_.pop_back();
     }
-    entry.key = next_key_++;
     entry.counters = std::make_shared<PortCounters>(senders_);
   } else {
     const bool link_lost = entry.link_up && !port.link_up;
@@ -267,10 +270,9 @@ SnapshotCompiler::BridgeEntry& SnapshotCompiler::bridge_entry(const BridgeSpec& 
 
 SnapshotCompiler::SessionEntry& SnapshotCompiler::session_entry(const SessionSpec& session) {
   SessionEntry& entry = sessions_[session.id];
-  if (entry.key == 0) {
-    entry.key = next_key_++;
+  if (entry.counters == nullptr) {
     entry.counters = std::make_shared<SessionCounters>(senders_);
-    entry.queued_bytes = std::make_shared<std::atomic<std::int64_t>>(0);
+    entry.queued_bytes = std::make_shared<QueuedBytes>(workers_);
   }
   entry.used = true;
   return entry;

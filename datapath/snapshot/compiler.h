@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,11 +37,12 @@ class SnapshotCompiler {
   std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
   std::shared_ptr<MacTable> macs(const std::string& bridge) const;
   struct SessionEntry {
-    SessionKey key = 0;
     std::shared_ptr<SessionCounters> counters;
-    std::shared_ptr<std::atomic<std::int64_t>> queued_bytes;
+    std::shared_ptr<QueuedBytes> queued_bytes;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
         destinations;  ///< by port name; kept while the session lives
+    /// What it did before it asked for something that cannot be honoured; it goes on doing that.
+    std::optional<SessionSpec> last_honoured;
     bool used = false;
   };
   const SessionEntry* session(const std::string& id) const;
@@ -50,7 +52,6 @@ class SnapshotCompiler {
 
   struct PortEntry {
     PortNo number = kNoPort;
-    PortKey key = 0;
     std::shared_ptr<PortCounters> counters;
     // What its addresses were learned under.
     VlanPolicy vlan;
@@ -82,7 +83,6 @@ class SnapshotCompiler {
   std::map<std::string, SessionEntry> sessions_;
   std::vector<PortNo> free_numbers_;
   std::uint32_t next_number_ = 0;
-  std::uint64_t next_key_ = 1;
 };
 
 }  // namespace vswitch

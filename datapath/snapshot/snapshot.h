@@ -24,14 +24,8 @@ namespace vswitch {
 using BridgeIndex = std::uint32_t;
 using SessionIndex = std::uint32_t;
 
-/// Unique over the life of the daemon, never reused: a copy that waited in a queue finds out that its port or
-/// session is another.
-using PortKey = std::uint64_t;
-using SessionKey = std::uint64_t;
-
 struct PortConfig {
   PortNo number = kNoPort;
-  PortKey key = 0;
   std::string name;
   BridgeIndex bridge = 0;
   VlanPolicy vlan;
@@ -70,14 +64,12 @@ inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::m
 
 /// An enabled session that has at least one destination at present.
 struct MirrorSession {
-  SessionKey key = 0;
   std::string name;
   BridgeIndex bridge = 0;
   std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
-  /// Bytes of this session that wait in mirror queues, and how many may.
-  std::shared_ptr<std::atomic<std::int64_t>> queued_bytes;
+  std::shared_ptr<QueuedBytes> queued_bytes;
 };
 
 struct Snapshot {

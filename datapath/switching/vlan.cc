@@ -28,12 +28,13 @@ VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
 
 }  // namespace
 
-std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire) {
+std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer) {
   BridgeTags tags;
   if (wire.count > 0) tags.outer = wire.tags[0];
   if (wire.count > 1) tags.inner = wire.tags[1];
   const VlanId vid = tags.vlan();
-  if (!admits(policy, vid)) return std::nullopt;
+  const bool customer_is_inside = policy.mode == VlanMode::dot1q_tunnel && wire.count == 0;
+  if (!admits(policy, customer_is_inside ? customer : vid)) return std::nullopt;
   switch (policy.mode) {
     case VlanMode::trunk:
       break;

@@ -47,7 +47,9 @@ struct BridgeTags {
 
 /// What the frame with `wire` tags is inside the bridge after arriving on a port; nullopt if its VLAN is not
 /// admitted.
-std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire);
+/// `customer` is the VID at the start of the payload, where a frame that leaves a dot1q-tunnel port has its
+/// customer's tag.
+std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer = 0);
 
 /// May a frame leave through the port? `customer` is the VID behind the outer tag (0 if there is none).
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);

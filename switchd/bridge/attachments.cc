@@ -2,6 +2,7 @@
 #include "switchd/bridge/attachments.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -53,6 +54,7 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
   attachment.type = interface.type;
   if (attachment.device == nullptr) {
     const std::string earlier = std::exchange(attachment.error, interface.refusal);
+    attachment.may_pass = false;
     if (attachment.error.empty()) {
       if (interface.type == InterfaceType::system) attach_system(interface, attachment);
       if (interface.type == InterfaceType::internal) attach_internal(interface, attachment);
@@ -77,8 +79,10 @@ void Attachments::attach_system(const DesiredInterface& interface, Attachment& a
   }
   const int ifindex = link->ifindex;
   const std::uint64_t generation = link->generation;
-  attachment.warning = isolation_.isolate(ifindex).value_or("");
-  if (!attachment.warning.empty()) log::warn(kLog, "{}: {}", interface.name, attachment.warning);
+  const std::string trouble = isolation_.isolate(ifindex).value_or("");
+  if (!trouble.empty() && trouble != attachment.not_isolated)
+    log::warn(kLog, "{}: {}", interface.name, trouble);
+  attachment.not_isolated = trouble;
   try {
     attachment.device =
         open_af_packet_port({.name = interface.name, .ifindex = ifindex, .senders = senders_});
@@ -87,6 +91,7 @@ void Attachments::attach_system(const DesiredInterface& interface, Attachment& a
   } catch (const std::system_error& error) {
     isolation_.release(ifindex);
     attachment.error = error.what();
+    attachment.may_pass = true;
   }
 }
 
@@ -96,6 +101,7 @@ void Attachments::attach_internal(const DesiredInterface& interface, Attachment&
         open_tap_port({.name = interface.name, .senders = senders_, .mac = interface.mac, .mtu = {}});
   } catch (const std::system_error& error) {
     attachment.error = error.what();
+    attachment.may_pass = true;
     return;
   }
   links_.sync();
@@ -115,30 +121,32 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
   if (interface.type == InterfaceType::internal && interface.mac && link->mac != *interface.mac) {
     trouble = links_.set_mac(interface.name, *interface.mac);
   }
-  if (trouble && *trouble != attachment.warning) {
-    attachment.warning = *trouble;
-    log::warn(kLog, "{}: {}", interface.name, *trouble);
-  }
+  if (trouble && *trouble != attachment.not_configured) log::warn(kLog, "{}: {}", interface.name, *trouble);
+  attachment.not_configured = trouble.value_or("");
 }
 
+/// The host has its device back at once; frames that workers still take in this moment do no harm.
 void Attachments::retire(Attachment& attachment) {
   if (attachment.device == nullptr) return;
   attachment.earlier_overruns += attachment.device->receive_overruns();
-  retired_.push_back(
-      {std::move(attachment.device), attachment.type == InterfaceType::system ? attachment.ifindex : 0});
+  if (attachment.type == InterfaceType::system) isolation_.release(attachment.ifindex);
+  retired_.push_back({std::move(attachment.device), attachment.type});
   attachment.device = nullptr;
   attachment.ifindex = 0;
   attachment.generation = 0;
 }
 
+/// Closing a packet socket waits until all processors have let go of it (12 ms each, measured): that is done
+/// beside the control thread, for several ports at once. A tap is closed here and now: its name shall be
+/// free.
 void Attachments::close_retired() {
+  std::erase_if(closing_, [](const std::future<void>& one) {
+    return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  });
   for (Retired& retired : std::exchange(retired_, {})) {
-    retired.device.reset();
-    if (retired.isolated_ifindex == 0) continue;
-    const bool is_port_again = std::any_of(by_name_.begin(), by_name_.end(), [&retired](const auto& item) {
-      return item.second.device != nullptr && item.second.ifindex == retired.isolated_ifindex;
-    });
-    if (!is_port_again) isolation_.release(retired.isolated_ifindex);
+    if (retired.type != InterfaceType::system) continue;
+    closing_.push_back(
+        std::async(std::launch::async, [device = std::move(retired.device)]() mutable { device.reset(); }));
   }
 }
 
@@ -154,11 +162,7 @@ const Attachment* Attachments::find(const std::string& interface) const {
 }
 
 bool Attachments::wants_retry() const {
-  return std::any_of(by_name_.begin(), by_name_.end(), [this](const auto& item) {
-    const auto& [name, attachment] = item;
-    return attachment.type != InterfaceType::patch && attachment.device == nullptr &&
-           attachment.error != no_device(name);
-  });
+  return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& item) { return item.second.may_pass; });
 }
 
 }  // namespace vswitch

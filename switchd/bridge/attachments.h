@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,7 +23,9 @@ struct Attachment {
   int ifindex = 0;
   std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
   std::string error;                   ///< why there is no device, as a sentence
-  std::string warning;                 ///< the device works, but not all is well
+  bool may_pass = false;               ///< the error may pass by itself: worth another try
+  std::string not_isolated;            ///< why the host's stack still sees the device
+  std::string not_configured;          ///< why MTU or MAC are not what was asked for
   std::uint64_t earlier_overruns = 0;  ///< of devices this interface had before
 
   std::uint64_t overruns() const { return earlier_overruns + (device ? device->receive_overruns() : 0); }
@@ -34,10 +37,11 @@ class Attachments {
       : links_(links), isolation_(isolation), senders_(senders) {}
 
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
-  /// any more or whose device is another one now. Retired devices stay open until close_retired().
+  /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
+  /// workers and queued copies that still use them.
   void follow(const Desired& desired);
   bool has_retired() const { return !retired_.empty(); }
-  /// To be called when no snapshot mentions retired devices any more: the host gets them back.
+  /// To be called when no snapshot mentions retired devices any more.
   void close_retired();
 
   /// To be called about once a second: a port whose receive ring has stopped is noticed when its overruns are
@@ -52,7 +56,7 @@ class Attachments {
  private:
   struct Retired {
     std::shared_ptr<Port> device;
-    int isolated_ifindex;  ///< 0: was not isolated
+    InterfaceType type;
   };
 
   void follow_interface(const DesiredInterface& interface);
@@ -66,6 +70,7 @@ class Attachments {
   const std::size_t senders_;
   std::map<std::string, Attachment> by_name_;
   std::vector<Retired> retired_;
+  std::vector<std::future<void>> closing_;
 };
 
 }  // namespace vswitch

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "switchd/db/database.h"
 
@@ -181,7 +182,8 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   return session;
 }
 
-DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge) {
+/// `taken`: interfaces that are ports already; the schema lets rows share one, a device can only be one port.
+DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, std::set<ovsdb::Uuid>& taken) {
   DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .spec = {}};
   BridgeSpec& spec = desired.spec;
   spec.name = bridge.str("name");
@@ -197,7 +199,7 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge) {
     if (port == nullptr) continue;
     for (const ovsdb::Uuid& interface_uuid : port->uuids("interfaces")) {
       const Row* interface = database.find("Interface", interface_uuid);
-      if (interface == nullptr) continue;
+      if (interface == nullptr || !taken.insert(interface_uuid).second) continue;
       desired.interfaces.push_back(read_interface(bridge, *port, *interface));
       spec.ports.push_back(read_port(*port, *interface, desired.interfaces.back()));
     }
@@ -213,12 +215,13 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge) {
 
 Desired read_desired(const ovsdb::Database& database) {
   Desired desired;
+  std::set<ovsdb::Uuid> taken;
   for (const Row& root : database.table("Open_vSwitch")) {
     desired.root = root.uuid();
     desired.next_cfg = root.integer("next_cfg").value_or(0);
     for (const ovsdb::Uuid& uuid : root.uuids("bridges")) {
       if (const Row* bridge = database.find("Bridge", uuid))
-        desired.bridges.push_back(read_bridge(database, *bridge));
+        desired.bridges.push_back(read_bridge(database, *bridge, taken));
     }
   }
   std::sort(desired.bridges.begin(), desired.bridges.end(),

@@ -103,7 +103,8 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
     status["reason"] = link->up ? "no carrier: the other end is down"
                                 : "the device is down (ip link set " + interface.name + " up)";
   }
-  if (works && !attachment.warning.empty()) status["warning"] = attachment.warning;
+  if (works && !attachment.not_isolated.empty()) status["warning"] = attachment.not_isolated;
+  if (works && !attachment.not_configured.empty()) status["warning"] = attachment.not_configured;
   if (link != nullptr && works) {
     status["driver_name"] = interface.type == InterfaceType::internal ? "tun"
                             : link->kind.empty()                      ? "unknown"
@@ -169,7 +170,8 @@ void write_sessions(const SwitchStatus& status, Transaction& transaction) {
     if (!session.reason.empty()) after["reason"] = session.reason;
     auto earlier = before;
     earlier.erase("since");
-    after["since"] = earlier == after ? before.at("since") : now_text();
+    const auto since = before.find("since");
+    after["since"] = earlier == after && since != before.end() ? since->second : now_text();
     row.set("status", after);
   }
 }

@@ -30,7 +30,8 @@ namespace {
 const log::Module kLog{"bridge"};
 
 constexpr std::chrono::seconds kHousekeeping{1};
-constexpr std::int64_t kDefaultStatsIntervalMs = 5000;  // Open vSwitch's default for stats-update-interval
+constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that still need a device that goes
+constexpr std::int64_t kDefaultStatsIntervalMs = 5000;    // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
 std::size_t worker_count(std::size_t asked) {
@@ -125,40 +126,51 @@ class Switch::Impl {
     });
   }
 
+  /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
+  /// goes on as it is.
   void apply() {
     apply_requested_ = false;
-    links_.sync();  // a device made a moment ago is seen by the command that adds it
-    desired_ = read_desired(database_);
-    attachments_.follow(desired_);
-    publish();
-    write([this](ovsdb::Transaction& transaction) { write_status(status(), transaction); });
+    try {
+      links_.sync();  // a device made a moment ago is seen by the command that adds it
+      desired_ = read_desired(database_);
+      attachments_.follow(desired_);
+      publish();
+      write([this](ovsdb::Transaction& transaction) { write_status(status(), transaction); });
+    } catch (const std::exception& error) {
+      log::err(kLog, "the settings could not be applied: {}", error.what());
+    }
     for (const auto& done : std::exchange(waiting_, {})) done();
   }
 
   void publish() {
     SwitchSpec spec;
-    for (DesiredBridge& bridge : desired_.bridges) {
-      for (PortSpec& port : bridge.spec.ports) {
-        const Attachment* attachment = attachments_.find(port.name);
-        const Link* link = links_.find(port.name);
-        port.device = attachment->device;
-        port.link_up =
-            link == nullptr || (link->up && (link->carrier || attachment->type == InterfaceType::internal));
-      }
+    for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
+      for (PortSpec& port : spec.bridges.back().ports) add_device(port);
     }
     CompileResult result = compiler_.compile(spec);
+    spec = {};  // from here on the snapshots alone say how long a device is needed
     sessions_ = std::move(result.sessions);
     datapath_.publish(std::move(result.snapshot));
     compiler_.settle();
-    if (!attachments_.has_retired()) return;
-    for (DesiredBridge& bridge : desired_.bridges) {
-      for (PortSpec& port : bridge.spec.ports)
-        port.device = nullptr;  // the snapshot alone says how long a device is needed
-    }
-    spec = {};
-    datapath_.free_old_snapshots(true);
-    attachments_.close_retired();
+    close_retired(kDrainPatience);
+  }
+
+  void add_device(PortSpec& port) {
+    const Attachment* attachment = attachments_.find(port.name);
+    const Link* link = links_.find(port.name);
+    port.device = attachment->device;
+    if (attachment->type == InterfaceType::patch) return;
+    const bool carries =
+        link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
+    port.link_up = port.device != nullptr && carries;
+  }
+
+  /// Closes what is no port any more as soon as no queued copy needs it: now, or from housekeeping.
+  void close_retired(std::chrono::milliseconds patience) {
+    const bool unused =
+        datapath_.free_old_snapshots(attachments_.has_retired() ? patience : std::chrono::milliseconds(0));
+    if (unused) attachments_.close_retired();
   }
 
   template <typename Fill>
@@ -194,7 +206,7 @@ class Switch::Impl {
     for (const DesiredBridge& bridge : desired_.bridges) {
       if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
     }
-    datapath_.free_old_snapshots(false);
+    close_retired(std::chrono::milliseconds(0));
     attachments_.look_after();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;

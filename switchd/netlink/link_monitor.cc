@@ -23,6 +23,7 @@
 #include <unordered_map>
 
 #include "datapath/port/unique_fd.h"
+#include "switchd/log.h"
 #include "switchd/netlink/netlink_socket.h"
 
 // After <net/if.h>: linux/if.h would define the same names.
@@ -31,6 +32,9 @@
 
 namespace vswitch {
 namespace {
+
+const log::Module kLog{"netlink"};
+constexpr int kDumpTries = 10;
 
 constexpr unsigned kLowerUp = 1U << 16;              // IFF_LOWER_UP, which <net/if.h> lacks
 constexpr int kEventBuffer = 2 * 1024 * 1024;        // about 1500 notifications; more at once cost a new dump
@@ -104,7 +108,9 @@ class LinkMonitor::Impl {
 
   const Link* find(int ifindex) const {
     const auto found = devices_.find(ifindex);
-    return found == devices_.end() ? nullptr : find(found->second.name);
+    const Link* link = found == devices_.end() ? nullptr : find(found->second.name);
+    return link != nullptr && link->ifindex == ifindex ? link
+                                                       : nullptr;  // another device may have the name by now
   }
 
   const std::map<std::string, Link, std::less<>>& links() const { return links_; }
@@ -117,7 +123,7 @@ class LinkMonitor::Impl {
       result = nl_recvmsgs_default(events_.get());
       if (result == -NLE_NOMEM) overrun = true;  // ENOBUFS
     } while (result >= 0 || result == -NLE_NOMEM || result == -NLE_INTR);
-    if (overrun) dump();
+    if (overrun || dump_needed_) dump_again();
     if (names_changed_.empty()) return;
     const std::vector<std::string> names(names_changed_.begin(), names_changed_.end());
     names_changed_.clear();
@@ -184,9 +190,15 @@ class LinkMonitor::Impl {
   void remove(int ifindex) {
     const auto device = devices_.find(ifindex);
     if (device == devices_.end()) return;
-    links_.erase(device->second.name);
-    names_changed_.insert(device->second.name);
+    forget_name(device->second.name, ifindex);
     devices_.erase(device);
+  }
+
+  /// The entry of a name, if it is still that of this device: messages may have been lost between.
+  void forget_name(const std::string& name, int ifindex) {
+    const auto link = links_.find(name);
+    if (link != links_.end() && link->second.ifindex == ifindex) links_.erase(link);
+    names_changed_.insert(name);
   }
 
   void update(const LinkMessage& message) {
@@ -206,10 +218,7 @@ class LinkMonitor::Impl {
       if (link == *before) return;
     }
     if (link.ethernet) ask_speed(link);
-    if (before != nullptr && before->name != link.name) {
-      names_changed_.insert(device.name);
-      links_.erase(device.name);
-    }
+    if (!device.name.empty() && device.name != link.name) forget_name(std::string(device.name), link.ifindex);
     // The name may have been that of a device whose end we missed; its entry goes with the next dump.
     device.name = link.name;
     names_changed_.insert(link.name);
@@ -234,16 +243,33 @@ class LinkMonitor::Impl {
     }
   }
 
+  /// A dump that fails now is tried again with the next sync(): what is known stays in use until then.
+  void dump_again() {
+    dump_needed_ = false;
+    try {
+      dump();
+    } catch (const std::system_error& error) {
+      dump_needed_ = true;
+      log::warn(kLog, "{}; some changes of devices may have gone unseen", error.what());
+    }
+  }
+
   /// Brings the whole table up to date.
   void dump() {
     std::set<int> seen;
     const NetlinkMessage message(RTM_GETLINK, 0, ifinfomsg{});
-    const std::optional<NetlinkRefusal> refusal = requests_.dump(message, [&](const nlmsghdr& header) {
+    const auto add = [&](const nlmsghdr& header) {
       const std::optional<LinkMessage> one = read_link(header);
       if (!one) return;
       seen.insert(one->link.ifindex);
       update(*one);
-    });
+    };
+    std::optional<NetlinkRefusal> refusal = requests_.dump(message, add);
+    // EAGAIN: devices changed while the kernel listed them, so the list is not of one moment.
+    for (int tries = 1; refusal && refusal->error == EAGAIN && tries < kDumpTries; ++tries) {
+      seen.clear();
+      refusal = requests_.dump(message, add);
+    }
     if (refusal) {
       throw std::system_error(refusal->error, std::generic_category(), "cannot list the network devices");
     }
@@ -264,6 +290,7 @@ class LinkMonitor::Impl {
   std::unordered_map<int, Device> devices_;  // by ifindex
   std::set<std::string> names_changed_;      // since the last report
   std::uint64_t last_generation_ = 0;
+  bool dump_needed_ = false;
 };
 
 LinkMonitor::LinkMonitor(boost::asio::io_context& io, Changed changed)

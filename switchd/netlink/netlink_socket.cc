@@ -70,7 +70,9 @@ std::optional<NetlinkRefusal> exchange_messages(nl_sock* socket, const NetlinkMe
   nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, &exchange);
   int result = nl_send_auto(socket, message.get());
   while (result >= 0 && !exchange.done) result = nl_recvmsgs(socket, callbacks.get());
-  if (result < 0 && !exchange.refusal) return NetlinkRefusal{EIO, nl_geterror(result)};
+  if (result < 0 && !exchange.refusal) {
+    return NetlinkRefusal{result == -NLE_DUMP_INTR ? EAGAIN : EIO, nl_geterror(result)};
+  }
   return exchange.refusal;
 }
 

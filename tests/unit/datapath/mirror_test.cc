@@ -281,14 +281,55 @@ TEST_F(Mirror, SaysWhenASourceCannotFire) {
   EXPECT_EQ(lab.status("s").state, SessionState::error);
 }
 
-TEST_F(Mirror, ARefusedSettingCopiesNothingAndReservesNothing) {
-  span("s", {{"p1"}}, {"m"});
+TEST_F(Mirror, ARefusedSettingLeavesTheWorkingSessionAlive) {
+  span("s", {{"p1", Direction::from}}, {"m"});
   lab.session("s").refusal = "snaplen is not supported";
+  lab.session("s").destinations = {"m2"};
   lab.apply();
   EXPECT_EQ(lab.status("s").state, SessionState::error);
-  EXPECT_EQ(lab.status("s").reason, "snaplen is not supported");
-  const MemoryFrame all = broadcast;
-  lab.expect("p1", all, {{"p2", {all}}, {"p3", {all}}, {"m", {all}}, {"m2", {all}}});
+  EXPECT_EQ(lab.status("s").reason, "snaplen is not supported; until then it goes on as before");
+  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}, {"m", {a_to_b}}});
+  lab.session("s").refusal.clear();
+  lab.apply();
+  EXPECT_EQ(lab.status("s").state, SessionState::active);
+  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}, {"m2", {a_to_b}}});
+}
+
+TEST_F(Mirror, ASessionRefusedFromTheStartCopiesNothing) {
+  lab.session("s").refusal = "output_vlan is not supported";
+  span("s", {{"p1"}}, {"m"});
+  EXPECT_EQ(lab.status("s").state, SessionState::error);
+  EXPECT_EQ(lab.status("s").reason, "output_vlan is not supported");
+  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}});
+}
+
+TEST_F(Mirror, WhatLeavesATunnelPortWithCustomerVlansIsCopied) {
+  lab.port("p2").vlan.mode = VlanMode::dot1q_tunnel;
+  lab.port("p2").vlan.tag = 100;
+  lab.port("p2").vlan.cvlans.reset();
+  lab.port("p2").vlan.cvlans.set(10);
+  span("s", {{"p2", Direction::to}}, {"m"});
+  const MemoryFrame inside = a_to(kBroadcast).vlan(100).vlan(10).text("c");
+  const MemoryFrame outside = a_to(kBroadcast).vlan(10).text("c");
+  const MemoryFrame copied = a_to(kBroadcast).vlan(100, 0, kTpid8021ad).vlan(10).text("c");
+  lab.expect("p1", inside, {{"p2", {outside}}, {"p3", {inside}}, {"m2", {inside}}, {"m", {copied}}});
+}
+
+TEST_F(Mirror, AnotherSessionStandsInWhenTheFirstHasNoRoom) {
+  // Both want p1's frames at m; "a" has used up its share, so "b" delivers what "a" cannot.
+  span("a", {{"p1", Direction::from}}, {"m"});
+  span("b", {{"p1", Direction::from}}, {"m"});
+  const MemoryFrame big = frame().src(kA).dst(kB).zeros(60000);
+  for (int i = 0; i < 14; ++i) lab.inject("p1", big);
+  const Sent sent = lab.run();
+  EXPECT_EQ(sent.at("p2").size(), 14U);
+  EXPECT_EQ(sent.at("m").size(), 14U) << "1 MiB of queue holds them, half of it for each session";
+  const Account a = lab.account("a", "m");
+  const Account b = lab.account("b", "m");
+  EXPECT_EQ(a.delivered + b.delivered, 14U);
+  EXPECT_GT(b.delivered, 0U);
+  EXPECT_EQ(a.lost, lab.lost("a", "m", DropReason::session_budget));
+  EXPECT_EQ(b.lost, lab.lost("b", "m", DropReason::duplicate));
 }
 
 TEST_F(Mirror, CopiesHaveFinishedChecksums) {

@@ -119,9 +119,9 @@ TEST_F(RunningSwitch, ASessionIsWholeOrAbsent) {
   }
   sender.join();
   ASSERT_EQ(collect(1, kFrames).size(), kFrames);
-  datapath.free_old_snapshots(true);
+  datapath.free_old_snapshots(std::chrono::seconds(5));
   apply();
-  datapath.free_old_snapshots(true);
+  datapath.free_old_snapshots(std::chrono::seconds(5));
   EXPECT_EQ(devices[4]->take_sent(), devices[5]->take_sent());
 }
 
@@ -148,12 +148,12 @@ TEST_F(RunningSwitch, PortsComeAndGoUnderTraffic) {
       bridge().ports.push_back(std::move(port));
     }
     apply();
-    datapath.free_old_snapshots(true);
+    datapath.free_old_snapshots(std::chrono::seconds(5));
   }
   sender.join();
   EXPECT_EQ(collect(3, 2 * kFrames).size(), 2U * kFrames);
   apply();
-  datapath.free_old_snapshots(true);
+  datapath.free_old_snapshots(std::chrono::seconds(5));
   const auto& counters = compiler.session("s")->destinations.at("p4");
   const auto matched = counters->sum([](const DestinationCell& cell) { return cell.matched.read(); });
   const auto delivered = counters->sum([](const DestinationCell& cell) { return cell.delivered.read(); });
@@ -164,6 +164,47 @@ TEST_F(RunningSwitch, PortsComeAndGoUnderTraffic) {
   });
   EXPECT_EQ(matched, kFrames);
   EXPECT_EQ(matched, delivered + lost);
+}
+
+TEST_F(RunningSwitch, OverloadOfTheMirrorThreadDoesNotHoldUpAChange) {
+  // A destination so slow that its queue is never empty: old settings are let go of all the same.
+  class SlowPort : public MemoryPort {
+   public:
+    void send(SenderId, std::span<OutgoingFrame> frames) override {
+      std::this_thread::sleep_for(std::chrono::microseconds(20 * frames.size()));
+      for (OutgoingFrame& frame : frames) frame.outcome = DropReason::none;
+    }
+  };
+  bridge().ports[4].device = std::make_shared<SlowPort>();
+  bridge().sessions = {session("s", "p0", "p4")};
+  apply();
+  std::atomic<bool> stop{false};
+  std::thread sender([this, &stop] {
+    for (std::uint16_t n = 0; !stop; ++n) {
+      devices[0]->inject(numbered(n));
+      if (n % 64 == 0) {
+        devices[1]->take_sent();
+        devices[2]->take_sent();
+        devices[3]->take_sent();
+        devices[5]->take_sent();
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
+    }
+  });
+  const auto& counters = compiler.session("s")->destinations.at("p4");
+  const auto lost = [&counters] {
+    return counters->sum([](const DestinationCell& cell) {
+      return cell.lost[static_cast<std::size_t>(DropReason::session_budget)].read() +
+             cell.lost[static_cast<std::size_t>(DropReason::queue_full)].read();
+    });
+  };
+  while (lost() == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the queue is full from here on
+  bridge().ports.pop_back();
+  apply();
+  EXPECT_TRUE(datapath.free_old_snapshots(std::chrono::seconds(30)));
+  stop = true;
+  sender.join();
 }
 
 TEST_F(RunningSwitch, AnIdleSwitchSleeps) {
