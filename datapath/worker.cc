@@ -119,11 +119,14 @@ void Worker::refresh() {
 
 bool Worker::receive_from(const PortConfig& in) {
   std::array<RawFrame, kBatchSize> raw;
+  copies_.begin(clock_());
   const std::size_t count = in.device->receive(raw);
-  if (count == 0) return false;
+  now_ = clock_();
   for (std::size_t i = 0; i < count; ++i) handle(in, raw[i], i);
   flush_sends();
   queue_copies();
+  copies_.end();
+  if (count == 0) return false;
   in.device->release();
   counters_.batches.add();
   counters_.frames.add(count);
@@ -264,7 +267,7 @@ void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pe
     queued.fetch_add(cost, std::memory_order_relaxed);
     targets_.push_back(copy.target);
   }
-  const bool queued = targets_.empty() || copies_.push(frame, targets_);
+  const bool queued = targets_.empty() || copies_.push(frame, now_, targets_);
   for (const CopyTarget& target : duplicates_)
     count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
   if (queued) return;

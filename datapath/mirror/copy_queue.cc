@@ -15,6 +15,7 @@ struct CopyQueue::RecordHeader {
   std::uint64_t size;  ///< of the whole record
   std::uint32_t target_count;
   std::uint32_t payload_length;
+  TimeNs received;
   MacAddr dst;
   MacAddr src;
   Offload offload;
@@ -50,7 +51,7 @@ CopyQueue::RecordHeader& CopyQueue::header_at(std::uint64_t position) {
   return *reinterpret_cast<RecordHeader*>(memory_.get() + (position & (size_ - 1)));
 }
 
-bool CopyQueue::push(const Frame& frame, std::span<const CopyTarget> targets) {
+bool CopyQueue::push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets) {
   const std::size_t size = record_size(targets.size(), frame.payload.size());
   std::uint64_t at = written_.load(std::memory_order_relaxed);
   const std::size_t to_end = size_ - (at & (size_ - 1));
@@ -63,6 +64,7 @@ bool CopyQueue::push(const Frame& frame, std::span<const CopyTarget> targets) {
     new (&header_at(at)) RecordHeader{.size = padding,
                                       .target_count = 0,
                                       .payload_length = RecordHeader::kPadding,
+                                      .received = 0,
                                       .dst = {},
                                       .src = {},
                                       .offload = {}};
@@ -72,6 +74,7 @@ bool CopyQueue::push(const Frame& frame, std::span<const CopyTarget> targets) {
       new (&header_at(at)) RecordHeader{.size = size,
                                         .target_count = static_cast<std::uint32_t>(targets.size()),
                                         .payload_length = static_cast<std::uint32_t>(frame.payload.size()),
+                                        .received = received,
                                         .dst = frame.dst,
                                         .src = frame.src,
                                         .offload = frame.offload};
@@ -81,19 +84,32 @@ bool CopyQueue::push(const Frame& frame, std::span<const CopyTarget> targets) {
   return true;
 }
 
-std::optional<CopyRecord> CopyQueue::take() {
-  const std::uint64_t end = written_.load(std::memory_order_acquire);
+/// The header at the reader's position, padding passed over.
+CopyQueue::RecordHeader* CopyQueue::next_record() {
+  const std::uint64_t end = written();
   while (taken_ != end) {
     RecordHeader& header = header_at(taken_);
+    if (header.payload_length != RecordHeader::kPadding) return &header;
     taken_ += header.size;
-    if (header.payload_length == RecordHeader::kPadding) continue;
-    return CopyRecord{.dst = header.dst,
-                      .src = header.src,
-                      .offload = header.offload,
-                      .targets = {header.targets(), header.target_count},
-                      .payload = {header.payload(), header.payload_length}};
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<TimeNs> CopyQueue::next_received() {
+  const RecordHeader* header = next_record();
+  return header == nullptr ? std::nullopt : std::optional(header->received);
+}
+
+std::optional<CopyRecord> CopyQueue::take() {
+  RecordHeader* header = next_record();
+  if (header == nullptr) return std::nullopt;
+  taken_ += header->size;
+  return CopyRecord{.received = header->received,
+                    .dst = header->dst,
+                    .src = header->src,
+                    .offload = header->offload,
+                    .targets = {header->targets(), header->target_count},
+                    .payload = {header->payload(), header->payload_length}};
 }
 
 void CopyQueue::release() {

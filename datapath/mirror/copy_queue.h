@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,6 +30,7 @@ struct CopyTarget {
 
 /// A frame of which copies are due.
 struct CopyRecord {
+  TimeNs received = 0;
   MacAddr dst;
   MacAddr src;
   Offload offload;
@@ -38,14 +40,24 @@ struct CopyRecord {
 
 class CopyQueue {
  public:
+  static constexpr TimeNs kNotWriting = std::numeric_limits<TimeNs>::max();
+
   /// `capacity` bytes, rounded up to a power of two. `worker` is the number of the one that writes.
   explicit CopyQueue(std::size_t capacity, std::size_t worker = 0);
   CopyQueue(const CopyQueue&) = delete;
   CopyQueue& operator=(const CopyQueue&) = delete;
 
+  /// Writer: from begin() to end() it may append frames received at `since` or later.
+  void begin(TimeNs since) { writing_since_.store(since, std::memory_order_seq_cst); }
+  void end() { writing_since_.store(kNotWriting, std::memory_order_release); }
   /// Writer: appends a frame, or returns false when there is no room.
-  bool push(const Frame& frame, std::span<const CopyTarget> targets);
+  bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets);
 
+  /// Reader: no frame received before this can be appended any more, beside those that are in the queue when
+  /// one looks into it afterwards. kNotWriting: none that has been received already.
+  TimeNs writing_since() const { return writing_since_.load(std::memory_order_seq_cst); }
+  /// Reader: when the frame that take() would give was received, or nullopt.
+  std::optional<TimeNs> next_received();
   /// Reader: the oldest record that has not been taken, or nullopt. It stays valid until release().
   std::optional<CopyRecord> take();
   /// Reader: gives the memory of all records taken so far back to the writer.
@@ -68,6 +80,7 @@ class CopyQueue {
   struct RecordHeader;
   static std::size_t record_size(std::size_t targets, std::size_t payload);
   RecordHeader& header_at(std::uint64_t position);
+  RecordHeader* next_record();
 
   struct FreeDeleter {
     void operator()(std::byte* memory) const;
@@ -77,6 +90,7 @@ class CopyQueue {
   std::unique_ptr<std::byte[], FreeDeleter> memory_;
   // Positions count bytes since the start and are never reduced; position % size_ is the place in memory_.
   alignas(64) std::atomic<std::uint64_t> written_{0};
+  std::atomic<TimeNs> writing_since_{kNotWriting};
   std::uint64_t free_until_ = 0;  ///< writer's last look at released_, plus size_
   alignas(64) std::atomic<std::uint64_t> released_{0};
   std::uint64_t taken_ = 0;  ///< reader's position

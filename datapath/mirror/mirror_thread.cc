@@ -5,12 +5,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "datapath/frame/checksum.h"
 
 namespace vswitch {
 
 namespace {
-constexpr std::size_t kRecordsPerPass = 64;  // from one queue, before the next one gets its turn
+constexpr std::size_t kRecordsPerPass = 64;  // before their memory goes back to the workers
 constexpr std::size_t kMaxHeaders = 4096;    // copies sent together
 }  // namespace
 
@@ -47,22 +49,42 @@ void MirrorThread::run() {
 
 bool MirrorThread::step() {
   mark_queues();
-  bool any = false;
-  for (CopyQueue* queue : queues_) {
-    std::size_t taken = 0;
-    worker_ = queue->worker();
-    for (; taken < kRecordsPerPass; ++taken) {
-      const auto record = queue->take();
-      if (!record) break;
-      add(*record);
-    }
-    if (taken == 0) continue;
+  held_back_ = false;
+  std::size_t taken = 0;
+  for (; taken < kRecordsPerPass; ++taken) {
+    CopyQueue* queue = next_queue();
+    if (queue == nullptr) break;
+    add(*queue->take(), queue->worker());
+  }
+  if (taken != 0) {
     send_all();
-    queue->release();
-    any = true;
+    for (CopyQueue* queue : queues_) queue->release();
+  } else if (held_back_) {
+    std::this_thread::yield();
   }
   report_drained();
-  return any || drained() != drain_requested_.load(std::memory_order_acquire);
+  return taken != 0 || held_back_ || drained() != drain_requested_.load(std::memory_order_acquire);
+}
+
+/// The queue whose next record was received first. A reply never overtakes its request in a capture: while a
+/// worker is in the middle of a batch that began earlier, and has not queued its copies yet, the others'
+/// records wait.
+CopyQueue* MirrorThread::next_queue() {
+  CopyQueue* first = nullptr;
+  TimeNs first_received = CopyQueue::kNotWriting;
+  TimeNs may_still_come = CopyQueue::kNotWriting;
+  for (CopyQueue* queue : queues_) {
+    const TimeNs since = queue->writing_since();  // asked before the queue is looked into
+    const auto received = queue->next_received();
+    if (!received) {
+      may_still_come = std::min(may_still_come, since);
+    } else if (first == nullptr || *received < first_received) {
+      first = queue;
+      first_received = *received;
+    }
+  }
+  held_back_ = first != nullptr && may_still_come < first_received;
+  return held_back_ ? nullptr : first;
 }
 
 void MirrorThread::request_drain(std::uint64_t generation) {
@@ -86,7 +108,7 @@ void MirrorThread::report_drained() {
   drained_.store(marked_, std::memory_order_release);
 }
 
-void MirrorThread::add(const CopyRecord& record) {
+void MirrorThread::add(const CopyRecord& record, std::size_t worker) {
   Offload offload = record.offload;
   complete_checksum(record.payload, offload);
   for (const CopyTarget& target : record.targets) {
@@ -103,6 +125,7 @@ void MirrorThread::add(const CopyRecord& record) {
     const std::size_t length = write_header(record.dst, record.src, target.tags, header);
     batch.frames.push_back(outgoing({header.data(), length}, record.payload, offload));
     batch.targets.push_back(&target);
+    batch.workers.push_back(worker);
   }
 }
 
@@ -113,6 +136,7 @@ void MirrorThread::send_all() {
     account(batch);
     batch.frames.clear();
     batch.targets.clear();
+    batch.workers.clear();
   }
   dirty_.clear();
   headers_used_ = 0;
@@ -133,8 +157,8 @@ void MirrorThread::account(const PortBatch& batch) {
     } else {
       destination.lost[static_cast<std::size_t>(frame.outcome)].add();
     }
-    target.session->queued_bytes->of(worker_).fetch_sub(CopyQueue::cost(frame.payload.size()),
-                                                        std::memory_order_relaxed);
+    target.session->queued_bytes->of(batch.workers[i])
+        .fetch_sub(CopyQueue::cost(frame.payload.size()), std::memory_order_relaxed);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends the copies: takes them from the workers' queues, finishes checksums, writes each destination's tags
+// Sends the copies: takes them from the workers' queues in the order in which the frames were
+// received, finishes checksums, writes each destination's tags
 // and accounts for every one.
 //
 // It runs at a lower priority than the workers (production first). When it cannot keep up the queues fill and
@@ -43,12 +44,14 @@ class MirrorThread {
     const PortConfig* port = nullptr;
     std::vector<OutgoingFrame> frames;
     std::vector<const CopyTarget*> targets;  ///< of frames, one by one
+    std::vector<std::size_t> workers;        ///< whose queue each came through
   };
 
   void run();
   void mark_queues();
   void report_drained();
-  void add(const CopyRecord& record);
+  CopyQueue* next_queue();
+  void add(const CopyRecord& record, std::size_t worker);
   void send_all();
   void account(const PortBatch& batch);
 
@@ -61,7 +64,7 @@ class MirrorThread {
   std::size_t headers_used_ = 0;
   std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
   std::uint64_t marked_ = 0;
-  std::size_t worker_ = 0;  ///< whose queue is being read
+  bool held_back_ = false;  ///< there are records, but an older one may still come from a worker in mid-batch
 
   std::atomic<std::uint32_t> signal_{0};
   std::atomic<std::uint64_t> drain_requested_{0};

@@ -39,7 +39,7 @@ def test_ping_is_seen_by_the_destination_in_both_directions(lab):
         return data[12:14] == b"\x08\x00" and data[23] == 1
 
     seen = t2.wire.settle(4, match=icmp)
-    assert sorted(data[34] for data in seen) == [0, 0, 8, 8], "two requests and two replies"
+    assert [data[34] for data in seen] == [8, 0, 8, 0], "request, reply, request, reply"
     t2.ping("10.95.0.1")
     counters = lab.account("span0")
     assert counters["lost"] == 0
@@ -55,8 +55,7 @@ def test_direction(lab, three, direction, expected):
     t2.wire.wait(1)
     t2.wire.send(frame(mac(2), mac(1), b"2"))
     t1.wire.wait(1)
-    # Two workers may hand over their copies in either order.
-    assert sorted(data[14:] for data in t3.wire.settle(len(expected))) == expected
+    assert [data[14:] for data in t3.wire.settle(len(expected))] == expected
     assert lab.account("s")["matched"] == len(expected)
 
 

@@ -6,6 +6,9 @@
 #include <random>
 #include <thread>
 
+#include "datapath/mirror/mirror_thread.h"
+#include "datapath/port/memory_port.h"
+
 namespace vswitch {
 namespace {
 
@@ -28,7 +31,7 @@ TEST(CopyQueue, GivesBackWhatWasPutIn) {
   CopyQueue queue(1 << 16);
   const Payload payload(1500, 7);
   const CopyTarget targets[] = {target(4), target(9)};
-  ASSERT_TRUE(queue.push(payload.frame, targets));
+  ASSERT_TRUE(queue.push(payload.frame, 5, targets));
   const auto record = queue.take();
   ASSERT_TRUE(record);
   EXPECT_EQ(record->src, payload.frame.src);
@@ -47,22 +50,81 @@ TEST(CopyQueue, RefusesWhenFullAndTakesAgainWhenReleased) {
   const Payload payload(900, 1);
   const CopyTarget targets[] = {target(1)};
   int pushed = 0;
-  while (queue.push(payload.frame, targets)) ++pushed;
+  while (queue.push(payload.frame, 5, targets)) ++pushed;
   EXPECT_EQ(pushed, 4);
   ASSERT_TRUE(queue.take());
-  EXPECT_FALSE(queue.push(payload.frame, targets)) << "taken but not released";
+  EXPECT_FALSE(queue.push(payload.frame, 5, targets)) << "taken but not released";
   queue.release();
-  EXPECT_TRUE(queue.push(payload.frame, targets));
+  EXPECT_TRUE(queue.push(payload.frame, 5, targets));
   EXPECT_LE(queue.used(), queue.capacity());
+}
+
+TEST(CopyQueue, SaysWhenTheNextFrameWasReceived) {
+  CopyQueue queue(4096);
+  EXPECT_EQ(queue.next_received(), std::nullopt);
+  const Payload payload(900, 1);
+  const CopyTarget targets[] = {target(1)};
+  for (TimeNs received = 11; received < 41;
+       ++received) {  // round the ring several times, padding passed over
+    ASSERT_TRUE(queue.push(payload.frame, received, targets));
+    EXPECT_EQ(queue.next_received(), received);
+    EXPECT_EQ(queue.take()->received, received);
+    queue.release();
+  }
+}
+
+TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
+  CopyQueue first(1 << 16, 0);
+  CopyQueue second(1 << 16, 1);
+  auto device = std::make_shared<MemoryPort>();
+  PortConfig port;
+  port.number = PortNo{0};
+  port.device = device;
+  port.counters = std::make_shared<PortCounters>(3);
+  MirrorSession session;
+  session.destinations.push_back({PortNo{0}, std::make_shared<DestinationCounters>(3)});
+  session.queued_bytes = std::make_shared<QueuedBytes>(2);
+  const CopyTarget targets[] = {{&session, &port, 0, {}}};
+  MirrorThread thread(SenderId{2}, {&first, &second});
+  const auto push = [&targets](CopyQueue& queue, std::uint8_t number, TimeNs received) {
+    ASSERT_TRUE(queue.push(Payload(20, number).frame, received, targets));
+  };
+  const auto sent = [&device] {
+    std::vector<int> numbers;
+    for (const MemoryFrame& frame : device->take_sent()) numbers.push_back(frame.bytes[12]);
+    return numbers;
+  };
+  push(second, 2, 200);
+  push(first, 1, 100);
+  push(first, 3, 300);
+  push(second, 4, 400);
+  while (thread.step()) {
+  }
+  EXPECT_EQ(sent(), (std::vector<int>{1, 2, 3, 4}));
+
+  first.begin(500);  // a batch that began at 500 and has not queued its copies yet
+  push(second, 6, 600);
+  EXPECT_TRUE(thread.step()) << "there is something left to do";
+  EXPECT_EQ(sent(), std::vector<int>{});
+  push(first, 5, 510);
+  first.end();
+  while (thread.step()) {
+  }
+  EXPECT_EQ(sent(), (std::vector<int>{5, 6}));
+  first.begin(800);
+  push(second, 7, 700);
+  while (thread.step()) {
+  }
+  EXPECT_EQ(sent(), std::vector<int>{7}) << "older than anything the other worker may still bring";
 }
 
 TEST(CopyQueue, RefusesWhatCanNeverFit) {
   CopyQueue queue(4096);
   const Payload payload(5000, 1);
   const CopyTarget targets[] = {target(1)};
-  EXPECT_FALSE(queue.push(payload.frame, targets));
+  EXPECT_FALSE(queue.push(payload.frame, 5, targets));
   const Payload small(10, 1);
-  EXPECT_TRUE(queue.push(small.frame, targets));
+  EXPECT_TRUE(queue.push(small.frame, 5, targets));
 }
 
 TEST(CopyQueue, KeepsOrderAndBytesBetweenTwoThreads) {
@@ -73,7 +135,7 @@ TEST(CopyQueue, KeepsOrderAndBytesBetweenTwoThreads) {
     for (std::uint32_t n = 0; n < kFrames; ++n) {
       const Payload payload(2 + random() % 3000, static_cast<std::uint8_t>(n));
       const std::vector<CopyTarget> targets(1 + random() % 3, target(n));
-      while (!queue.push(payload.frame, targets)) std::this_thread::yield();
+      while (!queue.push(payload.frame, 5, targets)) std::this_thread::yield();
     }
   });
   std::uint32_t bad = 0;
