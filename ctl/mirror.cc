@@ -9,11 +9,22 @@
 namespace vswitch::ctl {
 namespace {
 
+/// The name of a port. A list, or the word that clears other settings, would be a port that never comes.
+const std::string& one_port(const std::string& option, const std::string& name) {
+  if (name.find(',') != std::string::npos) {
+    throw UsageError(option + " " + name + ": takes one port; repeat " + option + " for several");
+  }
+  if (name == "none") {
+    throw UsageError(option + " none: a session has at least one; disable-mirror or del-mirror ends it");
+  }
+  return name;
+}
+
 /// "t1", "t1:from", "t1:egress" or "all". A colon cannot be part of a device name.
 void add_source(Json& params, const std::string& spec) {
   Json& sources = params["sources"];
   const std::size_t colon = spec.find(':');
-  const std::string name = spec.substr(0, colon);
+  const std::string name = one_port("--source", spec.substr(0, colon));
   if (colon == std::string::npos) {
     if (spec == "all") {
       sources["all"] = true;
@@ -57,7 +68,10 @@ void declare_settings(CLI::App& app, const Params& params) {
       ->type_name("LIST");
   app.add_option_function<std::vector<std::string>>(
          "-o,--output",
-         [params](const std::vector<std::string>& ports) { (*params)["destination"]["ports"] = ports; },
+         [params](const std::vector<std::string>& ports) {
+           Json& names = (*params)["destination"]["ports"] = Json::array();
+           for (const std::string& port : ports) names.push_back(one_port("--output", port));
+         },
          "port that gets the copies; repeatable")
       ->allow_extra_args(false)
       ->type_name("PORT");

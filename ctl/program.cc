@@ -179,16 +179,20 @@ void watch(const Parsed& parsed, Caller& daemon, World& world) {
 }
 
 /// What to do after a refusal, by what it is about.
-std::string hint(const jsonrpc::Error& error) {
+std::string hint(const jsonrpc::Error& error, std::string_view command) {
   const std::string reason = error.data.is_object() ? error.data.value("reason", "") : "";
   const std::string field = error.data.is_object() ? error.data.value("field", "") : "";
   if (error.code == jsonrpc::kMethodNotFound)
     return "the daemon is older than this tool: see `vswitch-ctl version`";
   if (reason == "not_found" && field == "bridge") return "`vswitch-ctl list-br` shows the bridges there are";
-  if (reason == "not_found")
-    return "`vswitch-ctl show` shows what there is; --if-exists makes it no error to remove nothing";
-  if (reason == "exists")
-    return "--may-exist accepts one with the same settings; set-br, set-port and set-mirror change them";
+  if (reason == "not_found") {
+    return std::string("`vswitch-ctl show` shows what there is") +
+           (command.starts_with("del-") ? "; --if-exists makes it no error to remove nothing" : "");
+  }
+  if (reason == "exists" && command.starts_with("add-")) {
+    return "--may-exist accepts one with the same settings; set" + std::string(command.substr(3)) +
+           " changes them";
+  }
   return {};
 }
 
@@ -220,9 +224,10 @@ std::vector<const Command*> commands() {
 }
 
 int run(std::vector<std::string> arguments, World& world) {
+  std::optional<Parsed> parsed;
   try {
     int status = kDone;
-    const auto parsed = parse(std::move(arguments), world, status);
+    parsed = parse(std::move(arguments), world, status);
     if (parsed) execute(*parsed, world);
     return status;
   } catch (const UsageError& error) {
@@ -232,7 +237,7 @@ int run(std::vector<std::string> arguments, World& world) {
     complain(world, error.what(), error.hint);
     return kNoDaemon;
   } catch (const jsonrpc::Error& error) {
-    complain(world, error.message, hint(error));
+    complain(world, error.message, hint(error, parsed->command->name));  // only execute() asks the daemon
     return kRefused;
   }
 }

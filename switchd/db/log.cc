@@ -8,10 +8,12 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 
 #include "schemas/json.h"
 
@@ -235,7 +237,14 @@ Descriptor lock_log(const std::string& path) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return fd;
+  // A daemon that was killed a moment ago may still be on its way out, with thousands of sockets to close.
+  constexpr int kTries = 40;
+  constexpr std::chrono::milliseconds kBetween{50};
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return fd;
+    if (errno != EAGAIN && errno != EACCES) break;
+    std::this_thread::sleep_for(kBetween);
+  }
   if (errno != EAGAIN && errno != EACCES) fail("cannot lock " + name);
   std::string holder = "another process";
   if (::fcntl(fd.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0) {

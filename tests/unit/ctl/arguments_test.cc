@@ -134,8 +134,10 @@ TEST_P(WrongUsage, EndsWithTwoAndAsksNoDaemon) {
 INSTANTIATE_TEST_SUITE_P(
     Usage, WrongUsage,
     testing::Values(
-        Says{"", "which command?"}, Says{"bogus", "there is no command 'bogus'"},
-        Says{"list-br extra", "list-br does not take 'extra'"},
+        Says{"set-mirror br7 s7 --source t1,t3", "repeat --source for several"},
+        Says{"add-mirror br7 s7 --source t1 --output t2,t3", "repeat --output for several"},
+        Says{"set-mirror br7 s7 --output none", "disable-mirror"}, Says{"", "which command?"},
+        Says{"bogus", "there is no command 'bogus'"}, Says{"list-br extra", "list-br does not take 'extra'"},
         Says{"list-br --bogus", "does not take '--bogus'"}, Says{"add-br", "bridge is required"},
         Says{"add-br a/b", "name has a form that is not allowed"},
         Says{"add-br a-name-longer-than-it-may-be", "1 to 15 characters"},
