@@ -20,9 +20,13 @@ class Lab(contextlib.AbstractContextManager):
             raise
 
     def __exit__(self, *_):
-        if hasattr(self, "daemon"):
-            self.daemon.end()
-        self.net.__exit__()
+        try:
+            if hasattr(self, "daemon"):
+                self.daemon.end()
+        finally:
+            if hasattr(self, "daemon") and self.daemon.process and self.daemon.process.poll() is None:
+                self.daemon.process.kill()
+            self.net.__exit__()
 
     def ctl(self, *args, **options):
         return self.daemon.ctl(*args, **options)
