@@ -60,6 +60,11 @@ void Worker::wake() {
       write(wake_fd_, &one, sizeof one);  // fails only when it is readable anyway
 }
 
+void Worker::take_wake() {
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t n = read(wake_fd_, &count, sizeof count);
+}
+
 void Worker::wait_seen(std::uint64_t generation) const {
   for (std::uint64_t now = seen(); now < generation; now = seen()) seen_.wait(now, std::memory_order_acquire);
 }
@@ -69,14 +74,15 @@ bool Worker::step(int timeout_ms) {
   const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
   now_ = clock_();
   counters_.wakeups.add();
+  // In this order: a wake() that comes after the look at what is published must still be there at the next
+  // wait.
+  for (int i = 0; i < ready; ++i) {
+    if (events[i].data.u64 == kWakeToken) take_wake();
+  }
   refresh();
   bool received = false;
   for (int i = 0; i < ready; ++i) {
-    if (events[i].data.u64 == kWakeToken) {
-      std::uint64_t count;
-      [[maybe_unused]] const ssize_t n = read(wake_fd_, &count, sizeof count);
-      continue;
-    }
+    if (events[i].data.u64 == kWakeToken) continue;
     // The event may be older than the snapshot: a port that went meanwhile is not in it, or has another
     // device by now.
     const PortConfig* port = snapshot_ == nullptr

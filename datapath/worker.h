@@ -60,6 +60,7 @@ class Worker {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
   };
 
+  void take_wake();
   void refresh();
   bool receive_from(const PortConfig& in);
   void handle(const PortConfig& in, const RawFrame& raw, std::size_t at);
