@@ -356,27 +356,6 @@ std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge
   return impl_->explain(bridge, in_port, frame);
 }
 
-std::vector<std::string> Switch::bridges() const {
-  std::vector<std::string> names;
-  for (const DesiredBridge& bridge : impl_->desired().bridges) names.push_back(bridge.spec.name);
-  return names;
-}
-
-std::optional<std::pair<std::size_t, std::size_t>> Switch::fdb_size(const std::string& bridge) const {
-  const auto macs = impl_->compiler().macs(bridge);
-  if (macs == nullptr) return std::nullopt;
-  return std::pair{macs->size(), macs->capacity()};
-}
-
-std::vector<Switch::WorkerReport> Switch::worker_reports() const {
-  std::vector<WorkerReport> reports;
-  for (const Worker& worker : impl_->datapath().worker_list()) {
-    const WorkerCounters& c = worker.counters();
-    reports.push_back({c.wakeups.read(), c.batches.read(), c.frames.read(), c.busy_ns.read()});
-  }
-  return reports;
-}
-
 std::size_t Switch::queued_copy_bytes() const {
   return impl_->datapath().queued_copy_bytes();
 }

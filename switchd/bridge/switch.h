@@ -59,14 +59,6 @@ class Switch : public SwitchView {
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) override;
 
-  /// Names of the bridges in the datapath, sorted.
-  std::vector<std::string> bridges() const;
-  /// Addresses known and the most that may be; nullopt for an unknown bridge.
-  std::optional<std::pair<std::size_t, std::size_t>> fdb_size(const std::string& bridge) const;
-  struct WorkerReport {
-    std::uint64_t wakeups, batches, frames, busy_ns;
-  };
-  std::vector<WorkerReport> worker_reports() const;
   /// Bytes that wait in the mirror queues.
   std::size_t queued_copy_bytes() const;
 
