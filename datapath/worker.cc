@@ -114,9 +114,13 @@ void Worker::refresh() {
   }
   for (const PortConfig& port : snapshot_->ports) {
     if (port.number == kNoPort || port.worker != number_ || port.device == nullptr) continue;
-    if (!received_from_.try_emplace(index(port.number), port.device).second) continue;
+    if (received_from_.contains(index(port.number))) continue;
     epoll_event event{.events = EPOLLIN, .data = {.u64 = index(port.number)}};
-    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.device->receive_fd(), &event);
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.device->receive_fd(), &event) == 0) {
+      received_from_.emplace(index(port.number), port.device);
+    } else {
+      counters_.deaf_ports.add();  // no memory, or fs.epoll.max_user_watches: the next snapshot tries again
+    }
   }
   sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
   seen_.store(snapshot_->generation, std::memory_order_release);

@@ -26,6 +26,7 @@ using Clock = std::function<TimeNs()>;
 
 struct WorkerCounters {
   Counter wakeups, batches, frames, busy_ns;
+  Counter deaf_ports;  ///< times a port could not be added to the epoll set
 };
 
 class Worker {

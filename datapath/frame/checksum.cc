@@ -1,10 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/frame/checksum.h"
 
+#include <boost/crc.hpp>
+
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 namespace vswitch {
+
+namespace {
+
+// Where the checksum stands in an SCTP header. TCP has it at 16, UDP at 6.
+constexpr std::uint16_t kSctpChecksumOffset = 8;
+constexpr std::size_t kCrc32cLength = 4;
+
+/// CRC32c over the packet with its checksum field zero, sent least significant octet first (RFC 9260,
+/// appendix A). Nothing but the place of the field tells it from an Internet checksum: struct virtio_net_hdr
+/// has no flag for it.
+bool complete_crc32c(std::span<std::uint8_t> packet) {
+  if (packet.size() < kSctpChecksumOffset + kCrc32cLength) return false;
+  const auto field = packet.subspan(kSctpChecksumOffset, kCrc32cLength);
+  std::fill(field.begin(), field.end(), std::uint8_t{0});
+  boost::crc_optimal<32, 0x1edc6f41, 0xffffffff, 0xffffffff, true, true> crc;
+  crc.process_bytes(packet.data(), packet.size());
+  std::uint32_t value = crc.checksum();
+  for (std::uint8_t& octet : field) {
+    octet = static_cast<std::uint8_t>(value);
+    value >>= 8;
+  }
+  return true;
+}
+
+}  // namespace
 
 std::uint16_t internet_sum(std::span<const std::uint8_t> bytes) {
   // Summed in machine order, eight bytes at a time with end-around carry; the sum of byte-swapped words is
@@ -32,6 +60,11 @@ std::uint16_t internet_sum(std::span<const std::uint8_t> bytes) {
 
 void complete_checksum(std::span<std::uint8_t> payload, Offload& offload) {
   if (!offload.needs_checksum || offload.is_super_frame()) return;
+  if (offload.checksum_offset == kSctpChecksumOffset &&
+      complete_crc32c(payload.subspan(offload.checksum_start))) {
+    offload = {};
+    return;
+  }
   auto checksum = static_cast<std::uint16_t>(~internet_sum(payload.subspan(offload.checksum_start)));
   if (checksum == 0)
     checksum = 0xffff;  // 0 would mean "no checksum" in UDP; both are the same number to a receiver

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Internet checksum (RFC 1071), to finish what a sender left to its device.
+// The Internet checksum (RFC 1071) and SCTP's CRC32c (RFC 9260), to finish what a sender left to its device.
 #pragma once
 
 #include <cstdint>

@@ -119,6 +119,17 @@ TEST(Checksum, ZeroIsSentAsAllOnes) {
   EXPECT_EQ(payload[5], 0xff);
 }
 
+TEST(Checksum, OfSctpIsACrc32c) {
+  // EtherType, then an SCTP packet (ports 36412 and 2905, one COOKIE ACK chunk) as Scapy finishes it.
+  std::array<std::uint8_t, 18> payload{0x08, 0x00, 0x8e, 0x3c, 0x0b, 0x59, 0x12, 0x34, 0x56,
+                                       0x78, 0xff, 0xff, 0xff, 0xff, 0x0b, 0x00, 0x00, 0x04};
+  Offload offload{.needs_checksum = true, .checksum_start = 2, .checksum_offset = 8};
+  complete_checksum(payload, offload);
+  EXPECT_FALSE(offload.needs_checksum);
+  const std::array<std::uint8_t, 4> expected{0xab, 0xa7, 0xe6, 0xdc};
+  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), payload.begin() + 10));
+}
+
 TEST(Checksum, LeavesSuperFramesAlone) {
   std::array<std::uint8_t, 6> payload{0x08, 0x00, 0x01, 0x02, 0x03, 0x04};
   const auto before = payload;
