@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace vswitch {
 
 namespace {
 
 constexpr std::uint64_t kOccupied = std::uint64_t{1} << 63;
+constexpr std::uint32_t kPinned = 0xffffffffU;  // in place of the second last seen: in a future that never comes
 
 std::uint64_t key_of(VlanId vlan, const MacAddr& mac) {
   return kOccupied | static_cast<std::uint64_t>(vlan) << 48 | mac.to_u64();
@@ -92,24 +94,60 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
   {
     const Slots& slots = *slots_.load(std::memory_order_acquire);
     const std::uint32_t slot = find(slots, key);
-    if (slot != kNil && slots.at(slot).value.load(std::memory_order_acquire) == value) return Learned::known;
+    if (slot != kNil) {
+      const std::uint64_t present = slots.at(slot).value.load(std::memory_order_acquire);
+      if (present == value || second_of(present) == kPinned) return Learned::known;
+    }
   }
   const std::lock_guard lock(mutex_);
   Slots& slots = *slots_.load(std::memory_order_relaxed);
   const std::uint32_t slot = find(slots, key);
   if (slot == kNil) {
     if (size_ >= capacity_) evict_one();
-    insert(key, port, to_second(now));
+    if (insert(key, port, to_second(now))) ++statistics_.learned;
     return Learned::fresh;
   }
   const std::uint64_t old = slots.at(slot).value.load(std::memory_order_relaxed);
+  if (second_of(old) == kPinned) return Learned::known;  // meanwhile
   const bool aged = expired(old, now, aging_.load(std::memory_order_relaxed));
   unlink(slot, port_of(old));
   append(slot, port);
   // Key and value stay a pair for readers: the key does not change, and both values are true ones.
   slots.at(slot).value.store(value, std::memory_order_release);
-  if (aged) return Learned::fresh;
-  return port_of(old) == port ? Learned::known : Learned::moved;
+  if (aged) {
+    ++statistics_.expired;
+    ++statistics_.learned;
+    return Learned::fresh;
+  }
+  if (port_of(old) == port) return Learned::known;
+  ++statistics_.moved;
+  return Learned::moved;
+}
+
+bool MacTable::pin(VlanId vlan, const MacAddr& mac, PortNo port) {
+  const std::uint64_t key = key_of(vlan, mac);
+  const std::lock_guard lock(mutex_);
+  if (!pinned_.contains(key) && pinned_.size() >= capacity_) return false;
+  const std::uint32_t slot = find(*slots_.load(std::memory_order_relaxed), key);
+  if (slot != kNil) erase(slot);
+  if (size_ >= capacity_) evict_one();
+  if (!insert(key, port, kPinned)) return false;
+  pinned_[key] = port;
+  return true;
+}
+
+std::optional<PortNo> MacTable::pinned_to(VlanId vlan, const MacAddr& mac) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = pinned_.find(key_of(vlan, mac));
+  return found == pinned_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool MacTable::unpin(VlanId vlan, const MacAddr& mac) {
+  const std::uint64_t key = key_of(vlan, mac);
+  const std::lock_guard lock(mutex_);
+  if (!pinned_.contains(key)) return false;
+  erase(find(*slots_.load(std::memory_order_relaxed), key));
+  return true;
 }
 
 std::uint32_t MacTable::free_slot_for(std::uint64_t key) {
@@ -132,24 +170,33 @@ std::uint32_t MacTable::free_slot_for(std::uint64_t key) {
     }
   }
   if (free_slots[0] + free_slots[1] == 0) {
+    if (second_of(slots.at(oldest).value.load(std::memory_order_relaxed)) == kPinned) return kNil;
     erase(oldest);
+    ++statistics_.evicted;
     return oldest;
   }
   return free_slots[0] >= free_slots[1] ? free_at[0] : free_at[1];  // the emptier bucket keeps both usable
 }
 
-void MacTable::insert(std::uint64_t key, PortNo port, std::uint32_t second) {
+bool MacTable::insert(std::uint64_t key, PortNo port, std::uint32_t second) {
   const std::uint32_t at = free_slot_for(key);
+  if (at == kNil) return false;
   Slot& slot = slots_.load(std::memory_order_relaxed)->at(at);
   slot.value.store(value_of(port, second), std::memory_order_release);
   slot.key.store(key, std::memory_order_release);
-  append(at, port);
+  if (second != kPinned) append(at, port);
   ++size_;
+  return true;
 }
 
 void MacTable::erase(std::uint32_t at) {
   Slot& slot = slots_.load(std::memory_order_relaxed)->at(at);
-  unlink(at, port_of(slot.value.load(std::memory_order_relaxed)));
+  const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
+  if (second_of(value) == kPinned) {
+    pinned_.erase(slot.key.load(std::memory_order_relaxed));
+  } else {
+    unlink(at, port_of(value));
+  }
   slot.key.store(0, std::memory_order_release);
   --size_;
 }
@@ -174,11 +221,18 @@ void MacTable::evict_one() {
   const auto fullest = std::max_element(ports_.begin(), ports_.end(), [](const auto& a, const auto& b) {
     return a.second.count < b.second.count;
   });
-  if (fullest != ports_.end() && fullest->second.oldest != kNil) erase(fullest->second.oldest);
+  if (fullest == ports_.end() || fullest->second.oldest == kNil) return;  // all pinned
+  erase(fullest->second.oldest);
+  ++statistics_.evicted;
 }
 
 void MacTable::forget_port(PortNo port) {
   const std::lock_guard lock(mutex_);
+  const Slots& slots = *slots_.load(std::memory_order_relaxed);
+  for (auto it = pinned_.begin(); it != pinned_.end();) {
+    const auto [key, on] = *it++;  // erase() takes it out
+    if (on == port) erase(find(slots, key));
+  }
   const auto found = ports_.find(index(port));
   if (found == ports_.end()) return;
   while (found->second.oldest != kNil) erase(found->second.oldest);
@@ -196,14 +250,17 @@ std::size_t MacTable::sweep(TimeNs now) {
       erase(list.oldest);
     }
   }
+  statistics_.expired += before - size_;
   return before - size_;
 }
 
-void MacTable::flush() {
+std::size_t MacTable::flush() {
   const std::lock_guard lock(mutex_);
+  const std::size_t before = size_;
   for (auto& [port, list] : ports_) {
     while (list.oldest != kNil) erase(list.oldest);
   }
+  return before - size_;
 }
 
 void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
@@ -211,24 +268,28 @@ void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
   aging_.store(aging, std::memory_order_relaxed);
   capacity = std::max<std::size_t>(capacity, 1);
   if (capacity == capacity_) return;
-  while (size_ > capacity) evict_one();
+  while (size_ > std::max(capacity, pinned_.size())) evict_one();
   capacity_ = capacity;
 
   const Slots& old = *slots_.load(std::memory_order_relaxed);
   std::vector<std::pair<std::uint64_t, std::uint64_t>>
       kept;  // in order of age, so that the new lists are too
+  for (const auto& [key, port] : std::exchange(pinned_, {})) kept.emplace_back(key, value_of(port, kPinned));
   for (auto& [port, list] : ports_) {
     for (std::uint32_t slot = list.oldest; slot != kNil; slot = links_[slot].newer) {
       kept.emplace_back(old.at(slot).key.load(std::memory_order_relaxed),
                         old.at(slot).value.load(std::memory_order_relaxed));
     }
   }
-  generations_.push_back(std::make_unique<Slots>(capacity_));
+  generations_.push_back(std::make_unique<Slots>(std::max(capacity_, kept.size())));
   links_.assign(generations_.back()->buckets.size() * kSlotsPerBucket, Links{});
   ports_.clear();
   size_ = 0;
   slots_.store(generations_.back().get(), std::memory_order_release);
-  for (const auto& [key, value] : kept) insert(key, port_of(value), second_of(value));
+  for (const auto& [key, value] : kept) {
+    if (insert(key, port_of(value), second_of(value)) && second_of(value) == kPinned)
+      pinned_[key] = port_of(value);
+  }
 }
 
 void MacTable::free_replaced() {
@@ -246,23 +307,42 @@ std::size_t MacTable::capacity() const {
   return capacity_;
 }
 
+MacStatistics MacTable::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+void MacTable::clear_statistics() {
+  const std::lock_guard lock(mutex_);
+  statistics_ = {};
+}
+
 std::vector<MacEntry> MacTable::entries(TimeNs now) const {
   const std::lock_guard lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
   const TimeNs aging = aging_.load(std::memory_order_relaxed);
   std::vector<MacEntry> all;
   all.reserve(size_);
+  const auto add = [&all](std::uint64_t key, PortNo port, std::uint32_t age, bool pinned) {
+    all.push_back({.vlan = static_cast<VlanId>(key >> 48 & 0xfff),
+                   .mac = MacAddr::from_u64(key & 0xffffffffffffULL),
+                   .port = port,
+                   .age_seconds = age,
+                   .pinned = pinned});
+  };
+  for (const auto& [key, port] : pinned_) add(key, port, 0, true);
+  const auto learned = static_cast<std::ptrdiff_t>(all.size());
   for (const auto& [port, list] : ports_) {
     for (std::uint32_t slot = list.oldest; slot != kNil; slot = links_[slot].newer) {
       const std::uint64_t key = slots.at(slot).key.load(std::memory_order_relaxed);
       const std::uint64_t value = slots.at(slot).value.load(std::memory_order_relaxed);
       if (expired(value, now, aging)) continue;
-      all.push_back({.vlan = static_cast<VlanId>(key >> 48 & 0xfff),
-                     .mac = MacAddr::from_u64(key & 0xffffffffffffULL),
-                     .port = PortNo{port},
-                     .age_seconds = to_second(now) - second_of(value)});
+      add(key, PortNo{port}, to_second(now) - second_of(value), false);
     }
   }
+  std::stable_sort(all.begin() + learned, all.end(), [](const MacEntry& a, const MacEntry& b) {
+    return a.age_seconds > b.age_seconds;
+  });
   return all;
 }
 

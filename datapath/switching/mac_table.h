@@ -14,6 +14,9 @@
 // When `capacity` is reached, the port with the most addresses forgets its oldest one (as Open vSwitch does,
 // so one port that floods source addresses cannot push out the others). Ages are kept as a list per port,
 // least recently seen first.
+//
+// An operator can pin an address to a port (`ovs-appctl fdb/add`): it neither ages nor moves nor gives way,
+// and goes with its port, or by hand.
 #pragma once
 
 #include <atomic>
@@ -32,7 +35,13 @@ struct MacEntry {
   VlanId vlan;
   MacAddr mac;
   PortNo port;
-  std::uint32_t age_seconds;
+  std::uint32_t age_seconds;  ///< 0 for a pinned one
+  bool pinned = false;
+};
+
+/// What happened since the start or the last clear_statistics().
+struct MacStatistics {
+  std::uint64_t learned = 0, expired = 0, evicted = 0, moved = 0;
 };
 
 class MacTable {
@@ -50,10 +59,18 @@ class MacTable {
   /// Notes that `mac` was seen as source on `port`. Any thread.
   Learned learn(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now);
 
+  /// Pins an address to a port. False when there is no room: pinned addresses fill the table.
+  bool pin(VlanId vlan, const MacAddr& mac, PortNo port);
+  /// The port an address is pinned to.
+  std::optional<PortNo> pinned_to(VlanId vlan, const MacAddr& mac) const;
+  /// False when the address is not pinned.
+  bool unpin(VlanId vlan, const MacAddr& mac);
+
   void forget_port(PortNo port);
   /// Forgets addresses not seen for the aging time; returns how many.
   std::size_t sweep(TimeNs now);
-  void flush();
+  /// Forgets all that was learned; returns how many. Pinned addresses stay.
+  std::size_t flush();
   /// Changes the limits; addresses over the new capacity are forgotten, oldest first.
   void set_limits(std::size_t capacity, TimeNs aging);
   /// Frees memory that set_limits() replaced; call it when every worker has passed a batch border since.
@@ -61,7 +78,9 @@ class MacTable {
 
   std::size_t size() const;
   std::size_t capacity() const;
-  /// All addresses that have not aged out, in no order.
+  MacStatistics statistics() const;
+  void clear_statistics();
+  /// All addresses that have not aged out: pinned ones first, then the longest unseen.
   std::vector<MacEntry> entries(TimeNs now) const;
 
  private:
@@ -98,8 +117,8 @@ class MacTable {
   };
 
   std::uint32_t find(const Slots& slots, std::uint64_t key) const;
-  std::uint32_t free_slot_for(std::uint64_t key);                     // mutex held
-  void insert(std::uint64_t key, PortNo port, std::uint32_t second);  // mutex held
+  std::uint32_t free_slot_for(std::uint64_t key);                     // mutex held; kNil: all pinned
+  bool insert(std::uint64_t key, PortNo port, std::uint32_t second);  // mutex held
   void erase(std::uint32_t slot);                                     // mutex held
   void append(std::uint32_t slot, PortNo port);                       // mutex held
   void unlink(std::uint32_t slot, PortNo port);                       // mutex held
@@ -110,7 +129,9 @@ class MacTable {
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Slots>> generations_;    // guarded by mutex_; the last one is in use
   std::vector<Links> links_;                           // guarded by mutex_
-  std::unordered_map<std::uint32_t, PortList> ports_;  // guarded by mutex_
+  std::unordered_map<std::uint32_t, PortList> ports_;  // guarded by mutex_; pinned addresses are in no list
+  std::unordered_map<std::uint64_t, PortNo> pinned_;   // guarded by mutex_; by key
+  MacStatistics statistics_;                           // guarded by mutex_
   std::size_t capacity_;                               // guarded by mutex_
   std::size_t size_ = 0;                               // guarded by mutex_
 };

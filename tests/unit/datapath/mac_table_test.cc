@@ -73,6 +73,59 @@ TEST(MacTable, WhenFullThePortWithTheMostForgetsItsOldest) {
   for (std::uint64_t n : {1, 2, 4, 5}) EXPECT_TRUE(table.lookup(1, mac(n), kStart)) << n;
 }
 
+TEST(MacTable, APinnedAddressStaysWhereItIs) {
+  MacTable table(4, 20 * kSecondNs);
+  table.learn(1, mac(1), kB, kStart);
+  EXPECT_TRUE(table.pin(1, mac(1), kA));
+  EXPECT_EQ(table.pinned_to(1, mac(1)), kA);
+  EXPECT_EQ(table.learn(1, mac(1), kB, kStart), MacTable::Learned::known);
+  EXPECT_EQ(table.lookup(1, mac(1), kStart + 1'000'000 * kSecondNs), kA);
+  EXPECT_EQ(table.sweep(kStart + 1'000'000 * kSecondNs), 0U);
+  EXPECT_EQ(table.flush(), 0U);
+  for (std::uint64_t n = 2; n <= 9; ++n) table.learn(1, mac(n), kB, kStart);
+  EXPECT_EQ(table.size(), 4U);
+  table.set_limits(10, MacTable::kDefaultAging);
+  EXPECT_EQ(table.lookup(1, mac(1), kStart), kA);
+  const auto entries = table.entries(kStart + kSecondNs);
+  ASSERT_EQ(entries.size(), 4U);
+  EXPECT_TRUE(entries[0].pinned);
+  EXPECT_EQ(entries[0].mac, mac(1));
+  EXPECT_EQ(entries[0].port, kA);
+  EXPECT_EQ(entries[1].age_seconds, 1U);
+
+  EXPECT_TRUE(table.pin(1, mac(1), kB));  // moved by hand
+  EXPECT_EQ(table.lookup(1, mac(1), kStart), kB);
+  EXPECT_FALSE(table.unpin(1, mac(2)));  // learned, not pinned
+  EXPECT_TRUE(table.unpin(1, mac(1)));
+  EXPECT_EQ(table.lookup(1, mac(1), kStart), std::nullopt);
+  EXPECT_TRUE(table.pin(1, mac(1), kA));
+  table.forget_port(kA);
+  EXPECT_EQ(table.pinned_to(1, mac(1)), std::nullopt);
+  EXPECT_EQ(table.lookup(1, mac(1), kStart), std::nullopt);
+}
+
+TEST(MacTable, IsNotFilledBeyondItsCapacityByPinning) {
+  MacTable table(4);
+  for (std::uint64_t n = 1; n <= 4; ++n) EXPECT_TRUE(table.pin(1, mac(n), kA));
+  EXPECT_FALSE(table.pin(1, mac(5), kA));
+  table.learn(1, mac(6), kB, kStart);
+  for (std::uint64_t n = 1; n <= 4; ++n) EXPECT_EQ(table.lookup(1, mac(n), kStart), kA);
+}
+
+TEST(MacTable, CountsWhatHappened) {
+  MacTable table(4, 20 * kSecondNs);
+  for (std::uint64_t n = 1; n <= 5; ++n) table.learn(1, mac(n), kA, kStart);
+  table.learn(1, mac(5), kB, kStart);
+  table.sweep(kStart + 20 * kSecondNs);
+  const MacStatistics statistics = table.statistics();
+  EXPECT_EQ(statistics.learned, 5U);
+  EXPECT_EQ(statistics.evicted, 1U);
+  EXPECT_EQ(statistics.moved, 1U);
+  EXPECT_EQ(statistics.expired, 4U);
+  table.clear_statistics();
+  EXPECT_EQ(table.statistics().learned, 0U);
+}
+
 TEST(MacTable, HoldsAHundredThousandAddresses) {
   constexpr std::uint64_t kCount = 100'000;
   MacTable table(kCount);
