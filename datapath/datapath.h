@@ -51,6 +51,7 @@ class Datapath {
   /// Bytes that wait in the mirror queues.
   std::size_t queued_copy_bytes() const;
   const std::deque<Worker>& worker_list() const { return workers_; }
+  const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
 
   /// threads == false: handles frames and copies until there are no more.
   void run_until_idle();

@@ -25,6 +25,7 @@
 #include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
+#include "switchd/unixctl/commands.h"
 #include "switchd/unixctl/common.h"
 #include "switchd/unixctl/registry.h"
 
@@ -135,11 +136,17 @@ class Daemon::Parts {
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});
+    const unixctl::Context context{*database_, switch_, control_};
+    unixctl::add_fdb_commands(commands_, context);
+    unixctl::add_datapath_commands(commands_, context);
+    unixctl::add_mirror_commands(commands_, context);
+    unixctl::add_trace_command(commands_, context);
+    unixctl::add_ovsdb_commands(commands_, context);
     commands_.serve(operator_dispatcher_);
   }
 
   void open_sockets(const DaemonOptions& options) {
-    operator_.open("punix:" + directory_.operator_socket());
+    for (const std::string& socket : directory_.operator_sockets()) operator_.open("punix:" + socket);
     control_.open("punix:" + directory_.control_socket());
     for (const std::string& remote : options.remotes) control_.open(remote);
     managers_.emplace(io_, *database_, control_);

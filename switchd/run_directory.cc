@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -56,8 +57,10 @@ int open_and_lock(const std::string& path) {
   }
 }
 
-std::string operator_socket_of(const std::string& directory, pid_t pid) {
-  return directory + "/ovs-vswitchd." + std::to_string(pid) + ".ctl";
+constexpr std::array<const char*, 2> kNames = {"ovs-vswitchd", "ovsdb-server"};
+
+std::string operator_socket_of(const std::string& directory, const std::string& name, pid_t pid) {
+  return directory + '/' + name + '.' + std::to_string(pid) + ".ctl";
 }
 
 // The pid of a daemon that did not end in order; 0 when there is none.
@@ -68,31 +71,35 @@ pid_t previous_pid(int fd) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(std::string path)
-    : path_(std::move(path)), pid_file_(path_ + "/ovs-vswitchd.pid") {
-  std::error_code error;
-  std::filesystem::create_directories(path_, error);
-  if (error) throw std::system_error(error, "cannot make the run directory " + path_);
-  fd_ = open_and_lock(pid_file_);
-  if (const pid_t previous = previous_pid(fd_); previous > 0) {
-    ::unlink(operator_socket_of(path_, previous).c_str());
-  }
+RunDirectory::PidFile::PidFile(const std::string& directory, const std::string& name)
+    : path_(directory + '/' + name + ".pid"), fd_(open_and_lock(path_)) {
+  if (const pid_t previous = previous_pid(fd_); previous > 0)
+    ::unlink(operator_socket_of(directory, name, previous).c_str());
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(fd_, 0) != 0 ||
       ::pwrite(fd_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    const auto why = failed("cannot write the pid file " + pid_file_);
+    const auto why = failed("cannot write the pid file " + path_);
     ::close(fd_);
     throw why;
   }
 }
 
-RunDirectory::~RunDirectory() {
-  ::unlink(pid_file_.c_str());
+RunDirectory::PidFile::~PidFile() {
+  ::unlink(path_.c_str());
   ::close(fd_);
 }
 
-std::string RunDirectory::operator_socket() const {
-  return operator_socket_of(path_, ::getpid());
+RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
+  std::error_code error;
+  std::filesystem::create_directories(path_, error);
+  if (error) throw std::system_error(error, "cannot make the run directory " + path_);
+  for (const char* name : kNames) pid_files_.emplace_back(path_, name);
+}
+
+std::vector<std::string> RunDirectory::operator_sockets() const {
+  std::vector<std::string> sockets;
+  for (const char* name : kNames) sockets.push_back(operator_socket_of(path_, name, ::getpid()));
+  return sockets;
 }
 
 }  // namespace vswitch

@@ -6,31 +6,46 @@
 // to DIR/ovs-vswitchd.<pid>.ctl. Such a lock ends with its process however that dies, and also when the
 // process closes any descriptor of the file: nobody else in the daemon may open it. It is not inherited over
 // fork(): take it in the child.
+//
+// vswitchd is the switch and its database server in one, so it goes by both names: `ovs-appctl -t
+// ovsdb-server` finds it as well.
 #pragma once
 
+#include <deque>
 #include <string>
+#include <vector>
 
 namespace vswitch {
 
 class RunDirectory {
  public:
-  /// Makes the directory (0755) and its parents when missing, takes the lock and removes the operator socket
-  /// of the process that had it before. Throws std::runtime_error with a sentence, which names the pid when
-  /// another daemon is here.
+  /// Makes the directory (0755) and its parents when missing, takes the locks and removes the operator
+  /// sockets of the process that had it before. Throws std::runtime_error with a sentence, which names the
+  /// pid when another daemon is here.
   explicit RunDirectory(std::string path);
-  RunDirectory(const RunDirectory&) = delete;
-  RunDirectory& operator=(const RunDirectory&) = delete;
-  /// Removes the pid file, then gives up the lock.
-  ~RunDirectory();
 
   const std::string& path() const { return path_; }
   std::string control_socket() const { return path_ + "/db.sock"; }
-  std::string operator_socket() const;
+  /// One for each name it goes by.
+  std::vector<std::string> operator_sockets() const;
 
  private:
+  /// DIR/NAME.pid, locked.
+  class PidFile {
+   public:
+    PidFile(const std::string& directory, const std::string& name);
+    PidFile(const PidFile&) = delete;
+    PidFile& operator=(const PidFile&) = delete;
+    /// Removes the file, then gives up the lock.
+    ~PidFile();
+
+   private:
+    std::string path_;
+    int fd_;
+  };
+
   std::string path_;
-  std::string pid_file_;
-  int fd_ = -1;
+  std::deque<PidFile> pid_files_;
 };
 
 }  // namespace vswitch

@@ -10,7 +10,8 @@ namespace vswitch {
 namespace {
 
 constexpr std::uint64_t kOccupied = std::uint64_t{1} << 63;
-constexpr std::uint32_t kPinned = 0xffffffffU;  // in place of the second last seen: in a future that never comes
+constexpr std::uint32_t kPinned =
+    0xffffffffU;  // in place of the second last seen: in a future that never comes
 
 std::uint64_t key_of(VlanId vlan, const MacAddr& mac) {
   return kOccupied | static_cast<std::uint64_t>(vlan) << 48 | mac.to_u64();
@@ -340,9 +341,8 @@ std::vector<MacEntry> MacTable::entries(TimeNs now) const {
       add(key, PortNo{port}, to_second(now) - second_of(value), false);
     }
   }
-  std::stable_sort(all.begin() + learned, all.end(), [](const MacEntry& a, const MacEntry& b) {
-    return a.age_seconds > b.age_seconds;
-  });
+  std::stable_sort(all.begin() + learned, all.end(),
+                   [](const MacEntry& a, const MacEntry& b) { return a.age_seconds > b.age_seconds; });
   return all;
 }
 

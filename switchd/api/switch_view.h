@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "datapath/types.h"
@@ -34,11 +35,30 @@ class SwitchView {
     VlanId vlan = 0;
     MacAddr mac;
     std::int64_t age_seconds = 0;
+    bool pinned = false;
   };
-  /// In any order; empty for a bridge that is not set up.
+  /// Pinned ones first, then the longest unseen; empty for a bridge that is not set up.
   virtual std::vector<FdbEntry> fdb(const std::string& bridge) = 0;
-  /// Returns how many addresses were forgotten.
+  /// Returns how many addresses were forgotten; pinned ones are not.
   virtual std::size_t flush_fdb(const std::string& bridge) = 0;
+  /// Pins an address to a port. False when the port is not in the datapath or the table is full of pinned
+  /// ones.
+  virtual bool pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan,
+                       const MacAddr& mac) = 0;
+  /// False when the address is not pinned.
+  virtual bool unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) = 0;
+
+  struct FdbStatistics {
+    std::uint64_t entries = 0, capacity = 0, pinned = 0;
+    std::uint64_t learned = 0, expired = 0, evicted = 0,
+                  moved = 0;  ///< since the last clear_fdb_statistics()
+  };
+  virtual FdbStatistics fdb_statistics(const std::string& bridge) = 0;
+  virtual void clear_fdb_statistics(const std::string& bridge) = 0;
+
+  /// The number of a port inside the datapath; nullopt when it is not in it.
+  virtual std::optional<std::uint32_t> datapath_number(const std::string& bridge,
+                                                       const std::string& port) = 0;
 
   using Counters = std::map<std::string, std::int64_t>;
   /// With the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched, delivered, lost,
@@ -50,6 +70,14 @@ class SwitchView {
   /// missing.
   virtual Counters drops() = 0;
   virtual std::size_t workers() = 0;
+
+  struct WorkerState {
+    std::vector<std::string> ports;  ///< it receives from
+    std::uint64_t wakeups = 0, batches = 0, frames = 0, busy_ns = 0;
+    std::uint64_t deaf_ports = 0;  ///< times a port could not be watched
+    std::size_t queued_copy_bytes = 0, copy_queue_bytes = 0;
+  };
+  virtual std::vector<WorkerState> worker_states() = 0;
 
   struct Explanation {
     struct Output {
@@ -76,5 +104,8 @@ class SwitchView {
   virtual std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                              std::span<const std::uint8_t> frame) = 0;
 };
+
+/// What a key of SwitchView::drops() means, as a sentence.
+std::string meaning_of_drop(std::string_view key);
 
 }  // namespace vswitch

@@ -4,15 +4,12 @@
 
 #include <ctime>
 
-#include "datapath/drop_reason.h"
 #include "schemas/openrpc.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/rows.h"
 
 namespace vswitch::api {
 namespace {
-
-constexpr const char* kOvsVersion = "3.1.0";  // whose schema (8.3.1) schemas/vswitch.ovsschema extends
 
 std::string now_utc() {
   const std::time_t now = std::time(nullptr);
@@ -28,7 +25,7 @@ Json info(const Methods& methods, const std::string& started) {
   return {{"name", "vswitchd"},
           {"version", VSWITCH_VERSION},
           {"api", openrpc::control().document()["info"]["version"]},
-          {"ovs_version", kOvsVersion},
+          {"ovs_version", VSWITCH_OVS_VERSION},
           {"schema_version", database.schema().version},
           {"pid", ::getpid()},
           {"started", started},
@@ -52,18 +49,6 @@ Json port_stats(const Methods& methods, const Row& bridge, const Row& port) {
   return stats;
 }
 
-/// The sentence of a drop reason; copies are counted under copy_<reason>.
-std::string meaning_of(std::string_view reason) {
-  constexpr std::string_view kCopy = "copy_";
-  const bool copy = reason.starts_with(kCopy);
-  if (copy) reason.remove_prefix(kCopy.size());
-  for (std::size_t i = 0; i < kDropReasonCount; ++i) {
-    const auto candidate = static_cast<DropReason>(i);
-    if (name(candidate) == reason) return (copy ? "a copy: " : "") + std::string(sentence(candidate));
-  }
-  return std::string(reason);
-}
-
 Json stats(const Methods& methods) {
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(methods.database)) {
@@ -73,7 +58,8 @@ Json stats(const Methods& methods) {
   }
   Json drops = Json::array();
   for (const auto& [reason, count] : methods.view.drops()) {
-    if (count != 0) drops.push_back({{"reason", reason}, {"count", count}, {"meaning", meaning_of(reason)}});
+    if (count != 0)
+      drops.push_back({{"reason", reason}, {"count", count}, {"meaning", meaning_of_drop(reason)}});
   }
   return {{"ports", ports}, {"drops", drops}};
 }

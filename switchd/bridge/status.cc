@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <fstream>
 #include <set>
 
+#include "schemas/ovsdb/schema.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
 
@@ -57,6 +59,21 @@ std::string now_text() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
   return text;
+}
+
+/// os-release(5).
+std::map<std::string, std::string> os_release() {
+  std::map<std::string, std::string> values;
+  std::ifstream file("/etc/os-release");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t equals = line.find('=');
+    if (equals == std::string::npos) continue;
+    std::string value = line.substr(equals + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+      value = value.substr(1, value.size() - 2);
+    values[line.substr(0, equals)] = value;
+  }
+  return values;
 }
 
 /// Keeps OpenFlow port numbers what they were; new ones get what they ask for, or the lowest that is free.
@@ -308,6 +325,19 @@ void write_status(const SwitchStatus& status, Transaction& transaction) {
   root.set("datapath_types", Datum::set_of(std::vector<std::string>{"netdev", "system"}));
   root.set("iface_types", Datum::set_of(std::vector<std::string>{"internal", "patch", "system", "tap"}));
   root.set("cur_cfg", status.desired.next_cfg);
+}
+
+void write_versions(const Uuid& root_row, Transaction& transaction) {
+  const std::map<std::string, std::string> system = os_release();
+  const auto of_system = [&system](const char* key) {
+    const auto found = system.find(key);
+    return found == system.end() ? std::string() : found->second;
+  };
+  RowWriter root(transaction, "Open_vSwitch", root_row);
+  root.set("ovs_version", std::string(VSWITCH_OVS_VERSION));
+  root.set("db_version", ovsdb::vswitch_schema().version);
+  root.set("system_type", of_system("ID"));
+  root.set("system_version", of_system("VERSION_ID"));
 }
 
 void write_statistics(const SwitchStatus& status, Transaction& transaction) {

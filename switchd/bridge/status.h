@@ -44,6 +44,9 @@ CounterMap drop_statistics(const SwitchStatus& status);
 /// Writes what follows from the settings: ofport, error, link and session states, and cur_cfg last of all.
 void write_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
 
+/// Writes ovs_version, db_version, system_type and system_version, as Open vSwitch's start script does.
+void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
+
 /// Writes the statistics columns.
 void write_statistics(const SwitchStatus& status, ovsdb::Transaction& transaction);
 

@@ -102,6 +102,15 @@ class Switch::Impl {
     return found == desired_.bridges.end() ? nullptr : &*found;
   }
 
+  const PortConfig* port(const std::string& bridge, const std::string& name) const {
+    const Snapshot& snapshot = datapath_.current();
+    const auto found = std::find_if(
+        snapshot.ports.begin(), snapshot.ports.end(), [&snapshot, &bridge, &name](const PortConfig& one) {
+          return one.number != kNoPort && one.name == name && snapshot.bridges[one.bridge].name == bridge;
+        });
+    return found == snapshot.ports.end() ? nullptr : &*found;
+  }
+
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> bytes) const;
 
@@ -135,7 +144,12 @@ class Switch::Impl {
       desired_ = read_desired(database_);
       attachments_.follow(desired_);
       publish();
-      write([this](ovsdb::Transaction& transaction) { write_status(status(), transaction); });
+      write([this](ovsdb::Transaction& transaction) {
+        // Once: whoever writes others later, as ovs-ctl does, is right.
+        if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
+          write_versions(*desired_.root, transaction);
+        write_status(status(), transaction);
+      });
     } catch (const std::exception& error) {
       log::err(kLog, "the settings could not be applied: {}", error.what());
     }
@@ -233,6 +247,7 @@ class Switch::Impl {
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
+  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that has been told our versions
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -240,11 +255,7 @@ std::optional<SwitchView::Explanation> Switch::Impl::explain(const std::string& 
                                                              const std::string& in_port,
                                                              std::span<const std::uint8_t> bytes) const {
   const Snapshot& snapshot = datapath_.current();
-  const PortConfig* in = nullptr;
-  for (const PortConfig& port : snapshot.ports) {
-    if (port.number != kNoPort && port.name == in_port && snapshot.bridges[port.bridge].name == bridge)
-      in = &port;
-  }
+  const PortConfig* in = port(bridge, in_port);
   if (in == nullptr) return std::nullopt;
   Explanation explanation;
   const ParseResult parsed = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
@@ -311,18 +322,54 @@ std::vector<SwitchView::FdbEntry> Switch::fdb(const std::string& bridge) {
   for (const MacEntry& entry : macs->entries(steady_now())) {
     const PortConfig* port = snapshot.port(entry.port);
     if (port == nullptr) continue;
-    entries.push_back(
-        {.port = port->name, .vlan = entry.vlan, .mac = entry.mac, .age_seconds = entry.age_seconds});
+    entries.push_back({.port = port->name,
+                       .vlan = entry.vlan,
+                       .mac = entry.mac,
+                       .age_seconds = entry.age_seconds,
+                       .pinned = entry.pinned});
   }
   return entries;
 }
 
 std::size_t Switch::flush_fdb(const std::string& bridge) {
   const auto macs = impl_->compiler().macs(bridge);
-  if (macs == nullptr) return 0;
-  const std::size_t known = macs->size();
-  macs->flush();
-  return known;
+  return macs == nullptr ? 0 : macs->flush();
+}
+
+bool Switch::pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan, const MacAddr& mac) {
+  const auto macs = impl_->compiler().macs(bridge);
+  const PortConfig* config = impl_->port(bridge, port);
+  return macs != nullptr && config != nullptr && macs->pin(vlan, mac, config->number);
+}
+
+bool Switch::unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) {
+  const auto macs = impl_->compiler().macs(bridge);
+  return macs != nullptr && macs->unpin(vlan, mac);
+}
+
+SwitchView::FdbStatistics Switch::fdb_statistics(const std::string& bridge) {
+  const auto macs = impl_->compiler().macs(bridge);
+  if (macs == nullptr) return {};
+  const std::vector<MacEntry> entries = macs->entries(steady_now());
+  const auto pinned = static_cast<std::uint64_t>(
+      std::count_if(entries.begin(), entries.end(), [](const MacEntry& entry) { return entry.pinned; }));
+  const MacStatistics counts = macs->statistics();
+  return {.entries = entries.size(),
+          .capacity = macs->capacity(),
+          .pinned = pinned,
+          .learned = counts.learned,
+          .expired = counts.expired,
+          .evicted = counts.evicted,
+          .moved = counts.moved};
+}
+
+void Switch::clear_fdb_statistics(const std::string& bridge) {
+  if (const auto macs = impl_->compiler().macs(bridge)) macs->clear_statistics();
+}
+
+std::optional<std::uint32_t> Switch::datapath_number(const std::string& bridge, const std::string& port) {
+  const PortConfig* config = impl_->port(bridge, port);
+  return config == nullptr ? std::nullopt : std::optional(index(config->number));
 }
 
 SwitchView::Counters Switch::mirror_counters(const ovsdb::Uuid& mirror) {
@@ -349,6 +396,29 @@ SwitchView::Counters Switch::drops() {
 
 std::size_t Switch::workers() {
   return impl_->datapath().workers();
+}
+
+std::vector<SwitchView::WorkerState> Switch::worker_states() {
+  std::vector<WorkerState> states;
+  const Datapath& datapath = impl_->datapath();
+  for (std::size_t w = 0; w < datapath.workers(); ++w) {
+    const WorkerCounters& counters = datapath.worker_list()[w].counters();
+    const CopyQueue& queue = datapath.copy_queue(w);
+    WorkerState state{.ports = {},
+                      .wakeups = counters.wakeups.read(),
+                      .batches = counters.batches.read(),
+                      .frames = counters.frames.read(),
+                      .busy_ns = counters.busy_ns.read(),
+                      .deaf_ports = counters.deaf_ports.read(),
+                      .queued_copy_bytes = queue.used(),
+                      .copy_queue_bytes = queue.capacity()};
+    for (const PortConfig& port : datapath.current().ports) {
+      if (port.number != kNoPort && port.worker == w && port.device != nullptr)
+        state.ports.push_back(port.name);
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,

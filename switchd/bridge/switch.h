@@ -52,10 +52,16 @@ class Switch : public SwitchView {
   void when_applied(std::function<void()> done) override;
   std::vector<FdbEntry> fdb(const std::string& bridge) override;
   std::size_t flush_fdb(const std::string& bridge) override;
+  bool pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan, const MacAddr& mac) override;
+  bool unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) override;
+  FdbStatistics fdb_statistics(const std::string& bridge) override;
+  void clear_fdb_statistics(const std::string& bridge) override;
+  std::optional<std::uint32_t> datapath_number(const std::string& bridge, const std::string& port) override;
   Counters mirror_counters(const ovsdb::Uuid& mirror) override;
   Counters interface_counters(const ovsdb::Uuid& interface) override;
   Counters drops() override;
   std::size_t workers() override;
+  std::vector<WorkerState> worker_states() override;
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) override;
 

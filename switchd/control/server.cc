@@ -45,6 +45,10 @@ bool Server::close(const std::string& remote) {
   return true;
 }
 
+void Server::disconnect_clients() {
+  for (const auto& [id, client] : sessions_) client.connection->close("an operator asked for it");
+}
+
 void Server::stop() {
   endpoints_.clear();
   for (const auto& [id, client] : sessions_) client.connection->close("the daemon ends");

@@ -46,6 +46,8 @@ class Server {
   void open(const std::string& remote);
   /// Ends the remote and its sessions, these after their queued messages. False when it is not open.
   bool close(const std::string& remote);
+  /// Ends all sessions, after their queued messages; clients may come again.
+  void disconnect_clients();
   /// Closes everything, as close() does. No new client gets in.
   void stop();
 

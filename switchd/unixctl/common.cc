@@ -116,7 +116,10 @@ bool wants_cleanup(Args args) {
 }  // namespace
 
 void add_common(Registry& registry, CommonHooks hooks) {
-  registry.add("version", "", 0, 0, [](Args) { return "vswitchd " VSWITCH_VERSION "\n"; });
+  // Scripts look for the words in the middle, to know what they may expect.
+  registry.add("version", "", 0, 0, [](Args) {
+    return "vswitchd " VSWITCH_VERSION ", in place of ovs-vswitchd (Open vSwitch) " VSWITCH_OVS_VERSION "\n";
+  });
   registry.add_async("exit", "[--cleanup]", 0, 1, [exit = hooks.exit](Args args, const Answer& answer) {
     const bool cleanup = wants_cleanup(args);
     answer("");

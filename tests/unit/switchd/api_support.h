@@ -40,6 +40,22 @@ class FakeSwitch : public SwitchView {
     flushed = bridge;
     return std::exchange(learned, {}).size();
   }
+  bool pin_fdb(const std::string&, const std::string& port, VlanId vlan, const MacAddr& mac) override {
+    learned.push_back({.port = port, .vlan = vlan, .mac = mac, .pinned = true});
+    return true;
+  }
+  bool unpin_fdb(const std::string&, VlanId vlan, const MacAddr& mac) override {
+    return std::erase_if(learned, [&](const FdbEntry& entry) {
+             return entry.pinned && entry.vlan == vlan && entry.mac == mac;
+           }) != 0;
+  }
+  FdbStatistics fdb_statistics(const std::string&) override { return of_fdb; }
+  void clear_fdb_statistics(const std::string&) override { of_fdb = {}; }
+  std::optional<std::uint32_t> datapath_number(const std::string&, const std::string& port) override {
+    const auto found = numbers.find(port);
+    return found == numbers.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::vector<WorkerState> worker_states() override { return of_workers; }
   Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
   Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   Counters drops() override { return dropped; }
@@ -54,6 +70,9 @@ class FakeSwitch : public SwitchView {
   std::vector<std::function<void()>> waiting;
   std::vector<FdbEntry> learned;
   std::string flushed;
+  FdbStatistics of_fdb;
+  std::map<std::string, std::uint32_t> numbers;
+  std::vector<WorkerState> of_workers;
   std::map<Uuid, Counters> of_mirror, of_interface;
   Counters dropped;
   std::optional<Explanation> explanation;

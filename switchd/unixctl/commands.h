@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operator commands of the switch and of the embedded database server. One file per noun; texts that
+// stock scripts look at are those of Open vSwitch 3.1 (ovs-vswitchd(8), ovsdb-server(1)).
+#pragma once
+
+#include "switchd/api/switch_view.h"
+#include "switchd/control/server.h"
+#include "switchd/db/database.h"
+#include "switchd/unixctl/registry.h"
+
+namespace vswitch::unixctl {
+
+/// What the commands look at. Must outlive the registry's last command.
+struct Context {
+  ovsdb::Database& database;
+  SwitchView& view;
+  Server& control;  ///< the sockets of database clients
+};
+
+void add_fdb_commands(Registry& registry, Context context);       // fdb.cc: fdb/*, mdb/*
+void add_datapath_commands(Registry& registry, Context context);  // datapath.cc: dpif/*, dpctl/*, bridge/*, ...
+void add_mirror_commands(Registry& registry, Context context);    // mirror.cc: mirror/*
+void add_trace_command(Registry& registry, Context context);      // trace.cc: ofproto/trace
+void add_ovsdb_commands(Registry& registry, Context context);     // ovsdb.cc: ovsdb-server/*
+
+/// The Bridge row. Throws Refused with the sentence scripts know.
+const ovsdb::Row& bridge_of(const Context& context, const std::string& name);
+
+/// A port of a bridge by its name or its OpenFlow port number, as its Interface row; nullptr when there is
+/// none.
+const ovsdb::Row* interface_named(const Context& context, const ovsdb::Row& bridge, const std::string& port);
+
+/// "LOCAL" or the OpenFlow port number of a port; "-1" while it has none.
+std::string ofport_text(const Context& context, const std::string& port);
+
+}  // namespace vswitch::unixctl

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// mirror/list and mirror/show: sessions, their states and what became of every copy.
+#include "switchd/api/mirror_session.h"
+#include "switchd/unixctl/commands.h"
+
+namespace vswitch::unixctl {
+namespace {
+
+template <typename List>
+std::string joined(const List& list) {
+  std::string text;
+  for (const auto& item : list) text += (text.empty() ? "" : ",") + item;
+  return text.empty() ? "-" : text;
+}
+
+std::string sources(const api::MirrorSession& session) {
+  std::vector<std::string> parts;
+  if (session.all) parts.push_back("all");
+  for (const auto& [port, direction] : session.source_ports)
+    parts.push_back(direction == "both" ? port : port + ':' + direction);
+  for (const std::int64_t vlan : session.vlans) parts.push_back("vlan" + std::to_string(vlan));
+  return joined(parts);
+}
+
+std::string destination(const api::MirrorSession& session) {
+  if (session.destination_ports.empty() && session.output_vlan)
+    return "vlan" + std::to_string(*session.output_vlan);
+  return joined(session.destination_ports);
+}
+
+std::string state(const ovsdb::Row& mirror) {
+  const api::MirrorState state = api::state_of_mirror(mirror);
+  return state.state + (state.reason.empty() ? "" : ": " + state.reason);
+}
+
+SwitchView::Counters counters(const Context& context, const ovsdb::Row& mirror) {
+  SwitchView::Counters now = context.view.mirror_counters(mirror.uuid());
+  return now.empty() ? mirror.counters("statistics") : now;
+}
+
+std::string list(const Context& context, Args args) {
+  std::string text;
+  if (!args.empty()) bridge_of(context, args[0]);
+  for (const auto& [bridge_name, bridge] : api::bridges(context.database)) {
+    if (!args.empty() && bridge_name != args[0]) continue;
+    for (const auto& [name, mirror] : api::mirrors_of(context.database, *bridge)) {
+      const api::MirrorSession session = api::read_session(context.database, *mirror);
+      text += bridge_name + ' ' + name + ": " + sources(session) + " -> " + destination(session) +
+              (session.normal_io ? " normal-io" : "") + ", " + state(*mirror) + '\n';
+    }
+  }
+  return text;
+}
+
+std::string show_one(const Context& context, const std::string& bridge, const ovsdb::Row& mirror) {
+  const api::MirrorSession session = api::read_session(context.database, mirror);
+  std::string text = bridge + ' ' + session.name + ":\n";
+  text += "  sources: " + sources(session) + '\n';
+  text += "  destination: " + destination(session) + '\n';
+  text += "  normal I/O: " + std::string(session.normal_io ? "yes" : "no") + '\n';
+  text += "  state: " + state(mirror) + '\n';
+  for (const auto& [key, count] : counters(context, mirror))
+    text += "  " + key + ": " + std::to_string(count) + '\n';
+  return text;
+}
+
+std::string show(const Context& context, Args args) {
+  std::string text;
+  const auto mirrors = api::mirrors_of(context.database, bridge_of(context, args[0]));
+  for (const auto& [name, mirror] : mirrors) {
+    if (args.size() < 2 || name == args[1]) text += show_one(context, args[0], *mirror);
+  }
+  if (text.empty() && args.size() == 2)
+    throw Refused("bridge " + args[0] + " has no session " + args[1] + "; mirror/list shows them");
+  return text;
+}
+
+}  // namespace
+
+void add_mirror_commands(Registry& registry, Context context) {
+  registry.add("mirror/list", "[bridge]", 0, 1, [context](Args args) { return list(context, args); });
+  registry.add("mirror/show", "bridge [session]", 1, 2, [context](Args args) { return show(context, args); });
+}
+
+}  // namespace vswitch::unixctl

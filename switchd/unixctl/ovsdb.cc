@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// ovsdb-server/*: what ovsdb-server(1) answers, for the embedded database server.
+#include <algorithm>
+
+#include "switchd/unixctl/commands.h"
+
+namespace vswitch::unixctl {
+namespace {
+
+constexpr const char* kServerDatabase = "_Server";
+
+void check_database(const Context& context, const std::string& name) {
+  if (name != context.database.schema().name && name != kServerDatabase)
+    throw Refused("no database by that name");
+}
+
+std::string list_remotes(const Context& context) {
+  std::string text;
+  for (const RemoteStatus& remote : context.control.status()) text += remote.remote + '\n';
+  return text;
+}
+
+std::string add_remote(const Context& context, Args args) {
+  try {
+    context.control.open(args[0]);
+  } catch (const std::exception& error) {
+    throw Refused(error.what());
+  }
+  return "";
+}
+
+std::string remove_remote(const Context& context, Args args) {
+  if (!context.control.close(args[0])) throw Refused("no such remote");
+  return "";
+}
+
+std::string compact(const Context& context, Args args) {
+  if (!args.empty()) check_database(context, args[0]);
+  try {
+    context.database.compact();
+  } catch (const std::exception& error) {
+    throw Refused(error.what());
+  }
+  return "";
+}
+
+}  // namespace
+
+void add_ovsdb_commands(Registry& registry, Context context) {
+  registry.add("ovsdb-server/list-dbs", "", 0, 0,
+               [context](Args) { return context.database.schema().name + '\n' + kServerDatabase + '\n'; });
+  registry.add("ovsdb-server/list-remotes", "", 0, 0, [context](Args) { return list_remotes(context); });
+  registry.add("ovsdb-server/add-remote", "REMOTE", 1, 1,
+               [context](Args args) { return add_remote(context, args); });
+  registry.add("ovsdb-server/remove-remote", "REMOTE", 1, 1,
+               [context](Args args) { return remove_remote(context, args); });
+  registry.add("ovsdb-server/compact", "[DB]", 0, 1, [context](Args args) { return compact(context, args); });
+  registry.add("ovsdb-server/reconnect", "", 0, 0, [context](Args) {
+    context.control.disconnect_clients();
+    return "";
+  });
+  registry.add("ovsdb-server/sync-status", "", 0, 0, [](Args) { return "state: active"; });
+}
+
+}  // namespace vswitch::unixctl
