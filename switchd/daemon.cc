@@ -2,6 +2,7 @@
 #include "switchd/daemon.h"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <grp.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@
 namespace vswitch {
 namespace {
 
+namespace asio = boost::asio;
 using boost::system::error_code;
 
 const log::Module kLog{"daemon"};
@@ -65,10 +67,12 @@ SwitchOptions switch_options(const DaemonOptions& options) {
   return result;
 }
 
-ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group) {
+ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group,
+                             OutputGate* gate = nullptr) {
   ServerOptions options;
   options.directory = directory.path();
   options.endpoint.group = group;
+  options.gate = gate;
   return options;
 }
 
@@ -88,7 +92,7 @@ class Daemon::Parts {
       : directory_(options.rundir),
         database_(open_database(options.database)),
         switch_(io_, *database_, switch_options(options)),
-        control_(io_, dispatcher_, server_options(directory_, find_group(options.group))),
+        control_(io_, dispatcher_, server_options(directory_, find_group(options.group), &gate_)),
         operator_(io_, operator_dispatcher_, server_options(directory_, find_group(options.group))),
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {
     wait_for_signal();
@@ -131,6 +135,7 @@ class Daemon::Parts {
 
   void add_handlers() {
     database_->on_commit([this](const ovsdb::Changes&) { committed(); });
+    database_->sync_later([this] { sync_soon(); });
     dispatcher_.add_echo();
     register_api(dispatcher_, *database_, switch_);
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
@@ -152,6 +157,25 @@ class Daemon::Parts {
     managers_.emplace(io_, *database_, control_);
   }
 
+  /// Behind what this turn of the event loop still has to do, the switch's own report on the change included.
+  void sync_soon() {
+    gate_.shut();
+    asio::post(io_, [this] { asio::post(io_, [this] { sync(); }); });
+  }
+
+  void sync() {
+    try {
+      database_->sync();
+      ++syncs_;
+    } catch (const std::exception& error) {
+      // Not said to be done, and not known to be undone: clients ask again after they have come back.
+      log::err(kLog, "the last changes are not on disk: {}; clients that wait for them are disconnected",
+               error.what());
+      control_.drop_clients();
+    }
+    gate_.open();
+  }
+
   void committed() {
     ++commits_;
     for (const std::string& warning : database_->take_warnings()) log::warn(kLog, "{}", warning);
@@ -167,6 +191,7 @@ class Daemon::Parts {
 
   unixctl::Figures coverage() const {
     return {{"commits", commits_},
+            {"database_syncs", syncs_},
             {"control_clients", control_.admitted()},
             {"control_requests", dispatcher_.requests()},
             {"operator_requests", operator_dispatcher_.requests()}};
@@ -175,6 +200,7 @@ class Daemon::Parts {
   // The sockets are gone at once; clients get what was queued for them, the answer to `exit` among it.
   void say_farewell() {
     const auto deadline = std::chrono::steady_clock::now() + kFarewell;
+    sync();
     managers_.reset();
     control_.stop();
     operator_.stop();
@@ -187,6 +213,7 @@ class Daemon::Parts {
   boost::asio::io_context io_{1};
   std::unique_ptr<ovsdb::Database> database_;
   Switch switch_;
+  OutputGate gate_;
   Dispatcher dispatcher_;
   ovsdb::OvsdbServer ovsdb_server_{io_, dispatcher_, *database_};
   Dispatcher operator_dispatcher_;
@@ -196,6 +223,7 @@ class Daemon::Parts {
   std::optional<Managers> managers_;
   boost::asio::signal_set signals_;
   std::uint64_t commits_ = 0;
+  std::uint64_t syncs_ = 0;
 };
 
 Daemon::Daemon(const DaemonOptions& options) : parts_(std::make_unique<Parts>(options)) {}

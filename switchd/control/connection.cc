@@ -34,11 +34,12 @@ struct Connection::Batch {
 };
 
 Connection::Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-                       Dispatcher& dispatcher, const ConnectionLimits& limits)
+                       Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate)
     : Session(endpoint, peer),
       socket_(std::move(socket)),
       dispatcher_(dispatcher),
       limits_(limits),
+      gate_(gate),
       decoder_(limits.decode),
       stall_timer_(socket_.get_executor()) {}
 
@@ -236,8 +237,17 @@ void Connection::write(std::string text) {
   }
   backlog_ += text.size();
   queue_.push_back(std::move(text));
-  if (!writing_) write_some();
+  if (!writing_) begin_writing();
   if (overloaded()) watch_progress();
+}
+
+void Connection::begin_writing() {
+  writing_ = true;
+  if (gate_ == nullptr || !gate_->is_shut()) return write_some();
+  gate_->when_open([self = self()] {
+    self->writing_ = false;
+    if (self->is_open() && !self->queue_.empty()) self->begin_writing();
+  });
 }
 
 void Connection::write_some() {
@@ -245,7 +255,6 @@ void Connection::write_some() {
   std::size_t offset = front_offset_;
   const std::size_t count = std::min(queue_.size(), kGather);
   for (std::size_t i = 0; i < count; ++i, offset = 0) buffers[i] = asio::buffer(queue_[i]) + offset;
-  writing_ = true;
   socket_.async_write_some(buffers, [self = self()](error_code error, std::size_t bytes) {
     self->writing_ = false;
     if (!self->is_open()) return;
@@ -263,7 +272,7 @@ void Connection::written(std::size_t bytes) {
     queue_.pop_front();
   }
   resume_if_relieved();
-  if (!queue_.empty()) return write_some();
+  if (!queue_.empty()) return begin_writing();
   if (closing_) finish(close_reason_);
 }
 

@@ -10,6 +10,8 @@
 // notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer may
 // be larger than all of this: only what waits when a message is added counts.
 //
+// A shut OutputGate keeps everything queued: none of it may be known yet.
+//
 // Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
 // stream still gets what it asked for. A client we close gets `linger` to take its last answer: closing a
 // socket with unread input destroys what is on the way to the client. on_close() callbacks come from the
@@ -26,6 +28,7 @@
 
 #include "schemas/jsonrpc/stream_decoder.h"
 #include "switchd/control/dispatcher.h"
+#include "switchd/control/output_gate.h"
 #include "switchd/control/session.h"
 
 namespace vswitch {
@@ -43,9 +46,9 @@ class Connection final : public Session {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
 
-  /// The dispatcher must outlive the io_context's run.
+  /// The dispatcher, and the gate unless it is null, must outlive the io_context's run.
   Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-             Dispatcher& dispatcher, const ConnectionLimits& limits);
+             Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate = nullptr);
 
   void start();
 
@@ -80,6 +83,7 @@ class Connection final : public Session {
   void refuse_message(const jsonrpc::InvalidMessage& error);
 
   void write(std::string text) override;
+  void begin_writing();
   void write_some();
   void written(std::size_t bytes);
   void watch_progress();
@@ -94,6 +98,7 @@ class Connection final : public Session {
   Socket socket_;
   Dispatcher& dispatcher_;
   const ConnectionLimits limits_;
+  OutputGate* const gate_;
 
   jsonrpc::StreamDecoder decoder_;
   std::shared_ptr<Batch> batch_;  // being taken apart, one element a turn

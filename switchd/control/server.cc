@@ -49,6 +49,11 @@ void Server::disconnect_clients() {
   for (const auto& [id, client] : sessions_) client.connection->close("an operator asked for it");
 }
 
+void Server::drop_clients() {
+  const auto sessions = sessions_;  // abandon() takes them out
+  for (const auto& [id, client] : sessions) client.connection->abandon();
+}
+
 void Server::stop() {
   endpoints_.clear();
   for (const auto& [id, client] : sessions_) client.connection->close("the daemon ends");
@@ -60,7 +65,7 @@ std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arriva
     return nullptr;
   }
   auto connection = std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer,
-                                                 dispatcher_, options_.limits);
+                                                 dispatcher_, options_.limits, options_.gate);
   sessions_[connection->id()] = {remote, connection};
   connection->on_close([this, id = connection->id()] { sessions_.erase(id); });
   ++admitted_;

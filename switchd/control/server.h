@@ -19,6 +19,7 @@ namespace vswitch {
 struct ServerOptions {
   std::string directory;  ///< relative unix paths are below it
   EndpointOptions endpoint;
+  OutputGate* gate = nullptr;  ///< of all sessions
   ConnectionLimits limits;
   std::size_t sessions = 4096;  ///< further clients are turned away with a line in the log
 };
@@ -48,6 +49,8 @@ class Server {
   bool close(const std::string& remote);
   /// Ends all sessions, after their queued messages; clients may come again.
   void disconnect_clients();
+  /// Ends all sessions at once: what was queued for them is not sent.
+  void drop_clients();
   /// Closes everything, as close() does. No new client gets in.
   void stop();
 

@@ -137,6 +137,23 @@ std::unique_ptr<Database> Database::open(const std::string& path, DatabaseSchema
   return database;
 }
 
+void Database::store(const Changes& changes) {
+  if (!storage_ || !storage_->append(changes)) return;
+  const bool first = !std::exchange(unsynced_, true);
+  if (first && on_unsynced_) on_unsynced_();
+}
+
+void Database::sync() {
+  if (!std::exchange(unsynced_, false)) return;
+  try {
+    if (!distrusted_) return storage_->sync();
+  } catch (const std::system_error&) {
+    distrusted_ = true;  // the kernel may have thrown away what it could not write
+  }
+  storage_->compact(*this);
+  distrusted_ = false;
+}
+
 void Database::compact() {
   if (storage_) storage_->compact(*this);
 }

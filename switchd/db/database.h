@@ -5,6 +5,9 @@
 // repairs and checks the whole (switchd/db/integrity.h), computes the Changes once, has them written to the
 // file, only then swaps the rows in, and tells the listeners. Whatever fails before the swap leaves the
 // database as it was.
+//
+// Written is not on disk: that takes an fdatasync(), which commit() does itself, unless someone else has
+// promised with sync_later() to do it for several commits at once.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -128,6 +131,15 @@ class Database {
   ListenerId on_commit(Listener listener);
   void remove_listener(ListenerId id);
 
+  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by the first
+  /// commit after a sync(), before listeners hear of it, and sync() is to be called before anybody outside
+  /// hears.
+  void sync_later(std::function<void()> unsynced) { on_unsynced_ = std::move(unsynced); }
+  /// Everything committed is on disk when it returns. When the file's disk fails, a new file with the whole
+  /// database is tried. Throws std::system_error when that fails too: the last commits are in memory only,
+  /// and the next sync() tries again.
+  void sync();
+
   /// Executes the operations (array of <operation>) of an OVSDB `transact`. Defined in execute.cc.
   TransactResult transact(const nlohmann::json& operations, const TransactContext& context = {});
 
@@ -140,12 +152,16 @@ class Database {
 
  private:
   friend class Transaction;
+  void store(const Changes& changes);
   void tell(std::shared_ptr<const Changes> changes);
 
   DatabaseSchema schema_;
   bool has_circle_;
   std::vector<Table> tables_;
   std::unique_ptr<Storage> storage_;
+  std::function<void()> on_unsynced_;
+  bool unsynced_ = false;
+  bool distrusted_ = false;  ///< the file: a sync failed
   std::vector<std::pair<ListenerId, Listener>> listeners_;
   std::deque<std::shared_ptr<const Changes>> untold_;
   bool telling_ = false;

@@ -196,16 +196,19 @@ void LogFile::cut(std::uint64_t end) {
 
 void LogFile::append(std::string_view record) {
   if (dirty_tail_) cut(end_);
-  if (write_all(fd_.get(), record, end_) && ::fdatasync(fd_.get()) == 0) {
+  if (write_all(fd_.get(), record, end_)) {
     end_ += record.size();
     return;
   }
-  // After a failed fdatasync the kernel may have thrown the pages away: the record may or may not be there.
-  // Refused is refused, so it has to go before anything else is written.
+  // Refused is refused: what was written of the record has to go before anything else is written.
   const int cause = errno;
-  dirty_tail_ = ::ftruncate(fd_.get(), static_cast<off_t>(end_)) < 0 || ::fdatasync(fd_.get()) < 0;
+  dirty_tail_ = ::ftruncate(fd_.get(), static_cast<off_t>(end_)) < 0;
   errno = cause;
   fail("cannot write " + path_);
+}
+
+void LogFile::sync() {
+  if (::fdatasync(fd_.get()) < 0) fail("cannot write " + path_);
 }
 
 void LogFile::replace(std::string_view bytes) {

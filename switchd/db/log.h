@@ -53,9 +53,12 @@ class LogFile {
   std::string read() const;
   /// Takes `end` as the end of the log and cuts off what stands behind it.
   void cut(std::uint64_t end);
-  /// Appends and fdatasync()s. Throws std::system_error when that fails; the record is then taken back. When
-  /// even that fails (the disk is gone), all further appends are tried only after it has succeeded.
+  /// Appends; the record counts after the next sync(). Throws std::system_error when that fails; the record
+  /// is then taken back. When even that fails (the disk is gone), all further appends are tried only after it
+  /// has succeeded.
   void append(std::string_view record);
+  /// fdatasync(). Throws std::system_error: what was appended since the last sync() may be there or not.
+  void sync();
   /// Puts a new file with these bytes in the place of this one: temporary file, fsync, rename, fsync of the
   /// directory. A crash leaves the old file or the new one. Throws std::system_error; then nothing has
   /// changed.

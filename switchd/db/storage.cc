@@ -263,11 +263,12 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
   return storage;
 }
 
-void Storage::append(const Changes& changes) {
+bool Storage::append(const Changes& changes) {
   const Json record = changes_to_json(changes);
-  if (record.is_null()) return;
+  if (record.is_null()) return false;
   try {
     log_.append(log_record(record));
+    return true;
   } catch (const std::system_error& error) {
     throw Error("I/O error", error.what());
   }

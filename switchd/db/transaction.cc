@@ -169,7 +169,7 @@ std::optional<Error> Transaction::commit() {
     const ReferenceDeltas deltas = settle(*this);
     auto changed = std::make_shared<Changes>(changes());
     if (changed->empty()) return std::nullopt;
-    if (database_.storage_) database_.storage_->append(*changed);
+    database_.store(*changed);
     for (const TableChanges& table : changed->tables) {
       for (const RowChange& row : table.rows)
         database_.tables_[table.schema->index].replace(row.uuid, row.after);
@@ -178,10 +178,13 @@ std::optional<Error> Transaction::commit() {
       for (const auto& [uuid, delta] : deltas[table]) database_.tables_[table].add_references(uuid, delta);
     }
     if (database_.storage_) database_.storage_->compact_if_large(database_);
+    if (!database_.on_unsynced_) database_.sync();
     database_.tell(std::move(changed));
     return std::nullopt;
   } catch (const Error& error) {
     return error;
+  } catch (const std::system_error& error) {
+    return Error("I/O error", error.what());
   }
 }
 

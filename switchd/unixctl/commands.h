@@ -17,11 +17,12 @@ struct Context {
   Server& control;  ///< the sockets of database clients
 };
 
-void add_fdb_commands(Registry& registry, Context context);       // fdb.cc: fdb/*, mdb/*
-void add_datapath_commands(Registry& registry, Context context);  // datapath.cc: dpif/*, dpctl/*, bridge/*, ...
-void add_mirror_commands(Registry& registry, Context context);    // mirror.cc: mirror/*
-void add_trace_command(Registry& registry, Context context);      // trace.cc: ofproto/trace
-void add_ovsdb_commands(Registry& registry, Context context);     // ovsdb.cc: ovsdb-server/*
+void add_fdb_commands(Registry& registry, Context context);  // fdb.cc: fdb/*, mdb/*
+void add_datapath_commands(Registry& registry,
+                           Context context);                    // datapath.cc: dpif/*, dpctl/*, bridge/*, ...
+void add_mirror_commands(Registry& registry, Context context);  // mirror.cc: mirror/*
+void add_trace_command(Registry& registry, Context context);    // trace.cc: ofproto/trace
+void add_ovsdb_commands(Registry& registry, Context context);   // ovsdb.cc: ovsdb-server/*
 
 /// The Bridge row. Throws Refused with the sentence scripts know.
 const ovsdb::Row& bridge_of(const Context& context, const std::string& name);

@@ -30,16 +30,18 @@ struct Flow {
 
 // Protocol names and the EtherType each stands for (ovs-ofctl(8)).
 const std::map<std::string, std::uint16_t> kProtocols = {
-    {"ip", 0x0800},   {"ipv4", 0x0800}, {"icmp", 0x0800}, {"tcp", 0x0800},   {"udp", 0x0800},  {"sctp", 0x0800},
-    {"ipv6", 0x86dd}, {"ip6", 0x86dd},  {"tcp6", 0x86dd}, {"udp6", 0x86dd},  {"sctp6", 0x86dd}, {"icmp6", 0x86dd},
-    {"arp", 0x0806},  {"rarp", 0x8035}, {"mpls", 0x8847}, {"mplsm", 0x8848}, {"eth", 0},
+    {"ip", 0x0800},    {"ipv4", 0x0800},  {"icmp", 0x0800}, {"tcp", 0x0800},  {"udp", 0x0800},
+    {"sctp", 0x0800},  {"ipv6", 0x86dd},  {"ip6", 0x86dd},  {"tcp6", 0x86dd}, {"udp6", 0x86dd},
+    {"sctp6", 0x86dd}, {"icmp6", 0x86dd}, {"arp", 0x0806},  {"rarp", 0x8035}, {"mpls", 0x8847},
+    {"mplsm", 0x8848}, {"eth", 0},
 };
 // Fields that say nothing to a switch that looks at addresses and VLANs.
 const std::set<std::string> kWithoutEffect = {
-    "nw_src", "nw_dst",  "nw_proto", "nw_tos",    "nw_ecn",   "nw_ttl",  "nw_frag",   "ip_src",    "ip_dst",
-    "ip_proto", "ipv6_src", "ipv6_dst", "ipv6_label", "tp_src", "tp_dst", "tcp_src",  "tcp_dst",   "tcp_flags",
-    "udp_src", "udp_dst", "sctp_src", "sctp_dst", "icmp_type", "icmp_code", "icmpv6_type", "icmpv6_code",
-    "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "pkt_mark", "skb_priority", "metadata", "recirc_id",
+    "nw_src",   "nw_dst",    "nw_proto",  "nw_tos",      "nw_ecn",       "nw_ttl",     "nw_frag",
+    "ip_src",   "ip_dst",    "ip_proto",  "ipv6_src",    "ipv6_dst",     "ipv6_label", "tp_src",
+    "tp_dst",   "tcp_src",   "tcp_dst",   "tcp_flags",   "udp_src",      "udp_dst",    "sctp_src",
+    "sctp_dst", "icmp_type", "icmp_code", "icmpv6_type", "icmpv6_code",  "arp_op",     "arp_spa",
+    "arp_tpa",  "arp_sha",   "arp_tha",   "pkt_mark",    "skb_priority", "metadata",   "recirc_id",
 };
 
 [[noreturn]] void bad_flow(const std::string& text, const std::string& what) {
@@ -134,7 +136,9 @@ Bytes frame_in(const std::string& hex) {
 
 std::vector<VlanTag> tags_of(const Bytes& frame) {
   std::vector<VlanTag> tags;
-  const auto word = [&frame](std::size_t at) { return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]); };
+  const auto word = [&frame](std::size_t at) {
+    return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
+  };
   for (std::size_t at = kAddressesLength; at + kTagLength + 2 <= frame.size() && is_vlan_tpid(word(at));
        at += kTagLength)
     tags.push_back({word(at), word(at + 2)});
@@ -145,7 +149,8 @@ std::vector<VlanTag> tags_of(const Bytes& frame) {
 std::string flow_text(const std::string& ofport, const Bytes& frame) {
   const auto mac = [&frame](std::size_t at) {
     MacAddr address;
-    std::copy_n(frame.begin() + static_cast<std::ptrdiff_t>(at), address.octets.size(), address.octets.begin());
+    std::copy_n(frame.begin() + static_cast<std::ptrdiff_t>(at), address.octets.size(),
+                address.octets.begin());
     return address.to_string();
   };
   const std::vector<VlanTag> tags = tags_of(frame);
@@ -213,11 +218,12 @@ std::string trace(const Context& context, Args args) {
   const auto explanation = context.view.explain(args[0], in->str("name"), frame);
   if (!explanation) throw Refused("port " + in->str("name") + " is not set up: see its status");
   const std::string title = "bridge(\"" + args[0] + "\")";
-  std::string text = "Flow: " + flow_text(ofport_text(context, in->str("name")), frame) + "\n\n" + title + '\n' +
-                     std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";
+  std::string text = "Flow: " + flow_text(ofport_text(context, in->str("name")), frame) + "\n\n" + title +
+                     '\n' + std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";
   for (const std::string& step : explanation->trace) text += "     -> " + step + '\n';
   for (const auto& verdict : explanation->mirrors)
-    text += "     -> session " + verdict.session + ": " + (verdict.copied ? "" : "no copy: ") + verdict.reason + '\n';
+    text += "     -> session " + verdict.session + ": " + (verdict.copied ? "" : "no copy: ") +
+            verdict.reason + '\n';
   Actions actions(frame);
   for (const auto& output : explanation->outputs)
     actions.output(number_of(context, args[0], output.port), output.frame);

@@ -21,6 +21,7 @@ class ControlConnection : public ::testing::Test {
   void start(ConnectionLimits limits = {}) {
     ServerOptions options;
     options.limits = limits;
+    options.gate = &gate_;
     thread_ = std::make_unique<ServerThread>(options);
     std::swap(thread_->dispatcher(), dispatcher_);
     thread_->start();
@@ -65,6 +66,15 @@ class ControlConnection : public ::testing::Test {
     dispatcher_.add_v1_notification("note",
                                     [this](Session&, const jsonrpc::Request&) { return Json(++notes_); });
     dispatcher_.add("notes", [this](Session&, const jsonrpc::Request&) { return Json(notes_); });
+    dispatcher_.add("shut_gate", [this](Session& session, const jsonrpc::Request&) {
+      gate_.shut();
+      session.send(jsonrpc::make_notification(jsonrpc::Version::v2, "committed", Json::object()));
+      return Json("done");
+    });
+    dispatcher_.add("open_gate", [this](Session&, const jsonrpc::Request&) {
+      gate_.open();
+      return Json("open");
+    });
     dispatcher_.add("closed", [this](Session&, const jsonrpc::Request&) { return Json(closed_); });
   }
 
@@ -75,10 +85,30 @@ class ControlConnection : public ::testing::Test {
 
   Dispatcher dispatcher_;
   std::vector<Reply> later_;  // control thread only, as are the counts
+  OutputGate gate_;
   int closed_ = 0;
   int notes_ = 0;
   std::unique_ptr<ServerThread> thread_;
+
+  static bool has_input(const Client& client, std::chrono::milliseconds within) {
+    pollfd poll_fd{client.fd(), POLLIN, 0};
+    return ::poll(&poll_fd, 1, static_cast<int>(within.count())) == 1;
+  }
 };
+
+TEST_F(ControlConnection, SaysNothingWhileTheGateIsShut) {
+  start();
+  Client writer = connect();
+  Client other = connect();
+  writer.send(v2(1, "shut_gate"));
+  writer.send(v2(2, "echo", {"later"}));
+  EXPECT_FALSE(has_input(writer, 100ms));
+  EXPECT_EQ(other.call(v2(3, "open_gate"))["result"], "open");    // requests are handled all the while
+  EXPECT_EQ(writer.receive()->value("method", ""), "committed");  // everything, in its order
+  EXPECT_EQ(writer.receive()->value("result", Json()), "done");
+  EXPECT_EQ(writer.receive()->value("result", Json()), Json({"later"}));
+  EXPECT_EQ(writer.call(v2(4, "echo", {"x"}))["result"], Json({"x"}));
+}
 
 TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {
   start();
