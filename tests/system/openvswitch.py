@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open vSwitch itself, to compare with: its ovsdb-server serves a database with our schema, its ovs-vswitchd switches in user space."""
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from lab import ROOT, wait_until
+from net import Net, run, stop
+
+OVSDB_SERVER = pathlib.Path("/usr/sbin/ovsdb-server")
+OVS_VSWITCHD = pathlib.Path("/usr/lib/openvswitch-switch/ovs-vswitchd")
+SCHEMA = ROOT / "schemas" / "vswitch.ovsschema"
+DEVICES = ("p1", "p2", "p3", "p4")
+needed = pytest.mark.skipif(not OVSDB_SERVER.exists() or not OVS_VSWITCHD.exists(),
+                            reason="needs the openvswitch-common and -switch packages")
+
+
+def client(rundir, program, *args, namespace=None, timeout=30, **options):
+    """An unmodified client run to its end; the CompletedProcess. In the given namespace, or where we are."""
+    inside = ["ip", "netns", "exec", namespace] if namespace else []
+    environment = {**os.environ, "OVS_RUNDIR": str(rundir), **options.pop("env", {})}
+    return subprocess.run([*inside, program, *map(str, args)], env=environment, text=True, capture_output=True, timeout=timeout,
+                          **options)
+
+
+class OpenVswitch(contextlib.AbstractContextManager):
+    """Debian's Open vSwitch in a namespace of its own; with switch=False its database server only."""
+
+    def __init__(self, directory, switch=True):
+        self.rundir = pathlib.Path(directory) / "ovs"
+        self.rundir.mkdir()
+        self.closing = contextlib.ExitStack()
+        try:
+            self.net = self.closing.enter_context(Net())
+            database = self.rundir / "conf.db"
+            subprocess.check_call(["ovsdb-tool", "create", str(database), str(SCHEMA)])
+            self.spawn(OVSDB_SERVER, f"--remote=punix:{self.socket}", database)
+            wait_until(self.socket.exists, "ovsdb-server serves")
+            self.vsctl("--no-wait", "init")
+            if switch:
+                self.spawn(OVS_VSWITCHD, "--disable-system", f"unix:{self.socket}")
+        except BaseException:
+            self.closing.close()
+            raise
+
+    def __exit__(self, *_):
+        self.closing.close()
+
+    @property
+    def socket(self):
+        return self.rundir / "db.sock"
+
+    def spawn(self, program, *args):
+        command = ["ip", "netns", "exec", self.net.switch, str(program), "--no-chdir", "-vconsole:off", "-vsyslog:off", "--pidfile",
+                   *map(str, args)]
+        process = subprocess.Popen(command, env={**os.environ, "OVS_RUNDIR": str(self.rundir)}, stdin=subprocess.DEVNULL)
+        self.closing.callback(stop, process)
+
+    def vsctl(self, *args):
+        done = client(self.rundir, "ovs-vsctl", *args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def make_devices(namespace):
+    """p1 to p4, so that ports have something to open."""
+    for device in DEVICES:
+        run("ip", "-n", namespace, "link", "add", device, "type", "veth", "peer", "name", f"{device}x")
+        for end in (device, f"{device}x"):
+            run("ip", "-n", namespace, "link", "set", end, "up")
+
+
+def neutral(text):
+    """The text without what differs from run to run."""
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z\|\d+\|", "TIME|", text)
+    return re.sub(r"/\S*/(ovs|run)/", "RUNDIR/", text)
+
+
+def differences(commands, theirs, ours, program, theirs_in=None, ours_in=None):
+    """Runs every command line against both run directories: the ways in which ours answers otherwise.
+
+    A command that begins with `~` prints in an order that is nobody's promise (hashes of random UUIDs): lines are compared as a set.
+    """
+    found = []
+    for line in filter(None, map(str.strip, commands.splitlines())):
+        free_order = line.startswith("~")
+        args = shlex.split(line.lstrip("~ "))
+
+        def answer(rundir, namespace):
+            done = client(rundir, program, *args, namespace=namespace)
+            out, err = neutral(done.stdout), neutral(done.stderr)
+            return done.returncode, sorted(out.splitlines()) if free_order else out, err
+
+        expected, got = answer(theirs, theirs_in), answer(ours, ours_in)
+        if expected != got:
+            found.append(f"{program} {line}\n  Open vSwitch: {expected}\n  vswitchd:     {got}")
+    return "\n".join(found)
