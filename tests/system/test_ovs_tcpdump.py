@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ovs-tcpdump as Debian ships it: it makes a device, a port and a mirror, captures, and takes all of them away when it is interrupted."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from lab import PATIENCE_S, wait_until
+from net import run
+from switch import Lab
+
+pytestmark = pytest.mark.skipif(not shutil.which("ovs-tcpdump"), reason="needs openvswitch-switch and python3-openvswitch")
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        lab.host("t1", "10.95.0.11")
+        lab.host("t2", "10.95.0.12")
+        lab.host("t3", "10.95.0.13")
+        lab.vsctl = lambda *args: lab.daemon.ovs("ovs-vsctl", *args).stdout.strip()
+        yield lab
+
+
+class Capture:
+    """ovs-tcpdump in the switch's namespace, in a process group of its own: like at a terminal, an interrupt goes to all of it."""
+
+    def __init__(self, lab, directory, *args):
+        self.lab = lab
+        self.output = directory / "capture"
+        with self.output.open("wb") as out:
+            self.process = subprocess.Popen(["ip", "netns", "exec", lab.net.switch, "ovs-tcpdump", *args], stdout=out,
+                                            stderr=subprocess.STDOUT, start_new_session=True,
+                                            env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir), "PYTHONUNBUFFERED": "1"})
+        lab.net.closing.callback(self.kill)
+        wait_until(lambda: "listening on" in self.text(), f"it captures: {self.text()}", timeout=15)
+
+    def text(self):
+        return self.output.read_bytes().decode(errors="replace")
+
+    def wait(self, expression):
+        wait_until(lambda: re.search(expression, self.text()), f"{expression} in {self.text()}", timeout=10)
+
+    def interrupt(self):
+        """As Ctrl-C does."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(PATIENCE_S)
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(PATIENCE_S)
+
+
+def host(lab, name):
+    return next(namespace for namespace in lab.net.namespaces if namespace.endswith(f"-{name}"))
+
+
+def ping(lab):
+    run("ip", "netns", "exec", host(lab, "t1"), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", "10.95.0.12")
+
+
+def nothing_is_left(lab, device):
+    assert lab.vsctl("list", "mirror") == ""
+    assert lab.vsctl("list-ports", "br0").split() == ["t1", "t2", "t3"]
+    assert lab.net.switch_run("ip", "link", "show", device, check=False).returncode != 0
+    ping(lab)
+
+
+def test_what_it_sets_up_works_and_goes_with_an_interrupt(lab, tmp_path):
+    capture = Capture(lab, tmp_path, "-i", "t1", "-n", "icmp")
+    assert lab.vsctl("--bare", "--columns=name", "list", "mirror") == "m_t1"
+    assert lab.vsctl("get", "mirror", "m_t1", "select_src_port") == f"[{lab.vsctl('get', 'port', 't1', '_uuid')}]"
+    assert lab.vsctl("get", "mirror", "m_t1", "output_port") == lab.vsctl("get", "port", "mit1", "_uuid")
+    assert lab.vsctl("get", "interface", "mit1", "error") == "[]"
+    ping(lab)
+    lab.vsctl("-t", "10", "wait-until", "mirror", "m_t1", "statistics:tx_packets>=6")
+    capture.interrupt()
+    nothing_is_left(lab, "mit1")
+
+
+def test_a_port_that_is_not_there_changes_nothing(lab):
+    before = lab.vsctl("show")
+    done = lab.net.switch_run("ovs-tcpdump", "-i", "nosuch", check=False, env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)})
+    assert done.returncode == 1 and "Port nosuch does not exist" in done.stdout
+    assert lab.vsctl("show") == before
