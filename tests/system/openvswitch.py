@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lab import ROOT, wait_until
+from lab import ROOT, Rpc, wait_until
 from net import Net, run, stop
 
 OVSDB_SERVER = pathlib.Path("/usr/sbin/ovsdb-server")
@@ -40,7 +40,7 @@ class OpenVswitch(contextlib.AbstractContextManager):
             database = self.rundir / "conf.db"
             subprocess.check_call(["ovsdb-tool", "create", str(database), str(SCHEMA)])
             self.spawn(OVSDB_SERVER, f"--remote=punix:{self.socket}", database)
-            wait_until(self.socket.exists, "ovsdb-server serves")
+            wait_until(self.serves, "ovsdb-server serves")
             self.vsctl("--no-wait", "init")
             if switch:
                 self.spawn(OVS_VSWITCHD, "--disable-system", f"unix:{self.socket}")
@@ -54,6 +54,10 @@ class OpenVswitch(contextlib.AbstractContextManager):
     @property
     def socket(self):
         return self.rundir / "db.sock"
+
+    def serves(self):
+        with contextlib.suppress(OSError), Rpc(self.socket) as rpc:
+            return rpc.call("echo", [], version=1) == []
 
     def spawn(self, program, *args):
         command = ["ip", "netns", "exec", self.net.switch, str(program), "--no-chdir", "-vconsole:off", "-vsyslog:off", "--pidfile",
@@ -79,6 +83,7 @@ def neutral(text):
     """The text without what differs from run to run."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z\|\d+\|", "TIME|", text)
+    text = re.sub(r"timed out after \d+ ms", "timed out after N ms", text)
     return re.sub(r"/\S*/(ovs|run)/", "RUNDIR/", text)
 
 

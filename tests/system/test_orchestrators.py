@@ -53,22 +53,30 @@ def stand_in(directory, name, script):
 
 
 # libvirt, src/util/virnetdevopenvswitch.c: AddPort with its ConstructVlans. "trunk" is its abbreviation of "trunks".
-def libvirt_add_port(lab, interface, *vlans, bridge="br0"):
-    lab.vsctl("--timeout=5", "--", "--may-exist", "add-port", bridge, interface, *vlans,
+# Some versions begin with the removal of a port of this name, in the same transaction.
+LIBVIRT_NOW = ["--", "--may-exist", "add-port"]
+LIBVIRT_THEN = ["--", "--if-exists", "del-port", "vnet0", "--", "add-port"]
+
+
+def libvirt_add_port(lab, interface, *vlans, begin=LIBVIRT_NOW):
+    lab.vsctl("--timeout=5", *begin, "br0", interface, *vlans,
               "--", "set", "Interface", interface, 'external-ids:attached-mac="52:54:00:8c:3a:11"',
               "--", "set", "Interface", interface, f'external-ids:iface-id="{INTERFACE_ID}"',
               "--", "set", "Interface", interface, f'external-ids:vm-id="{VM}"',
               "--", "set", "Interface", interface, "external-ids:iface-status=active")
 
 
+@pytest.mark.parametrize("begin", [LIBVIRT_NOW, LIBVIRT_THEN], ids=["now", "then"])
 @pytest.mark.parametrize("vlans, wire", [((), None), (("tag=42",), 42), (("vlan_mode=native-untagged", "tag=42", "trunk=42,43"), 42),
                                          (("vlan_mode=native-tagged", "tag=42", "trunk=42,43"), 42)],
                          ids=["none", "access", "native-untagged", "native-tagged"])
-def test_libvirt_plugs_a_machine_in(lab, vlans, wire):
+def test_libvirt_plugs_a_machine_in(lab, vlans, wire, begin):
     trunk = lab.host("trunk")
     vnet0 = lab.net.host("vnet0")
-    libvirt_add_port(lab, "vnet0", *vlans)
-    libvirt_add_port(lab, "vnet0", *vlans)  # as when a machine starts again
+    libvirt_add_port(lab, "vnet0", *vlans, begin=begin)
+    ofport = lab.vsctl("get", "Interface", "vnet0", "ofport")
+    libvirt_add_port(lab, "vnet0", *vlans, begin=begin)  # as when a machine starts again
+    assert lab.vsctl("get", "Interface", "vnet0", "ofport") == ofport
     ids = lab.vsctl("get", "Interface", "vnet0", "external_ids")
     assert ids == f'{{attached-mac="52:54:00:8c:3a:11", iface-id="{INTERFACE_ID}", iface-status=active, vm-id="{VM}"}}'
     vnet0.wire.send(frame(mac(1), BROADCAST, b"hello"))

@@ -389,7 +389,7 @@ def test_the_canonical_mirror_copies_until_it_is_cleared(lab):
     t2.wire.clear()
     t1.wire.send(*sent)
     assert t2.wire.settle(5) == sent
-    assert probe.wire.settle() == sent, "an ordinary port again: it sees the broadcasts, once"
+    assert probe.wire.settle(5) == sent, "an ordinary port again: it sees the broadcasts, once"
 
 
 def test_a_mirror_follows_what_is_set_in_its_row(lab):
@@ -397,27 +397,29 @@ def test_a_mirror_follows_what_is_set_in_its_row(lab):
     lab.vsctl("--", "--id=@s", "get", "port", "t1", "--", "--id=@o", "get", "port", "probe", "--", "--id=@m", "create", "mirror",
               "name=span", "select_src_port=@s", "output_port=@o", "--", "add", "bridge", "br0", "mirrors", "@m")
 
-    def copies():
-        probe.wire.clear()
+    def copies_are(*expected):
+        probe.wire.settle(quiet=0.1)  # what comes from before
+        for host in (t1, probe):
+            host.wire.clear()
         t1.wire.send(frame(mac(1), mac(2), b"from t1"))
         t2.wire.send(frame(mac(2), mac(1), b"to t1"))
         t1.wire.wait(1)
-        return sorted(data[14:] for data in probe.wire.settle())
+        assert sorted(data[14:] for data in probe.wire.settle(len(expected))) == list(expected)
 
     t1.wire.send(frame(mac(1), BROADCAST))
     t2.wire.wait(1)
     t2.wire.send(frame(mac(2), BROADCAST))
     t1.wire.wait(1)
-    assert copies() == [b"from t1"]
+    copies_are(b"from t1")
     lab.vsctl("clear", "mirror", "span", "select_src_port", "--", "set", "mirror", "span", "select_dst_port=" + lab.vsctl("get", "port", "t1", "_uuid"))
-    assert copies() == [b"to t1"]
+    copies_are(b"to t1")
     lab.vsctl("set", "mirror", "span", "select_all=true")
-    assert copies() == [b"from t1", b"to t1"]
+    copies_are(b"from t1", b"to t1")
     assert mirror_row(lab, "span")["enabled"] == ["set", []], "what ovs-vsctl does not know stays at its default"
     lab.vsctl("set", "mirror", "span", "select_vlan=7")
-    assert copies() == []
+    copies_are()
     lab.vsctl("remove", "mirror", "span", "select_vlan", "7")
-    assert copies() == [b"from t1", b"to t1"]
+    copies_are(b"from t1", b"to t1")
     lab.vsctl("del-port", "probe")
     assert lab.vsctl("get", "mirror", "span", "output_port") == "[]"
 
@@ -580,5 +582,24 @@ def test_a_manager_row_opens_a_listener_and_tells_who_is_there(lab):
 def test_a_manager_that_cannot_listen_says_why(lab):
     lab.vsctl("set-manager", "ptcp:16640:203.0.113.77")  # nobody here has this address
     assert lab.vsctl("get", "Manager", "ptcp:16640:203.0.113.77", "is_connected") == "false"
-    assert "203.0.113.77" in lab.vsctl("show")
+    assert "203.0.113.77" in lab.vsctl("get", "Manager", "ptcp:16640:203.0.113.77", "status:last_error")
     assert lab.vsctl("list-br") == "br0"
+
+
+def test_a_manager_that_listens_is_called(lab):
+    """`--db=ptcp:` waits for the switch to call: what a controller of many switches does."""
+    lab.vsctl("set-manager", "tcp:127.0.0.1:16641")
+    for _ in range(2):
+        assert lab.net.switch_run("ovs-vsctl", "-t", "20", "--db=ptcp:16641:127.0.0.1", "list-br").stdout == "br0\n"
+    lab.vsctl("del-manager")
+    done = lab.net.switch_run("ovs-vsctl", "-t", "2", "--db=ptcp:16641:127.0.0.1", "list-br", check=False)
+    assert done.returncode == -14, done
+
+
+def test_retry_waits_for_the_daemon(lab):
+    assert lab.daemon.stop() == 0
+    environment = {**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)}
+    assert lab.refused("list-br").returncode == 1
+    waiting = subprocess.Popen(["ovs-vsctl", "--retry", "-t", "20", "list-br"], env=environment, stdout=subprocess.PIPE, text=True)
+    lab.daemon.start()
+    assert waiting.communicate(timeout=PATIENCE_S)[0] == "br0\n" and waiting.returncode == 0
