@@ -82,6 +82,49 @@ def test_what_it_sets_up_works_and_goes_with_an_interrupt(lab, tmp_path):
     nothing_is_left(lab, "mit1")
 
 
+def test_it_captures_a_port_in_both_directions(lab, tmp_path):
+    capture = Capture(lab, tmp_path, "-i", "t1", "-n", "-e", "icmp")
+    ping(lab)
+    for sequence in (1, 2, 3):
+        capture.wait(f"10.95.0.11 > 10.95.0.12: ICMP echo request, id [0-9]+, seq {sequence},")
+        capture.wait(f"10.95.0.12 > 10.95.0.11: ICMP echo reply, id [0-9]+, seq {sequence},")
+    capture.interrupt()
+    assert capture.text().count("ICMP echo request") == 3, "each frame once"
+    nothing_is_left(lab, "mit1")
+
+
+def test_the_whole_bridge_with_span(lab, tmp_path):
+    capture = Capture(lab, tmp_path, "--span", "-i", "t3", "--mirror-to", "mspan", "-n", "icmp")
+    assert lab.vsctl("get", "mirror", "m_t3", "select_all") == "true"
+    ping(lab)  # between t1 and t2: t3 has no part in it
+    capture.wait("10.95.0.12 > 10.95.0.11: ICMP echo reply, id [0-9]+, seq 3,")
+    capture.interrupt()
+    assert capture.text().count("ICMP echo request") == 3, "each frame once"
+    assert lab.vsctl("list", "mirror") == "" and lab.vsctl("list-ports", "br0").split() == ["t1", "t2", "t3"]
+
+
+def test_another_program_captures_to_a_device_that_is_there(lab, tmp_path):
+    lab.net.switch_run("ip", "link", "add", "tome", "type", "veth", "peer", "name", "tomex")
+    for device in ("tome", "tomex"):
+        lab.net.switch_run("ip", "link", "set", device, "up")
+    script = tmp_path / "mydump"
+    script.write_text('#!/bin/sh\necho "called with $*"\nexec tcpdump "$@" 2>&1\n')
+    script.chmod(0o755)
+    old_path = os.environ["PATH"]
+    os.environ["PATH"] = f"{tmp_path}:{old_path}"
+    try:
+        capture = Capture(lab, tmp_path, "--db-sock", f"unix:{lab.daemon.socket}", "--dump-cmd", "mydump", "--mirror-to", "tome",
+                          "-i", "t2", "-n", "-c", "2", "icmp")
+        capture.wait("called with -i tome -l -n -c 2 icmp")
+        ping(lab)
+        capture.process.wait(15)  # after two frames of its own accord
+    finally:
+        os.environ["PATH"] = old_path
+    assert "2 packets captured" in capture.text()
+    assert lab.vsctl("list", "mirror") == "" and lab.vsctl("list-ports", "br0").split() == ["t1", "t2", "t3"]
+    assert lab.net.switch_run("ip", "link", "show", "tome").returncode == 0, "it was there before"
+
+
 def test_a_port_that_is_not_there_changes_nothing(lab):
     before = lab.vsctl("show")
     done = lab.net.switch_run("ovs-tcpdump", "-i", "nosuch", check=False, env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)})

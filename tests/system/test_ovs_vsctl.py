@@ -325,6 +325,40 @@ SESSIONS = {
         set-fail-mode br0 secure -- set port p1 tag=4096
         get-fail-mode br0
     """,
+    "nothing there": BR0 + """
+        add-port br0 gone
+        --columns=admin_state,duplex,error,ifindex,link_resets,link_speed,link_state,mac_in_use,mtu,ofport,statistics list interface gone
+    """,
+    "patch ports": BR0 + """
+        add-br br1 -- set bridge br1 datapath_type=netdev
+        add-port br0 pa -- set interface pa type=patch
+        get interface pa ofport error
+        set interface pa options:peer=pb
+        get interface pa error
+        add-port br1 pb -- set interface pb type=patch options:peer=pa
+        get interface pa error
+        get interface pb error
+        set interface pb options:peer=elsewhere
+        get interface pa error
+        get interface pb error
+        set interface pa options:peer=pa
+        get interface pa ofport error
+    """,
+    "datapath ids": BR0 + """
+        set bridge br0 other_config:hwaddr=02:00:00:00:77:01
+        set bridge br0 other_config:datapath-id=zzzzzzzzzzzzzzzz
+        get bridge br0 datapath_id
+        set bridge br0 other_config:datapath-id=0x5
+        get bridge br0 datapath_id
+        set bridge br0 other_config:datapath-id=0000000000000000
+        get bridge br0 datapath_id
+        set bridge br0 other_config:datapath-id=ABCDEF0123456789
+        get bridge br0 datapath_id
+    """,
+    "dangling references": BR0 + """
+        create port name=lonely
+        --columns=name list port
+    """,
 }
 
 
@@ -603,3 +637,44 @@ def test_retry_waits_for_the_daemon(lab):
     waiting = subprocess.Popen(["ovs-vsctl", "--retry", "-t", "20", "list-br"], env=environment, stdout=subprocess.PIPE, text=True)
     lab.daemon.start()
     assert waiting.communicate(timeout=PATIENCE_S)[0] == "br0\n" and waiting.returncode == 0
+
+
+CANNOT_BE_OPENED = {
+    "bridge": ["add-br", "t1"],
+    "asked for a number": ["add-port", "br0", "gone", "--", "set", "interface", "gone", "ofport_request=5"],
+    "internal": ["add-port", "br0", "t1", "--", "set", "interface", "t1", "type=internal", "ofport_request=6"],
+    "type": ["add-port", "br0", "t1", "--", "set", "interface", "t1", "type=nosuch", "ofport_request=7"],
+}
+
+
+@pytest.mark.parametrize("command", CANNOT_BE_OPENED.values(), ids=CANNOT_BE_OPENED)
+def test_a_port_that_cannot_work_is_told_at_once(lab, command):
+    """ovs-vsctl looks at ofport: any other number than -1 is success to it, whatever stands in error."""
+    lab.net.host("t1")
+    interface = "gone" if "gone" in command else "t1"
+    done = lab.refused(*command)
+    assert f"Error detected while setting up '{interface}'" in done.stderr
+    assert lab.vsctl("get", "interface", interface, "ofport") == "-1"
+    assert lab.vsctl("get", "interface", interface, "error") != "[]"
+
+
+def test_a_port_number_stays_with_who_has_it(lab):
+    lab.vsctl("add-port", "br0", "first", "--", "set", "interface", "first", "type=internal", "ofport_request=77")
+    for n in range(8):  # whose row comes first is chance
+        lab.vsctl("add-port", "br0", f"n{n}", "--", "set", "interface", f"n{n}", "type=internal", "ofport_request=77")
+        assert lab.vsctl("get", "interface", "first", "ofport") == "77"
+        assert lab.vsctl("get", "interface", f"n{n}", "ofport") != "77"
+
+
+def test_statistics_have_the_keys_that_open_vswitch_has(pair):
+    for daemon in pair:
+        assert openvswitch.client(daemon.rundir, "ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--",
+                                  "add-port", "br0", "p1").returncode == 0
+
+    def keys(daemon):
+        done = openvswitch.client(daemon.rundir, "ovs-vsctl", "--format=list", "--data=json", "--no-headings", "--columns=statistics", "list",
+                                  "interface", "p1")
+        return {key for key, _ in json.loads(done.stdout)[1]}
+
+    theirs, ours = (wait_until(lambda: keys(daemon), "statistics") for daemon in pair)
+    assert theirs - ours == set()

@@ -133,6 +133,16 @@ SESSIONS = {
         lock
         lock unix:/nonexistent l
     """,
+    "reserved database": """
+        get-schema _Server
+        get-schema-cksum _Server
+    """,
+    "types in words": f"""
+        ${{"op":"select","table":"Queue","where":[["external_ids","<",8]]}}]
+    """,
+    "dangling references": f"""
+        ${{"op":"insert","table":"Port","row":{{"name":"unreferenced, and without an interface"}}}}]
+    """,
 }
 
 
