@@ -54,6 +54,7 @@ using DropCounters = std::array<Counter, kDropReasonCount>;
 /// What a port received, sent and dropped. Frames and bytes as on the wire, without FCS.
 struct PortCell {
   Counter received_frames, received_bytes;
+  Counter received_multicast;       ///< of received_frames, broadcasts included
   Counter sent_frames, sent_bytes;  ///< production and copies together: what the device took
   Counter copies_sent;              ///< of sent_frames
   DropCounters received_drops;      ///< frames received here and not forwarded at all, by reason

@@ -153,6 +153,7 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
     return;
   }
   frames_[at] = parsed.frame;
+  if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
   const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);

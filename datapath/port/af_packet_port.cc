@@ -282,9 +282,9 @@ class Receiver {
 /// What one thread needs to send on the port.
 class Sender {
  public:
-  explicit Sender(const AfPacketOptions& options)
-      : ifindex_(options.ifindex), fd_(packet_socket(options.name)) {
-    if (!bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
+  Sender(const AfPacketOptions& options, bool bypasses)
+      : ifindex_(options.ifindex), bypasses_(bypasses), fd_(packet_socket(options.name)) {
+    if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
     const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
     set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
                "cannot set SO_SNDBUFFORCE for " + options.name);
@@ -369,12 +369,13 @@ class Sender {
   /// in cuts it up. Everything then goes that way, so that frames stay in order, until it is worth finding
   /// out whether the device has learnt it.
   bool start_queueing() {
-    if (queueing_left_ > 0 || !bypass_queueing(false)) return false;
+    if (!bypasses_ || queueing_left_ > 0 || !bypass_queueing(false)) return false;
     queueing_left_ = kBatchesBeforeRetrying;
     return true;
   }
 
   const int ifindex_;
+  const bool bypasses_;
   UniqueFd fd_;
   std::uint32_t queueing_left_ = 0;  // calls of send() that go through the queueing discipline
   std::array<VnetHeader, kBatchSize> headers_{};
@@ -385,7 +386,8 @@ class Sender {
 class AfPacketPort final : public Port {
  public:
   explicit AfPacketPort(const AfPacketOptions& options) : receiver_(options) {
-    for (std::size_t i = 0; i < options.senders; ++i) senders_.push_back(std::make_unique<Sender>(options));
+    for (std::size_t i = 0; i < options.senders; ++i)
+      senders_.push_back(std::make_unique<Sender>(options, i + options.mirror_senders < options.senders));
   }
 
   int receive_fd() const override { return receiver_.fd(); }

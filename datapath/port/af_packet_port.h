@@ -4,7 +4,7 @@
 //
 // Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, super-frame) waits
 // whole in the socket's queue instead and is fetched from there in its turn. Send: one socket per sender,
-// sendmmsg(2), past the queueing discipline. README.md of this room says why, and what it costs.
+// sendmmsg(2), production past the queueing discipline. README.md of this room says why, and what it costs.
 //
 // The device is in promiscuous mode while the port exists. It may go down and up, change its MTU or its name,
 // or vanish; a port whose device vanished stays silent, a device re-created under the same name needs a new
@@ -28,6 +28,9 @@ struct AfPacketOptions {
   std::string name;         ///< device name, for sentences only
   int ifindex = 0;          ///< the device
   std::size_t senders = 1;  ///< SenderId 0 .. senders-1 may send
+  /// The last ones, which send copies: through the queueing discipline, so that a capture on the device of a
+  /// mirror destination shows them (ovs-tcpdump captures there).
+  std::size_t mirror_senders = 0;
 
   // Memory. The defaults sum up to 4 MiB with all senders (README.md of this room).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.

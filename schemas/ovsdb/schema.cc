@@ -322,7 +322,7 @@ Datum ColumnType::default_datum() const {
 
 std::string ColumnType::to_text() const {
   std::string element(name_of(key.type));
-  if (value) element += "-" + std::string(name_of(value->type)) + " pair";
+  if (value) element = "(" + element + ", " + std::string(name_of(value->type)) + ") pair";
   if (is_scalar()) return element;
   std::string count;
   if (max != kUnlimited) {

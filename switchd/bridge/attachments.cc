@@ -84,8 +84,8 @@ void Attachments::attach_system(const DesiredInterface& interface, Attachment& a
     log::warn(kLog, "{}: {}", interface.name, trouble);
   attachment.not_isolated = trouble;
   try {
-    attachment.device =
-        open_af_packet_port({.name = interface.name, .ifindex = ifindex, .senders = senders_});
+    attachment.device = open_af_packet_port(
+        {.name = interface.name, .ifindex = ifindex, .senders = senders_, .mirror_senders = mirror_senders_});
     attachment.ifindex = ifindex;
     attachment.generation = generation;
   } catch (const std::system_error& error) {

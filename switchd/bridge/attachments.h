@@ -33,8 +33,9 @@ struct Attachment {
 
 class Attachments {
  public:
-  Attachments(LinkMonitor& links, HostIsolation& isolation, std::size_t senders)
-      : links_(links), isolation_(isolation), senders_(senders) {}
+  /// `mirror_senders` of the senders send copies.
+  Attachments(LinkMonitor& links, HostIsolation& isolation, std::size_t senders, std::size_t mirror_senders)
+      : links_(links), isolation_(isolation), senders_(senders), mirror_senders_(mirror_senders) {}
 
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
@@ -68,6 +69,7 @@ class Attachments {
   LinkMonitor& links_;
   HostIsolation& isolation_;
   const std::size_t senders_;
+  const std::size_t mirror_senders_;
   std::map<std::string, Attachment> by_name_;
   std::vector<Retired> retired_;
   std::vector<std::future<void>> closing_;

@@ -91,13 +91,19 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
                            .mac = {},
                            .mtu_request = {},
                            .ofport_request = interface.integer("ofport_request"),
-                           .refusal = {}};
+                           .refusal = {},
+                           .peer = {},
+                           .trouble = {}};
   const std::string& type = interface.str("type");
   if (type == "internal" || type == "tap" || interface.str("name") == bridge.str("name")) {
     desired.type = InterfaceType::internal;
     desired.mac = internal_mac(bridge, interface);
   } else if (type == "patch") {
     desired.type = InterfaceType::patch;
+    if (const std::string* peer = interface.value("options", "peer")) desired.peer = *peer;
+    // The sentences of Open vSwitch.
+    if (desired.peer.empty()) desired.refusal = desired.name + ": patch type requires valid 'peer' argument";
+    if (desired.peer == desired.name) desired.refusal = desired.name + ": patch peer must not be self";
   } else if (!type.empty() && type != "system") {
     desired.refusal = "interface type " + type + " is not supported; use system, internal, tap or patch";
   }
@@ -108,7 +114,7 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
   return desired;
 }
 
-PortSpec read_port(const Row& port, const Row& interface, const DesiredInterface& desired) {
+PortSpec read_port(const Row& port, const DesiredInterface& desired) {
   PortSpec spec{.name = desired.name,
                 .vlan = vlan_policy(port),
                 .is_protected = port.boolean("protected").value_or(false),
@@ -116,7 +122,7 @@ PortSpec read_port(const Row& port, const Row& interface, const DesiredInterface
                 .patch_peer = {}};
   if (desired.type == InterfaceType::patch && desired.refusal.empty()) {
     spec.is_patch = true;
-    if (const std::string* peer = interface.value("options", "peer")) spec.patch_peer = *peer;
+    spec.patch_peer = desired.peer;
   }
   return spec;
 }
@@ -201,7 +207,7 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
       const Row* interface = database.find("Interface", interface_uuid);
       if (interface == nullptr || !taken.insert(interface_uuid).second) continue;
       desired.interfaces.push_back(read_interface(bridge, *port, *interface));
-      spec.ports.push_back(read_port(*port, *interface, desired.interfaces.back()));
+      spec.ports.push_back(read_port(*port, desired.interfaces.back()));
     }
   }
   for (const ovsdb::Uuid& mirror : bridge.uuids("mirrors")) {
@@ -209,6 +215,24 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
       spec.sessions.push_back(read_session(database, *row));
   }
   return desired;
+}
+
+/// Both ends of a patch have to name each other.
+void check_patches(Desired& desired) {
+  std::map<std::string, std::string> peers;
+  const auto for_patches = [&desired](auto visit) {
+    for (DesiredBridge& bridge : desired.bridges) {
+      for (DesiredInterface& interface : bridge.interfaces) {
+        if (interface.type == InterfaceType::patch && interface.refusal.empty()) visit(interface);
+      }
+    }
+  };
+  for_patches([&peers](const DesiredInterface& end) { peers[end.name] = end.peer; });
+  for_patches([&peers](DesiredInterface& end) {
+    const auto other = peers.find(end.peer);
+    if (other == peers.end() || other->second != end.name)
+      end.trouble = "No usable peer '" + end.peer + "' exists in 'netdev' datapath.";
+  });
 }
 
 }  // namespace
@@ -226,6 +250,7 @@ Desired read_desired(const ovsdb::Database& database) {
   }
   std::sort(desired.bridges.begin(), desired.bridges.end(),
             [](const DesiredBridge& a, const DesiredBridge& b) { return a.spec.name < b.spec.name; });
+  check_patches(desired);
   return desired;
 }
 

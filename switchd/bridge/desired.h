@@ -32,6 +32,8 @@ struct DesiredInterface {
   std::optional<std::uint32_t> mtu_request;
   std::optional<std::int64_t> ofport_request;
   std::string refusal;  ///< not empty: it cannot be a port, as a sentence
+  std::string peer;     ///< of a patch port: the interface at its other end
+  std::string trouble;  ///< not empty: it is a port, but carries nothing, as a sentence
 };
 
 struct DesiredBridge {

@@ -2,7 +2,9 @@
 #include "switchd/bridge/status.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <set>
@@ -80,21 +82,27 @@ std::map<std::string, std::string> os_release() {
 class OfportAllocator {
  public:
   OfportAllocator(const DesiredBridge& bridge, Transaction& transaction) {
-    // Requests first, then numbers that were given before, each to the first who has it.
-    for (const DesiredInterface& interface : bridge.interfaces) {
-      if (interface.ofport_request) give(interface.row, *interface.ofport_request);
-    }
+    // Who has a number and is content keeps it; then requests are heard, and who asked in vain keeps his.
+    std::map<Uuid, std::int64_t> present;
     for (const DesiredInterface& interface : bridge.interfaces) {
       const Row* row = transaction.find("Interface", interface.row);
       const auto ofport = row != nullptr ? row->integer("ofport") : std::nullopt;
-      if (ofport && *ofport >= 1 && *ofport <= kMaxOfport) give(interface.row, *ofport);
+      if (ofport && *ofport >= 1 && *ofport <= kMaxOfport) present[interface.row] = *ofport;
     }
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      const auto has = present.find(interface.row);
+      if (has != present.end() && interface.ofport_request.value_or(has->second) == has->second)
+        give(interface.row, has->second);
+    }
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      if (interface.ofport_request) give(interface.row, *interface.ofport_request);
+    }
+    for (const auto& [interface, number] : present) give(interface, number);
   }
   std::int64_t number_of(const Uuid& interface) {
     for (; !given_.contains(interface); ++next_) give(interface, next_);
     return given_.at(interface);
   }
-  bool has_number(const Uuid& interface) const { return given_.contains(interface); }
 
  private:
   void give(const Uuid& interface, std::int64_t number) {
@@ -113,6 +121,9 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   if (!works) {
     status["state"] = interface.refusal.empty() ? "waiting" : "error";
     status["reason"] = attachment.error;
+  } else if (!interface.trouble.empty()) {
+    status["state"] = "waiting";
+    status["reason"] = interface.trouble;
   } else if (link == nullptr || (link->up && (link->carrier || interface.type == InterfaceType::internal))) {
     status["state"] = "up";
   } else {
@@ -134,12 +145,21 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
     row.set("mac_in_use", link->mac.to_string());
     link->speed ? row.set("link_speed", static_cast<std::int64_t>(*link->speed)) : row.clear("link_speed");
     row.set("duplex", std::string(!link->full_duplex ? "" : *link->full_duplex ? "full" : "half"));
-  } else if (!works) {
+  } else if (!works && row.row()->integer("ifindex")) {  // of a device that was there before
     row.set("link_state", std::string("down"));
     row.set("ifindex", std::int64_t{0});
     for (const char* column : {"admin_state", "mtu", "mac_in_use", "link_speed", "duplex"}) row.clear(column);
   }
   row.set("status", status);
+}
+
+/// -1 tells ovs-vsctl to print the error. A port whose device went keeps its number, as in Open vSwitch.
+std::int64_t ofport_of(const DesiredInterface& interface, const Attachment& attachment,
+                       const DesiredBridge& bridge, const Row& row, OfportAllocator& ofports) {
+  const bool waits_for_its_device = interface.refusal.empty() && interface.type == InterfaceType::system &&
+                                    row.integer("ofport").value_or(-1) > 0;
+  if (!attachment.error.empty() && !waits_for_its_device) return -1;
+  return interface.name == bridge.spec.name ? kLocalPort : ofports.number_of(interface.row);
 }
 
 void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
@@ -148,25 +168,52 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
     const Attachment* attachment = status.attachments.find(interface.name);
     RowWriter row(transaction, "Interface", interface.row);
     if (attachment == nullptr || row.row() == nullptr) continue;
-    row.set("error", attachment->error);
-    if (interface.name == bridge.spec.name) {
-      row.set("ofport", kLocalPort);
-    } else if (attachment->error.empty() || ofports.has_number(interface.row)) {
-      row.set("ofport", ofports.number_of(interface.row));
-    } else {
-      row.set("ofport", std::int64_t{-1});
-    }
+    row.set("error", attachment->error.empty() ? interface.trouble : attachment->error);
+    row.set("ofport", ofport_of(interface, *attachment, bridge, *row.row(), ofports));
     write_link(row, interface, *attachment,
                interface.type == InterfaceType::patch ? nullptr : status.links.find(interface.name));
   }
 }
 
+/// 16 hexadecimal digits, or 0x and up to 16; not zero. nullopt: not given, or not understood.
+std::optional<std::string> datapath_id_in(const Row& bridge) {
+  const std::string* text = bridge.value("other_config", "datapath-id");
+  if (text == nullptr) return std::nullopt;
+  const bool prefixed = text->starts_with("0x") || text->starts_with("0X");
+  const std::string_view digits = std::string_view(*text).substr(prefixed ? 2 : 0);
+  std::uint64_t id = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id, 16);
+  if (error != std::errc() || end != digits.data() + digits.size() || id == 0 ||
+      (!prefixed && digits.size() != 16))
+    return std::nullopt;
+  char canonical[17];
+  std::snprintf(canonical, sizeof canonical, "%016llx", static_cast<unsigned long long>(id));
+  return canonical;
+}
+
+/// What a bridge is asked for and does not do, where stock clients can see it: they do not know our columns
+/// of Mirror.
+std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge,
+                                              const Row& row) {
+  std::map<std::string, std::string> refused;
+  for (const SessionSpec& session : bridge.spec.sessions) {
+    const auto found = std::find_if(status.sessions.begin(), status.sessions.end(),
+                                    [&session](const SessionStatus& one) { return one.id == session.id; });
+    if (found != status.sessions.end() && found->state == SessionState::error)
+      refused["mirror " + session.name] = found->reason;
+  }
+  for (const char* column : {"stp_enable", "rstp_enable", "mcast_snooping_enable"}) {
+    if (row.boolean(column) == true)
+      refused[column] = "not supported: the bridge forwards as if it were false";
+  }
+  return refused;
+}
+
 void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
   RowWriter row(transaction, "Bridge", bridge.row);
   if (row.row() == nullptr) return;
-  const std::string* wanted = row.row()->value("other_config", "datapath-id");
   const Link* local = status.links.find(bridge.spec.name);
-  if (wanted != nullptr && wanted->size() == 16) {
+  if (const auto wanted = datapath_id_in(*row.row())) {
     row.set("datapath_id", *wanted);
   } else if (local != nullptr) {
     std::string digits = "0000" + local->mac.to_string();
@@ -174,6 +221,7 @@ void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Trans
     row.set("datapath_id", digits);
   }
   row.set("datapath_version", std::string("vswitch " VSWITCH_VERSION));
+  row.set("status", refused_by(status, bridge, *row.row()));
 }
 
 void write_sessions(const SwitchStatus& status, Transaction& transaction) {
@@ -213,6 +261,7 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
   const auto sum = [&counters](auto read) { return static_cast<std::int64_t>(counters.sum(read)); };
   CounterMap map{
       {"rx_packets", sum([](const PortCell& c) { return c.received_frames.read(); })},
+      {"rx_multicast_packets", sum([](const PortCell& c) { return c.received_multicast.read(); })},
       {"rx_bytes", sum([](const PortCell& c) { return c.received_bytes.read(); })},
       {"tx_packets", sum([](const PortCell& c) { return c.sent_frames.read(); })},
       {"tx_bytes", sum([](const PortCell& c) { return c.sent_bytes.read(); })},
@@ -346,8 +395,11 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
       const auto counters = status.compiler.port_counters(bridge.spec.name, interface.name);
       const Attachment* attachment = status.attachments.find(interface.name);
       if (counters == nullptr || attachment == nullptr) continue;
-      RowWriter(transaction, "Interface", interface.row)
-          .set("statistics", interface_statistics(*counters, attachment->overruns()));
+      RowWriter row(transaction, "Interface", interface.row);
+      const bool had_no_device = attachment->device == nullptr && interface.type != InterfaceType::patch &&
+                                 row.row() != nullptr && !row.row()->integer("ifindex");
+      if (had_no_device) continue;
+      row.set("statistics", interface_statistics(*counters, attachment->overruns()));
     }
   }
   for (const SessionStatus& session : status.sessions) {

@@ -70,7 +70,7 @@ class Switch::Impl {
         isolation_(options.rundir),
         datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
         compiler_(datapath_.senders(), datapath_.workers()),
-        attachments_(links_, isolation_, datapath_.senders()),
+        attachments_(links_, isolation_, datapath_.senders(), datapath_.senders() - datapath_.workers()),
         timer_(io) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes&) {

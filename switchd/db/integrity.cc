@@ -75,12 +75,12 @@ class Settling {
 
   ReferenceDeltas run() {
     count_all();
+    check_references();  // before garbage goes: a row is wrong that names one which never was, garbage or not
     do {
       collect_unreferenced();
       if (transaction_.database().has_circle()) collect_unreachable();
     } while (drop_weak_references());
     check_sizes();
-    check_references();
     check_indexes();
     check_max_rows();
     return std::move(deltas_);

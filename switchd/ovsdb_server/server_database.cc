@@ -9,7 +9,7 @@ namespace vswitch::ovsdb {
 namespace {
 
 constexpr std::string_view kSchema = R"({
-  "name": "_Server", "version": "1.2.0",
+  "name": "_Server", "version": "1.2.0", "cksum": "3009684573 744",
   "tables": {"Database": {"isRoot": true, "columns": {
     "name": {"type": "string"},
     "model": {"type": {"key": {"type": "string", "enum": ["set", ["standalone", "clustered", "relay"]]}}},

@@ -41,7 +41,8 @@ class OpenVswitch(contextlib.AbstractContextManager):
             subprocess.check_call(["ovsdb-tool", "create", str(database), str(SCHEMA)])
             self.spawn(OVSDB_SERVER, f"--remote=punix:{self.socket}", database)
             wait_until(self.serves, "ovsdb-server serves")
-            self.vsctl("--no-wait", "init")
+            # As its start script (ovs-ctl) does.
+            self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version=3.1.0", "db_version=8.3.1")
             if switch:
                 self.spawn(OVS_VSWITCHD, "--disable-system", f"unix:{self.socket}")
         except BaseException:

@@ -13,6 +13,14 @@ import pytest
 from lab import PATIENCE_S, VSWITCHD, Rpc, RpcError, wait_until
 
 
+NAMES = ("ovs-vswitchd", "ovsdb-server")  # it stands for both
+
+
+def files_of(daemon):
+    """What its run directory contains while it runs."""
+    return sorted(["db.sock", *(file for name in NAMES for file in (f"{name}.pid", f"{name}.{daemon.pid}.ctl"))])
+
+
 def files_in(directory):
     return sorted(path.name for path in directory.iterdir())
 
@@ -44,10 +52,10 @@ def test_what_cannot_be_had_is_status_1_with_the_reason(tmp_path):
 
 
 def test_run_directory_is_made_and_its_files_have_their_names_and_modes(daemon):
-    assert files_in(daemon.rundir) == sorted(
-        ["db.sock", "ovs-vswitchd.pid", f"ovs-vswitchd.{daemon.pid}.ctl"])
-    assert (daemon.rundir / "ovs-vswitchd.pid").read_text() == f"{daemon.pid}\n"
-    for name in ("db.sock", f"ovs-vswitchd.{daemon.pid}.ctl"):
+    assert files_in(daemon.rundir) == files_of(daemon)
+    for name in NAMES:
+        assert (daemon.rundir / f"{name}.pid").read_text() == f"{daemon.pid}\n"
+    for name in ("db.sock", *(f"{name}.{daemon.pid}.ctl" for name in NAMES)):
         assert stat.S_IMODE((daemon.rundir / name).stat().st_mode) == 0o660
 
 
@@ -146,8 +154,9 @@ def test_killed_it_leaves_files_that_the_next_one_replaces(daemon):
     assert f"ovs-vswitchd.{first}.ctl" in files_in(daemon.rundir)
     assert daemon.ovs("ovs-appctl", "version", check=False).returncode != 0
     daemon.start()
-    assert files_in(daemon.rundir) == sorted(["db.sock", "ovs-vswitchd.pid", f"ovs-vswitchd.{daemon.pid}.ctl"])
-    assert daemon.ovs("ovs-appctl", "version").returncode == 0
+    assert files_in(daemon.rundir) == files_of(daemon)
+    for name in NAMES:
+        assert daemon.ovs("ovs-appctl", "-t", name, "version").returncode == 0
 
 
 def test_detach_returns_when_the_daemon_serves(make_daemon):

@@ -89,8 +89,13 @@ TEST_F(Integrity, DeletingAReferencedRowRefuses) {
 
 TEST_F(Integrity, DeletingBothEndsIsFine) {
   fill();
+  // A row that will be garbage counts as long as nobody deletes it, as in Open vSwitch.
+  const Json results =
+      run(db, R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
+                                  {"op":"delete","table":"Root","where":[]})");
+  EXPECT_EQ(results.back()["error"], "referential integrity violation");
   good(db, R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
-              {"op":"delete","table":"Root","where":[]})");
+              {"op":"delete","table":"Node","where":[]},{"op":"delete","table":"Root","where":[]})");
   EXPECT_EQ(size("Root") + size("Node") + size("Leaf") + size("Watch"), 0U);
 }
 
