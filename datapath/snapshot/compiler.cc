@@ -47,7 +47,7 @@ std::string join(const std::vector<std::string>& parts) {
 /// State and reason of a session from what keeps its sources and destinations from working.
 SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
-  if (!session.enabled) return {session.id, SessionState::disabled, "disabled"};
+  if (!session.enabled) return {session.id, SessionState::disabled, ""};
   if (session.destinations.empty()) return {session.id, SessionState::error, "it has no destination"};
   std::vector<std::string> troubles;
   std::size_t good_sources = session.all_ports ? 1 : 0;
@@ -144,6 +144,7 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
     config.is_protected = port.is_protected;
     config.is_patch = port.is_patch;
     config.device = port.device;
+    config.link_up = port.link_up;
     config.counters = known.counters;
     config.worker = index(known.number) % static_cast<std::uint32_t>(workers_);
     snapshot.bridges[at].ports.push_back(known.number);
@@ -168,7 +169,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
     return found == ports_.end() || !found->second.used ? kNoPort : found->second.number;
   };
   const auto self = static_cast<SessionIndex>(snapshot.sessions.size());
-  MirrorSession config{.name = session.name,
+  MirrorSession config{.id = session.id,
+                       .name = session.name,
                        .bridge = at,
                        .select_vlans = session.vlans.empty()
                                            ? nullptr

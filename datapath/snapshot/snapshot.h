@@ -34,6 +34,7 @@ struct PortConfig {
   bool is_patch = false;
   PortNo patch_peer = kNoPort;   ///< the other end, if it points back
   std::shared_ptr<Port> device;  ///< null while the port waits for its device
+  bool link_up = true;           ///< as known when compiled; explain asks, the worker leaves it to the device
   std::uint32_t worker = 0;      ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
 
@@ -64,6 +65,7 @@ inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::m
 
 /// An enabled session that has at least one destination at present.
 struct MirrorSession {
+  std::string id;  ///< SessionSpec::id
   std::string name;
   BridgeIndex bridge = 0;
   std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN

@@ -64,7 +64,7 @@ std::string_view name(SessionState state);
 struct SessionStatus {
   std::string id;
   SessionState state = SessionState::active;
-  std::string reason;  ///< empty when active
+  std::string reason;  ///< empty when active or disabled
 
   bool operator==(const SessionStatus&) const = default;
 };

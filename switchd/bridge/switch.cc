@@ -12,10 +12,10 @@
 #include <utility>
 
 #include "datapath/datapath.h"
-#include "datapath/pipeline.h"
 #include "datapath/snapshot/compiler.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/desired.h"
+#include "switchd/bridge/explain.h"
 #include "switchd/bridge/status.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
@@ -37,26 +37,6 @@ constexpr std::int64_t kMinStatsIntervalMs = 1000;
 std::size_t worker_count(std::size_t asked) {
   if (asked != 0) return asked;
   return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 4);
-}
-
-std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
-  std::array<std::uint8_t, kMaxHeaderLength> header{};
-  const std::size_t length = write_header(frame.dst, frame.src, tags, header);
-  std::vector<std::uint8_t> bytes(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(length));
-  bytes.insert(bytes.end(), frame.payload.begin(), frame.payload.end());
-  return bytes;
-}
-
-std::string_view text(Trace::Result result) {
-  switch (result) {
-    case Trace::Result::copied:
-      return "selected";
-    case Trace::Result::vlan_not_selected:
-      return "the VLAN of the frame is not among those it selects";
-    case Trace::Result::already_copied:
-      return "it has copied this frame already";
-  }
-  return "";
 }
 
 }  // namespace
@@ -110,9 +90,6 @@ class Switch::Impl {
         });
     return found == snapshot.ports.end() ? nullptr : &*found;
   }
-
-  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
-                                     std::span<const std::uint8_t> bytes) const;
 
   ovsdb::Database& database() { return database_; }
   Datapath& datapath() { return datapath_; }
@@ -251,60 +228,6 @@ class Switch::Impl {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-std::optional<SwitchView::Explanation> Switch::Impl::explain(const std::string& bridge,
-                                                             const std::string& in_port,
-                                                             std::span<const std::uint8_t> bytes) const {
-  const Snapshot& snapshot = datapath_.current();
-  const PortConfig* in = port(bridge, in_port);
-  if (in == nullptr) return std::nullopt;
-  Explanation explanation;
-  const ParseResult parsed = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
-  if (parsed.drop != DropReason::none) {
-    explanation.trace.push_back("dropped on " + in_port + ": " + std::string(sentence(parsed.drop)));
-    return explanation;
-  }
-  Trace trace;
-  Decider decider;
-  const Verdict& verdict = decider.decide(snapshot, in->number, parsed.frame, steady_now(), &trace);
-  explanation.trace = std::move(trace.steps);
-  for (const Send& send : verdict.sends) {
-    if (send.drop != DropReason::none) continue;
-    explanation.outputs.push_back(
-        {snapshot.ports[index(send.port)].name, frame_bytes(parsed.frame, send.tags)});
-  }
-  for (const Copy& copy : verdict.copies) {
-    if (copy.drop != DropReason::none) continue;
-    explanation.copies.push_back({snapshot.sessions[copy.session].name, snapshot.ports[index(copy.port)].name,
-                                  frame_bytes(parsed.frame, copy.tags)});
-  }
-  for (SessionIndex s = 0; s < snapshot.sessions.size(); ++s) {
-    const MirrorSession& session = snapshot.sessions[s];
-    if (session.bridge != in->bridge) continue;
-    Explanation::Verdict answer{
-        .session = session.name, .copied = false, .reason = "the frame touches none of its source ports"};
-    for (const Trace::SessionTest& test : trace.tests) {
-      if (test.session != s || answer.copied) continue;
-      answer.copied = test.result == Trace::Result::copied;
-      answer.reason = std::string(text(test.result)) + (test.delivered ? ": to " : ": from ") +
-                      snapshot.ports[index(test.port)].name;
-    }
-    explanation.mirrors.push_back(std::move(answer));
-  }
-  for (const SessionStatus& status : sessions_) {
-    // Sessions that are not in the datapath at all: their state says why.
-    const DesiredBridge* desired = this->bridge(bridge);
-    for (const SessionSpec& session : desired->spec.sessions) {
-      const bool running = std::any_of(
-          explanation.mirrors.begin(), explanation.mirrors.end(),
-          [&session](const Explanation::Verdict& verdict_of) { return verdict_of.session == session.name; });
-      if (session.id != status.id || running) continue;
-      explanation.mirrors.push_back(
-          {session.name, false, std::string(name(status.state)) + ": " + status.reason});
-    }
-  }
-  return explanation;
-}
-
 Switch::Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options)
     : impl_(std::make_unique<Impl>(io, database, std::move(options))) {}
 
@@ -423,7 +346,11 @@ std::vector<SwitchView::WorkerState> Switch::worker_states() {
 
 std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,
                                                        std::span<const std::uint8_t> frame) {
-  return impl_->explain(bridge, in_port, frame);
+  const PortConfig* in = impl_->port(bridge, in_port);
+  const DesiredBridge* desired = impl_->bridge(bridge);
+  if (in == nullptr || desired == nullptr) return std::nullopt;
+  return vswitch::explain(impl_->datapath().current(), *in, desired->spec, impl_->status().sessions, frame,
+                          steady_now());
 }
 
 std::size_t Switch::queued_copy_bytes() const {

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The switch as a whole: follows the database, runs the datapath, reports back.
 //
+// clang-format off
 // A setting's walk, from the commit on (all on the control thread):
 //
 //     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
 //       read_desired    rows -> plain values                                     desired.cc
 //       follow          open and close devices                                   attachments.cc
-//       compile         names -> numbers, sessions -> candidate lists datapath/snapshot/compiler.cc publish
-//       every worker uses the new snapshot when it returns       datapath/datapath.cc close_retired   devices
-//       nobody uses any more go back to the host         attachments.cc write_status    ofport, error,
-//       states, cur_cfg                           status.cc
+//       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compiler.cc
+//       publish         every worker uses the new snapshot when it returns       datapath/datapath.cc
+//       close_retired   devices nobody uses any more go back to the host         attachments.cc
+//       write_status    ofport, error, states, cur_cfg                           status.cc
 //     when_applied callbacks: replies go out
+// clang-format on
 //
 // A device that comes, goes or changes starts the same walk.
 #pragma once

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/explain.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "datapath/pipeline.h"
+
+namespace vswitch {
+
+namespace {
+
+using Explanation = SwitchView::Explanation;
+
+std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
+  std::array<std::uint8_t, kMaxHeaderLength> header{};
+  const std::size_t length = write_header(frame.dst, frame.src, tags, header);
+  std::vector<std::uint8_t> bytes(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(length));
+  bytes.insert(bytes.end(), frame.payload.begin(), frame.payload.end());
+  return bytes;
+}
+
+std::string_view text(Trace::Result result) {
+  switch (result) {
+    case Trace::Result::copied:
+      return "selected";
+    case Trace::Result::vlan_not_selected:
+      return "the VLAN of the frame is not among those it selects";
+    case Trace::Result::already_copied:
+      return "it has copied this frame already";
+  }
+  return "";
+}
+
+/// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
+Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
+                           DropReason refused) {
+  Explanation::Verdict answer{.session = snapshot.sessions[at].name,
+                              .copied = false,
+                              .reason = "the frame touches none of its source ports"};
+  if (refused != DropReason::none)
+    answer.reason = "the frame is not admitted: " + std::string(sentence(refused));
+  for (const Trace::SessionTest& test : trace.tests) {
+    if (test.session != at || answer.copied) continue;
+    answer.copied = test.result == Trace::Result::copied;
+    answer.reason = std::string(text(test.result)) + (test.delivered ? ": to " : ": from ") +
+                    snapshot.ports[index(test.port)].name;
+  }
+  return answer;
+}
+
+}  // namespace
+
+Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
+                    TimeNs now) {
+  Trace trace;
+  Decider decider;
+  Verdict verdict;
+  const ParseResult parsed = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
+  if (parsed.drop == DropReason::none) {
+    verdict = decider.decide(snapshot, in.number, parsed.frame, now, &trace);
+  } else {
+    verdict.drop = parsed.drop;
+    trace.steps.push_back("dropped on " + in.name + ": " + std::string(sentence(parsed.drop)));
+  }
+
+  Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
+  // The datapath decides without regard to links: it is the device that refuses the frame then.
+  const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided) {
+    if (decided != DropReason::none) return false;
+    if (!out.link_up) {
+      explanation.trace.push_back(what + " is lost at " + out.name + ": " +
+                                  std::string(sentence(DropReason::link_down)));
+    }
+    return out.link_up;
+  };
+  for (const Send& send : verdict.sends) {
+    const PortConfig& out = snapshot.ports[index(send.port)];
+    if (leaves("the frame", out, send.drop))
+      explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
+  }
+  for (const Copy& copy : verdict.copies) {
+    const PortConfig& out = snapshot.ports[index(copy.port)];
+    const std::string& session = snapshot.sessions[copy.session].name;
+    if (leaves("the copy of " + session, out, copy.drop))
+      explanation.copies.push_back({session, out.name, frame_bytes(parsed.frame, copy.tags)});
+  }
+
+  // Other reasons to drop it come after the sessions of its port have seen it.
+  const bool refused = parsed.drop != DropReason::none || verdict.drop == DropReason::mirror_destination ||
+                       verdict.drop == DropReason::vlan_not_admitted;
+  for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
+    if (snapshot.sessions[at].bridge != in.bridge) continue;
+    explanation.mirrors.push_back(judge(snapshot, at, trace, refused ? verdict.drop : DropReason::none));
+  }
+  // Sessions that are not in the datapath at all: their state says why.
+  for (const SessionStatus& status : states) {
+    const auto is_it = [&status](const auto& session) { return session.id == status.id; };
+    const auto session = std::find_if(asked.sessions.begin(), asked.sessions.end(), is_it);
+    if (session == asked.sessions.end()) continue;
+    if (std::any_of(snapshot.sessions.begin(), snapshot.sessions.end(), is_it)) continue;
+    const std::string reason = status.reason.empty() ? "" : ": " + status.reason;
+    explanation.mirrors.push_back({session->name, false, std::string(name(status.state)) + reason});
+  }
+  return explanation;
+}
+
+}  // namespace vswitch

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What would happen to a frame, in words. Pure: the datapath's own decision, and what became of the sessions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "datapath/snapshot/snapshot.h"
+#include "datapath/snapshot/spec.h"
+#include "switchd/api/switch_view.h"
+
+namespace vswitch {
+
+/// SwitchView::explain for a frame that arrives on `in`, a port of the bridge that the rows ask for as
+/// `asked`; `states` are those of all sessions.
+SwitchView::Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+                                const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
+                                TimeNs now);
+
+}  // namespace vswitch

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is said of a frame is what becomes of it.
+#include "switchd/bridge/explain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/switch_lab.h"
+
+namespace vswitch {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ExplainTest : public testing::Test {
+ protected:
+  ExplainTest() {
+    for (const char* name : {"t1", "t2", "t3"}) lab.port(name);
+    SessionSpec& session = lab.session("s");
+    session.sources = {{"t1", Direction::from}};
+    session.destinations = {"t3"};
+  }
+
+  SwitchView::Explanation explain(const std::string& in_port, const std::vector<std::uint8_t>& bytes) {
+    lab.apply();
+    const Snapshot& snapshot = lab.datapath->current();
+    const auto in = std::find_if(snapshot.ports.begin(), snapshot.ports.end(),
+                                 [&in_port](const PortConfig& port) { return port.name == in_port; });
+    return vswitch::explain(snapshot, *in, lab.bridge(), lab.statuses, bytes, lab.now);
+  }
+  SwitchView::Explanation explain(const std::string& in_port) {
+    return explain(in_port, test::frame().bytes());
+  }
+  static std::vector<std::string> outputs(const SwitchView::Explanation& answer) {
+    std::vector<std::string> names;
+    for (const auto& output : answer.outputs) names.push_back(output.port);
+    return names;
+  }
+  /// "session: reason", "+" in front of those that copy.
+  static std::vector<std::string> verdicts(const SwitchView::Explanation& answer) {
+    std::vector<std::string> lines;
+    for (const auto& one : answer.mirrors)
+      lines.push_back((one.copied ? "+" : "") + one.session + ": " + one.reason);
+    return lines;
+  }
+
+  test::SwitchLab lab;
+};
+
+TEST_F(ExplainTest, NamesWhereFrameAndCopyGo) {
+  const auto answer = explain("t1");
+  EXPECT_THAT(outputs(answer), ElementsAre("t2"));
+  ASSERT_EQ(answer.copies.size(), 1U);
+  EXPECT_EQ(answer.copies[0].port, "t3");
+  EXPECT_EQ(answer.copies[0].frame, test::frame().bytes());
+  EXPECT_THAT(verdicts(answer), ElementsAre("+s: selected: from t1"));
+}
+
+TEST_F(ExplainTest, NothingLeavesThroughADeviceThatIsDown) {
+  lab.port("t2").link_up = false;
+  lab.port("t3").link_up = false;
+  const auto answer = explain("t1");
+  EXPECT_THAT(outputs(answer), IsEmpty());
+  EXPECT_THAT(answer.copies, IsEmpty());
+  EXPECT_THAT(answer.trace, Contains("the frame is lost at t2: the device of the port is down"));
+  EXPECT_THAT(answer.trace, Contains("the copy of s is lost at t3: the device of the port is down"));
+}
+
+TEST_F(ExplainTest, NothingLeavesThroughAPortWithoutADevice) {
+  lab.port("t3").device = nullptr;
+  const auto answer = explain("t1");
+  EXPECT_THAT(answer.copies, IsEmpty());
+  EXPECT_THAT(answer.trace, Contains("copy to t3: lost, the port has no device at present"));
+}
+
+TEST_F(ExplainTest, SessionsDoNotSeeWhatIsNotAdmitted) {
+  lab.session("u").sources = {{"t3", Direction::from}};
+  lab.session("u").destinations = {"t2"};
+  lab.session("u").normal_io = true;
+  const std::string reason = "arrived on a mirror destination that may not carry normal traffic";
+  EXPECT_THAT(verdicts(explain("t3")), ElementsAre("s: the frame is not admitted: " + reason,
+                                                   "u: the frame is not admitted: " + reason));
+  lab.port("t1").vlan = {.mode = VlanMode::access, .tag = 10};
+  EXPECT_THAT(verdicts(explain("t1", test::frame().vlan(20).bytes())),
+              Contains("s: the frame is not admitted: the port does not accept the VLAN of the frame"));
+  EXPECT_THAT(verdicts(explain("t1", {1, 2, 3})),
+              Contains("s: the frame is not admitted: " + std::string(sentence(DropReason::malformed))));
+  EXPECT_THAT(verdicts(explain("t2")), Contains("s: the frame touches none of its source ports"));
+}
+
+TEST_F(ExplainTest, SessionsOfOneNameAreTwoSessions) {
+  SessionSpec twin = lab.session("s");
+  twin.id = "twin";
+  twin.destinations = {"t9"};
+  lab.bridge().sessions.push_back(twin);
+  EXPECT_THAT(verdicts(explain("t1")),
+              ElementsAre("+s: selected: from t1", "s: waiting: destination: no port t9 on br0"));
+}
+
+TEST_F(ExplainTest, ASessionThatIsOffIsSaidToBeOffOnce) {
+  lab.session("s").enabled = false;
+  EXPECT_THAT(verdicts(explain("t1")), ElementsAre("s: disabled"));
+}
+
+}  // namespace
+}  // namespace vswitch
