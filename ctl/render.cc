@@ -125,7 +125,7 @@ std::string destination(const Json& session) {
 std::string state(const Json& object) {
   const std::string name = object["state"];
   const std::string reason = object["reason"];
-  return name + (reason.empty() || reason == name ? "" : ": " + reason);
+  return name + (reason.empty() ? "" : ": " + reason);
 }
 
 std::string session_table(const Json& mirrors, std::size_t indent) {

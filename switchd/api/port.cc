@@ -89,9 +89,9 @@ void check_vlans(const Json& port) {
     throw conflict("tag", nullptr, "vlan_mode " + mode + " needs a tag");
   }
   if ((mode == "access" || tunnel) && !port["trunks"].empty()) {
-    throw conflict(
-        "trunks", port["trunks"],
-        "an " + mode + " port has no trunks: take vlan_mode native-tagged or native-untagged for both");
+    throw conflict("trunks", port["trunks"],
+                   (tunnel ? "a " : "an ") + mode +
+                       " port has no trunks: take vlan_mode native-tagged or native-untagged for both");
   }
   if (!tunnel && !port["cvlans"].empty()) {
     throw conflict("cvlans", port["cvlans"], "only vlan_mode dot1q-tunnel has cvlans");

@@ -89,7 +89,7 @@ MirrorState state_of_mirror(const Row& mirror) {
   if (state != nullptr && std::find(kStates.begin(), kStates.end(), *state) != kStates.end()) {
     return {*state, reason == nullptr ? "" : *reason};
   }
-  if (mirror.boolean("enabled") == false) return {"disabled", "switched off"};
+  if (mirror.boolean("enabled") == false) return {"disabled", ""};
   return {"waiting", "not set up yet"};
 }
 

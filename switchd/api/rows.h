@@ -41,7 +41,7 @@ PortState state_of(const Row& interface);
 /// How a session is doing: its `status` column.
 struct MirrorState {
   std::string state;   ///< active, degraded, waiting, disabled, error
-  std::string reason;  ///< empty when active
+  std::string reason;  ///< empty when active or disabled
 };
 MirrorState state_of_mirror(const Row& mirror);
 

@@ -238,7 +238,9 @@ TEST_F(PortApi, Refusals) {
   EXPECT_THAT(add({{"tag", 4096}}), StartsWith("invalid tag: "));
   EXPECT_THAT(add({{"vlan_mode", "trunk"}, {"tag", 5}}), StartsWith("conflict tag: "));
   EXPECT_THAT(add({{"vlan_mode", "native-tagged"}}), StartsWith("conflict tag: "));
-  EXPECT_THAT(add({{"tag", 5}, {"trunks", {6}}}), StartsWith("conflict trunks: "));
+  EXPECT_THAT(add({{"tag", 5}, {"trunks", {6}}}), StartsWith("conflict trunks: an access port has no"));
+  EXPECT_THAT(add({{"vlan_mode", "dot1q-tunnel"}, {"tag", 5}, {"trunks", {6}}}),
+              StartsWith("conflict trunks: a dot1q-tunnel port has no"));
   EXPECT_THAT(add({{"cvlans", {6}}}), StartsWith("conflict cvlans: "));
   EXPECT_THAT(refusal("port.set", {{"name", "t1"}, {"vlan_mode", "dot1q-tunnel"}}),
               StartsWith("conflict tag: "));

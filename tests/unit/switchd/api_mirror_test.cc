@@ -91,6 +91,7 @@ TEST_F(MirrorApi, SetReplacesWhatIsGivenAndKeepsTheRest) {
 TEST_F(MirrorApi, EnableAndDisableKeepTheSettings) {
   const Json added = good("mirror.add", with(span("span0", {"t1"}, {"t2"}), {{"enabled", false}}));
   EXPECT_EQ(added["state"], "disabled");
+  EXPECT_EQ(added["reason"], "") << "the state says it";
   EXPECT_EQ(added["enabled"], false);
   EXPECT_EQ(good("mirror.enable", {{"bridge", "br0"}, {"name", "span0"}})["enabled"], true);
   EXPECT_TRUE(mirror()["enabled"].empty());
