@@ -45,6 +45,12 @@ Query declare_del(CLI::App& app) {
   return [params] { return std::vector<Call>{{"bridge.del", *params}}; };
 }
 
+Query declare_show_one(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "name", "name of the bridge");
+  return [params] { return std::vector<Call>{{"bridge.get", *params}}; };
+}
+
 Query declare_list(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}}; };
 }
@@ -69,6 +75,18 @@ std::string render_list(const Json& result) {
     table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), state(bridge)});
   }
   return table.empty() ? "no bridges\n" : table.text();
+}
+
+std::string render_show_one(const Json& bridge) {
+  const auto or_nothing = [](const Json& text) { return text.is_null() ? "" : text.get<std::string>(); };
+  return line("bridge", bridge["name"]) + line("state", state(bridge)) +
+         line("datapath id", or_nothing(bridge["datapath_id"])) +
+         line("fail mode", or_nothing(bridge["fail_mode"])) +
+         line("addresses", "at most " + bridge["mac_table_size"].dump() + ", kept " +
+                               bridge["mac_aging_time"].dump() + " seconds") +
+         line("flood VLANs", vlan_list(bridge["flood_vlans"])) +
+         line("forward BPDUs", bridge["forward_bpdu"] == true ? "yes" : "no") +
+         line("ports", join(bridge["ports"], ", ")) + line("sessions", join(bridge["mirrors"], ", "));
 }
 
 Json of_bridge(const Json& objects, const Json& bridge) {
@@ -100,6 +118,7 @@ const std::vector<Command> kBridgeCommands = {
     {"add-br", "make a bridge", "br0", declare_add, render_bridge},
     {"set-br", "change settings of a bridge", "br0 --mac-aging-time 60", declare_set, render_bridge},
     {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del, render_nothing},
+    {"show-br", "show everything about a bridge", "br0", declare_show_one, render_show_one},
     {"list-br", "list the bridges", "", declare_list, render_list},
     {"show", "show all bridges, ports and sessions", "", declare_show, render_show},
 };

@@ -20,7 +20,7 @@ _vswitch_ctl() {
     COMPREPLY=($(compgen -W "$(vswitch-ctl $command --help | grep -oE -- '--[a-z-]+')" -- "$word"))
   elif [[ -z $command ]]; then
     COMPREPLY=($(compgen -W "$commands" -- "$word"))
-  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|who) ]]; then
+  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who) ]]; then
     COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word"))
   elif [[ $command == *-port || $command == who ]]; then
     COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word"))

@@ -168,29 +168,23 @@ std::string lost_by(const Json& counters) {
 
 std::string render_show(const Json& mirror) {
   const Json& counters = mirror["counters"];
-  std::string text;
-  const auto line = [&text](std::string_view label, const std::string& value) {
-    std::string one(label);
-    one.resize(14, ' ');
-    text += one + (value.empty() ? "-" : printable(value)) + '\n';
-  };
-  line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>());
-  line("state", state(mirror));
-  if (!mirror["since"].is_null()) line("since", mirror["since"]);
-  line("sources", sources(mirror));
-  line("destination", destination(mirror));
-  line("normal I/O",
-       mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
-  if (!mirror["snaplen"].is_null()) line("snaplen", mirror["snaplen"].dump());
-  if (mirror["description"] != "") line("description", mirror["description"]);
-  line("matched", counters["matched"].dump() + " copies, one per frame and output");
-  line("delivered", counters["delivered"].dump() + " copies");
+  std::string text =
+      line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
+      line("state", state(mirror));
+  if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
+  text += line("sources", sources(mirror)) + line("destination", destination(mirror)) +
+          line("normal I/O",
+               mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
+  if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump());
+  if (mirror["description"] != "") text += line("description", mirror["description"]);
+  text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
+          line("delivered", counters["delivered"].dump() + " copies");
   if (counters["duplicate"] != 0)
-    line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
-  if (counters["queued"] != 0) line("queued", counters["queued"].dump() + " on their way");
+    text += line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
+  if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
-  line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")"));
-  return text;
+  return text +
+         line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")"));
 }
 
 std::string render_stats(const Json& result) {

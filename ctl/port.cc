@@ -61,6 +61,12 @@ Query declare_del(CLI::App& app) {
   };
 }
 
+Query declare_show(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "port", "name", "name of the port");
+  return [params] { return std::vector<Call>{{"port.get", *params}}; };
+}
+
 Query declare_list(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "only this bridge")->required(false);
@@ -85,12 +91,39 @@ std::string render_list(const Json& result) {
   return table.empty() ? "no ports\n" : table.text();
 }
 
+/// null as "-", which is what a line makes of nothing.
+std::string or_nothing(const Json& value) {
+  return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::string counted(const Json& counters, const std::string& way) {
+  const auto count = [&](const char* what) { return counters[way + what].dump(); };
+  return count("_packets") + " packets, " + count("_bytes") + " bytes; " + count("_dropped") + " dropped, " +
+         count("_errors") + " errors";
+}
+
+std::string render_show(const Json& port) {
+  const std::string asked_for =
+      port["ofport_request"].is_null() ? "" : " (asked for: " + port["ofport_request"].dump() + ")";
+  return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
+         line("state", state(port)) + line("type", port["type"]) +
+         line("ofport", or_nothing(port["ofport"]) + asked_for) + line("VLANs", port_vlans(port)) +
+         line("cvlans", port["cvlans"].empty() ? "all" : vlan_list(port["cvlans"])) +
+         line("qinq ethtype", port["qinq_ethtype"]) + line("priority tags", port["priority_tags"]) +
+         line("protected", port["protected"] == true ? "yes" : "no") +
+         line("ifindex", or_nothing(port["ifindex"])) + line("MAC", or_nothing(port["mac"])) +
+         line("MTU", or_nothing(port["mtu"])) + line("received", counted(port["counters"], "rx")) +
+         line("sent",
+              counted(port["counters"], "tx") + ", " + port["counters"]["tx_copies"].dump() + " copies");
+}
+
 }  // namespace
 
 const std::vector<Command> kPortCommands = {
     {"add-port", "put a device on a bridge", "br0 t1 --tag 10", declare_add, render_port},
     {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set, render_port},
     {"del-port", "take a port off its bridge", "br0 t1", declare_del, render_nothing},
+    {"show-port", "show everything about a port", "t1", declare_show, render_show},
     {"list-ports", "list the ports of a bridge or of all", "br0", declare_list, render_list},
 };
 

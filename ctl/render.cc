@@ -30,15 +30,6 @@ void end_line(std::string& text) {
   text += '\n';
 }
 
-std::string join(const std::vector<std::string>& parts, std::string_view between) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += between;
-    text += part;
-  }
-  return text;
-}
-
 }  // namespace
 
 std::string Table::text(std::size_t indent) const {
@@ -65,6 +56,15 @@ std::string Table::text(std::size_t indent) const {
   return all;
 }
 
+std::string join(const std::vector<std::string>& parts, std::string_view between) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += between;
+    text += part;
+  }
+  return text;
+}
+
 std::string printable(std::string_view text) {
   std::string clean(text);
   for (char& c : clean) {
@@ -72,6 +72,12 @@ std::string printable(std::string_view text) {
     if (byte < 0x20 || byte == 0x7f) c = '?';
   }
   return clean;
+}
+
+std::string line(std::string_view label, const std::string& value) {
+  std::string text(label);
+  text.resize(14, ' ');
+  return text + (value.empty() ? "-" : printable(value)) + '\n';
 }
 
 std::string vlan_list(const Json& vlans) {

@@ -27,6 +27,9 @@ class Table {
 
 /// Control characters, which a terminal would obey, become '?'.
 std::string printable(std::string_view text);
+std::string join(const std::vector<std::string>& parts, std::string_view between);
+/// "label         value": a line of what show-... prints; an empty value as "-".
+std::string line(std::string_view label, const std::string& value);
 /// [1,2,3,7] -> "1-3,7"
 std::string vlan_list(const Json& vlans);
 /// A port's VLAN settings: "access 10", "trunk", "native-tagged 10 trunks 1,2-9".

@@ -34,7 +34,8 @@ std::string priority_tags(const Row& port) {
   return text == "always" ? "always" : kNever;
 }
 
-Json to_json(const Database& database, const Row& bridge, const Row& port) {
+Json to_json(const Methods& methods, const Row& bridge, const Row& port) {
+  const Database& database = methods.database;
   const Row* interface = interface_of(database, port);
   if (interface == nullptr)
     throw not_found("name", port.str("name"), "port " + port.str("name") + " has no interface");
@@ -58,7 +59,8 @@ Json to_json(const Database& database, const Row& bridge, const Row& port) {
           {"mtu", or_null(interface->integer("mtu"))},
           {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
           {"state", state.state},
-          {"reason", state.reason}};
+          {"reason", state.reason},
+          {"counters", counters_of(methods.view, *interface)}};
 }
 
 /// The port and its bridge, or not_found.
@@ -130,17 +132,17 @@ void write_settings(Transaction& transaction, const Uuid& port, const Uuid& inte
   }
 }
 
-Outcome show(Database& database, const std::string& name) {
-  return [&database, name] {
-    const Place place = port_named(database, name);
-    return to_json(database, place.bridge, place.port);
+Outcome show(const Methods& methods, const std::string& name) {
+  return [methods, name] {
+    const Place place = port_named(methods.database, name);
+    return to_json(methods, place.bridge, place.port);
   };
 }
 
 /// add of a port that is there: fine if nothing differs and may_exist was given.
-Outcome accept_present(Database& database, const Row& bridge, const Row& port, const Json& params) {
+Outcome accept_present(const Methods& methods, const Row& bridge, const Row& port, const Json& params) {
   const std::string name = params["name"];
-  const Row* place = bridge_with(database, "ports", port.uuid());
+  const Row* place = bridge_with(methods.database, "ports", port.uuid());
   if (place == nullptr || place->uuid() != bridge.uuid()) {
     throw conflict("name", name, "port " + name + " is on bridge " + (place ? place->str("name") : "(none)"));
   }
@@ -149,20 +151,21 @@ Outcome accept_present(Database& database, const Row& bridge, const Row& port, c
   }
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
-  const std::string field = first_difference(wanted, to_json(database, bridge, port),
+  const std::string field = first_difference(wanted, to_json(methods, bridge, port),
                                              {"type", "tag", "trunks", "vlan_mode", "protected",
                                               "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
   if (!field.empty()) throw exists(field, params[field], "port " + name + " exists with another " + field);
-  return show(database, name);
+  return show(methods, name);
 }
 
-Outcome add(Database& database, const Json& params) {
+Outcome add(const Methods& methods, const Json& params) {
+  Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string name = params["name"];
   if (find_bridge(database, name) != nullptr) {
     throw conflict("name", name, name + " is a bridge: its own port has that name");
   }
-  if (const Row* port = find_port(database, name)) return accept_present(database, bridge, *port, params);
+  if (const Row* port = find_port(database, name)) return accept_present(methods, bridge, *port, params);
   if (database.table("Interface").find("name", name) != nullptr) {
     throw conflict("name", name, name + " is an interface of another port");
   }
@@ -180,18 +183,19 @@ Outcome add(Database& database, const Json& params) {
   transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(port));
   transaction.comment("port.add " + name);
   commit(transaction);
-  return show(database, name);
+  return show(methods, name);
 }
 
-Outcome set(Database& database, const Json& params) {
+Outcome set(const Methods& methods, const Json& params) {
+  Database& database = methods.database;
   const std::string name = params["name"];
   const Place place = port_named(database, name);
-  check_settings(params, to_json(database, place.bridge, place.port));
+  check_settings(params, to_json(methods, place.bridge, place.port));
   Transaction transaction(database);
   write_settings(transaction, place.port.uuid(), interface_of(database, place.port)->uuid(), params);
   transaction.comment("port.set " + name);
   commit(transaction);
-  return show(database, name);
+  return show(methods, name);
 }
 
 Outcome del(Database& database, const Json& params) {
@@ -216,11 +220,12 @@ Outcome del(Database& database, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
-Json list(const Database& database, const Json& params) {
+Json list(const Methods& methods, const Json& params) {
+  const Database& database = methods.database;
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
     for (const auto& [name, port] : ports_of(database, *bridge))
-      ports.push_back(to_json(database, *bridge, *port));
+      ports.push_back(to_json(methods, *bridge, *port));
   }
   return {{"ports", ports}};
 }
@@ -228,12 +233,12 @@ Json list(const Database& database, const Json& params) {
 }  // namespace
 
 void add_port_methods(Methods& methods) {
-  Database& database = methods.database;
-  methods.change("port.add", [&database](const Json& params) { return add(database, params); });
-  methods.change("port.set", [&database](const Json& params) { return set(database, params); });
-  methods.change("port.del", [&database](const Json& params) { return del(database, params); });
-  methods.read("port.get", [&database](const Json& params) { return show(database, params["name"])(); });
-  methods.read("port.list", [&database](const Json& params) { return list(database, params); });
+  const Methods shared = methods;
+  methods.change("port.add", [shared](const Json& params) { return add(shared, params); });
+  methods.change("port.set", [shared](const Json& params) { return set(shared, params); });
+  methods.change("port.del", [shared](const Json& params) { return del(shared.database, params); });
+  methods.read("port.get", [shared](const Json& params) { return show(shared, params["name"])(); });
+  methods.read("port.list", [shared](const Json& params) { return list(shared, params); });
 }
 
 }  // namespace vswitch::api

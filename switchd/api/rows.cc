@@ -82,6 +82,17 @@ PortState state_of(const Row& interface) {
   return {"error", "its state is unknown: " + *state};
 }
 
+Json counters_of(SwitchView& view, const Row& interface) {
+  SwitchView::Counters counters = view.interface_counters(interface.uuid());
+  if (counters.empty()) counters = interface.counters("statistics");
+  Json json = Json::object();
+  for (const char* key : {"rx_packets", "rx_bytes", "rx_dropped", "rx_errors", "tx_packets", "tx_bytes",
+                          "tx_dropped", "tx_errors", "tx_copies"}) {
+    json[key] = counters[key];
+  }
+  return json;
+}
+
 MirrorState state_of_mirror(const Row& mirror) {
   constexpr std::array<std::string_view, 5> kStates = {"active", "degraded", "waiting", "disabled", "error"};
   const std::string* state = mirror.value("status", "state");

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "schemas/json.h"
+#include "switchd/api/switch_view.h"
 #include "switchd/db/database.h"
 
 namespace vswitch::api {
@@ -37,6 +38,8 @@ struct PortState {
   std::string reason;  ///< empty when all is well
 };
 PortState state_of(const Row& interface);
+/// PortCounters of the contract, as of now; from the row when the datapath does not have it.
+Json counters_of(SwitchView& view, const Row& interface);
 
 /// How a session is doing: its `status` column.
 struct MirrorState {

@@ -35,25 +35,14 @@ Json info(const Methods& methods, const std::string& started) {
           {"mirrors", database.table("Mirror").size()}};
 }
 
-Json port_stats(const Methods& methods, const Row& bridge, const Row& port) {
-  SwitchView::Counters counters;
-  if (const Row* interface = interface_of(methods.database, port)) {
-    counters = methods.view.interface_counters(interface->uuid());
-    if (counters.empty()) counters = interface->counters("statistics");
-  }
-  Json stats = {{"bridge", bridge.str("name")}, {"name", port.str("name")}};
-  for (const char* key : {"rx_packets", "rx_bytes", "rx_dropped", "rx_errors", "tx_packets", "tx_bytes",
-                          "tx_dropped", "tx_errors", "tx_copies"}) {
-    stats[key] = counters[key];
-  }
-  return stats;
-}
-
 Json stats(const Methods& methods) {
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(methods.database)) {
     for (const auto& [port_name, port] : ports_of(methods.database, *bridge)) {
-      ports.push_back(port_stats(methods, *bridge, *port));
+      const Row* interface = interface_of(methods.database, *port);
+      if (interface == nullptr) continue;
+      ports.push_back(counters_of(methods.view, *interface));
+      ports.back().update({{"bridge", bridge_name}, {"name", port_name}});
     }
   }
   Json drops = Json::array();

@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
              R"({"name":"br7","fail_mode":null,"flood_vlans":[],"forward_bpdu":false})"},
         Asks{"del-br br7", "bridge.del", R"({"name":"br7"})"},
         Asks{"--if-exists del-br br7", "bridge.del", R"({"name":"br7","if_exists":true})"},
-        Asks{"list-br", "bridge.list", "{}"}));
+        Asks{"show-br br7", "bridge.get", R"({"name":"br7"})"}, Asks{"list-br", "bridge.list", "{}"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Ports, Requests,
@@ -70,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
             R"({"name":"p3","tag":null,"vlan_mode":null,"trunks":[],"protected":false,"ofport_request":null})"},
         Asks{"del-port p3", "port.del", R"({"name":"p3"})"},
         Asks{"--if-exists del-port br7 p3", "port.del", R"({"bridge":"br7","name":"p3","if_exists":true})"},
-        Asks{"list-ports", "port.list", "{}"}, Asks{"list-ports br7", "port.list", R"({"bridge":"br7"})"}));
+        Asks{"show-port p3", "port.get", R"({"name":"p3"})"}, Asks{"list-ports", "port.list", "{}"},
+        Asks{"list-ports br7", "port.list", R"({"bridge":"br7"})"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Mirrors, Requests,

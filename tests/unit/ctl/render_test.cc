@@ -120,6 +120,65 @@ TEST(Render, ShowMirror) {
             "lost          10 copies (queue_full 10)\n");
 }
 
+TEST(Render, ShowPort) {
+  FakeDaemon daemon;
+  Json port = example_result("port.set");
+  port.update({{"tag", 10},
+               {"vlan_mode", "dot1q-tunnel"},
+               {"trunks", Json::array()},
+               {"cvlans", {7, 8}},
+               {"qinq_ethtype", "802.1q"},
+               {"priority_tags", "always"},
+               {"protected", true},
+               {"ofport_request", 9},
+               {"mtu", 9000},
+               {"ifindex", nullptr},
+               {"state", "down"},
+               {"reason", "no carrier"}});
+  daemon.answers["port.get"] = {port};
+  EXPECT_EQ(Invocation(words("show-port t1"), &daemon).out,
+            "port          t1 on br0\n"
+            "state         down: no carrier\n"
+            "type          system\n"
+            "ofport        1 (asked for: 9)\n"
+            "VLANs         dot1q-tunnel 10 cvlans 7-8\n"
+            "cvlans        7-8\n"
+            "qinq ethtype  802.1q\n"
+            "priority tags always\n"
+            "protected     yes\n"
+            "ifindex       -\n"
+            "MAC           52:54:00:0a:0b:0c\n"
+            "MTU           9000\n"
+            "received      4 packets, 392 bytes; 0 dropped, 0 errors\n"
+            "sent          5 packets, 434 bytes; 1 dropped, 0 errors, 2 copies\n");
+}
+
+TEST(Render, ShowBridge) {
+  FakeDaemon daemon;
+  Json bridge = example_result("bridge.get");
+  bridge.update({{"name", "br7"},
+                 {"fail_mode", nullptr},
+                 {"mac_aging_time", 61},
+                 {"mac_table_size", 77},
+                 {"flood_vlans", {5, 6}},
+                 {"forward_bpdu", true},
+                 {"ports", {"t1", "t2"}},
+                 {"mirrors", Json::array()}});
+  daemon.answers["bridge.get"] = {bridge};
+  EXPECT_EQ(Invocation(words("show-br br7"), &daemon).out,
+            "bridge        br7\n"
+            "state         active\n"
+            "datapath id   " +
+                bridge["datapath_id"].get<std::string>() +
+                "\n"
+                "fail mode     -\n"
+                "addresses     at most 77, kept 61 seconds\n"
+                "flood VLANs   5-6\n"
+                "forward BPDUs yes\n"
+                "ports         t1, t2\n"
+                "sessions      -\n");
+}
+
 TEST(Render, Show) {
   EXPECT_EQ(Invocation({"show"}).out,
             "bridge br0  active\n"

@@ -196,6 +196,18 @@ TEST_F(PortApi, TellsStateAndReason) {
   EXPECT_EQ(port["ofport"], 5);
 }
 
+TEST_F(PortApi, TellsItsCounters) {
+  const Uuid interface = row("Interface", "t1").uuid();
+  write("Interface", interface, "statistics",
+        Datum::map_of(std::map<std::string, std::int64_t>{{"rx_packets", 3}}));
+  EXPECT_EQ(good("port.get", {{"name", "t1"}})["counters"]["rx_packets"], 3) << "as in the row";
+  view.of_interface[interface] = {{"rx_packets", 8}, {"tx_copies", 5}};
+  const Json counters = good("port.get", {{"name", "t1"}})["counters"];
+  EXPECT_EQ(counters["rx_packets"], 8) << "as of now";
+  EXPECT_EQ(counters["tx_copies"], 5);
+  EXPECT_EQ(counters["tx_errors"], 0);
+}
+
 TEST_F(PortApi, DelTakesItOffItsBridge) {
   good("port.del", {{"name", "t1"}, {"bridge", "br0"}});
   EXPECT_FALSE(has("Port", "t1"));
