@@ -101,16 +101,19 @@ void apply(MirrorSession& session, const Json& params) {
   if (params.contains("normal_io")) session.normal_io = params["normal_io"];
   if (params.contains("sources")) {
     const Json& sources = params["sources"];
-    session.source_ports.clear();
-    for (const Json& port : sources["ports"]) {
-      if (port.is_string()) {
-        add_source(session, port, "both");
-      } else {
-        add_source(session, port["name"], port["direction"]);
+    if (sources.contains("ports") || sources.contains("all")) {
+      session.source_ports.clear();
+      for (const Json& port : sources.value("ports", Json::array())) {
+        if (port.is_string()) {
+          add_source(session, port, "both");
+        } else {
+          add_source(session, port["name"], port["direction"]);
+        }
       }
+      session.all = sources.value("all", false);
     }
-    session.vlans = sources["vlans"].get<std::set<std::int64_t>>();
-    session.all = sources["all"] == true && !(session.source_ports.empty() && !session.vlans.empty());
+    if (sources.contains("vlans")) session.vlans = sources["vlans"].get<std::set<std::int64_t>>();
+    if (session.source_ports.empty() && !session.vlans.empty()) session.all = false;
   }
   if (params.contains("destination")) {
     session.destination_ports = params["destination"]["ports"].get<std::set<std::string>>();

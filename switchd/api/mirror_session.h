@@ -40,7 +40,8 @@ struct MirrorSession {
 
 MirrorSession read_session(const Database& database, const Row& mirror);
 
-/// The members given in checked params replace those of the session, sources and destination as a whole.
+/// The members given in checked params replace those of the session, destination as a whole. Of sources,
+/// ports and all are one setting (which ports), vlans another.
 void apply(MirrorSession& session, const Json& params);
 
 /// Throws why the session cannot be on this bridge: it is incomplete, contradicts itself, names ports of

@@ -88,6 +88,25 @@ TEST_F(MirrorApi, SetReplacesWhatIsGivenAndKeepsTheRest) {
   EXPECT_EQ(session["sources"]["ports"], Json::array({one("t3", "to")}));
 }
 
+TEST_F(MirrorApi, SetKeepsPortsWhenVlansAreGivenAndTheReverse) {
+  const auto set = [this](const Json& sources) {
+    return good("mirror.set", {{"bridge", "br0"}, {"name", "s"}, {"sources", sources}})["sources"];
+  };
+  const Json t1 = Json::array({one("t1", "from")});
+  const Json none = Json::array();
+  good("mirror.add", span("s", {one("t1", "from")}, {"t2"}));
+  EXPECT_EQ(set({{"vlans", {7}}}), Json({{"ports", t1}, {"vlans", {7}}, {"all", false}}));
+  EXPECT_EQ(set(Json::object()), Json({{"ports", t1}, {"vlans", {7}}, {"all", false}}));
+  EXPECT_EQ(set({{"ports", {one("t3", "to")}}})["vlans"], Json({7}));
+  EXPECT_EQ(set({{"vlans", none}}),
+            Json({{"ports", Json::array({one("t3", "to")})}, {"vlans", none}, {"all", false}}));
+  EXPECT_EQ(set({{"all", true}}), Json({{"ports", none}, {"vlans", none}, {"all", true}}));
+  EXPECT_EQ(set({{"ports", t1}})["all"], false);
+  EXPECT_EQ(set({{"ports", none}, {"vlans", {9}}})["vlans"], Json({9}));
+  EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "s"}, {"sources", {{"vlans", none}}}}),
+              StartsWith("invalid sources: session s has no source"));
+}
+
 TEST_F(MirrorApi, EnableAndDisableKeepTheSettings) {
   const Json added = good("mirror.add", with(span("span0", {"t1"}, {"t2"}), {{"enabled", false}}));
   EXPECT_EQ(added["state"], "disabled");
@@ -180,8 +199,9 @@ TEST_F(MirrorApi, ARefusedChangeLeavesTheSessionAsItWas) {
   const Json before = good("mirror.add", span("s", {"t1"}, {"t2"}));
   refused("mirror.set",
           {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", {{"ports", {"t2"}}}}});
-  refused("mirror.set",
-          {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", Json::object()}});
+  refused(
+      "mirror.set",
+      {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", {{"ports", Json::array()}}}});
   refused("mirror.set",
           {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"destination", Json::object()}});
   EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "s"}}), before);
