@@ -62,8 +62,8 @@ CLI::Option* number(CLI::App& app, const Params& params, const std::string& name
 
 CLI::Option* on_off(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                     const std::string& help) {
-  flag(app, params, "--no-" + name.substr(2), key, false, "the opposite of " + name);
-  return flag(app, params, name, key, true, help);
+  CLI::Option* off = flag(app, params, "--no-" + name.substr(2), key, false, "the opposite of " + name);
+  return flag(app, params, name, key, true, help)->excludes(off);
 }
 
 CLI::Option* flag(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
@@ -91,7 +91,11 @@ CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name,
 }
 
 void not_yet(CLI::App& app, const std::string& name, bool takes_value) {
-  const auto refuse = [name] { throw UsageError(name + " is not supported yet"); };
+  not_here(app, name, name + " is not supported yet", takes_value);
+}
+
+void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value) {
+  const auto refuse = [sentence] { throw UsageError(sentence); };
   if (takes_value) {
     app.add_option_function<std::vector<std::string>>(name,
                                                       [refuse](const std::vector<std::string>&) { refuse(); })

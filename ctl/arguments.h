@@ -32,7 +32,9 @@ CLI::Option* flag(CLI::App& app, const Params& params, const std::string& name, 
 /// "1,2-9" as an array of numbers; "none" is the empty array. May be repeated.
 CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                    const std::string& help);
-/// An option of the contract that is not built yet: hidden, and wrong usage when given.
+/// An option that people will try, hidden, and wrong usage when given, with this sentence.
+void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value);
+/// One of them: an option of the contract that is not built yet.
 void not_yet(CLI::App& app, const std::string& name, bool takes_value = true);
 
 /// "1,2-9" -> 1,2,3,...,9. Throws UsageError.

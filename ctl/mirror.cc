@@ -58,12 +58,12 @@ void declare_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "--source-vlan",
          [params](const std::vector<std::string>& lists) {
-           Json& vlans = (*params)["sources"]["vlans"];
+           Json& vlans = (*params)["sources"]["vlans"] = Json::array();
            for (const std::string& list : lists) {
              for (const Json& vlan : parse_vlans(list)) vlans.push_back(vlan);
            }
          },
-         "only these VLANs, such as 10,20-29; without --source those of every port")
+         "only these VLANs, such as 10,20-29, or none: any; without --source those of every port")
       ->allow_extra_args(false)
       ->type_name("LIST");
   app.add_option_function<std::vector<std::string>>(
@@ -107,6 +107,9 @@ Query declare_set(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
   declare_settings(app, params);
+  for (const char* option : {"--disabled", "--enabled"}) {
+    not_here(app, option, "a session is switched off by disable-mirror and on by enable-mirror", false);
+  }
   return [params] {
     if (params->size() == 2) throw UsageError("nothing to change was given");
     return std::vector<Call>{{"mirror.set", *params}};
@@ -228,8 +231,8 @@ std::string watch_stats(const Json& result, const Json& before, double seconds) 
 const std::vector<Command> kMirrorCommands = {
     {"add-mirror", "make a mirror session", "br0 span0 --source t1 --output t2 --normal-io", declare_add,
      render_session},
-    {"set-mirror", "change a session; sources and outputs are replaced as a whole",
-     "br0 span0 --source t1:from", declare_set, render_session},
+    {"set-mirror", "change a session; what is given replaces what was there", "br0 span0 --source t1:from",
+     declare_set, render_session},
     {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},
     {"disable-mirror", "switch a session off, keep its settings", "br0 span0", declare_named<kDisable>,
      render_session},

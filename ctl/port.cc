@@ -28,8 +28,15 @@ Query declare_add(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "the bridge to put it on");
   text(app, params, "port", "name", "name of the device; it need not exist yet");
-  text(app, params, "--type", "type",
-       "system: a device of this machine [default]; internal: made by the switch");
+  app.add_option_function<std::string>(
+         "--type",
+         [params](const std::string& type) {
+           if (type == "gre" || type == "erspan" || type == "vxlan")
+             throw UsageError("--type " + type + " is not supported yet");
+           (*params)["type"] = type;
+         },
+         "system: a device of this machine [default]; internal: made by the switch")
+      ->type_name("TYPE");
   declare_settings(app, params);
   not_yet(app, "--option");
   flag(app, params, "--may-exist", "may_exist", true, "no error when it is there with these settings");

@@ -211,7 +211,7 @@ Outcome del(Database& database, const Json& params) {
   }
   if (name == bridge) {
     throw refused("name", name,
-                  name + " is the bridge's own port, which goes with the bridge: see bridge.del");
+                  name + " is the bridge's own port, which goes with it: delete the bridge instead");
   }
   Transaction transaction(database);
   transaction.remove("Bridge", place.bridge.uuid(), "ports", Datum::of(place.port.uuid()));

@@ -259,8 +259,9 @@ TEST_F(PortApi, Refusals) {
   EXPECT_THAT(refusal("port.set", {{"name", "t9"}, {"tag", 1}}), StartsWith("not_found name: "));
   EXPECT_THAT(refusal("port.del", {{"name", "t1"}, {"bridge", "br1"}}),
               StartsWith("refused bridge: port t1 is on bridge br0"));
-  EXPECT_THAT(refusal("port.del", {{"name", "br0"}}),
-              StartsWith("refused name: br0 is the bridge's own port"));
+  EXPECT_THAT(
+      refusal("port.del", {{"name", "br0"}}),
+      StartsWith("refused name: br0 is the bridge's own port, which goes with it: delete the bridge"));
 }
 
 TEST_F(PortApi, OtherClientsContradictionsDoNotBlockOtherSettings) {
