@@ -104,7 +104,7 @@ void Connection::turn() {
   try {
     more = take_next();
   } catch (const jsonrpc::DecodeError& error) {
-    return refuse_input(error.what());
+    return refuse({jsonrpc::kParseError, error.what()});
   }
   if (more) {
     schedule_turn();
@@ -128,7 +128,7 @@ bool Connection::take_next() {
       if (answer) send(*answer);
     });
   } else if (spoken_ == jsonrpc::Version::v1) {
-    refuse_input("a message must be a JSON object");
+    refuse({jsonrpc::kInvalidRequest, "a message must be a JSON object"});
   } else if (value->empty()) {
     send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr,
                              {jsonrpc::kInvalidRequest, "a batch must not be empty"}));
@@ -173,7 +173,7 @@ void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
     spoken_ = request->version;
     dispatch(*request, deliver);
   } catch (const jsonrpc::InvalidMessage& error) {
-    if (error.version == jsonrpc::Version::v1 && !in_batch) return refuse_message(error);
+    if (error.version == jsonrpc::Version::v1 && !in_batch) return refuse(error);
     deliver(jsonrpc::make_error(jsonrpc::Version::v2, error.id, error));
   }
 }
@@ -211,19 +211,11 @@ void Connection::answered() {
   if (input_done_ && unanswered_ == 0) close("peer ended the connection");
 }
 
-// Nothing behind this point of the stream can be trusted. Clients of Open vSwitch expect silence; any other
-// peer, a person with netcat among them, is told why.
-void Connection::refuse_input(const std::string& why) {
-  log::warn(kLog, "{} disconnected: {}", name(), why);
-  if (spoken_ != jsonrpc::Version::v1) {
-    send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, {jsonrpc::kParseError, why}));
-  }
-  close(why);
-}
-
-// JSON, but no JSON-RPC 1.0 message: Open vSwitch ends such a connection without an answer.
-void Connection::refuse_message(const jsonrpc::InvalidMessage& error) {
-  log::warn(kLog, "{} disconnected: bad JSON-RPC message: {}", name(), error.message);
+// Ends the connection: nothing behind bad JSON can be trusted, and Open vSwitch ends one whose message is no
+// JSON-RPC 1.0. Its clients expect silence; any other peer, a person with netcat among them, is told why.
+void Connection::refuse(const jsonrpc::Error& error) {
+  log::warn(kLog, "{} disconnected: {}", name(), error.message);
+  if (spoken_ != jsonrpc::Version::v1) send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, error));
   close(error.message);
 }
 

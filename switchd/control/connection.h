@@ -79,8 +79,7 @@ class Connection final : public Session {
   void handle_batch_element();
   void dispatch(const jsonrpc::Request& request, const Deliver& deliver);
   void answered();
-  void refuse_input(const std::string& why);
-  void refuse_message(const jsonrpc::InvalidMessage& error);
+  void refuse(const jsonrpc::Error& error);
 
   void write(std::string text) override;
   void begin_writing();

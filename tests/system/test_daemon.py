@@ -244,6 +244,11 @@ def test_bad_requests_are_answered_each_in_its_dialect(daemon):
         assert rpc.receive()["error"]["code"] == -32700
         assert rpc.receive() is None
     with daemon.connect() as rpc:
+        rpc.socket.sendall(b"{}")
+        assert rpc.receive()["error"]["code"] == -32600
+        assert rpc.receive() is None
+    with daemon.connect() as rpc:
+        rpc.call("echo", [], version=1)
         rpc.socket.sendall(b'{"method":"transact","id":1}')
         assert rpc.receive() is None
     assert daemon.serves()

@@ -188,20 +188,27 @@ TEST_F(ControlConnection, VersionOneNotificationsAreHandledOrIgnored) {
   EXPECT_EQ(client.receive().value().at("result"), 1);  // the first message that comes
 }
 
-TEST_F(ControlConnection, BadVersionOneMessagesEndThatConnectionSilently) {
+TEST_F(ControlConnection, BadVersionOneMessagesEndThatConnection) {
   start();
   Client bystander = connect();
   for (const char* text :
-       {R"({"id":1})", R"({"method":3,"params":[],"id":1})", R"({"method":"echo","params":{},"id":1})",
+       {"{}", R"({"id":1})", R"({"method":3,"params":[],"id":1})", R"({"method":"echo","params":{},"id":1})",
         R"({"method":"echo","params":[],"id":1,"result":1})"}) {
+    Client stranger = connect();
+    stranger.send(std::string_view(text));
+    const Json answer = stranger.receive().value_or(Json::object());
+    EXPECT_EQ(answer.value("id", Json("missing")), nullptr) << text;
+    EXPECT_EQ(answer.value("error", Json::object()).value("code", 0), jsonrpc::kInvalidRequest) << text;
+    EXPECT_TRUE(stranger.ended()) << text;
     Client client = connect();
+    EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
     client.send(std::string_view(text));
-    EXPECT_TRUE(client.ended()) << text;
+    EXPECT_TRUE(client.ended()) << text << ": a client that spoke 1.0 gets no 2.0 error";
   }
   Client client = connect();
   EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
   client.send(std::string_view("nonsense"));
-  EXPECT_TRUE(client.ended()) << "a client that spoke 1.0 gets no 2.0 error";
+  EXPECT_TRUE(client.ended()) << "nor for what is not JSON";
   EXPECT_EQ(bystander.call(v1(1, "echo")).at("id"), 1);
 }
 
