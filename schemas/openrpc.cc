@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "schemas/device_name.h"
 #include "schemas/embedded.h"
 
 namespace vswitch::openrpc {
@@ -137,7 +138,7 @@ class Contract::Impl {
 
   std::optional<Violation> check(Checked& checked, const Json& value) const {
     Path path;
-    if (auto violation = oversized(checked.source, checked.source, value, path, value)) return violation;
+    if (auto violation = beyond_schema(checked.source, checked.source, value, path, value)) return violation;
     if (!checked.compiled) {
       checked.compiled = std::make_unique<valijson::Schema>();
       const valijson::adapters::NlohmannJsonAdapter adapter(checked.source);
@@ -218,9 +219,15 @@ class Contract::Impl {
     return *at;
   }
 
-  static std::optional<Violation> oversized(const Json& root, const Json& unresolved, const Json& value,
-                                            Path& path, const Json& whole) {
+  /// What valijson cannot be asked: see the header.
+  static std::optional<Violation> beyond_schema(const Json& root, const Json& unresolved, const Json& value,
+                                                Path& path, const Json& whole) {
     const Json& schema = resolve(root, unresolved);
+    if (value.is_string() && schema.contains("x-device-name")) {
+      const std::string trouble = device_name_trouble(value.get_ref<const std::string&>());
+      const std::string field = render(path, whole);
+      if (!trouble.empty()) return Violation{field, value, field + ": " + trouble, false};
+    }
     if (value.is_string() && schema.contains("pattern") &&
         value.get_ref<const std::string&>().size() > kLongestPatternInput) {
       const std::string field = render(path, whole);
@@ -236,7 +243,7 @@ class Contract::Impl {
     }
     const auto descend = [&](const Json& member_schema, const Json& member, const std::string& step) {
       path.push_back(step);
-      auto violation = oversized(root, member_schema, member, path, whole);
+      auto violation = beyond_schema(root, member_schema, member, path, whole);
       path.pop_back();
       return violation;
     };

@@ -5,10 +5,11 @@
 // handlers see complete and well-typed values. The tool checks its own request before it sends it. The tests
 // check every real result. No range or enumeration is written down a second time.
 //
-// The checking is done by valijson (JSON Schema draft-07). Two things it leaves open are done here: it
+// The checking is done by valijson (JSON Schema draft-07). Three things it leaves open are done here: it
 // evaluates `pattern` with std::regex, whose recursion overflows the stack on strings of some 100 kB, so that
-// strings too long for a member with a pattern are refused before it sees them; and its errors describe
-// constraints, so that the sentence for people is made from the schema of the offending member.
+// strings too long for a member with a pattern are refused before it sees them; `x-device-name` marks names
+// of devices, whose bytes JSON Schema cannot count; and its errors describe constraints, so that the sentence
+// for people is made from the schema of the offending member.
 #pragma once
 
 #include <memory>

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "schemas/device_name.h"
 #include "switchd/db/database.h"
 
 namespace vswitch {
@@ -107,6 +108,8 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
   } else if (!type.empty() && type != "system") {
     desired.refusal = "interface type " + type + " is not supported; use system, internal, tap or patch";
   }
+  if (desired.refusal.empty() && desired.type != InterfaceType::patch)
+    desired.refusal = device_name_trouble(desired.name);
   if (const auto mtu = interface.integer("mtu_request"))
     desired.mtu_request = static_cast<std::uint32_t>(*mtu);
   if (port.uuids("interfaces").size() != 1)

@@ -119,7 +119,8 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   const bool works =
       attachment.device != nullptr || (interface.type == InterfaceType::patch && attachment.error.empty());
   if (!works) {
-    status["state"] = interface.refusal.empty() ? "waiting" : "error";
+    const bool may_come = interface.refusal.empty() && (link == nullptr || attachment.may_pass);
+    status["state"] = may_come ? "waiting" : "error";
     status["reason"] = attachment.error;
   } else if (!interface.trouble.empty()) {
     status["state"] = "waiting";

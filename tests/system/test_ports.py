@@ -54,6 +54,23 @@ def test_types_that_are_not_there_yet_are_refused_where_the_user_looks(lab):
     assert lab.port("er0")["state"] == "error"
 
 
+@pytest.mark.parametrize("name, reason", [("lo", "loopback"), ("a-name-of-16-byt", "15 bytes"), ("a/b", "'/'")])
+def test_a_name_no_port_can_have_is_an_error(lab, name, reason):
+    with pytest.raises(RpcError) as refused:
+        lab.rpc("port.add", bridge="br0", name=name)
+    assert reason in str(refused.value)
+    added = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", name, "--", "set", "Interface", name, "ofport_request=9")
+    assert f"Error detected while setting up '{name}'" in added.stderr and reason in added.stderr
+    assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", name, "ofport").stdout.strip() == "-1"
+    assert lab.port(name)["state"] == "error"
+
+
+def test_a_device_that_is_not_ethernet_is_an_error(lab):
+    lab.net.switch_run("ip", "tuntap", "add", "ip0", "mode", "tun")
+    added = lab.rpc("port.add", bridge="br0", name="ip0")
+    assert (added["state"], added["reason"]) == ("error", "ip0 is not an Ethernet device and cannot be a port")
+
+
 def test_the_row_shows_the_device_as_it_is(lab):
     host = lab.host("t1")
     row = dict(line.split(":", 1) for line in lab.daemon.ovs("ovs-vsctl", "list", "Interface", "t1").stdout.splitlines())

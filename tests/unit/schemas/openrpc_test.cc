@@ -73,6 +73,13 @@ TEST(OpenRpc, FillsDefaultsAtEveryLevel) {
   EXPECT_FALSE(params.contains("snaplen"));
 }
 
+TEST(OpenRpc, APatchPortMayBeASourceByItsLongName) {
+  Json params = session();
+  params["sources"]["ports"] = {"patch-br-int-to-provnet", {{"name", "patch-br-int-to-provnet"}}};
+  const auto violation = control().check_params("mirror.add", params);
+  EXPECT_FALSE(violation) << violation->sentence;
+}
+
 TEST(OpenRpc, SetFillsNoDefaultOfWhatWasNotGiven) {
   Json params = {{"bridge", "br0"}, {"name", "span0"}, {"normal_io", true}};
   ASSERT_FALSE(control().check_params("mirror.set", params));
@@ -106,9 +113,16 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"bridge.add", R"({})", "name", "null", "name is missing"},
         Wrong{"bridge.add", R"({"name":"br0","nmae":1})", "nmae", "1", "no parameter nmae"},
         Wrong{"bridge.add", R"({"name":7})", "name", "7", "has to be a string of 1 to 15 characters, not 7"},
-        Wrong{"bridge.add", R"({"name":"a/b"})", "name", R"("a/b")", "form that is not allowed: \"a/b\""},
-        Wrong{"bridge.add", R"({"name":".."})", "name", R"("..")", "form"},
-        Wrong{"bridge.add", R"({"name":"abcdefghijklmnop"})", "name", R"("abcdefghijklmnop")", "1 to 15"},
+        Wrong{"bridge.add", R"({"name":"a/b"})", "name", R"("a/b")",
+              "name: \"a/b\" cannot be the name of a device: it contains '/'"},
+        Wrong{"bridge.add", R"({"name":"\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc"})", "name",
+              R"("\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc")", "longer than 15 bytes"},
+        Wrong{"port.add", R"({"bridge":"br0","name":"lo"})", "name", R"("lo")", "loopback"},
+        Wrong{"mirror.add", R"({"bridge":"br0","name":"s","destination":{"ports":["a b"]}})",
+              "destination.ports[0]", R"("a b")", "white space"},
+        Wrong{"bridge.add", R"({"name":".."})", "name", R"("..")", "directories"},
+        Wrong{"bridge.add", R"({"name":"abcdefghijklmnop"})", "name", R"("abcdefghijklmnop")",
+              "longer than 15 bytes"},
         Wrong{"bridge.add", R"([1])", "", "[1]", "has to be an object"},
         Wrong{"bridge.add", R"({"name":"br0","mac_aging_time":14})", "mac_aging_time", "14",
               "an integer from 15 to 3600"},

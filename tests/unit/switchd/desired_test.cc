@@ -142,6 +142,23 @@ TEST_F(DesiredTest, InterfaceTypes) {
   EXPECT_EQ(spec_of(desired, "i-patch").patch_peer, "i-other");
 }
 
+TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
+  for (const char* name : {"a-name-of-16-byt", "lo", "a/b"}) port(name);
+  port("another-of-16-by", "internal");
+  port("patch-to-another", "patch");
+  port("gre-of-16-bytes-", "gre");
+  std::map<std::string, std::string> refusals;
+  for (const DesiredInterface& interface : read().interfaces) refusals[interface.name] = interface.refusal;
+  EXPECT_EQ(refusals.at("a-name-of-16-byt"),
+            "\"a-name-of-16-byt\" cannot be the name of a device: it is longer than 15 bytes");
+  EXPECT_EQ(refusals.at("lo"), "lo is the loopback device of the host and cannot be a port");
+  EXPECT_NE(refusals.at("a/b"), "");
+  EXPECT_NE(refusals.at("another-of-16-by"), "");
+  EXPECT_EQ(refusals.at("patch-to-another"), "");
+  EXPECT_EQ(refusals.at("gre-of-16-bytes-").substr(0, 14), "interface type")
+      << "the type is the first to say";
+}
+
 TEST_F(DesiredTest, AStockMirrorRow) {
   const Uuid p1 = port("p1");
   const Uuid p2 = port("p2");
