@@ -89,7 +89,7 @@ void Attachments::attach_system(const DesiredInterface& interface, Attachment& a
     attachment.ifindex = ifindex;
     attachment.generation = generation;
   } catch (const std::system_error& error) {
-    isolation_.release(ifindex);
+    give_back(ifindex);
     attachment.error = error.what();
     attachment.may_pass = true;
   }
@@ -129,11 +129,15 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
 void Attachments::retire(Attachment& attachment) {
   if (attachment.device == nullptr) return;
   attachment.earlier_overruns += attachment.device->receive_overruns();
-  if (attachment.type == InterfaceType::system) isolation_.release(attachment.ifindex);
+  if (attachment.type == InterfaceType::system) give_back(attachment.ifindex);
   retired_.push_back({std::move(attachment.device), attachment.type});
   attachment.device = nullptr;
   attachment.ifindex = 0;
   attachment.generation = 0;
+}
+
+void Attachments::give_back(int ifindex) {
+  if (const auto trouble = isolation_.release(ifindex)) log::warn(kLog, "{}", *trouble);
 }
 
 /// Closing a packet socket waits until all processors have let go of it (12 ms each, measured): that is done

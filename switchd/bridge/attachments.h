@@ -65,6 +65,7 @@ class Attachments {
   void attach_internal(const DesiredInterface& interface, Attachment& attachment);
   void configure(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);
+  void give_back(int ifindex);
 
   LinkMonitor& links_;
   HostIsolation& isolation_;

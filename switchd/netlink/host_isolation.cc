@@ -23,6 +23,7 @@
 #include <functional>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/unique_fd.h"
@@ -34,6 +35,7 @@ namespace {
 constexpr std::uint32_t kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 constexpr std::uint32_t kEgress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
 constexpr std::uint32_t kLastPrecedence = 16;  // tried from 1 upwards
+constexpr int kListTries = 3;                  // things may change while the kernel lists them
 constexpr std::size_t kNameLength = 250;       // CLS_BPF_NAME_LEN is 256
 
 // --------------------------------------------------------------------------------------------------------------
@@ -149,6 +151,16 @@ struct Filter {
   std::optional<Owner> owner;
 };
 
+/// Has "clsact" or "ingress".
+struct Qdisc {
+  int ifindex = 0;
+  std::string kind;
+};
+
+struct CannotList : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace
 
 class HostIsolation::Impl {
@@ -162,7 +174,7 @@ class HostIsolation::Impl {
   }
 
   ~Impl() {
-    for (const int ifindex : isolated_) remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
+    for (const int ifindex : std::set(isolated_)) release(ifindex);
   }
 
   Impl(const Impl&) = delete;
@@ -171,7 +183,12 @@ class HostIsolation::Impl {
   std::optional<std::string> isolate(int ifindex) {
     if (isolated_.contains(ifindex)) return std::nullopt;
     if (std::optional<std::string> refusal = load_programs()) return refusal;
-    const std::string found = ingress_qdisc(ifindex);
+    std::string found;
+    try {
+      for (const Qdisc& qdisc : ingress_qdiscs(ifindex)) found = qdisc.kind;
+    } catch (const CannotList& error) {
+      return std::string("the host's own stack still sees the device: ") + error.what();
+    }
     if (found.empty()) {
       if (const auto refusal = change_clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex)) {
         return "the host's own stack still sees the device: cannot add a clsact queueing discipline: " +
@@ -194,21 +211,31 @@ class HostIsolation::Impl {
            "leaves no room for clsact";
   }
 
-  void release(int ifindex) {
-    if (isolated_.erase(ifindex) == 0) return;
-    remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
+  std::optional<std::string> release(int ifindex) {
+    if (!isolated_.contains(ifindex)) return std::nullopt;
+    try {
+      remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
+    } catch (const CannotList& error) {
+      return "device " + std::to_string(ifindex) +
+             " is still kept away from the host's stack: " + error.what();
+    }
+    isolated_.erase(ifindex);
+    return std::nullopt;
   }
 
   std::vector<std::string> clean_leftovers() {
     std::vector<std::string> cleaned;
-    std::set<int> devices;
-    for_each_ingress_qdisc(0, [&](int ifindex, const std::string&) { devices.insert(ifindex); });
-    for (const int ifindex : devices) {
-      const std::optional<Owner> owner = remove(ifindex, [&](const Owner& one) { return is_leftover(one); });
-      if (!owner) continue;
-      cleaned.push_back("device " + std::to_string(ifindex) +
-                        " given back to the host's stack, which process " + std::to_string(owner->pid) +
-                        " (run directory " + owner->rundir + ") had kept away from it");
+    try {
+      for (const Qdisc& qdisc : ingress_qdiscs(0)) {
+        const std::optional<Owner> owner =
+            remove(qdisc.ifindex, [&](const Owner& one) { return is_leftover(one); });
+        if (!owner) continue;
+        cleaned.push_back("device " + std::to_string(qdisc.ifindex) +
+                          " given back to the host's stack, which process " + std::to_string(owner->pid) +
+                          " (run directory " + owner->rundir + ") had kept away from it");
+      }
+    } catch (const CannotList& error) {
+      cleaned.push_back(std::string("devices may still be kept away from the host's stack: ") + error.what());
     }
     return cleaned;
   }
@@ -239,25 +266,35 @@ class HostIsolation::Impl {
     return header;
   }
 
-  /// Calls with the kind ("clsact" or "ingress") of each device that has one; of one device unless `ifindex`
-  /// is 0.
-  void for_each_ingress_qdisc(int ifindex, const std::function<void(int, const std::string&)>& call) {
-    const NetlinkMessage message(RTM_GETQDISC, 0, tc_header(ifindex, 0));
-    netlink_.dump(message, [&](const nlmsghdr& header) {
-      auto* received = const_cast<nlmsghdr*>(&header);
-      const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
-      nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
-      // TC_H_CLSACT is TC_H_INGRESS. Some kernels list all devices whatever was asked.
-      if (kind == nullptr || tc.tcm_parent != TC_H_CLSACT || (ifindex != 0 && tc.tcm_ifindex != ifindex))
-        return;
-      call(tc.tcm_ifindex, nla_get_string(kind));
-    });
+  /// What the kernel lists, by what `read` makes of each message. Throws CannotList: what is missing from
+  /// half a list would be taken for what is not there.
+  template <typename Item>
+  std::vector<Item> list(const char* what, const NetlinkMessage& message,
+                         const std::function<std::optional<Item>(nlmsghdr*)>& read) {
+    std::optional<NetlinkRefusal> refusal;
+    for (int tries = 0; tries < kListTries; ++tries) {
+      std::vector<Item> found;
+      refusal = netlink_.dump(message, [&](const nlmsghdr& header) {
+        if (auto item = read(const_cast<nlmsghdr*>(&header))) found.push_back(std::move(*item));
+      });
+      if (!refusal) return found;
+      if (refusal->error != EAGAIN) break;
+    }
+    throw CannotList(std::string("cannot list ") + what + ": " + refusal->text);
   }
 
-  std::string ingress_qdisc(int ifindex) {
-    std::string found;
-    for_each_ingress_qdisc(ifindex, [&](int, const std::string& kind) { found = kind; });
-    return found;
+  /// The "clsact" or "ingress" of each device that has one; of one device unless `ifindex` is 0.
+  std::vector<Qdisc> ingress_qdiscs(int ifindex) {
+    return list<Qdisc>(
+        "queueing disciplines", NetlinkMessage(RTM_GETQDISC, 0, tc_header(ifindex, 0)),
+        [ifindex](nlmsghdr* received) -> std::optional<Qdisc> {
+          const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
+          nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
+          // TC_H_CLSACT is TC_H_INGRESS. Some kernels list all devices whatever was asked.
+          if (kind == nullptr || tc.tcm_parent != TC_H_CLSACT || (ifindex != 0 && tc.tcm_ifindex != ifindex))
+            return std::nullopt;
+          return Qdisc{tc.tcm_ifindex, nla_get_string(kind)};
+        });
   }
 
   std::optional<NetlinkRefusal> change_clsact(int type, int flags, int ifindex) {
@@ -289,25 +326,23 @@ class HostIsolation::Impl {
   }
 
   std::vector<Filter> filters(int ifindex, std::uint32_t parent) {
-    std::vector<Filter> found;
-    const NetlinkMessage message(RTM_GETTFILTER, 0, tc_header(ifindex, parent));
-    netlink_.dump(message, [&](const nlmsghdr& header) {
-      auto* received = const_cast<nlmsghdr*>(&header);
-      const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
-      Filter filter{tc.tcm_handle, tc.tcm_info, std::nullopt};
-      nlattr* options = nlmsg_find_attr(received, sizeof tc, TCA_OPTIONS);
-      nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
-      if (options != nullptr && kind != nullptr && std::strcmp(nla_get_string(kind), "bpf") == 0) {
-        nlattr* name = nla_find(static_cast<nlattr*>(nla_data(options)), nla_len(options), TCA_BPF_NAME);
-        if (name != nullptr) filter.owner = Owner::parse(nla_get_string(name));
-      }
-      found.push_back(filter);
-    });
-    return found;
+    return list<Filter>(
+        "filters", NetlinkMessage(RTM_GETTFILTER, 0, tc_header(ifindex, parent)),
+        [](nlmsghdr* received) -> std::optional<Filter> {
+          const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
+          Filter filter{tc.tcm_handle, tc.tcm_info, std::nullopt};
+          nlattr* options = nlmsg_find_attr(received, sizeof tc, TCA_OPTIONS);
+          nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
+          if (options != nullptr && kind != nullptr && std::strcmp(nla_get_string(kind), "bpf") == 0) {
+            nlattr* name = nla_find(static_cast<nlattr*>(nla_data(options)), nla_len(options), TCA_BPF_NAME);
+            if (name != nullptr) filter.owner = Owner::parse(nla_get_string(name));
+          }
+          return filter;
+        });
   }
 
   /// Removes the filters whose owner `matches`, and the clsact if they had made it and nothing else hangs on
-  /// it. Returns an owner of what was removed.
+  /// it. Returns an owner of what was removed. Throws CannotList.
   std::optional<Owner> remove(int ifindex, const std::function<bool(const Owner&)>& matches) {
     std::optional<Owner> removed;
     bool made_clsact = false;
@@ -343,8 +378,8 @@ HostIsolation::~HostIsolation() = default;
 std::optional<std::string> HostIsolation::isolate(int ifindex) {
   return impl_->isolate(ifindex);
 }
-void HostIsolation::release(int ifindex) {
-  impl_->release(ifindex);
+std::optional<std::string> HostIsolation::release(int ifindex) {
+  return impl_->release(ifindex);
 }
 std::vector<std::string> HostIsolation::clean_leftovers() {
   return impl_->clean_leftovers();

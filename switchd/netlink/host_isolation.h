@@ -33,12 +33,13 @@ class HostIsolation {
   /// without. Twice is once.
   [[nodiscard]] std::optional<std::string> isolate(int ifindex);
 
-  /// Gives the device back as it was. A device that is gone, or was never isolated, is no error.
-  void release(int ifindex);
+  /// Gives the device back as it was. A device that is gone, or was never isolated, is no error. Returns
+  /// nothing, or a sentence that says why the host may still miss it; then the end tries once more.
+  [[nodiscard]] std::optional<std::string> release(int ifindex);
 
   /// To be called once, before the first isolate(): removes what earlier daemons left behind, namely filters
   /// of the same run directory and those of processes that no longer live, with the clsact they had made.
-  /// Returns a sentence per device cleaned.
+  /// Returns a sentence per device cleaned, or not to be cleaned.
   std::vector<std::string> clean_leftovers();
 
  private:

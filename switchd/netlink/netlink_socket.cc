@@ -17,10 +17,16 @@ namespace vswitch {
 namespace {
 
 struct Exchange {
+  std::uint32_t sequence = 0;
   const NetlinkSocket::Handler* handler = nullptr;
   std::optional<NetlinkRefusal> refusal;
   bool done = false;
 };
+
+/// What is left of an exchange that failed half way is not for this one.
+int on_sequence(nl_msg* message, void* argument) {
+  return nlmsg_hdr(message)->nlmsg_seq == static_cast<Exchange*>(argument)->sequence ? NL_OK : NL_SKIP;
+}
 
 int on_message(nl_msg* message, void* argument) {
   const Exchange& exchange = *static_cast<Exchange*>(argument);
@@ -64,11 +70,14 @@ std::optional<NetlinkRefusal> exchange_messages(nl_sock* socket, const NetlinkMe
   exchange.handler = handler;
   std::unique_ptr<nl_cb, void (*)(nl_cb*)> callbacks(nl_cb_alloc(NL_CB_DEFAULT), nl_cb_put);
   if (!callbacks) throw std::bad_alloc();
+  nl_cb_set(callbacks.get(), NL_CB_SEQ_CHECK, NL_CB_CUSTOM, on_sequence, &exchange);
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_message, &exchange);
   nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_done, &exchange);
   nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_done, &exchange);
   nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, &exchange);
+  nlmsg_hdr(message.get())->nlmsg_seq = NL_AUTO_SEQ;  // a message may be sent again
   int result = nl_send_auto(socket, message.get());
+  exchange.sequence = nlmsg_hdr(message.get())->nlmsg_seq;
   while (result >= 0 && !exchange.done) result = nl_recvmsgs(socket, callbacks.get());
   if (result < 0 && !exchange.refusal) {
     return NetlinkRefusal{result == -NLE_DUMP_INTR ? EAGAIN : EIO, nl_geterror(result)};

@@ -2,8 +2,12 @@
 // The host's stack kept away from a device, and given back.
 #include "switchd/netlink/host_isolation.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <filesystem>
 
 #include "datapath/port/af_packet_port.h"
 #include "tests/platform/lab.h"
@@ -77,7 +81,7 @@ TEST_F(HostIsolationTest, TheHostNeitherAnswersNorSeesNorSendsUntilReleased) {
   EXPECT_FALSE(ping(switch_, "192.0.2.2"));
   EXPECT_FALSE(wire.receive(50ms)) << "no ARP request";
   EXPECT_EQ(wire.send(test_frame(60)), 0);
-  isolation->release(ifindex_);
+  EXPECT_EQ(isolation->release(ifindex_), std::nullopt);
   EXPECT_EQ(tc_state(), before);
   EXPECT_TRUE(ping(host_, "192.0.2.1", 5));
   EXPECT_TRUE(ping(switch_, "192.0.2.2", 5));
@@ -160,7 +164,7 @@ TEST_F(HostIsolationTest, AUsersIngressQdiscIsRespectedAndTheGapIsSaid) {
   ASSERT_TRUE(warning);
   EXPECT_NE(warning->find("may still send"), std::string::npos) << *warning;
   EXPECT_FALSE(ping(host_, "192.0.2.1"));
-  isolation->release(ifindex_);
+  EXPECT_EQ(isolation->release(ifindex_), std::nullopt);
   EXPECT_EQ(tc_state(), before);
 }
 
@@ -191,10 +195,56 @@ TEST_F(HostIsolationTest, ADeviceThatIsGoneIsNoTrouble) {
   const auto isolation = this->isolation();
   EXPECT_EQ(isolation->isolate(ifindex_), std::nullopt);
   run(switch_, "ip link del p0");
-  isolation->release(ifindex_);
+  EXPECT_EQ(isolation->release(ifindex_), std::nullopt);
   const std::optional<std::string> refusal = isolation->isolate(4711);
   ASSERT_TRUE(refusal);
   EXPECT_NE(refusal->find("No such device"), std::string::npos) << *refusal;
+}
+
+/// The newest netlink socket of this process cannot be used while this lives.
+class BrokenNetlink {
+ public:
+  BrokenNetlink() {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      const int fd = std::stoi(entry.path().filename());
+      int domain = 0;
+      socklen_t length = sizeof domain;
+      if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_NETLINK)
+        fd_ = std::max(fd_, fd);
+    }
+    kept_ = UniqueFd(::dup(fd_));
+    const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    ::dup2(nothing.get(), fd_);
+  }
+  ~BrokenNetlink() { ::dup2(kept_.get(), fd_); }
+
+ private:
+  int fd_ = -1;
+  UniqueFd kept_;
+};
+
+TEST_F(HostIsolationTest, AListThatTheKernelRefusesIsNoEmptyList) {
+  const std::string before = tc_state();
+  const auto isolation = this->isolation();
+  const auto says = [](const std::optional<std::string>& trouble, const char* what) {
+    return trouble && trouble->find(what) != std::string::npos;
+  };
+  {
+    const BrokenNetlink broken;
+    EXPECT_TRUE(says(isolation->isolate(ifindex_), "cannot list queueing disciplines"));
+  }
+  EXPECT_EQ(isolation->isolate(ifindex_), std::nullopt);
+  const std::string isolated = tc_state();
+  {
+    const BrokenNetlink broken;
+    EXPECT_TRUE(says(isolation->release(ifindex_), "cannot list filters"));
+    const std::vector<std::string> lines = isolation->clean_leftovers();
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_TRUE(says(lines[0], "cannot list queueing disciplines"));
+  }
+  EXPECT_EQ(tc_state(), isolated);
+  EXPECT_EQ(isolation->release(ifindex_), std::nullopt) << "it is not forgotten";
+  EXPECT_EQ(tc_state(), before);
 }
 
 TEST_F(HostIsolationTest, WithoutPermissionForBpfItSaysSoAndChangesNothing) {
