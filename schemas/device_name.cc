@@ -33,6 +33,7 @@ std::string_view rule_broken(std::string_view name) {
   if (name == "." || name == "..") return "'.' and '..' mean directories";
   if (name.find('/') != name.npos) return "it contains '/'";
   if (name.find(':') != name.npos) return "it contains ':'";
+  if (name.find('%') != name.npos) return "it contains '%'";  // Linux makes a number of "%d"
   if (std::any_of(name.begin(), name.end(), is_space)) return "it contains white space";
   if (!is_utf8(std::string(name))) return "it is not UTF-8";
   return {};

@@ -22,6 +22,10 @@ std::string no_device(const std::string& name) {
          " (No such device)";  // the sentence of Open vSwitch, scripts know it
 }
 
+std::string renamed(const std::string& name) {
+  return "something renames the device " + name + " that the switch makes, such as a rule of udev";
+}
+
 }  // namespace
 
 void Attachments::follow(const Desired& desired) {
@@ -46,6 +50,9 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
   Attachment& attachment = by_name_[interface.name];
   const Link* link = links_.find(interface.name);
   const bool is_other_device = link == nullptr || link->generation != attachment.generation;
+  const bool is_renamed = link == nullptr && attachment.device != nullptr &&
+                          attachment.type == InterfaceType::internal &&
+                          links_.find(attachment.ifindex) != nullptr;
   if (attachment.device != nullptr &&
       (attachment.type != interface.type || !interface.refusal.empty() || is_other_device)) {
     log::info(kLog, "{}: device {}", interface.name, link == nullptr ? "is gone" : "is closed");
@@ -54,7 +61,8 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
   attachment.type = interface.type;
   if (attachment.device == nullptr) {
     const std::string earlier = std::exchange(attachment.error, interface.refusal);
-    attachment.may_pass = false;
+    attachment.may_pass = attachment.error.empty() && is_renamed;
+    if (attachment.may_pass) attachment.error = renamed(interface.name);  // and would be again, at once
     if (attachment.error.empty()) {
       if (interface.type == InterfaceType::system) attach_system(interface, attachment);
       if (interface.type == InterfaceType::internal) attach_internal(interface, attachment);
@@ -105,10 +113,15 @@ void Attachments::attach_internal(const DesiredInterface& interface, Attachment&
     return;
   }
   links_.sync();
-  if (const Link* link = links_.find(interface.name)) {
-    attachment.ifindex = link->ifindex;
-    attachment.generation = link->generation;
+  const Link* link = links_.find(interface.name);
+  if (link == nullptr) {
+    attachment.device = nullptr;
+    attachment.error = renamed(interface.name);
+    attachment.may_pass = true;
+    return;
   }
+  attachment.ifindex = link->ifindex;
+  attachment.generation = link->generation;
 }
 
 /// Settings of the device itself. What the kernel refuses is a warning: frames pass all the same.

@@ -100,7 +100,9 @@ class Switch::Impl {
  private:
   void links_changed(const std::vector<std::string>& names) {
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
-      return attachments_.find(name) != nullptr;
+      const Attachment* attachment = attachments_.find(name);
+      // An attempt to make a device is heard of as well when it fails: the next is due with the statistics.
+      return attachment != nullptr && !(attachment->type == InterfaceType::internal && attachment->may_pass);
     });
     if (concerns_us) request_apply();
   }

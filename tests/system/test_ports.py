@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a port's row says: numbers that stay, errors that name their cause, the device as it is."""
+import time
+
 import pytest
 
 from lab import RpcError
@@ -69,6 +71,34 @@ def test_a_device_that_is_not_ethernet_is_an_error(lab):
     lab.net.switch_run("ip", "tuntap", "add", "ip0", "mode", "tun")
     added = lab.rpc("port.add", bridge="br0", name="ip0")
     assert (added["state"], added["reason"]) == ("error", "ip0 is not an Ethernet device and cannot be a port")
+
+
+def ifindex_of_a_new_device(lab):
+    lab.net.switch_run("ip", "tuntap", "add", "count0", "mode", "tap")
+    ifindex = lab.net.switch_run("ip", "-o", "link", "show", "count0").stdout.split(":")[0]
+    lab.net.switch_run("ip", "link", "del", "count0")
+    return int(ifindex)
+
+
+def test_a_device_that_something_renames_is_an_error_and_tried_again(lab):
+    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:stats-update-interval=2000")
+    lab.rpc("port.add", bridge="br0", name="i0", type="internal")
+    lab.wait_port("i0", "down")
+    lab.net.switch_run("ip", "link", "set", "i0", "name", "other0")
+    lab.wait_port("i0", "waiting")
+    assert "renames the device i0" in lab.port("i0")["reason"]
+    lab.wait_port("i0", "down")
+    assert "other0" not in lab.net.switch_run("ip", "-br", "link").stdout
+
+
+def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab):
+    before = ifindex_of_a_new_device(lab)
+    lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "i0", "--", "set", "Interface", "i0", "type=internal", r'mac="01:00:00:00:00:01"')
+    assert "cannot set the address" in lab.port("i0")["reason"]
+    time.sleep(1)
+    assert ifindex_of_a_new_device(lab) - before < 5
+    lab.daemon.ovs("ovs-vsctl", "set", "Interface", "i0", r'mac="02:00:00:00:00:01"')
+    lab.wait_port("i0", "down")
 
 
 def test_the_row_shows_the_device_as_it_is(lab):

@@ -23,6 +23,7 @@ TEST(DeviceName, SaysWhichRuleANameBreaks) {
             cannot("\"\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\"", "is longer than 15 bytes"));
   EXPECT_EQ(device_name_trouble("a/b"), cannot(R"("a/b")", "contains '/'"));
   EXPECT_EQ(device_name_trouble("a:b"), cannot(R"("a:b")", "contains ':'"));
+  EXPECT_EQ(device_name_trouble("a%d"), cannot(R"("a%d")", "contains '%'"));
   EXPECT_EQ(device_name_trouble("a b"), cannot(R"("a b")", "contains white space"));
   EXPECT_EQ(device_name_trouble("a\n"), cannot(R"("a\n")", "contains white space"));
   EXPECT_EQ(device_name_trouble("\u00e0"), cannot("\"\u00e0\"", "contains white space"))
