@@ -8,14 +8,11 @@
 namespace vswitch::ovsdb {
 namespace {
 
-using test::error_of;
-using test::good;
 using test::id;
 using test::insert;
 using test::ref;
-using test::run;
 
-class Integrity : public ::testing::Test {
+class Integrity : public test::DatabaseTest {
  protected:
   Integrity() {
     db.on_commit([this](const Changes& changes) { told.push_back(changes); });
@@ -23,14 +20,13 @@ class Integrity : public ::testing::Test {
 
   /// Root 1 -> Node 2 -> Leaf 3; Watch 4 sees Node 2.
   void fill() {
-    good(db, insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
-                 insert("Node", 2, R"({"name":"n","leaf":)" + ref(3) + "}") + "," +
-                 insert("Leaf", 3, R"({"value":33})") + "," +
-                 insert("Watch", 4,
-                        R"({"name":"w","any":)" + ref(2) + R"(,"some":["set",[)" + ref(2) + "," + ref(5) +
-                            "]]}") +
-                 "," + insert("Node", 5, R"({"name":"m"})") + "," +
-                 insert("Root", 6, R"({"name":"q","number":6,"nodes":)" + ref(5) + "}"));
+    good(insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
+         insert("Node", 2, R"({"name":"n","leaf":)" + ref(3) + "}") + "," +
+         insert("Leaf", 3, R"({"value":33})") + "," +
+         insert("Watch", 4,
+                R"({"name":"w","any":)" + ref(2) + R"(,"some":["set",[)" + ref(2) + "," + ref(5) + "]]}") +
+         "," + insert("Node", 5, R"({"name":"m"})") + "," +
+         insert("Root", 6, R"({"name":"q","number":6,"nodes":)" + ref(5) + "}"));
     told.clear();
   }
   std::size_t size(const char* table) const { return db.table(table).size(); }
@@ -41,12 +37,11 @@ class Integrity : public ::testing::Test {
     return nullptr;
   }
 
-  Database db{test::schema()};
   std::vector<Changes> told;
 };
 
 TEST_F(Integrity, UnreferencedRowsOfOtherTablesVanishAtOnce) {
-  good(db, insert("Node", 2, R"({"name":"n"})") + "," + insert("Leaf", 3, "{}"));
+  good(insert("Node", 2, R"({"name":"n"})") + "," + insert("Leaf", 3, "{}"));
   EXPECT_EQ(size("Node") + size("Leaf"), 0U);
   EXPECT_TRUE(told.empty()) << "a row that came and went is no change";
 }
@@ -54,7 +49,7 @@ TEST_F(Integrity, UnreferencedRowsOfOtherTablesVanishAtOnce) {
 TEST_F(Integrity, GarbageGoesDownTheChainAndWeakReferencesWithIt) {
   fill();
   ASSERT_EQ(size("Node"), 2U);
-  good(db, R"({"op":"update","table":"Root","where":[["name","==","r"]],"row":{"nodes":["set",[]]}})");
+  good(R"({"op":"update","table":"Root","where":[["name","==","r"]],"row":{"nodes":["set",[]]}})");
   EXPECT_EQ(size("Node"), 1U);
   EXPECT_EQ(size("Leaf"), 0U);
   const Row& watch = *db.find("Watch", id(4));
@@ -72,8 +67,8 @@ TEST_F(Integrity, GarbageGoesDownTheChainAndWeakReferencesWithIt) {
 
 TEST_F(Integrity, LastWeakReferenceOfAColumnThatNeedsOneRefuses) {
   fill();
-  const Json results = run(db, R"({"op":"update","table":"Root","where":[],"row":{"nodes":["set",[]]}})");
-  EXPECT_EQ(error_of(results), "constraint violation");
+  const Json results = run(R"({"op":"update","table":"Root","where":[],"row":{"nodes":["set",[]]}})");
+  EXPECT_EQ(test::error_of(results), "constraint violation");
   EXPECT_NE(results.back()["details"].get<std::string>().find("column some"), std::string::npos);
   EXPECT_EQ(size("Node"), 2U);
   EXPECT_TRUE(told.empty());
@@ -81,7 +76,7 @@ TEST_F(Integrity, LastWeakReferenceOfAColumnThatNeedsOneRefuses) {
 
 TEST_F(Integrity, DeletingAReferencedRowRefuses) {
   fill();
-  const Json results = run(db, R"({"op":"delete","table":"Leaf","where":[]})");
+  const Json results = run(R"({"op":"delete","table":"Leaf","where":[]})");
   EXPECT_EQ(results.back()["error"], "referential integrity violation");
   EXPECT_EQ(results.back()["details"],
             "cannot delete Leaf row " + id(3).to_string() + " because of 1 remaining reference(s)");
@@ -91,10 +86,10 @@ TEST_F(Integrity, DeletingBothEndsIsFine) {
   fill();
   // A row that will be garbage counts as long as nobody deletes it, as in Open vSwitch.
   const Json results =
-      run(db, R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
+      run(R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
                                   {"op":"delete","table":"Root","where":[]})");
   EXPECT_EQ(results.back()["error"], "referential integrity violation");
-  good(db, R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
+  good(R"({"op":"delete","table":"Watch","where":[]},{"op":"delete","table":"Leaf","where":[]},
               {"op":"delete","table":"Node","where":[]},{"op":"delete","table":"Root","where":[]})");
   EXPECT_EQ(size("Root") + size("Node") + size("Leaf") + size("Watch"), 0U);
 }
@@ -102,13 +97,11 @@ TEST_F(Integrity, DeletingBothEndsIsFine) {
 TEST_F(Integrity, ARowHeldTwiceStaysUntilTheSecondGoes) {
   fill();
   good(
-      db,
       R"({"op":"mutate","table":"Root","where":[["name","==","q"]],"mutations":[["by_number","insert",["map",[[7,)" +
-          ref(2) + R"(]]]]]})");
-  good(db, R"({"op":"update","table":"Root","where":[["name","==","r"]],"row":{"nodes":["set",[]]}})");
+      ref(2) + R"(]]]]]})");
+  good(R"({"op":"update","table":"Root","where":[["name","==","r"]],"row":{"nodes":["set",[]]}})");
   EXPECT_NE(db.find("Node", id(2)), nullptr);
   good(
-      db,
       R"({"op":"mutate","table":"Root","where":[["name","==","q"]],"mutations":[["by_number","delete",["set",[7]]]]})");
   EXPECT_EQ(db.find("Node", id(2)), nullptr);
 }
@@ -116,30 +109,30 @@ TEST_F(Integrity, ARowHeldTwiceStaysUntilTheSecondGoes) {
 TEST_F(Integrity, CirclesAreCollectedOnceUnreachable) {
   EXPECT_TRUE(db.has_circle());
   EXPECT_FALSE(has_circle(vswitch_schema()));
-  good(db, insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
-               insert("Node", 2, R"({"name":"a","next":)" + ref(3) + "}") + "," +
-               insert("Node", 3, R"({"name":"b","next":)" + ref(2) + R"(,"leaf":)" + ref(8) + "}") + "," +
-               insert("Leaf", 8, R"({"value":8})"));
+  good(insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
+       insert("Node", 2, R"({"name":"a","next":)" + ref(3) + "}") + "," +
+       insert("Node", 3, R"({"name":"b","next":)" + ref(2) + R"(,"leaf":)" + ref(8) + "}") + "," +
+       insert("Leaf", 8, R"({"value":8})"));
   EXPECT_EQ(size("Node"), 2U);
-  good(db, R"({"op":"update","table":"Root","where":[],"row":{"nodes":["set",[]]}})");
+  good(R"({"op":"update","table":"Root","where":[],"row":{"nodes":["set",[]]}})");
   EXPECT_EQ(size("Node"), 0U);
   EXPECT_EQ(size("Leaf"), 0U);
-  good(db, insert("Node", 9, R"({"name":"self","next":)" + ref(9) + "}"));
+  good(insert("Node", 9, R"({"name":"self","next":)" + ref(9) + "}"));
   EXPECT_EQ(size("Node"), 0U);
 }
 
 TEST_F(Integrity, WeakReferencesToNothingAreDroppedAtInsert) {
   fill();
-  good(db, insert("Watch", 7,
-                  R"({"name":"x","any":["set",[)" + ref(2) + "," + ref(99) + R"(]],"some":)" + ref(5) + "}"));
+  good(insert("Watch", 7,
+              R"({"name":"x","any":["set",[)" + ref(2) + "," + ref(99) + R"(]],"some":)" + ref(5) + "}"));
   EXPECT_EQ(db.find("Watch", id(7))->uuids("any"), std::vector<Uuid>{id(2)});
 }
 
 TEST_F(Integrity, IndexesCompareBeforeAndAfter) {
-  good(db, insert("Root", 1, R"({"name":"a","number":1})") + "," +
-               insert("Root", 2, R"({"name":"b","number":2})"));
-  const Json results = run(db, insert("Root", 3, R"({"name":"a","number":3})"));
-  EXPECT_EQ(error_of(results), "constraint violation");
+  good(insert("Root", 1, R"({"name":"a","number":1})") + "," +
+       insert("Root", 2, R"({"name":"b","number":2})"));
+  const Json results = run(insert("Root", 3, R"({"name":"a","number":3})"));
+  EXPECT_EQ(test::error_of(results), "constraint violation");
   EXPECT_EQ(
       results.back()["details"],
       "Transaction causes multiple rows in \"Root\" table to have identical values (a) for index on column "
@@ -149,43 +142,41 @@ TEST_F(Integrity, IndexesCompareBeforeAndAfter) {
           "Second "
           "row, with UUID " +
           id(3).to_string() + ", was inserted by this transaction.");
-  good(db, R"({"op":"update","table":"Root","where":[["_uuid","==",)" + ref(1) + R"(]],"row":{"name":"b"}},
+  good(R"({"op":"update","table":"Root","where":[["_uuid","==",)" + ref(1) + R"(]],"row":{"name":"b"}},
               {"op":"update","table":"Root","where":[["_uuid","==",)" +
-               ref(2) + R"(]],"row":{"name":"a"}})");
+       ref(2) + R"(]],"row":{"name":"a"}})");
   EXPECT_EQ(db.table("Root").find("name", "a")->uuid(), id(2));
   EXPECT_EQ(db.table("Root").find("name", "b")->uuid(), id(1));
-  good(db, R"({"op":"delete","table":"Root","where":[["name","==","a"]]},)" +
-               insert("Root", 4, R"({"name":"a","number":4})"));
+  good(R"({"op":"delete","table":"Root","where":[["name","==","a"]]},)" +
+       insert("Root", 4, R"({"name":"a","number":4})"));
   EXPECT_EQ(db.table("Root").find("name", "a")->uuid(), id(4));
   EXPECT_EQ(db.table("Root").find("name", "zz"), nullptr);
-  EXPECT_EQ(error_of(run(db, insert("Root", 5, R"({"name":"y","number":5})") + "," +
-                                 insert("Root", 6, R"({"name":"y","number":6})"))),
+  EXPECT_EQ(error(insert("Root", 5, R"({"name":"y","number":5})") + "," +
+                  insert("Root", 6, R"({"name":"y","number":6})")),
             "constraint violation");
 }
 
 TEST_F(Integrity, IndexOverTwoColumns) {
-  good(db, insert("Root", 1, R"({"name":"a","number":1,"label":"x"})") + "," +
-               insert("Root", 2, R"({"name":"b","number":1,"label":"y"})"));
-  EXPECT_EQ(error_of(run(db, insert("Root", 3, R"({"name":"c","number":1,"label":"y"})"))),
-            "constraint violation");
+  good(insert("Root", 1, R"({"name":"a","number":1,"label":"x"})") + "," +
+       insert("Root", 2, R"({"name":"b","number":1,"label":"y"})"));
+  EXPECT_EQ(error(insert("Root", 3, R"({"name":"c","number":1,"label":"y"})")), "constraint violation");
 }
 
 TEST_F(Integrity, MaxRows) {
   for (std::uint64_t i = 1; i <= 4; ++i) {
-    good(db,
-         insert("Root", i, R"({"name":"r)" + std::to_string(i) + R"(","number":)" + std::to_string(i) + "}"));
+    good(insert("Root", i, R"({"name":"r)" + std::to_string(i) + R"(","number":)" + std::to_string(i) + "}"));
   }
-  const Json results = run(db, insert("Root", 5, R"({"name":"r5","number":5})"));
+  const Json results = run(insert("Root", 5, R"({"name":"r5","number":5})"));
   EXPECT_EQ(results.back()["details"],
             "transaction causes \"Root\" table to contain 5 rows, greater than the schema-defined limit of 4 "
             "row(s)");
-  good(db, R"({"op":"delete","table":"Root","where":[["name","==","r1"]]},)" +
-               insert("Root", 5, R"({"name":"r5","number":5})"));
+  good(R"({"op":"delete","table":"Root","where":[["name","==","r1"]]},)" +
+       insert("Root", 5, R"({"name":"r5","number":5})"));
 }
 
 TEST_F(Integrity, ChangedAndChangedBackTellsNothing) {
   fill();
-  good(db, R"({"op":"update","table":"Root","where":[],"row":{"config":["map",[["a","b"]]]}},
+  good(R"({"op":"update","table":"Root","where":[],"row":{"config":["map",[["a","b"]]]}},
               {"op":"update","table":"Root","where":[],"row":{"config":["map",[]]}})");
   EXPECT_TRUE(told.empty());
 }
@@ -204,8 +195,8 @@ TEST_F(Integrity, ListenersThatCommitAreToldInOrder) {
     heard.push_back(changes.of("Root").empty() ? "watch" : "root");
     EXPECT_EQ(db.table("Watch").size(), 1U);
   });
-  good(db, insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
-               insert("Node", 2, R"({"name":"n"})"));
+  good(insert("Root", 1, R"({"name":"r","nodes":)" + ref(2) + "}") + "," +
+       insert("Node", 2, R"({"name":"n"})"));
   EXPECT_EQ(heard, (std::vector<std::string>{"root", "watch"}));
 }
 
@@ -218,9 +209,9 @@ TEST_F(Integrity, AListenerMayRemoveItselfAndOthers) {
     db.remove_listener(other);
   });
   other = db.on_commit([&](const Changes&) { ++second; });
-  good(db, insert("Root", 1, R"({"name":"a"})"));
+  good(insert("Root", 1, R"({"name":"a"})"));
   db.remove_listener(own);
-  good(db, insert("Root", 2, R"({"name":"b","number":2})"));
+  good(insert("Root", 2, R"({"name":"b","number":2})"));
   EXPECT_EQ(first, 1);
   EXPECT_EQ(second, 0);
 }

@@ -69,6 +69,21 @@ inline std::string insert(const std::string& table, std::uint64_t number, const 
          row + "}";
 }
 
+/// A database of that schema.
+class DatabaseTest : public ::testing::Test {
+ protected:
+  Json run(const std::string& operations, const TransactContext& context = {}) {
+    return test::run(db, operations, context);
+  }
+  Json good(const std::string& operations) { return test::good(db, operations); }
+  /// error of the last element, when it is refused
+  std::string error(const std::string& operations, const TransactContext& context = {}) {
+    return error_of(run(operations, context));
+  }
+
+  Database db{schema()};
+};
+
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {

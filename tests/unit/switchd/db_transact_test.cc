@@ -5,32 +5,27 @@
 namespace vswitch::ovsdb {
 namespace {
 
-using test::error_of;
-using test::good;
 using test::id;
 using test::insert;
 using test::ref;
-using test::run;
 
-class Transact : public ::testing::Test {
+class Transact : public test::DatabaseTest {
  protected:
-  Database db{test::schema()};
-
   Json select(const std::string& table, const std::string& where, const std::string& columns) {
-    return good(db, R"({"op":"select","table":")" + table + R"(","where":[)" + where + R"(],"columns":[)" +
-                        columns + "]}")[0]["rows"];
+    return good(R"({"op":"select","table":")" + table + R"(","where":[)" + where + R"(],"columns":[)" +
+                columns + "]}")[0]["rows"];
   }
   /// error and details of the last element
   std::string refusal(const std::string& operations) {
-    const Json results = run(db, operations);
+    const Json results = run(operations);
     return results.back().value("error", "") + ": " + results.back().value("details", "");
   }
 };
 
 TEST_F(Transact, InsertFillsDefaultsAndSelectReadsThem) {
-  const Json results = good(db, insert("Root", 5, R"({"name":"r5","number":-17,"load":0.5})"));
+  const Json results = good(insert("Root", 5, R"({"name":"r5","number":-17,"load":0.5})"));
   EXPECT_EQ(results, Json::parse("[{\"uuid\":" + ref(5) + "}]"));
-  const Json rows = good(db, R"({"op":"select","table":"Root","where":[]})")[0]["rows"];
+  const Json rows = good(R"({"op":"select","table":"Root","where":[]})")[0]["rows"];
   ASSERT_EQ(rows.size(), 1U);
   Json row = rows[0];
   EXPECT_EQ(row["_uuid"], Json::parse(ref(5)));
@@ -43,7 +38,7 @@ TEST_F(Transact, InsertFillsDefaultsAndSelectReadsThem) {
 
 TEST_F(Transact, ResultsBeforeTheErrorStayAndTheRestIsNull) {
   const Json results =
-      run(db, insert("Root", 1, R"({"name":"a"})") + R"(,{"op":"frob"},{"op":"comment","comment":"never"})");
+      run(insert("Root", 1, R"({"name":"a"})") + R"(,{"op":"frob"},{"op":"comment","comment":"never"})");
   ASSERT_EQ(results.size(), 3U);
   EXPECT_TRUE(results[0].contains("uuid"));
   EXPECT_EQ(results[1]["error"], "syntax error");
@@ -52,7 +47,7 @@ TEST_F(Transact, ResultsBeforeTheErrorStayAndTheRestIsNull) {
 }
 
 TEST_F(Transact, ErrorOfTheCommitIsAnExtraElement) {
-  const Json results = run(db, insert("Root", 1, R"({"name":"a","nodes":)" + ref(77) + "}"));
+  const Json results = run(insert("Root", 1, R"({"name":"a","nodes":)" + ref(77) + "}"));
   ASSERT_EQ(results.size(), 2U);
   EXPECT_EQ(results[1]["error"], "referential integrity violation");
   EXPECT_EQ(results[1]["details"], "Table Root column nodes row " + id(1).to_string() +
@@ -62,7 +57,6 @@ TEST_F(Transact, ErrorOfTheCommitIsAnExtraElement) {
 
 TEST_F(Transact, NamedUuidsForwardsAndBackwards) {
   good(
-      db,
       R"({"op":"insert","table":"Root","uuid-name":"r","row":{"name":"r","nodes":["set",[["named-uuid","n1"],["named-uuid","n2"]]]}},
               {"op":"insert","table":"Node","uuid-name":"n1","row":{"name":"one","next":["named-uuid","n2"]}},
               {"op":"insert","table":"Node","uuid-name":"n2","row":{"name":"two"}},
@@ -74,18 +68,17 @@ TEST_F(Transact, NamedUuidsForwardsAndBackwards) {
   ASSERT_TRUE(one && two);
   EXPECT_EQ(one->reference("next"), two->uuid());
   EXPECT_EQ(*(*db.table("Root").begin())["by_number"].value_of(std::int64_t{9}), Atom(one->uuid()));
-  EXPECT_EQ(error_of(run(
-                db, R"({"op":"update","table":"Root","where":[],"row":{"nodes":["named-uuid","nobody"]}})")),
+  EXPECT_EQ(error(R"({"op":"update","table":"Root","where":[],"row":{"nodes":["named-uuid","nobody"]}})"),
             "referential integrity violation");
 }
 
 TEST_F(Transact, InsertRefusals) {
-  good(db, insert("Root", 1, R"({"name":"a"})"));
-  EXPECT_EQ(error_of(run(db, insert("Root", 1, R"({"name":"b","number":2})"))), "duplicate uuid");
-  EXPECT_EQ(error_of(run(db, R"({"op":"delete","table":"Root","where":[]},)" + insert("Root", 1, "{}"))),
+  good(insert("Root", 1, R"({"name":"a"})"));
+  EXPECT_EQ(error(insert("Root", 1, R"({"name":"b","number":2})")), "duplicate uuid");
+  EXPECT_EQ(error(R"({"op":"delete","table":"Root","where":[]},)" + insert("Root", 1, "{}")),
             "duplicate uuid");
-  EXPECT_EQ(error_of(run(db, R"({"op":"insert","table":"Watch","uuid-name":"x","row":{}},
-                                {"op":"insert","table":"Watch","uuid-name":"x","row":{}})")),
+  EXPECT_EQ(error(R"({"op":"insert","table":"Watch","uuid-name":"x","row":{}},
+                                {"op":"insert","table":"Watch","uuid-name":"x","row":{}})"),
             "duplicate uuid-name");
   EXPECT_EQ(refusal(R"({"op":"insert","table":"Root","row":{"none":1}})"),
             "unknown column: No column none in table Root.");
@@ -104,27 +97,25 @@ TEST_F(Transact, InsertRefusals) {
 }
 
 TEST_F(Transact, UpdateCountsAndRefusesImmutable) {
-  good(db, insert("Root", 1, R"({"name":"a","number":1,"fixed":"f"})") + "," +
-               insert("Root", 2, R"({"name":"b","number":2})"));
+  good(insert("Root", 1, R"({"name":"a","number":1,"fixed":"f"})") + "," +
+       insert("Root", 2, R"({"name":"b","number":2})"));
   EXPECT_EQ(
       good(
-          db,
           R"({"op":"update","table":"Root","where":[["number",">",0]],"row":{"config":["map",[["k","v"]]]}})"),
       Json::parse(R"([{"count":2}])"));
   EXPECT_EQ(select("Root", R"(["name","==","b"])", R"("config")"),
             Json::parse(R"([{"config":["map",[["k","v"]]]}])"));
   EXPECT_EQ(refusal(R"({"op":"update","table":"Root","where":[],"row":{"fixed":"other"}})"),
             "constraint violation: Cannot update immutable column fixed in table Root.");
-  EXPECT_EQ(error_of(run(db, R"({"op":"update","table":"Root","where":[],"row":{"_uuid":)" + ref(9) + "}}")),
+  EXPECT_EQ(error(R"({"op":"update","table":"Root","where":[],"row":{"_uuid":)" + ref(9) + "}}"),
             "constraint violation");
   EXPECT_EQ(db.find("Root", id(1))->str("fixed"), "f");
 }
 
 TEST_F(Transact, LaterOperationsSeeEarlierOnes) {
   const Json results = good(
-      db,
       insert("Root", 1, R"({"name":"a","number":40})") +
-          R"(,{"op":"mutate","table":"Root","where":[["name","==","a"]],"mutations":[["number","+=",2],["number","*=",2]]},
+      R"(,{"op":"mutate","table":"Root","where":[["name","==","a"]],"mutations":[["number","+=",2],["number","*=",2]]},
                        {"op":"select","table":"Root","where":[["number","==",84]],"columns":["name"]},
                        {"op":"delete","table":"Root","where":[["name","==","a"]]},
                        {"op":"select","table":"Root","where":[],"columns":["name"]})");
@@ -136,8 +127,8 @@ TEST_F(Transact, LaterOperationsSeeEarlierOnes) {
 }
 
 TEST_F(Transact, SelectGivesEqualRowsOnce) {
-  good(db, insert("Root", 1, R"({"name":"a","number":1,"label":"same"})") + "," +
-               insert("Root", 2, R"({"name":"b","number":2,"label":"same"})"));
+  good(insert("Root", 1, R"({"name":"a","number":1,"label":"same"})") + "," +
+       insert("Root", 2, R"({"name":"b","number":2,"label":"same"})"));
   EXPECT_EQ(select("Root", "", R"("label")").size(), 1U);
   EXPECT_EQ(select("Root", "", R"("label","_uuid")").size(), 2U);
   EXPECT_EQ(refusal(R"({"op":"select","table":"Root","where":[],"columns":["zz"]})"),
@@ -153,46 +144,45 @@ TEST_F(Transact, AbortTakesEverythingBack) {
 }
 
 TEST_F(Transact, CommitAndCommentAreAccepted) {
-  EXPECT_EQ(good(db, R"({"op":"comment","comment":"why"},{"op":"commit","durable":true})"),
+  EXPECT_EQ(good(R"({"op":"comment","comment":"why"},{"op":"commit","durable":true})"),
             Json::parse("[{},{}]"));
-  EXPECT_EQ(error_of(run(db, R"({"op":"commit","durable":1})")), "syntax error");
+  EXPECT_EQ(error(R"({"op":"commit","durable":1})"), "syntax error");
 }
 
 TEST_F(Transact, AssertAsksWhoOwnsTheLock) {
   EXPECT_EQ(refusal(R"({"op":"assert","lock":"key"})"), "not owner: Asserted lock key not held.");
   TransactContext owner;
   owner.owns_lock = [](const std::string& name) { return name == "key"; };
-  EXPECT_EQ(run(db, R"({"op":"assert","lock":"key"})", owner), Json::parse("[{}]"));
-  EXPECT_EQ(error_of(run(db, R"({"op":"assert","lock":"other"})", owner)), "not owner");
-  EXPECT_EQ(error_of(run(db, R"({"op":"assert","lock":"5"})", owner)), "syntax error");
+  EXPECT_EQ(run(R"({"op":"assert","lock":"key"})", owner), Json::parse("[{}]"));
+  EXPECT_EQ(error(R"({"op":"assert","lock":"other"})", owner), "not owner");
+  EXPECT_EQ(error(R"({"op":"assert","lock":"5"})", owner), "syntax error");
 }
 
 TEST_F(Transact, WaitComparesRowsAndTimesOut) {
-  good(db, insert("Root", 1, R"({"name":"a","number":3})"));
+  good(insert("Root", 1, R"({"name":"a","number":3})"));
   const auto wait = [](const std::string& timeout, const std::string& until, const std::string& rows) {
     return R"({"op":"wait","table":"Root","where":[],"columns":["name","number"],)" + timeout +
            R"("until":")" + until + R"(","rows":[)" + rows + "]}";
   };
   const std::string row = R"({"name":"a","number":3})";
-  EXPECT_EQ(run(db, wait(R"("timeout":0,)", "==", row)), Json::parse("[{}]"));
+  EXPECT_EQ(run(wait(R"("timeout":0,)", "==", row)), Json::parse("[{}]"));
   EXPECT_EQ(refusal(wait(R"("timeout":0,)", "!=", row)), "timed out: \"where\" clause test failed");
-  EXPECT_EQ(run(db, wait("", "!=", row)), "waiting");
-  EXPECT_EQ(run(db, wait(R"("timeout":30,)", "!=", row)), "waiting");
+  EXPECT_EQ(run(wait("", "!=", row)), "waiting");
+  EXPECT_EQ(run(wait(R"("timeout":30,)", "!=", row)), "waiting");
   const TransactResult waiting =
       db.transact(Json::parse("[" + wait(R"("timeout":30,)", "!=", row) + "]"), {.elapsed_ms = 10});
   EXPECT_EQ(waiting.retry_after_ms, 20);
-  const Json late = run(db, wait(R"("timeout":30,)", "!=", row), {.elapsed_ms = 30});
+  const Json late = run(wait(R"("timeout":30,)", "!=", row), {.elapsed_ms = 30});
   EXPECT_EQ(late[0]["error"], "timed out");
   EXPECT_EQ(late[0]["details"], "\"wait\" timed out after 30 ms");
-  EXPECT_EQ(run(db, wait(R"("timeout":0,)", "!=", R"({"name":"a","number":4})")), Json::parse("[{}]"));
-  EXPECT_EQ(error_of(run(db, wait("", "<", row))), "syntax error");
+  EXPECT_EQ(run(wait(R"("timeout":0,)", "!=", R"({"name":"a","number":4})")), Json::parse("[{}]"));
+  EXPECT_EQ(error(wait("", "<", row)), "syntax error");
 }
 
 TEST_F(Transact, AWaitingTransactionChangesNothing) {
   EXPECT_EQ(
-      run(db,
-          insert("Root", 1, R"({"name":"a"})") +
-              R"(,{"op":"wait","table":"Root","where":[],"columns":["name"],"until":"==","rows":[{"name":"b"}]})"),
+      run(insert("Root", 1, R"({"name":"a"})") +
+          R"(,{"op":"wait","table":"Root","where":[],"columns":["name"],"until":"==","rows":[{"name":"b"}]})"),
       "waiting");
   EXPECT_EQ(db.table("Root").size(), 0U);
 }
@@ -200,17 +190,16 @@ TEST_F(Transact, AWaitingTransactionChangesNothing) {
 TEST_F(Transact, ReadOnlyRefusesWrites) {
   TransactContext context;
   context.read_only = true;
-  EXPECT_EQ(run(db, insert("Root", 1, "{}"), context)[0]["error"], "not allowed");
-  EXPECT_EQ(run(db, R"({"op":"select","table":"Root","where":[]})", context),
-            Json::parse(R"([{"rows":[]}])"));
+  EXPECT_EQ(run(insert("Root", 1, "{}"), context)[0]["error"], "not allowed");
+  EXPECT_EQ(run(R"({"op":"select","table":"Root","where":[]})", context), Json::parse(R"([{"rows":[]}])"));
 }
 
 TEST_F(Transact, VersionChangesWithTheRowOnly) {
-  good(db, insert("Root", 1, R"({"name":"a"})"));
+  good(insert("Root", 1, R"({"name":"a"})"));
   const Datum first = (*db.find("Root", id(1)))["_version"];
-  good(db, R"({"op":"update","table":"Root","where":[],"row":{"name":"a"}})");
+  good(R"({"op":"update","table":"Root","where":[],"row":{"name":"a"}})");
   EXPECT_EQ((*db.find("Root", id(1)))["_version"], first);
-  good(db, R"({"op":"update","table":"Root","where":[],"row":{"name":"b"}})");
+  good(R"({"op":"update","table":"Root","where":[],"row":{"name":"b"}})");
   EXPECT_NE((*db.find("Root", id(1)))["_version"], first);
 }
 
