@@ -120,9 +120,14 @@ class Wire:
             if len(self.frames) == before:
                 return [frame for frame in self.frames if match(frame)]
 
-    def clear(self):
+    def take(self):
+        """All that has arrived and was not taken before."""
         self._read()
-        self.frames = []
+        frames, self.frames = self.frames, []
+        return frames
+
+    def clear(self):
+        self.take()
 
 
 class Host:
