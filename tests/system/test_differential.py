@@ -321,3 +321,45 @@ def test_the_comparison_sees(tmp_path, ours, named):
         assert part in str(difference.value)
     pair.sides = [Fake("Open vSwitch", {"p2": [GOOD]}), Fake("vswitchd", {"p2": [GOOD]})]
     assert pair.received([]) == {"p2": [GOOD]}
+
+
+# One scenario for each of scenarios.UNDECIDED. What is decided for Open vSwitch moves to RULES when it is right; what is decided against it
+# goes from here when docs/ovs-differences.md has it.
+UNDECIDED_RULES = {
+    "native VLAN not in trunks, untagged": [
+        bridge(p1="vlan_mode=native-untagged tag=10 trunks=20", p2=""), send("p1", 1, BROADCAST, 10)],
+    "native VLAN not in trunks, tagged": [
+        bridge(p1="vlan_mode=native-tagged tag=10 trunks=20", p2=""), send("p1", 1, BROADCAST, 10)],
+    "native port without VLAN": [bridge(p1="vlan_mode=native-untagged trunks=10", p2=""), send("p2", 2, BROADCAST)],
+    "priority tags over a patch": [
+        bridge(p1=""), bridge("br1", p3="other_config:priority-tags=always"), patch(), vsctl("set port to-br1 tag=30"),
+        send("p1", 1, BROADCAST, (30, 4))],
+    "priority tags of egress copies": [
+        bridge(p1="", p2="tag=30", p3="other_config:priority-tags=always"), mirror("br0", "m", "p3", [], ["p2"]),
+        send("p1", 1, BROADCAST, (30, 7))],
+    "second tag over a patch": [
+        bridge(p1=""), bridge("br1", p3=""), patch(), vsctl("set port to-br1 tag=30"), send("p1", 1, BROADCAST, 30, (10, 5))],
+    "statistics of a mirror that stopped": [
+        *THREE, mirror("br0", "m", "p3", ["p1"]), send("p1", 1, BROADCAST), vsctl("del-port br0 p3"), send("p1", 1, BROADCAST)],
+    "empty customer tag": [bridge(p1="vlan_mode=dot1q-tunnel tag=40", p2=""), send("p1", 1, BROADCAST, 0)],
+}
+
+
+@pytest.mark.parametrize("rule", UNDECIDED_RULES)
+def test_undecided(both, rule):
+    both.run(UNDECIDED_RULES[rule])
+
+
+def addresses(side, name):
+    """What `ovs-appctl fdb/show` prints, without ages: the order is by age in Open vSwitch, so it is not compared either."""
+    done = side.client("ovs-appctl", "fdb/show", name)
+    lines = done.stdout.splitlines()
+    return str(done.returncode), "\n".join(lines[:1] + sorted(line[:30] for line in lines[1:])), done.stderr
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_fdb_show(both, seed):
+    steps = Generator(seed).scenario(FRAMES)
+    both.run(steps)
+    for name in ("br0", "nosuch"):
+        both.both(f"fdb/show {name}", steps, lambda side, name=name: addresses(side, name))
