@@ -117,8 +117,7 @@ DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags)
 }
 
 void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags) {
-  Send send{.port = out.number,
-            .tags = depart(out.vlan, tags, frame_->tag ? frame_->tag->pcp() : std::uint8_t{0})};
+  Send send{.port = out.number, .tags = depart(out.vlan, tags)};
   if (in.is_protected && out.is_protected) {
     send.drop = DropReason::protected_port;
   } else if (out.is_patch && out.patch_peer == kNoPort) {
@@ -197,7 +196,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags) {
       if (!counted) verdict_.matches.push_back({at});
       counted = true;
     }
-    copy.tags = depart(out.vlan, tags, frame_->tag ? frame_->tag->pcp() : std::uint8_t{0});
+    copy.tags = depart(out.vlan, tags);
     verdict_.copies.push_back(copy);
     note("copy to ", out.name, copy.drop == DropReason::none ? "" : ": lost, ",
          copy.drop == DropReason::none ? "" : sentence(copy.drop));

@@ -13,7 +13,7 @@ bool admits(const VlanPolicy& policy, VlanId vid) {
       return policy.trunks[vid];
     case VlanMode::native_tagged:
     case VlanMode::native_untagged:
-      return vid == 0 || policy.trunks[vid];
+      return vid == 0 || vid == policy.tag || policy.trunks[vid];
     case VlanMode::dot1q_tunnel:
       return policy.cvlans[vid];
   }
@@ -30,7 +30,10 @@ VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
 
 std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer) {
   BridgeTags tags;
-  if (wire.count > 0) tags.outer = wire.tags[0];
+  if (wire.count > 0) {
+    tags.outer = wire.tags[0];
+    tags.arrived_pcp = tags.outer->pcp();
+  }
   if (wire.count > 1) tags.inner = wire.tags[1];
   const VlanId vid = tags.vlan();
   const bool customer_is_inside = policy.mode == VlanMode::dot1q_tunnel && wire.count == 0;
@@ -46,8 +49,8 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
       if (vid == 0) tags.outer = into_vlan(tags.outer, policy.tag);
       break;
     case VlanMode::dot1q_tunnel:
-      // A copy of a frame that already carries two tags keeps the outer of them: at most two are ours, more
-      // is payload.
+      // Out of one tunnel over a patch into another: a third tag of ours has no place, and none may get lost.
+      if (tags.inner) return std::nullopt;
       tags.inner = tags.outer;
       tags.outer = VlanTag{.tpid = policy.qinq_ethtype, .tci = policy.tag};
       break;
@@ -73,7 +76,7 @@ bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer) 
   return false;
 }
 
-TagList depart(const VlanPolicy& policy, const BridgeTags& tags, std::uint8_t received_pcp) {
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {
   std::optional<VlanTag> outer = tags.outer;
   std::optional<VlanTag> inner = tags.inner;
   switch (policy.mode) {
@@ -94,8 +97,8 @@ TagList depart(const VlanPolicy& policy, const BridgeTags& tags, std::uint8_t re
     case VlanMode::native_tagged:
       break;
   }
-  if (policy.priority_tags != PriorityTags::never && (outer || received_pcp != 0)) {
-    outer = outer.value_or(VlanTag{}).with_pcp(received_pcp);
+  if (policy.priority_tags != PriorityTags::never && (outer || tags.arrived_pcp != 0)) {
+    outer = outer.value_or(VlanTag{}).with_pcp(tags.arrived_pcp);
   }
   TagList wire;
   const bool keep_empty = policy.priority_tags == PriorityTags::always;

@@ -5,9 +5,11 @@
 // The rules are those of Open vSwitch (ovs-vswitchd.conf.db(5), table Port, columns vlan_mode, tag, trunks,
 // cvlans, other_config:qinq-ethtype and priority-tags), in three steps that every frame takes:
 //
-//     arrive()    tags on the wire at port p  ->  BridgeTags: what the frame is inside the bridge, or not
-//     admitted carries()   may a frame with these BridgeTags leave through port q? depart()    BridgeTags  ->
-//     tags on the wire at port q
+// clang-format off
+//     arrive()    tags on the wire at port p  ->  BridgeTags: what the frame is inside the bridge, or not admitted
+//     carries()   may a frame with these BridgeTags leave through port q?
+//     depart()    BridgeTags  ->  tags on the wire at port q
+// clang-format on
 //
 // Inside the bridge the outer tag alone says the VLAN; VID 0 means "no VLAN". Only a dot1q-tunnel port looks
 // one tag deeper.
@@ -41,6 +43,7 @@ struct VlanPolicy {
 struct BridgeTags {
   std::optional<VlanTag> outer;
   std::optional<VlanTag> inner;  ///< the customer's tag, once a dot1q-tunnel port has put its own in front
+  std::uint8_t arrived_pcp = 0;  ///< of the outer tag on the wire, for ports with priority-tags
 
   VlanId vlan() const { return outer ? outer->vid() : VlanId{0}; }
 };
@@ -54,8 +57,7 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
 /// May a frame leave through the port? `customer` is the VID behind the outer tag (0 if there is none).
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);
 
-/// The tags on the wire when the frame leaves through the port. `received_pcp` is the priority the frame
-/// arrived with, for ports with priority-tags.
-TagList depart(const VlanPolicy& policy, const BridgeTags& tags, std::uint8_t received_pcp);
+/// The tags on the wire when the frame leaves through the port.
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags);
 
 }  // namespace vswitch

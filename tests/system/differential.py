@@ -184,7 +184,8 @@ class OpenVSwitch(Side):
         run("ovsdb-tool", "create", database, SCHEMA)
         self.spawn("ovsdb-server", str(database), f"--remote=punix:{remote}")
         wait_until(remote.exists, "ovsdb-server listens")
-        self.client("ovs-vsctl", "--no-wait", "init")
+        # As its start script (ovs-ctl) does.
+        self.client("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version=3.1.0")
         self.spawn("ovs-vswitchd", f"unix:{remote}")
         control = self.rundir / f"ovs-vswitchd.{self.processes[-1].pid}.ctl"
         wait_until(control.exists, "ovs-vswitchd listens")

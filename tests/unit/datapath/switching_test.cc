@@ -188,7 +188,8 @@ TEST_F(Switching, NativePortsPutUntaggedFramesInTheirVlan) {
   const MemoryFrame in30 = frame().src(kA).dst(kBroadcast).vlan(30, 2);
   lab.expect("p1", in30, {{"p2", {in30}}, {"p3", {in30}}});
   lab.expect("p3", plain, {}, "VLAN 0 is nowhere carried");
-  lab.expect("p1", frame().src(kA).dst(kBroadcast).vlan(20), {}, "its native VLAN tagged is not in trunks");
+  const MemoryFrame in20 = frame().src(kA).dst(kBroadcast).vlan(20);
+  lab.expect("p1", in20, {{"p2", {in20}}, {"p3", {in20}}}, "its native VLAN tagged, though not in trunks");
 }
 
 TEST_F(Switching, TunnelPortsWrapAndUnwrap) {

@@ -154,7 +154,8 @@ TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
   EXPECT_EQ(refusals.at("lo"), "lo is the loopback device of the host and cannot be a port");
   EXPECT_NE(refusals.at("a/b"), "");
   EXPECT_NE(refusals.at("another-of-16-by"), "");
-  EXPECT_EQ(refusals.at("patch-to-another"), "");
+  EXPECT_EQ(refusals.at("patch-to-another"), "patch-to-another: patch type requires valid 'peer' argument")
+      << "its name is right";
   EXPECT_EQ(refusals.at("gre-of-16-bytes-").substr(0, 14), "interface type")
       << "the type is the first to say";
 }
