@@ -46,6 +46,16 @@ void add_source(Json& params, const std::string& spec) {
   sources["ports"].push_back({{"name", name}, {"direction", direction}});
 }
 
+/// --x and --no-x as a member of the destination.
+void nested_flag(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+                 const std::string& help) {
+  const auto set = [params, key](bool value) {
+    return [params, key, value](std::int64_t) { (*params)["destination"][key] = value; };
+  };
+  CLI::Option* on = app.add_flag_function(name, set(true), help);
+  on->excludes(app.add_flag_function("--no-" + name.substr(2), set(false), "the opposite of " + name));
+}
+
 void declare_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-s,--source",
@@ -75,13 +85,27 @@ void declare_settings(CLI::App& app, const Params& params) {
          "port that gets the copies; repeatable")
       ->allow_extra_args(false)
       ->type_name("PORT");
+  app.add_option_function<std::string>(
+         "--output-vlan",
+         [params](const std::string& vlan) {
+           const Json vlans = parse_vlans(vlan);
+           if (vlans.size() != 1) throw UsageError("--output-vlan " + vlan + ": takes one VLAN");
+           (*params)["destination"]["vlan"] = vlans.front();
+         },
+         "RSPAN: put the copies into this VLAN, on every port that carries it or on those of --output")
+      ->type_name("VLAN");
+  nested_flag(app, params, "--keep-vlan", "keep_vlan",
+              "with --output-vlan: the tag that was there stays, behind the new one");
+  nested_flag(app, params, "--strip-vlan", "strip_vlan",
+              "take the outer tag off the copies [with --source-vlan alone, sent to ports]");
   on_off(app, params, "--normal-io", "normal_io", "the output ports carry their own traffic as well");
   text(app, params, "--description", "description", "free text");
-  for (const char* option : {"--output-vlan", "--endpoint", "--encap", "--key", "--session-id", "--snaplen",
-                             "--sample", "--rate", "--filter", "--expires"}) {
+  number(app, params, "--snaplen", "snaplen", "cut copies to this many bytes, or none", true)
+      ->type_name("BYTES");
+  number(app, params, "--sample", "sample", "copy one frame in this many, by chance")->type_name("N");
+  for (const char* option :
+       {"--endpoint", "--encap", "--key", "--session-id", "--rate", "--filter", "--expires"})
     not_yet(app, option);
-  }
-  not_yet(app, "--keep-vlan", false);
 }
 
 void declare_name(CLI::App& app, const Params& params) {
@@ -98,7 +122,8 @@ Query declare_add(CLI::App& app) {
   return [params] {
     if (!params->contains("sources"))
       throw UsageError("no source given: add --source PORT, --source all or --source-vlan N");
-    if (!params->contains("destination")) throw UsageError("no destination given: add --output PORT");
+    if (!params->contains("destination"))
+      throw UsageError("no destination given: add --output PORT or --output-vlan VLAN");
     return std::vector<Call>{{"mirror.add", *params}};
   };
 }
@@ -175,15 +200,22 @@ std::string render_show(const Json& mirror) {
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
-  text += line("sources", sources(mirror)) + line("destination", destination(mirror)) +
-          line("normal I/O",
-               mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
-  if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump());
+  text += line("sources", sources(mirror)) + line("destination", destination(mirror));
+  if (mirror["destination"]["vlan"].is_null())
+    text += line("normal I/O",
+                 mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
+  if (mirror["destination"]["strip_vlan"] == true) text += line("strip VLAN", "the outer tag is taken off");
+  if (mirror["destination"]["keep_vlan"] == true)
+    text += line("keep VLAN", "the tag that was there stays behind that of the output VLAN");
+  if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
+  if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   if (mirror["description"] != "") text += line("description", mirror["description"]);
   text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
           line("delivered", counters["delivered"].dump() + " copies");
   if (counters["duplicate"] != 0)
     text += line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
+  if (counters["sampled_out"] != 0)
+    text += line("sampled out", counters["sampled_out"].dump() + " copies left out, as asked for");
   if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   return text +

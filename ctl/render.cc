@@ -123,9 +123,9 @@ std::string sources(const Json& session) {
 
 std::string destination(const Json& session) {
   const Json& to = session["destination"];
-  std::vector<std::string> parts = to["ports"].get<std::vector<std::string>>();
-  if (!to["vlan"].is_null()) parts.push_back("vlan " + to["vlan"].dump());
-  return join(parts, ", ");
+  const std::string ports = join(to["ports"].get<std::vector<std::string>>(), ", ");
+  if (to["vlan"].is_null()) return ports;
+  return "vlan " + to["vlan"].dump() + (ports.empty() ? "" : " on " + ports);
 }
 
 std::string state(const Json& object) {

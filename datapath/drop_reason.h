@@ -35,6 +35,7 @@ namespace vswitch {
   X(send_error, "the device refused it")                                                                \
   X(queue_full, "the mirror queue was full: the mirror thread was too slow")                            \
   X(session_budget, "the session had used up its share of the mirror queue")                            \
+  X(sampled_out, "the session copies only one frame in so many of those it selects")                    \
   X(duplicate, "another session copied the same frame to the same destination")
 
 enum class DropReason : std::uint8_t {

@@ -38,6 +38,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
   patch_depth_ = 0;
   patches_crossed_ = 0;
   verdict_.clear();
+  vlan_destination_done_.clear();
   ++serial_;
   session_done_.resize(std::max(session_done_.size(), snapshot.sessions.size()));
   destination_done_.resize(std::max(destination_done_.size(), snapshot.ports.size()));
@@ -170,11 +171,28 @@ void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionInd
     } else if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) {
       result = Trace::Result::vlan_not_selected;
     }
+    const bool selected = result == Trace::Result::copied;
+    // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
+    const auto& output_vlan = session.tags.output_vlan;
+    const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
+    if (selected && !fits) result = Trace::Result::not_for_output_vlan;
     if (trace_ != nullptr) trace_->tests.push_back({at, source.number, delivered, result});
-    if (result != Trace::Result::copied) continue;
+    if (!selected) continue;
     session_done_[at] = serial_;
-    copy(at, tags);
+    fits ? copy(at, tags) : verdict_.matches.push_back({at});
   }
+}
+
+/// Whether the frame has not been copied to the port yet, as what this session's copy would be there.
+bool Decider::first_there(PortNo port, const MirrorSession& session) {
+  if (!session.tags.output_vlan) return destination_done_[index(port)] != serial_;
+  return std::find(vlan_destination_done_.begin(), vlan_destination_done_.end(),
+                   std::pair(port, *session.tags.output_vlan)) == vlan_destination_done_.end();
+}
+
+bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const {
+  const BridgeTags shaped = shape_copy(how, tags);
+  return carries(policy, shaped, shaped.inner ? shaped.inner->vid() : customer_);
 }
 
 /// One copy to each destination of the session, unless the frame has been copied there already.
@@ -185,18 +203,23 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags) {
   for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
     const PortNo number = session.destinations[d].port;
     const PortConfig& out = snapshot_->ports[index(number)];
+    if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
     Copy copy{.session = at, .destination = d, .port = number, .tags = {}};
-    if (destination_done_[index(number)] == serial_) {
+    if (!first_there(number, session)) {
       copy.drop = DropReason::duplicate;
     } else if (out.device == nullptr) {
       copy.drop = DropReason::port_waiting;
     }
     if (copy.drop != DropReason::duplicate) {
-      if (copy.drop == DropReason::none) destination_done_[index(number)] = serial_;
+      if (copy.drop == DropReason::none && session.tags.output_vlan) {
+        vlan_destination_done_.emplace_back(number, *session.tags.output_vlan);
+      } else if (copy.drop == DropReason::none) {
+        destination_done_[index(number)] = serial_;
+      }
       if (!counted) verdict_.matches.push_back({at});
       counted = true;
     }
-    copy.tags = depart(out.vlan, tags);
+    copy.tags = depart_copy(out.vlan, session.tags, tags);
     verdict_.copies.push_back(copy);
     note("copy to ", out.name, copy.drop == DropReason::none ? "" : ": lost, ",
          copy.drop == DropReason::none ? "" : sentence(copy.drop));

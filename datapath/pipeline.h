@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/frame/frame.h"
@@ -19,7 +20,7 @@ namespace vswitch {
 
 /// What explain shows: the steps in words, and each test of each session.
 struct Trace {
-  enum class Result : std::uint8_t { copied, vlan_not_selected, already_copied };
+  enum class Result : std::uint8_t { copied, vlan_not_selected, already_copied, not_for_output_vlan };
   struct SessionTest {
     SessionIndex session;
     PortNo port;     ///< the source port that made the session a candidate
@@ -47,6 +48,8 @@ class Decider {
   void mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
                    const BridgeTags& tags, bool delivered);
   void copy(SessionIndex session, const BridgeTags& tags);
+  bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
+  bool first_there(PortNo port, const MirrorSession& session);
   void dropped(DropReason reason, const PortConfig& port);
   template <typename... Parts>
   void note(const Parts&... parts);
@@ -65,6 +68,7 @@ class Decider {
   std::uint64_t serial_ = 0;
   std::vector<std::uint64_t> session_done_;
   std::vector<std::uint64_t> destination_done_;
+  std::vector<std::pair<PortNo, VlanId>> vlan_destination_done_;  ///< of this frame, with an output VLAN
 };
 
 }  // namespace vswitch

@@ -34,7 +34,8 @@ Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& publish
       session_budget_(session_budget),
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+      wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      random_(number + 1) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = kWakeToken}};
   epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
 }
@@ -205,9 +206,20 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
   }
 }
 
+/// By chance and not by counting: what comes in a rhythm is sampled as it is.
+bool Worker::takes_sample(const MirrorSession& session) {
+  return session.sample <= 1 || random_() % session.sample == 0;
+}
+
 void Worker::note_copies(const Verdict& verdict, std::size_t at) {
+  sampled_out_.clear();
   for (const Match& match : verdict.matches) {
-    SessionCell& cell = snapshot_->sessions[match.session].counters->of(sender_);
+    const MirrorSession& session = snapshot_->sessions[match.session];
+    if (!takes_sample(session)) {
+      sampled_out_.push_back(match.session);
+      continue;
+    }
+    SessionCell& cell = session.counters->of(sender_);
     cell.frames.add();
     cell.bytes.add(frames_[at].wire_length());
   }
@@ -215,6 +227,10 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
     const MirrorSession& session = snapshot_->sessions[copy.session];
     DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
     cell.matched.add();
+    if (std::find(sampled_out_.begin(), sampled_out_.end(), copy.session) != sampled_out_.end()) {
+      cell.lost[static_cast<std::size_t>(DropReason::sampled_out)].add();
+      continue;
+    }
     if (copy.drop != DropReason::none && copy.drop != DropReason::duplicate) {
       cell.lost[static_cast<std::size_t>(copy.drop)].add();
       continue;
@@ -265,7 +281,10 @@ void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pe
   targets_.clear();
   duplicates_.clear();
   for (const PendingCopy& copy : pending) {
-    const auto is_there = [&copy](const CopyTarget& target) { return target.port == copy.target.port; };
+    const auto is_there = [&copy](const CopyTarget& target) {
+      return target.port == copy.target.port &&
+             target.session->tags.output_vlan == copy.target.session->tags.output_vlan;
+    };
     if (copy.stand_in && std::any_of(targets_.begin(), targets_.end(), is_there)) {
       duplicates_.push_back(copy.target);
       continue;

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <random>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -68,6 +69,7 @@ class Worker {
   void learn(const Verdict& verdict);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
   void note_copies(const Verdict& verdict, std::size_t at);
+  bool takes_sample(const MirrorSession& session);
   void flush_sends();
   void queue_copies();
   void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending);
@@ -94,6 +96,8 @@ class Worker {
   std::deque<HeaderBytes> headers_;                ///< of the frames in sends_; grows, never moves
   std::size_t headers_used_ = 0;
   std::vector<PendingCopy> pending_copies_;
+  std::vector<SessionIndex> sampled_out_;  ///< sessions that select the frame at hand and leave it out
+  std::minstd_rand random_;
   std::vector<CopyTarget> targets_;
   std::vector<CopyTarget> duplicates_;
 

@@ -92,9 +92,11 @@ struct ParseResult {
 };
 ParseResult parse(const RawFrame& raw);
 
-/// At most two tags written in front of a payload, outermost first.
+/// Tags written in front of a payload, outermost first: a port's, a tunnel's and that of an output VLAN at
+/// most.
 struct TagList {
-  VlanTag tags[2];
+  static constexpr std::size_t kCapacity = 3;
+  VlanTag tags[kCapacity];
   std::uint8_t count = 0;
 
   void push_back(VlanTag tag) { tags[count++] = tag; }
@@ -107,7 +109,7 @@ struct TagList {
   }
 };
 
-inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + 2 * kTagLength;
+inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + TagList::kCapacity * kTagLength;
 
 /// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to
 /// `out`.

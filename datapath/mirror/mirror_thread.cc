@@ -14,6 +14,16 @@ namespace vswitch {
 namespace {
 constexpr std::size_t kRecordsPerPass = 64;  // before their memory goes back to the workers
 constexpr std::size_t kMaxHeaders = 4096;    // copies sent together
+
+/// A copy of at most `snaplen` bytes, tags included. What the sender left to the device needs the whole
+/// frame, so it stays undone in what is left: the checksum of a cut super-frame.
+OutgoingFrame cut(OutgoingFrame copy, std::size_t snaplen) {
+  if (copy.length() <= snaplen) return copy;
+  copy.header = copy.header.first(std::min(copy.header.size(), snaplen));
+  copy.payload = copy.payload.first(snaplen - copy.header.size());
+  copy.offload = {};
+  return copy;
+}
 }  // namespace
 
 MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
@@ -123,9 +133,10 @@ void MirrorThread::add(const CopyRecord& record, std::size_t worker) {
 
     auto& header = headers_[headers_used_++];
     const std::size_t length = write_header(record.dst, record.src, target.tags, header);
-    batch.frames.push_back(outgoing({header.data(), length}, record.payload, offload));
+    batch.frames.push_back(
+        cut(outgoing({header.data(), length}, record.payload, offload), target.session->snaplen));
     batch.targets.push_back(&target);
-    batch.workers.push_back(worker);
+    batch.charges.push_back({worker, CopyQueue::cost(record.payload.size())});
   }
 }
 
@@ -136,7 +147,7 @@ void MirrorThread::send_all() {
     account(batch);
     batch.frames.clear();
     batch.targets.clear();
-    batch.workers.clear();
+    batch.charges.clear();
   }
   dirty_.clear();
   headers_used_ = 0;
@@ -157,8 +168,8 @@ void MirrorThread::account(const PortBatch& batch) {
     } else {
       destination.lost[static_cast<std::size_t>(frame.outcome)].add();
     }
-    target.session->queued_bytes->of(batch.workers[i])
-        .fetch_sub(CopyQueue::cost(frame.payload.size()), std::memory_order_relaxed);
+    target.session->queued_bytes->of(batch.charges[i].worker)
+        .fetch_sub(batch.charges[i].bytes, std::memory_order_relaxed);
   }
 }
 

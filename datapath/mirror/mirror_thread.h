@@ -40,11 +40,16 @@ class MirrorThread {
   std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
 
  private:
+  /// What a copy is charged to its session, in the queue of the worker it came through.
+  struct Charge {
+    std::size_t worker;
+    std::int64_t bytes;
+  };
   struct PortBatch {
     const PortConfig* port = nullptr;
     std::vector<OutgoingFrame> frames;
     std::vector<const CopyTarget*> targets;  ///< of frames, one by one
-    std::vector<std::size_t> workers;        ///< whose queue each came through
+    std::vector<Charge> charges;             ///< of frames, one by one
   };
 
   void run();

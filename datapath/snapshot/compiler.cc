@@ -44,11 +44,23 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
+/// A port may carry the copies of an output VLAN, as far as its settings say without a frame.
+bool may_carry(const VlanPolicy& policy, VlanId vlan) {
+  if (policy.mode == VlanMode::dot1q_tunnel) return policy.tag == vlan;
+  return carries(policy, {.outer = VlanTag{}.with_vid(vlan), .inner = {}}, 0);
+}
+
+/// Its destination ports carry nothing but copies. A port that carries an output VLAN carries others too.
+bool reserves(const SessionSpec& session) {
+  return !session.normal_io && !session.tags.output_vlan;
+}
+
 /// State and reason of a session from what keeps its sources and destinations from working.
 SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
-  if (session.destinations.empty()) return {session.id, SessionState::error, "it has no destination"};
+  if (session.destinations.empty() && !session.tags.output_vlan)
+    return {session.id, SessionState::error, "it has no destination"};
   std::vector<std::string> troubles;
   std::size_t good_sources = session.all_ports ? 1 : 0;
   for (const SourceSpec& source : session.sources) {
@@ -57,15 +69,30 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
                                               source.port) != session.destinations.end();
     if (!trouble.empty()) {
       troubles.push_back("source: " + trouble);
-    } else if (is_own_destination && !session.normal_io && source.direction != Direction::to) {
+    } else if (is_own_destination && reserves(session) && source.direction != Direction::to) {
       troubles.push_back("source: port " + source.port + " is also a destination that carries only copies");
     } else {
       ++good_sources;
     }
   }
   std::size_t good_destinations = 0;
+  if (session.tags.output_vlan && session.destinations.empty()) {
+    const VlanId vlan = *session.tags.output_vlan;
+    good_destinations = static_cast<std::size_t>(
+        std::count_if(bridge.ports.begin(), bridge.ports.end(), [&bridge, vlan](const PortSpec& port) {
+          return may_carry(port.vlan, vlan) && destination_trouble(bridge, port.name).empty();
+        }));
+    if (good_destinations == 0)
+      troubles.push_back("destination: no working port carries VLAN " + std::to_string(vlan));
+  }
   for (const std::string& destination : session.destinations) {
-    const std::string trouble = destination_trouble(bridge, destination);
+    std::string trouble = destination_trouble(bridge, destination);
+    if (trouble.empty() && session.tags.output_vlan) {
+      const auto port = std::find_if(bridge.ports.begin(), bridge.ports.end(),
+                                     [&destination](const PortSpec& one) { return one.name == destination; });
+      if (!may_carry(port->vlan, *session.tags.output_vlan))
+        trouble = "port " + destination + " does not carry VLAN " + std::to_string(*session.tags.output_vlan);
+    }
     if (trouble.empty()) {
       ++good_destinations;
     } else {
@@ -120,6 +147,7 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
       result.sessions.push_back(add_session(spec.bridges[b], b, *session, snapshot));
   }
   make_flood_lists(snapshot);
+  add_vlan_destinations(snapshot);
   return result;
 }
 
@@ -175,6 +203,9 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                        .select_vlans = session.vlans.empty()
                                            ? nullptr
                                            : std::make_unique<const VlanSet>(to_set(session.vlans)),
+                       .tags = session.tags,
+                       .snaplen = session.snaplen,
+                       .sample = session.sample,
                        .destinations = {},
                        .counters = entry.counters,
                        .queued_bytes = entry.queued_bytes};
@@ -183,12 +214,11 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
     const PortNo number = number_of(name);
     if (number == kNoPort || snapshot.ports[index(number)].is_patch || !destinations.insert(number).second)
       continue;
-    auto& counters = entry.destinations[name];
-    if (counters == nullptr) counters = std::make_shared<DestinationCounters>(senders_);
-    config.destinations.push_back({.port = number, .counters = counters});
-    if (!session.normal_io) snapshot.ports[index(number)].only_copies = true;
+    config.destinations.push_back({.port = number, .counters = destination_counters(entry, name)});
+    if (reserves(session)) snapshot.ports[index(number)].only_copies = true;
   }
-  if (config.destinations.empty()) return status;
+  const bool any_port_of_vlan = session.tags.output_vlan && session.destinations.empty();
+  if (config.destinations.empty() && !any_port_of_vlan) return status;
 
   for (const SourceSpec& source : session.sources) {
     const PortNo number = number_of(source.port);
@@ -209,6 +239,27 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   }
   snapshot.sessions.push_back(std::move(config));
   return status;
+}
+
+std::shared_ptr<DestinationCounters> SnapshotCompiler::destination_counters(SessionEntry& entry,
+                                                                            const std::string& port) const {
+  auto& counters = entry.destinations[port];
+  if (counters == nullptr) counters = std::make_shared<DestinationCounters>(senders_);
+  return counters;
+}
+
+/// The copies of an output VLAN leave on every port that carries it. Which ports are left for that is known
+/// once all sessions have taken theirs.
+void SnapshotCompiler::add_vlan_destinations(Snapshot& snapshot) {
+  for (MirrorSession& session : snapshot.sessions) {
+    if (!session.tags.output_vlan || !session.destinations.empty()) continue;
+    for (const PortNo number : snapshot.bridges[session.bridge].flood_ports) {
+      const PortConfig& port = snapshot.ports[index(number)];
+      if (port.is_patch || !may_carry(port.vlan, *session.tags.output_vlan)) continue;
+      session.destinations.push_back(
+          {.port = number, .counters = destination_counters(sessions_.at(session.id), port.name)});
+    }
+  }
 }
 
 void SnapshotCompiler::connect_patches(const SwitchSpec& spec, Snapshot& snapshot) {
@@ -258,7 +309,13 @@ SnapshotCompiler::PortEntry& SnapshotCompiler::port_entry(const BridgeSpec& brid
 SnapshotCompiler::BridgeEntry& SnapshotCompiler::bridge_entry(const BridgeSpec& bridge) {
   const auto [found, is_new] = bridges_.try_emplace(bridge.name);
   BridgeEntry& entry = found->second;
-  const VlanSet flood_vlans = to_set(bridge.flood_vlans);
+  // Copies of several switches come together in an RSPAN VLAN: no address in it says where its host is.
+  VlanSet flood_vlans = to_set(bridge.flood_vlans);
+  for (const SessionSpec& session : bridge.sessions) {
+    if (!session.enabled) continue;
+    if (session.tags.output_vlan) flood_vlans.set(*session.tags.output_vlan);
+    if (session.tags.strip_vlan) flood_vlans |= to_set(session.vlans);
+  }
   if (is_new) {
     entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging);
   } else {

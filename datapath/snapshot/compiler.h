@@ -75,6 +75,9 @@ class SnapshotCompiler {
                             Snapshot& snapshot);
   void connect_patches(const SwitchSpec& spec, Snapshot& snapshot);
   static void make_flood_lists(Snapshot& snapshot);
+  void add_vlan_destinations(Snapshot& snapshot);
+  std::shared_ptr<DestinationCounters> destination_counters(SessionEntry& entry,
+                                                            const std::string& port) const;
 
   const std::size_t senders_;
   const std::size_t workers_;

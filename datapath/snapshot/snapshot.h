@@ -14,6 +14,7 @@
 
 #include "datapath/counters.h"
 #include "datapath/port/port.h"
+#include "datapath/snapshot/spec.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
 #include "datapath/types.h"
@@ -55,20 +56,21 @@ struct BridgeConfig {
   std::shared_ptr<MacTable> macs;
 };
 
-/// A port of the session's bridge that gets copies.
+/// A port of the session's bridge that gets copies. With an output VLAN: if it carries the copy.
 struct MirrorDestination {
   PortNo port = kNoPort;
   std::shared_ptr<DestinationCounters> counters;
 };
 
-inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
-
-/// An enabled session that has at least one destination at present.
+/// An enabled session that has at least one destination at present, or an output VLAN.
 struct MirrorSession {
   std::string id;  ///< SessionSpec::id
   std::string name;
   BridgeIndex bridge = 0;
   std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
+  CopyTags tags = {};
+  std::size_t snaplen = kWholeFrame;
+  std::uint32_t sample = 1;
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
   std::shared_ptr<QueuedBytes> queued_bytes;

@@ -3,6 +3,7 @@
 // database, tests write it down.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct PortSpec {
 
 enum class Direction : std::uint8_t { from, to, both };
 
+inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
+
 struct SourceSpec {
   std::string port;
   Direction direction = Direction::both;
@@ -37,8 +40,12 @@ struct SessionSpec {
   std::vector<SourceSpec> sources;
   bool all_ports = false;     ///< every port but the session's own destinations, to and from
   std::vector<VlanId> vlans;  ///< empty = any
-  std::vector<std::string> destinations;
+  std::vector<std::string>
+      destinations;        ///< with an output VLAN: only on these; empty = on all that carry it
   bool normal_io = false;  ///< destinations carry their own traffic too
+  CopyTags tags = {};
+  std::size_t snaplen = kWholeFrame;  ///< bytes of a copy at most, its tags included
+  std::uint32_t sample = 1;           ///< one frame in this many is copied, by chance
   std::string
       refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
 };

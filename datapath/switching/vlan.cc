@@ -35,6 +35,7 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
     tags.arrived_pcp = tags.outer->pcp();
   }
   if (wire.count > 1) tags.inner = wire.tags[1];
+  if (wire.count > 2) return std::nullopt;  // a copy that kept two tags: nothing looks at it again
   const VlanId vid = tags.vlan();
   const bool customer_is_inside = policy.mode == VlanMode::dot1q_tunnel && wire.count == 0;
   if (!admits(policy, customer_is_inside ? customer : vid)) return std::nullopt;
@@ -104,6 +105,30 @@ TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {
   const bool keep_empty = policy.priority_tags == PriorityTags::always;
   if (outer && (outer->vid() != 0 || outer->pcp() != 0 || keep_empty)) wire.push_back(*outer);
   if (inner) wire.push_back(*inner);
+  return wire;
+}
+
+BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags) {
+  BridgeTags shaped = tags;
+  if (how.strip_vlan) {
+    shaped.outer = tags.inner;
+    shaped.inner.reset();
+  }
+  if (!how.output_vlan) return shaped;
+  if (how.keep_vlan) {
+    const std::uint8_t pcp = shaped.outer ? shaped.outer->pcp() : std::uint8_t{0};
+    return {.outer = VlanTag{}.with_vid(*how.output_vlan).with_pcp(pcp), .inner = {}, .arrived_pcp = pcp};
+  }
+  shaped.outer = into_vlan(shaped.outer, *how.output_vlan);
+  return shaped;
+}
+
+TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) {
+  TagList wire = depart(policy, shape_copy(how, tags));
+  if (!how.output_vlan || !how.keep_vlan) return wire;
+  const BridgeTags inside = shape_copy({.output_vlan = {}, .strip_vlan = how.strip_vlan}, tags);
+  const TagList kept = depart(VlanPolicy{}, inside);
+  for (std::uint8_t i = 0; i < kept.count; ++i) wire.push_back(kept.tags[i]);
   return wire;
 }
 

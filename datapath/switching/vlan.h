@@ -60,4 +60,19 @@ bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);
 /// The tags on the wire when the frame leaves through the port.
 TagList depart(const VlanPolicy& policy, const BridgeTags& tags);
 
+/// How a session changes the tags of its copies.
+struct CopyTags {
+  std::optional<VlanId> output_vlan;  ///< RSPAN: the VLAN the copies are put into
+  bool keep_vlan = false;             ///< with output_vlan: behind its tag the frame has those it had
+  bool strip_vlan = false;            ///< the outer tag is taken off: that of an RSPAN VLAN, at its end
+
+  bool operator==(const CopyTags&) const = default;
+};
+
+/// Inside the bridge, what a copy of a frame with `tags` is. With keep_vlan the frame's own tags are not in
+/// it: depart_copy() puts them behind.
+BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags);
+/// The tags on the wire when the copy leaves through the port.
+TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags);
+
 }  // namespace vswitch

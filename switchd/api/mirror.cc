@@ -22,8 +22,8 @@ Json counters_json(SwitchView& view, const Row& mirror) {
     if (key.starts_with(kLost) && count != 0) lost_by[key.substr(kLost.size())] = count;
   }
   Json json = {{"lost_by", lost_by}};
-  for (const char* key :
-       {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "queued", "tx_packets", "tx_bytes"}) {
+  for (const char* key : {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "sampled_out",
+                          "queued", "tx_packets", "tx_bytes"}) {
     json[key] = counters[key];
   }
   return json;
@@ -53,11 +53,12 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"destination",
            {{"ports", session.destination_ports},
             {"vlan", or_null(session.output_vlan)},
-            {"keep_vlan", false},
+            {"keep_vlan", session.keep_vlan},
+            {"strip_vlan", session.strip_vlan},
             {"endpoints", Json::array()}}},
           {"normal_io", session.normal_io},
           {"snaplen", or_null(session.snaplen)},
-          {"sample", 1},
+          {"sample", session.sample},
           {"rate", nullptr},
           {"filter", nullptr},
           {"expires", nullptr},

@@ -10,6 +10,10 @@ namespace {
 using ovsdb::Datum;
 using ovsdb::Uuid;
 
+std::optional<std::int64_t> number_or_none(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<std::int64_t>());
+}
+
 void add_source(MirrorSession& session, const std::string& port, const std::string& direction) {
   auto [at, inserted] = session.source_ports.emplace(port, direction);
   if (!inserted && at->second != direction) at->second = "both";
@@ -27,7 +31,12 @@ void check_complete(const MirrorSession& session) {
     throw invalid("sources", nullptr, "session " + session.name + " has no source: give ports, vlans or all");
   }
   if (session.destination_ports.empty() && !session.output_vlan) {
-    throw invalid("destination", nullptr, "session " + session.name + " has no destination: give ports");
+    throw invalid("destination", nullptr,
+                  "session " + session.name + " has no destination: give ports or a vlan");
+  }
+  if (session.keep_vlan && !session.output_vlan) {
+    throw invalid("destination.keep_vlan", true,
+                  "keep_vlan keeps a tag behind that of destination.vlan: give one");
   }
 }
 
@@ -90,8 +99,12 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   if (const auto output = mirror.reference("output_port")) {
     if (const Row* port = database.find("Port", *output)) session.destination_ports.insert(port->str("name"));
   }
-  session.output_vlan = mirror.integer("output_vlan");
+  // A port wins over a VLAN, as in Open vSwitch.
+  if (!mirror.reference("output_port")) session.output_vlan = mirror.integer("output_vlan");
+  session.keep_vlan = mirror.boolean("keep_vlan").value_or(false);
+  session.strip_vlan = mirror.boolean("strip_vlan").value_or(false);
   session.snaplen = mirror.integer("snaplen");
+  session.sample = mirror.integer("sample").value_or(1);
   return session;
 }
 
@@ -116,9 +129,15 @@ void apply(MirrorSession& session, const Json& params) {
     if (session.source_ports.empty() && !session.vlans.empty()) session.all = false;
   }
   if (params.contains("destination")) {
-    session.destination_ports = params["destination"]["ports"].get<std::set<std::string>>();
-    session.output_vlan.reset();
+    const Json& destination = params["destination"];
+    session.destination_ports = destination["ports"].get<std::set<std::string>>();
+    session.output_vlan = number_or_none(destination["vlan"]);
+    session.keep_vlan = destination["keep_vlan"];
+    session.strip_vlan = destination["strip_vlan"].is_null() ? session.only_vlans() && !session.output_vlan
+                                                             : destination["strip_vlan"].get<bool>();
   }
+  if (params.contains("snaplen")) session.snaplen = number_or_none(params["snaplen"]);
+  if (params.contains("sample")) session.sample = params["sample"];
 }
 
 void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
@@ -157,8 +176,12 @@ void write_session(ovsdb::Transaction& transaction, const Uuid& mirror, const Mi
   if (params.contains("destination")) {
     set("destination_ports", Datum::set_of(session.destination_ports));
     set("output_port", {});
-    set("output_vlan", {});
+    set("output_vlan", session.output_vlan ? Datum::of(*session.output_vlan) : Datum());
+    set("keep_vlan", Datum::of(session.keep_vlan));
+    set("strip_vlan", Datum::of(session.strip_vlan));
   }
+  if (params.contains("snaplen")) set("snaplen", session.snaplen ? Datum::of(*session.snaplen) : Datum());
+  if (params.contains("sample")) set("sample", session.sample == 1 ? Datum() : Datum::of(session.sample));
 }
 
 }  // namespace vswitch::api

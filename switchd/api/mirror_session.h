@@ -30,12 +30,20 @@ struct MirrorSession {
   bool all = false;
   std::set<std::string> destination_ports;
   bool normal_io = false;
-  std::optional<std::int64_t> output_vlan, snaplen;  ///< set by OVSDB clients only
+  std::optional<std::int64_t> output_vlan;  ///< RSPAN: the copies are put into it
+  bool keep_vlan = false;                   ///< with output_vlan: the tag that was there stays, behind it
+  bool strip_vlan = false;                  ///< the outer tag is taken off
+  std::optional<std::int64_t> snaplen;      ///< bytes; empty: whole frames
+  std::int64_t sample = 1;
 
   bool operator==(const MirrorSession&) const = default;
   bool selects_nothing() const { return source_ports.empty() && vlans.empty() && !all; }
-  /// Its destination ports carry nothing but copies.
-  bool reserves(const std::string& port) const { return !normal_io && destination_ports.contains(port); }
+  /// VLANs of every port: the end of an RSPAN VLAN, if it sends to ports.
+  bool only_vlans() const { return source_ports.empty() && !vlans.empty() && !all; }
+  /// The port carries nothing but copies, being a destination.
+  bool reserves(const std::string& port) const {
+    return !normal_io && !output_vlan && destination_ports.contains(port);
+  }
 };
 
 MirrorSession read_session(const Database& database, const Row& mirror);

@@ -170,6 +170,11 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
                       .vlans = vlans_of(mirror, "select_vlan"),
                       .destinations = mirror.strings("destination_ports"),
                       .normal_io = mirror.boolean("normal_io").value_or(false),
+                      .tags = {.output_vlan = {},
+                               .keep_vlan = mirror.boolean("keep_vlan").value_or(false),
+                               .strip_vlan = mirror.boolean("strip_vlan").value_or(false)},
+                      .snaplen = kWholeFrame,
+                      .sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1)),
                       .refusal = {}};
   Sources sources;
   for (const ovsdb::Uuid& port : mirror.uuids("select_src_port"))
@@ -179,15 +184,15 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   for (const auto& [name, direction] : mirror.map("source_ports"))
     sources.add(name, direction != "to", direction != "from");
   session.sources = sources.take();
-  if (const auto output = mirror.reference("output_port"))
-    session.destinations.push_back(port_name(database, *output));
-
-  if (session.destinations.empty() && mirror.integer("output_vlan")) {
-    session.refusal = "output_vlan (RSPAN) is not supported; use output_port or destination_ports";
+  if (const auto output = mirror.reference("output_port")) {
+    session.destinations.push_back(
+        port_name(database, *output));  // wins over output_vlan, as in Open vSwitch
+  } else if (const auto vlan = mirror.integer("output_vlan")) {
+    session.tags.output_vlan = static_cast<VlanId>(*vlan);
   }
-  if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < 65535) {
-    session.refusal = "snaplen is not supported; clear it to get whole frames";
-  }
+  constexpr std::int64_t kNotCut = 65535;  // the column's largest value means whole frames
+  if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < kNotCut)
+    session.snaplen = static_cast<std::size_t>(*snaplen);
   return session;
 }
 

@@ -30,6 +30,8 @@ std::string_view text(Trace::Result result) {
       return "the VLAN of the frame is not among those it selects";
     case Trace::Result::already_copied:
       return "it has copied this frame already";
+    case Trace::Result::not_for_output_vlan:
+      return "frames of its output VLAN and to link-local addresses are not put into it";
   }
   return "";
 }

@@ -303,6 +303,7 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
       {"delivered_bytes", 0},
       {"lost", 0},
       {"duplicate", 0},
+      {"sampled_out", 0},
       {"queued", 0}};
   for (const auto& [port, destination] : session.destinations) {
     // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too
@@ -311,11 +312,16 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
         destination->sum([](const DestinationCell& c) { return c.delivered.read(); }));
     std::int64_t lost = 0;
     std::int64_t duplicate = 0;
+    std::int64_t sampled_out = 0;
     for (std::size_t r = 0; r < kDropReasonCount; ++r) {
       const std::uint64_t count =
           destination->sum([r](const DestinationCell& c) { return c.lost[r].read(); });
       if (static_cast<DropReason>(r) == DropReason::duplicate) {
         duplicate += static_cast<std::int64_t>(count);  // the destination has the frame: no loss
+        continue;
+      }
+      if (static_cast<DropReason>(r) == DropReason::sampled_out) {
+        sampled_out += static_cast<std::int64_t>(count);  // as asked for: no loss
         continue;
       }
       add_if_any(map, key("lost_", r), count);
@@ -329,7 +335,8 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
         destination->sum([](const DestinationCell& c) { return c.delivered_bytes.read(); }));
     map["lost"] += lost;
     map["duplicate"] += duplicate;
-    map["queued"] += matched - delivered - lost - duplicate;
+    map["sampled_out"] += sampled_out;
+    map["queued"] += matched - delivered - lost - duplicate - sampled_out;
   }
   return map;
 }

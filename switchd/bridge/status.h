@@ -34,8 +34,9 @@ using CounterMap = std::map<std::string, std::int64_t>;
 CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns);
 
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). The others count
-/// copies, one per frame and destination: matched = delivered + lost + duplicate + queued, and lost = the sum
-/// of lost_<reason>. A duplicate is a frame that another session has copied to the same destination.
+/// copies, one per frame and destination: matched = delivered + lost + duplicate + sampled_out + queued, and
+/// lost = the sum of lost_<reason>. A duplicate is a frame that another session has copied to the same
+/// destination.
 CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).

@@ -146,8 +146,15 @@ TEST_F(MirrorApi, RefusalsOfIncompleteSessions) {
               StartsWith("invalid destination: session s has no destination"));
   EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"bridge", "br9"}})),
               StartsWith("not_found bridge: "));
-  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"snaplen", 64}})),
-              StartsWith("unsupported snaplen: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp"}})),
+              StartsWith("unsupported filter: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"snaplen", 13}})),
+              StartsWith("invalid snaplen: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"sample", 0}})),
+              StartsWith("invalid sample: "));
+  Json kept = span("s", {"t1"}, {"t2"});
+  kept["destination"]["keep_vlan"] = true;
+  EXPECT_THAT(refusal("mirror.add", kept), StartsWith("invalid destination.keep_vlan: "));
   EXPECT_THAT(refusal("mirror.add", span("s", {one("t1", "rx")}, {"t2"})),
               StartsWith("invalid sources.ports[0].direction: "));
 }

@@ -202,22 +202,31 @@ TEST_F(DesiredTest, OurOwnColumnsAndTheirUnionWithTheReferences) {
   EXPECT_EQ(session.destinations, (std::vector<std::string>{"d1", "d2"}));
 }
 
-TEST_F(DesiredTest, WhatCannotBeHonouredIsARefusalNotASilence) {
+TEST_F(DesiredTest, TheShapeOfTheCopies) {
   const Uuid p1 = port("p1");
-  txn.set("Mirror", mirror("vlan"), "output_vlan", Datum::of(900));
+  const Uuid rspan = mirror("rspan");
+  txn.set("Mirror", rspan, "output_vlan", Datum::of(900));
+  txn.set("Mirror", rspan, "keep_vlan", Datum::of(true));
   const Uuid cut = mirror("cut");
   txn.set("Mirror", cut, "output_port", Datum::of(p1));
   txn.set("Mirror", cut, "snaplen", Datum::of(100));
+  txn.set("Mirror", cut, "sample", Datum::of(7));
+  txn.set("Mirror", cut, "strip_vlan", Datum::of(true));
   const Uuid both = mirror("both");
   txn.set("Mirror", both, "output_port", Datum::of(p1));
   txn.set("Mirror", both, "output_vlan", Datum::of(900));
   txn.set("Mirror", both, "snaplen", Datum::of(65535));
   const DesiredBridge desired = read();
-  std::map<std::string, std::string> refusals;
-  for (const SessionSpec& session : desired.spec.sessions) refusals[session.name] = session.refusal;
-  EXPECT_NE(refusals.at("vlan").find("output_vlan"), std::string::npos);
-  EXPECT_NE(refusals.at("cut").find("snaplen"), std::string::npos);
-  EXPECT_EQ(refusals.at("both"), "") << "the port wins over the VLAN, and 65535 cuts nothing";
+  std::map<std::string, SessionSpec> sessions;
+  for (const SessionSpec& session : desired.spec.sessions) sessions[session.name] = session;
+  EXPECT_EQ(sessions.at("rspan").tags, (CopyTags{.output_vlan = 900, .keep_vlan = true}));
+  EXPECT_TRUE(sessions.at("rspan").destinations.empty());
+  EXPECT_EQ(sessions.at("cut").snaplen, 100U);
+  EXPECT_EQ(sessions.at("cut").sample, 7U);
+  EXPECT_EQ(sessions.at("cut").tags, (CopyTags{.output_vlan = {}, .strip_vlan = true}));
+  EXPECT_EQ(sessions.at("both").tags, CopyTags{}) << "the port wins over the VLAN";
+  EXPECT_EQ(sessions.at("both").snaplen, kWholeFrame) << "65535 cuts nothing";
+  EXPECT_EQ(sessions.at("both").sample, 1U);
 }
 
 TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
