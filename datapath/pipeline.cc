@@ -200,10 +200,12 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags) {
   const MirrorSession& session = snapshot_->sessions[at];
   note("session ", session.name, " copies it");
   bool counted = false;
+  bool nowhere = true;
   for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
     const PortNo number = session.destinations[d].port;
     const PortConfig& out = snapshot_->ports[index(number)];
     if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
+    nowhere = false;
     Copy copy{.session = at, .destination = d, .port = number, .tags = {}};
     if (!first_there(number, session)) {
       copy.drop = DropReason::duplicate;
@@ -225,6 +227,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags) {
          copy.drop == DropReason::none ? "" : sentence(copy.drop));
     if (copy.drop == DropReason::none) mirror(out, out.mirrors_of_copies, copy.tags, true);
   }
+  if (nowhere) verdict_.matches.push_back({at});  // selected, though no port carries its output VLAN
 }
 
 /// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.

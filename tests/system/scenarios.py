@@ -13,8 +13,7 @@ from differential import Send, vsctl
 from net import BROADCAST, mac
 
 LEFT_OUT = {
-    "output_vlan": "RSPAN is not in vswitchd yet",
-    "snaplen": "truncation is not in vswitchd yet",
+    "learning in an output VLAN": "goes on in Open vSwitch unless flood_vlans has it, and ends by itself in vswitchd",
     "tunnels": "GRE, ERSPAN and VXLAN destinations are not in vswitchd yet",
     "patch output": "a patch port as output port is not in vswitchd yet",
     "copies of copies": "a mirror of all ports copies in Open vSwitch what other mirrors send to their outputs as well",
@@ -43,6 +42,7 @@ LEFT_OUT = {
 INCLUDED = {name.strip() for name in os.environ.get("VSWITCH_INCLUDE", "").split(",") if name.strip()}
 
 TAGS = (10, 20, 30)
+OUTPUT_VLANS = (60, 70)
 TUNNEL_TAGS = (40, 50)  # not those of access ports: see "VLAN of a known address"
 TRUNKS = (0, 10, 20, 30, 40, 50, 4095)
 PAYLOAD_BYTES = bytes(range(256)) * 6
@@ -236,6 +236,8 @@ class Generator:
                 break
         else:
             return
+        if any("output_vlan" in setting for one in mirrors for setting in one["settings"]):  # see "learning in an output VLAN"
+            self.steps.append(vsctl(f"set bridge {bridge} flood_vlans={','.join(map(str, OUTPUT_VLANS))}"))
         for n, one in enumerate(mirrors):
             self.steps.append(mirror(bridge, f"{bridge}m{n}", one["output"], one["src"], one["dst"], *one["settings"]))
 
@@ -268,6 +270,11 @@ class Generator:
                 one["output"] = None
             elif self.joined and self.chance(0.04):
                 one["output"] = self.random.choice(self.ports["br1" if bridge == "br0" else "br0"])
+            if self.chance(0.15):
+                one["output"] = None
+                one["settings"].append(f"output_vlan={self.random.choice(OUTPUT_VLANS)}")
+            if self.chance(0.15):
+                one["settings"].append(f"snaplen={self.random.choice((14, 18, 20, 42, 60, 100, 65535))}")
             mirrors.append(one)
         return mirrors
 

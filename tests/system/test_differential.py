@@ -90,6 +90,40 @@ RULES = {
         *FOUR, *KNOWN, mirror("br0", "m1", "p4", ["p1"]), send("p1", 1, 2), send("p2", 2, 1), send("p2", 2, 3),
         vsctl("clear bridge br0 mirrors"), mirror("br0", "m2", "p4", [], ["p1"]), send("p1", 1, 2), send("p2", 2, 1), send("p2", 2, 3),
         vsctl("clear bridge br0 mirrors"), mirror("br0", "m3", "p4", ["p1"], ["p1"]), send("p1", 1, 2), send("p2", 2, 1), send("p2", 2, 3)],
+    "into a VLAN": [
+        bridge(p1="tag=10", p2="", p3="tag=900", p4="trunks=20,900", p5="vlan_mode=native-untagged tag=900", p6="tag=20"),
+        vsctl("set bridge br0 flood_vlans=900"), mirror("br0", "m", None, ["p1", "p2", "p3"], [], "output_vlan=900"),
+        *frames_of_all_kinds("p1", 1), *frames_of_all_kinds("p2", 2), *frames_of_all_kinds("p3", 3), send("p2", 2, BROADCAST, 900),
+        send("p2", 2, BROADCAST, (20, 3)), send("p1", 1, "0180c2000000"), vsctl("set bridge br0 other_config:forward-bpdu=true"),
+        send("p1", 1, "0180c2000000")],
+    "into a VLAN what a port gets": [
+        bridge(p1="tag=10", p2="", p3="tag=900", p4="trunks=10,900"), vsctl("set bridge br0 flood_vlans=900"),
+        mirror("br0", "m", None, [], ["p1"], "output_vlan=900"), send("p2", 2, BROADCAST, (10, 5)), send("p4", 4, BROADCAST, (10, 2)),
+        send("p2", 2, BROADCAST)],
+    "a port wins over a VLAN": [
+        bridge(p1="", p2="", p3="tag=900", p4=""), mirror("br0", "m", "p4", ["p1"], [], "output_vlan=900"), send("p1", 1, BROADCAST),
+        vsctl("clear mirror m output_port", "set bridge br0 flood_vlans=900"), send("p1", 1, BROADCAST)],
+    "two mirrors into one VLAN, one into another, one to a port": [
+        bridge(p1="tag=10", p2="", p3="tag=900", p4="tag=901", p5=""), vsctl("set bridge br0 flood_vlans=900,901"),
+        mirror("br0", "m1", None, ["p1"], [], "output_vlan=900"), mirror("br0", "m2", None, ["p1"], [], "output_vlan=900"),
+        mirror("br0", "m3", None, ["p1"], [], "output_vlan=901"), mirror("br0", "m4", "p5", ["p1"]), *frames_of_all_kinds("p1", 1)],
+    "a reserved output carries no VLAN of another mirror": [
+        bridge(p1="", p2="", p3="tag=900", p4=""), vsctl("set bridge br0 flood_vlans=900"),
+        mirror("br0", "m1", None, ["p1"], [], "output_vlan=900"), mirror("br0", "m2", "p4", ["p2"]), send("p1", 1, BROADCAST),
+        send("p2", 2, BROADCAST)],
+    "a mirror that watches where a VLAN's copies leave": [
+        bridge(p1="tag=10", p2="trunks=900", p3="", p4=""), vsctl("set bridge br0 flood_vlans=900"),
+        mirror("br0", "m1", None, ["p1"], [], "output_vlan=900"), mirror("br0", "m2", "p4", [], ["p2"]), send("p1", 1, BROADCAST)],
+    "cut copies": [
+        *[step for snaplen in (14, 15, 17, 18, 40, 59, 60, 64, 65535) for step in (
+            bridge(p1="", p2="", p3="tag=10"), mirror("br0", "m", "p3", ["p1"], [], f"snaplen={snaplen}"), send("p1", 1, BROADCAST),
+            send("p1", 1, BROADCAST, (10, 3)), send("p1", 1, BROADCAST, 10, 20), vsctl("del-br br0"))],
+        *[step for snaplen in (14, 18, 22, 40) for step in (
+            bridge(p1="", p2="", p3=""), mirror("br0", "m", "p3", ["p1"], [], f"snaplen={snaplen}"), send("p1", 1, BROADCAST),
+            send("p1", 1, BROADCAST, (10, 3)), send("p1", 1, BROADCAST, 10, 20), vsctl("del-br br0"))]],
+    "cut copies in a VLAN": [
+        bridge(p1="tag=10", p2="", p3="tag=900"), vsctl("set bridge br0 flood_vlans=900"),
+        mirror("br0", "m", None, ["p1"], [], "output_vlan=900 snaplen=30"), send("p1", 1, BROADCAST)],
     "frames refused for their VLAN are not copied": [
         bridge(p1="tag=10", p2="", p3="trunks=20"), mirror("br0", "m", "p2", [], [], "select_all=true"), *frames_of_all_kinds("p1", 1),
         *frames_of_all_kinds("p3", 3)],

@@ -497,12 +497,13 @@ def test_what_the_switch_cannot_do_is_said_at_once_and_in_the_row(lab, command, 
     assert lab.vsctl("get", "interface", "t1", "error") == "[]"
 
 
-def test_output_vlan_is_refused_in_the_mirrors_row(lab):
-    plug(lab, "t1")
-    lab.vsctl("--", "--id=@m", "create", "mirror", "name=rspan", "select_all=true", "output_vlan=900", "--", "set", "bridge", "br0",
-              "mirrors=@m")
-    status = mirror_row(lab, "rspan")["status"]
-    assert status["state"] == "error" and "output_vlan" in status["reason"]
+def test_a_mirror_into_a_vlan(lab):
+    t1, probe = plug(lab, "t1"), plug(lab, "probe", "tag=900")
+    lab.vsctl("--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan", "select_src_port=@p", "output_vlan=900",
+              "--", "set", "bridge", "br0", "mirrors=@m", "flood_vlans=900")
+    assert mirror_row(lab, "rspan")["status"]["state"] == "active"
+    t1.wire.send(frame(mac(1), BROADCAST, b"copy"))
+    assert [data[14:] for data in probe.wire.settle(1)] == [b"copy"]
 
 
 def test_a_missing_device_is_reported_and_taken_when_it_appears(lab):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What sessions do to their copies on the way: put them into an output VLAN (RSPAN), take a tag off, cut them,
-// leave some out.
+// What sessions do to their copies on the way: put them into an output VLAN (RSPAN), take a tag off, cut
+// them, leave some out.
 #include <gtest/gtest.h>
 
 #include "tests/support/switch_lab.h"
@@ -76,8 +76,7 @@ TEST_F(CopyShape, KeepVlanKeepsTwoTags) {
   rspan("r", "p1").tags.keep_vlan = true;
   lab.apply();
   const MemoryFrame in = frame().src(kA).dst(kBroadcast).vlan(7).text("bc");
-  const MemoryFrame tunnelled =
-      frame().src(kA).dst(kBroadcast).vlan(10, 0, kTpid8021ad).vlan(7).text("bc");
+  const MemoryFrame tunnelled = frame().src(kA).dst(kBroadcast).vlan(10, 0, kTpid8021ad).vlan(7).text("bc");
   const MemoryFrame three =
       frame().src(kA).dst(kBroadcast).vlan(kRspan).vlan(10, 0, kTpid8021ad).vlan(7).text("bc");
   lab.expect("p1", in, {{"p2", {tunnelled}}, {"up", {three}}, {"down", {three}}, {"probe", {tunnelled}}});
@@ -137,8 +136,9 @@ TEST_F(CopyShape, AReservedDestinationCarriesNoOutputVlan) {
   span.destinations = {"down"};
   rspan("r", "p1");
   lab.apply();
-  lab.expect("p1", broadcast(),
-             {{"p2", {tagged(10)}}, {"up", {tagged(kRspan)}}, {"probe", {broadcast()}}, {"down", {tagged(10)}}});
+  lab.expect(
+      "p1", broadcast(),
+      {{"p2", {tagged(10)}}, {"up", {tagged(kRspan)}}, {"probe", {broadcast()}}, {"down", {tagged(10)}}});
 }
 
 TEST_F(CopyShape, TwoSessionsIntoOneVlanCopyAFrameOnce) {
@@ -166,7 +166,8 @@ TEST_F(CopyShape, TheEndOfAnRspanVlanTakesItsTagOff) {
   lab.apply();
   const MemoryFrame doubled = frame().src(kA).dst(kBroadcast).vlan(kRspan).vlan(20, 5).text("bc");
   lab.expect("up", doubled, {{"down", {doubled}}, {"probe", {tagged(20, 5)}}, {"t", {tagged(20, 5)}}});
-  lab.expect("up", tagged(kRspan), {{"down", {tagged(kRspan)}}, {"probe", {broadcast()}}, {"t", {broadcast()}}});
+  lab.expect("up", tagged(kRspan),
+             {{"down", {tagged(kRspan)}}, {"probe", {broadcast()}}, {"t", {broadcast()}}});
   EXPECT_EQ(lab.addresses(), 0U) << "nothing is learned in a VLAN that ends here";
 }
 
@@ -196,7 +197,8 @@ TEST_F(CopyShape, ACutCopyHasItsChecksumFinishedFirst) {
   lab.port("t");
   lab.apply();
   MemoryFrame unfinished = frame().src(kA).dst(kBroadcast).vlan(20).zeros(100);
-  for (std::size_t i = 18; i < unfinished.bytes.size(); ++i) unfinished.bytes[i] = static_cast<std::uint8_t>(i);
+  for (std::size_t i = 18; i < unfinished.bytes.size(); ++i)
+    unfinished.bytes[i] = static_cast<std::uint8_t>(i);
   unfinished.offload = {.needs_checksum = true, .checksum_start = 22, .checksum_offset = 6};
   lab.inject("p2", unfinished);
   const Sent sent = lab.run();
@@ -204,7 +206,8 @@ TEST_F(CopyShape, ACutCopyHasItsChecksumFinishedFirst) {
   const MemoryFrame& copy = sent.at("t")[0];
   EXPECT_EQ(copy.bytes.size(), 40U);
   EXPECT_FALSE(copy.offload.needs_checksum);
-  EXPECT_NE(copy.bytes[28], 28) << "the checksum of the whole frame stands where the sum of the pseudo-header was";
+  EXPECT_NE(copy.bytes[28], 28)
+      << "the checksum of the whole frame stands where the sum of the pseudo-header was";
   EXPECT_TRUE(sent.at("other")[0].offload.needs_checksum);
 }
 
