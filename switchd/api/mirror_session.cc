@@ -133,8 +133,11 @@ void apply(MirrorSession& session, const Json& params) {
     session.destination_ports = destination["ports"].get<std::set<std::string>>();
     session.output_vlan = number_or_none(destination["vlan"]);
     session.keep_vlan = destination["keep_vlan"];
-    session.strip_vlan = destination["strip_vlan"].is_null() ? session.only_vlans() && !session.output_vlan
-                                                             : destination["strip_vlan"].get<bool>();
+    // Who says all ports means their traffic, who says VLANs alone means the end of an RSPAN VLAN.
+    const bool says_all = params.contains("sources") && params["sources"].value("all", false);
+    session.strip_vlan = destination["strip_vlan"].is_null()
+                             ? session.only_vlans() && !says_all && !session.output_vlan
+                             : destination["strip_vlan"].get<bool>();
   }
   if (params.contains("snaplen")) session.snaplen = number_or_none(params["snaplen"]);
   if (params.contains("sample")) session.sample = params["sample"];

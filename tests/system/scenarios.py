@@ -36,6 +36,7 @@ LEFT_OUT = {
     "second tag over a patch": "when the outer tag goes on the way to a patch port and a second one is behind it, the peer bridge of Open "
                                "vSwitch (vlan-limit 1) takes what is left for malformed and drops it",
     "statistics of a mirror that stopped": "begin again in Open vSwitch, go on in vswitchd",
+    "customer tag in an output VLAN": "a dot1q-tunnel's frame with a customer's tag is not copied into an output VLAN by Open vSwitch",
     "tunnel in a tunnel": "a tunnel's frame that enters a second tunnel over a patch loses its customer's tag in Open vSwitch, and is refused by vswitchd",
     "empty customer tag": "a customer's tag with VID 0 and PCP 0 is lost in a dot1q-tunnel of Open vSwitch, kept by vswitchd",
 }
@@ -270,7 +271,10 @@ class Generator:
                 one["output"] = None
             elif self.joined and self.chance(0.04):
                 one["output"] = self.random.choice(self.ports["br1" if bridge == "br0" else "br0"])
-            if self.chance(0.15):
+            # Addresses are forgotten when flood_vlans changes, so it is set before the first frame or not at all.
+            into_a_vlan = not any(isinstance(step, Send) for step in self.steps) and not (self.with_tunnels and avoid("customer tag in an output VLAN")) and not (
+                any("protected" in mode for mode in self.modes.values()) and avoid("protected output"))
+            if into_a_vlan and self.chance(0.15):
                 one["output"] = None
                 one["settings"].append(f"output_vlan={self.random.choice(OUTPUT_VLANS)}")
             if self.chance(0.15):

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remote mirroring over a VLAN: two switches joined by a trunk. One puts copies into VLAN 900, the other takes them out for a probe."""
+import contextlib
+
+import pytest
+
+from net import BROADCAST, frame, mac, run
+from switch import Lab
+
+RSPAN = "900"
+PAYLOAD = b"the frame as it was"
+
+
+def mac_of(host):
+    return bytes.fromhex(host.mac.replace(":", ""))
+
+
+@pytest.fixture
+def pair(tmp_path):
+    with contextlib.ExitStack() as closing:
+        labs = []
+        for side in ("near", "far"):
+            (tmp_path / side).mkdir()
+            labs.append(closing.enter_context(Lab(tmp_path / side)))
+        near, far = labs
+        run("ip", "-n", near.net.switch, "link", "add", "uplink", "type", "veth", "peer", "name", "uplink", "netns", far.net.switch)
+        for lab in labs:
+            run("ip", "-n", lab.net.switch, "link", "set", "uplink", "up")
+        for lab in labs:
+            lab.ctl("add-port", "br0", "uplink", "--trunks", RSPAN)
+            lab.wait_port("uplink", "active")
+        # A port without settings carries every VLAN, 900 too: here only the trunk does.
+        near.t1 = near.host("t1", port_options=("--tag", "10"))
+        near.t2 = near.host("t2", port_options=("--tag", "10"))
+        far.probe = far.host("probe")
+        far.other = far.host("other", port_options=("--tag", "20"))
+        for lab in labs:
+            lab.ctl("set-port", "br0", "--tag", "10")
+        yield near, far
+
+
+def source_by_ctl(near, *options):
+    near.ctl("add-mirror", "br0", "rspan0", "--source", "t1", "--output-vlan", RSPAN, *options)
+
+
+def source_by_api(near, keep_vlan=False):
+    near.rpc("mirror.add", bridge="br0", name="rspan0", sources={"ports": ["t1"]}, destination={"vlan": int(RSPAN), "keep_vlan": keep_vlan})
+
+
+def source_by_ovs_vsctl(near):
+    near.daemon.ovs("ovs-vsctl", "--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan0",
+                    "select_src_port=@p", "select_dst_port=@p", f"output_vlan={RSPAN}", "--", "set", "bridge", "br0", "mirrors=@m")
+
+
+@pytest.mark.parametrize("make_source", [source_by_ctl, source_by_api, source_by_ovs_vsctl])
+def test_what_a_host_sends_and_gets_arrives_at_the_far_probe_as_it_was(pair, make_source):
+    near, far = pair
+    make_source(near)
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.wait_state("rspan0", "active")
+    far.wait_state("rdst0", "active")
+    sent = frame(mac_of(near.t1), mac_of(near.t2), PAYLOAD)
+    received = frame(mac_of(near.t2), mac_of(near.t1), PAYLOAD)
+    hello = frame(mac_of(near.t1), BROADCAST, b"here I am")
+    for number, (host, data) in enumerate([(near.t1, hello), (near.t2, received), (near.t1, sent)], 1):
+        host.wire.send(data)
+        far.probe.wire.wait(number)
+    assert far.probe.wire.settle() == [hello, received, sent]
+    assert not far.other.wire.settle(), "VLAN 900 goes nowhere else"
+    near_account, far_account = near.account("rspan0"), far.account("rdst0")
+    assert near_account["delivered"] == far_account["delivered"] == 3
+    assert far.rpc("fdb.list", bridge="br0")["entries"] == [], "nothing is learned in the VLAN"
+
+
+def test_the_original_tag_is_kept_inside(pair):
+    near, far = pair
+    source_by_ctl(near, "--keep-vlan")
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD, vlan=10)]
+    far.ctl("set-mirror", "br0", "rdst0", "--output", "probe", "--no-strip-vlan")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    inside = frame(mac(1), BROADCAST, PAYLOAD, vlan=10)
+    assert far.probe.wire.settle(1)[-1] == inside[:12] + bytes.fromhex("81000384") + inside[12:]
+
+
+def test_copies_leave_on_the_ports_named_only(pair):
+    near, far = pair
+    near.host("also", port_options=("--trunks", RSPAN))
+    near.ctl("add-mirror", "br0", "rspan0", "--source", "t1", "--output-vlan", RSPAN, "--output", "uplink")
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD)]
+    assert near.account("rspan0")["matched"] == 1
+    shown = near.ctl("show-mirror", "br0", "rspan0").stdout
+    assert f"vlan {RSPAN} on uplink" in shown
+
+
+def test_the_trunk_goes_and_comes_back(pair):
+    near, far = pair
+    source_by_ctl(near)
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.ctl("set-port", "uplink", "--trunks", "30")
+    near.wait_state("rspan0", "waiting")
+    assert near.rpc("mirror.get", bridge="br0", name="rspan0")["reason"] == f"destination: no working port carries VLAN {RSPAN}"
+    near.ctl("set-port", "uplink", "--trunks", RSPAN)
+    near.wait_state("rspan0", "active")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD)]
+
+
+def test_cut_and_sampled_copies(pair):
+    near, far = pair
+    source_by_ctl(near, "--snaplen", "22")
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD)[:18]], "22 bytes with the tag that was taken off"
+    near.ctl("set-mirror", "br0", "rspan0", "--snaplen", "none", "--sample", "3")
+    before = near.account("rspan0")
+    for number in range(300):
+        near.t1.wire.send(frame(mac(1), BROADCAST, number.to_bytes(2, "big") + PAYLOAD))
+    near.t2.wire.settle(300)
+    account = near.account("rspan0")
+    assert account["matched"] - before["matched"] == 300
+    assert 60 < account["delivered"] - before["delivered"] < 140
+    assert account["sampled_out"] == account["matched"] - account["delivered"]
