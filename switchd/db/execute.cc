@@ -162,10 +162,39 @@ class Execution {
       if (row && condition.all_hold(row->data())) found.push_back(*uuid);
       return found;
     }
-    transaction_.for_each(table.index, [&](const Row& row) {
+    const auto collect = [&](const Row& row) {
       if (condition.all_hold(row.data())) found.push_back(row.uuid());
-    });
+    };
+    for (std::size_t index = 0; index < table.indexes.size(); ++index) {
+      const auto probe = probe_of(condition, table, index);
+      if (!probe) continue;
+      // What this transaction has touched is not as the committed index knows it.
+      const auto& touched = transaction_.overlay()[table.index];
+      const Table& committed = transaction_.database().table(table.index);
+      for (const Uuid& uuid : committed.with_equal_index(index, *probe)) {
+        if (!touched.contains(uuid)) collect(*committed.find(uuid));
+      }
+      for (const auto& [uuid, change] : touched) {
+        if (change.after) collect(*change.after);
+      }
+      return found;
+    }
+    transaction_.for_each(table.index, collect);
     return found;
+  }
+
+  /// A row with the values that the condition demands of an index's columns; nullopt when it leaves one open.
+  static std::optional<Row> probe_of(const Condition& condition, const TableSchema& table,
+                                     std::size_t index) {
+    Row probe(table, Uuid());
+    for (const std::size_t column : table.indexes[index]) {
+      const auto clause = std::find_if(
+          condition.clauses.begin(), condition.clauses.end(),
+          [column](const Clause& one) { return one.function == Function::eq && one.column == column; });
+      if (clause == condition.clauses.end()) return std::nullopt;
+      probe.set(column, clause->argument);
+    }
+    return probe;
   }
 
   /// Column values of a <row>; _uuid and _version are left out: they are not the client's to choose here.

@@ -37,9 +37,9 @@ class Transaction {
   /// Every row, in no particular order. The callback may change the row it is given, not others.
   void for_each(std::string_view table, const std::function<void(const Row&)>& visit) const;
 
-  /// Collects garbage, checks integrity, writes to disk (fdatasync) unless only ephemeral columns changed,
-  /// swaps the rows in and tells the listeners. On an error nothing has changed. At most once per
-  /// transaction.
+  /// Collects garbage, checks integrity, writes to the file unless only ephemeral columns changed (Database
+  /// says when that is on disk), swaps the rows in and tells the listeners. On an error nothing has changed.
+  /// At most once per transaction.
   std::optional<Error> commit();
 
   // What the engine needs: the same by place instead of name, with errors thrown (execute.cc, integrity.cc).

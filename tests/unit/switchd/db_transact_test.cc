@@ -36,6 +36,35 @@ TEST_F(Transact, InsertFillsDefaultsAndSelectReadsThem) {
                                   "by_number":["map",[]],"config":["map",[]],"load":0.5})"));
 }
 
+TEST_F(Transact, WhereOverAnIndexSeesWhatTheTransactionDid) {
+  good(insert("Root", 1, R"({"name":"a","number":1,"label":"x"})") + "," +
+       insert("Root", 2, R"({"name":"b","number":2,"label":"y"})"));
+  const auto select = [](const std::string& where) {
+    return R"({"op":"select","table":"Root","columns":["_uuid"],"where":[)" + where + "]}";
+  };
+  const auto rows = [](const Json& result) {
+    std::set<std::string> uuids;
+    for (const Json& row : result["rows"]) uuids.insert(row["_uuid"].dump());
+    return uuids;
+  };
+  const std::string a = R"(["name","==","a"])";
+  const std::string c = R"(["name","==","c"])";
+  const Json results =
+      good(select(a) + R"(,{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"name":"c"}},)" +
+           select(a) + "," + select(c) + "," + insert("Root", 3, R"({"name":"a","number":3,"label":"x"})") +
+           "," + select(a) + "," + select(R"(["label","==","x"],["number","==",3])") + "," +
+           select(a + R"(,["number","==",1])") + "," +
+           R"({"op":"delete","table":"Root","where":[["name","==","b"]]},)" + select(R"(["name","==","b"])"));
+  EXPECT_EQ(rows(results[0]), std::set<std::string>{ref(1)});
+  EXPECT_TRUE(rows(results[2]).empty());
+  EXPECT_EQ(rows(results[3]), std::set<std::string>{ref(1)});
+  EXPECT_EQ(rows(results[5]), std::set<std::string>{ref(3)});
+  EXPECT_EQ(rows(results[6]), std::set<std::string>{ref(3)});
+  EXPECT_TRUE(rows(results[7]).empty());
+  EXPECT_EQ(results[8]["count"], 1);
+  EXPECT_TRUE(rows(results[9]).empty());
+}
+
 TEST_F(Transact, ResultsBeforeTheErrorStayAndTheRestIsNull) {
   const Json results =
       run(insert("Root", 1, R"({"name":"a"})") + R"(,{"op":"frob"},{"op":"comment","comment":"never"})");
