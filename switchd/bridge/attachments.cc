@@ -17,6 +17,8 @@ namespace {
 
 const log::Module kLog{"port"};
 
+constexpr std::size_t kOpenedTogether = 32;  // ports, each by a thread
+
 std::string no_device(const std::string& name) {
   return "could not open network device " + name +
          " (No such device)";  // the sentence of Open vSwitch, scripts know it
@@ -41,12 +43,17 @@ void Attachments::follow(const Desired& desired) {
     retire(it->second);
     it = by_name_.erase(it);
   }
+  std::vector<Opening> openings;
   for (const DesiredBridge& bridge : desired.bridges) {
-    for (const DesiredInterface& interface : bridge.interfaces) follow_interface(interface);
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      follow_interface(interface, openings);
+      if (openings.size() == kOpenedTogether) conclude(openings);
+    }
   }
+  conclude(openings);
 }
 
-void Attachments::follow_interface(const DesiredInterface& interface) {
+void Attachments::follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings) {
   Attachment& attachment = by_name_[interface.name];
   const Link* link = links_.find(interface.name);
   const bool is_other_device = link == nullptr || link->generation != attachment.generation;
@@ -63,44 +70,72 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
     const std::string earlier = std::exchange(attachment.error, interface.refusal);
     attachment.may_pass = attachment.error.empty() && is_renamed;
     if (attachment.may_pass) attachment.error = renamed(interface.name);  // and would be again, at once
-    if (attachment.error.empty()) {
-      if (interface.type == InterfaceType::system) attach_system(interface, attachment);
-      if (interface.type == InterfaceType::internal) attach_internal(interface, attachment);
+    const bool possible = attachment.error.empty();
+    if (possible && interface.type == InterfaceType::system && prepare_system(interface, attachment)) {
+      openings.push_back({interface, attachment, earlier, open_system(attachment, interface.name)});
+      return;
     }
-    if (!attachment.error.empty() && attachment.error != earlier)
-      log::warn(kLog, "{}: {}", interface.name, attachment.error);
-    if (attachment.device != nullptr)
-      log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.ifindex);
+    if (possible && interface.type == InterfaceType::internal) attach_internal(interface, attachment);
+    tell(interface, attachment, earlier);
   }
   if (attachment.device != nullptr) configure(interface, attachment);
 }
 
-void Attachments::attach_system(const DesiredInterface& interface, Attachment& attachment) {
+void Attachments::tell(const DesiredInterface& interface, const Attachment& attachment,
+                       const std::string& earlier) const {
+  if (!attachment.error.empty() && attachment.error != earlier)
+    log::warn(kLog, "{}: {}", interface.name, attachment.error);
+  if (attachment.device != nullptr)
+    log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.ifindex);
+}
+
+/// Everything but the opening. False when there is nothing to open, with the reason in the attachment.
+bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& attachment) {
   const Link* link = links_.find(interface.name);
   if (link == nullptr) {
     attachment.error = no_device(interface.name);
-    return;
+    return false;
   }
   if (!link->ethernet) {
     attachment.error = interface.name + " is not an Ethernet device and cannot be a port";
-    return;
+    return false;
   }
-  const int ifindex = link->ifindex;
-  const std::uint64_t generation = link->generation;
-  const std::string trouble = isolation_.isolate(ifindex).value_or("");
+  attachment.ifindex = link->ifindex;
+  attachment.generation = link->generation;
+  const std::string trouble = isolation_.isolate(link->ifindex).value_or("");
   if (!trouble.empty() && trouble != attachment.not_isolated)
     log::warn(kLog, "{}: {}", interface.name, trouble);
   attachment.not_isolated = trouble;
-  try {
-    attachment.device = open_af_packet_port(
-        {.name = interface.name, .ifindex = ifindex, .senders = senders_, .mirror_senders = mirror_senders_});
-    attachment.ifindex = ifindex;
-    attachment.generation = generation;
-  } catch (const std::system_error& error) {
-    give_back(ifindex);
-    attachment.error = error.what();
-    attachment.may_pass = true;
+  return true;
+}
+
+/// The kernel lets all processors pass before a ring is ready (11 ms each, measured): several ports are
+/// opened at once.
+std::future<std::unique_ptr<Port>> Attachments::open_system(const Attachment& attachment,
+                                                            const std::string& name) const {
+  return std::async(std::launch::async, open_af_packet_port,
+                    AfPacketOptions{.name = name,
+                                    .ifindex = attachment.ifindex,
+                                    .senders = senders_,
+                                    .mirror_senders = mirror_senders_});
+}
+
+void Attachments::conclude(std::vector<Opening>& openings) {
+  for (Opening& opening : openings) {
+    Attachment& attachment = opening.attachment;
+    try {
+      attachment.device = opening.port.get();
+    } catch (const std::system_error& error) {
+      give_back(attachment.ifindex);
+      attachment.ifindex = 0;
+      attachment.generation = 0;
+      attachment.error = error.what();
+      attachment.may_pass = true;
+    }
+    tell(opening.interface, attachment, opening.earlier);
+    if (attachment.device != nullptr) configure(opening.interface, attachment);
   }
+  openings.clear();
 }
 
 void Attachments::attach_internal(const DesiredInterface& interface, Attachment& attachment) {
@@ -160,10 +195,11 @@ void Attachments::close_retired() {
   std::erase_if(closing_, [](const std::future<void>& one) {
     return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   });
+  std::vector<std::future<void>> taps;  // waited for at the end of this function
   for (Retired& retired : std::exchange(retired_, {})) {
-    if (retired.type != InterfaceType::system) continue;
-    closing_.push_back(
-        std::async(std::launch::async, [device = std::move(retired.device)]() mutable { device.reset(); }));
+    auto closed =
+        std::async(std::launch::async, [device = std::move(retired.device)]() mutable { device.reset(); });
+    (retired.type == InterfaceType::system ? closing_ : taps).push_back(std::move(closed));
   }
 }
 

@@ -60,8 +60,20 @@ class Attachments {
     InterfaceType type;
   };
 
-  void follow_interface(const DesiredInterface& interface);
-  void attach_system(const DesiredInterface& interface, Attachment& attachment);
+  /// A device that is being opened, beside the control thread.
+  struct Opening {
+    const DesiredInterface& interface;
+    Attachment& attachment;
+    std::string earlier;  ///< the error it had before
+    std::future<std::unique_ptr<Port>> port;
+  };
+
+  void follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings);
+  bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
+  std::future<std::unique_ptr<Port>> open_system(const Attachment& attachment, const std::string& name) const;
+  void conclude(std::vector<Opening>& openings);
+  void tell(const DesiredInterface& interface, const Attachment& attachment,
+            const std::string& earlier) const;
   void attach_internal(const DesiredInterface& interface, Attachment& attachment);
   void configure(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);

@@ -2,10 +2,13 @@
 #include "switchd/bridge/desired.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
+#include <span>
 
 #include "schemas/device_name.h"
+#include "switchd/db/changes.h"
 #include "switchd/db/database.h"
 
 namespace vswitch {
@@ -225,6 +228,29 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
   return desired;
 }
 
+/// The columns that are read here and in status.cc; a row of these tables that comes or goes counts as well.
+constexpr std::array<std::string_view, 1> kRoot = {"bridges"};
+constexpr std::array<std::string_view, 8> kBridge = {
+    "ports",        "mirrors",    "fail_mode",   "flood_vlans",
+    "other_config", "stp_enable", "rstp_enable", "mcast_snooping_enable"};
+constexpr std::array<std::string_view, 7> kPort = {"interfaces", "vlan_mode", "tag",         "trunks",
+                                                   "cvlans",     "protected", "other_config"};
+constexpr std::array<std::string_view, 5> kInterface = {"type", "options", "mac", "mtu_request",
+                                                        "ofport_request"};
+constexpr std::array<std::string_view, 15> kMirror = {
+    "name",         "select_all",        "select_src_port", "select_dst_port", "select_vlan",
+    "output_port",  "output_vlan",       "snaplen",         "enabled",         "normal_io",
+    "source_ports", "destination_ports", "keep_vlan",       "strip_vlan",      "sample"};
+struct ReadTable {
+  std::string_view name;
+  std::span<const std::string_view> columns;
+};
+constexpr std::array<ReadTable, 5> kRead = {{{"Open_vSwitch", kRoot},
+                                             {"Bridge", kBridge},
+                                             {"Port", kPort},
+                                             {"Interface", kInterface},
+                                             {"Mirror", kMirror}}};
+
 /// Both ends of a patch have to name each other.
 void check_patches(Desired& desired) {
   std::map<std::string, std::string> peers;
@@ -244,6 +270,19 @@ void check_patches(Desired& desired) {
 }
 
 }  // namespace
+
+Concern concern_of(const ovsdb::Changes& changes) {
+  Concern concern = Concern::nothing;
+  for (const ReadTable& table : kRead) {
+    for (const ovsdb::RowChange& row : changes.of(table.name)) {
+      const auto touched = [&row](std::string_view column) { return row.touches(column); };
+      if (!row.modified() || std::any_of(table.columns.begin(), table.columns.end(), touched))
+        return Concern::settings;
+      if (table.name == "Open_vSwitch" && row.touches("next_cfg")) concern = Concern::next_cfg;
+    }
+  }
+  return concern;
+}
 
 Desired read_desired(const ovsdb::Database& database) {
   Desired desired;

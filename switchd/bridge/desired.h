@@ -17,8 +17,9 @@
 namespace vswitch {
 
 namespace ovsdb {
+struct Changes;
 class Database;
-}
+}  // namespace ovsdb
 
 enum class InterfaceType : std::uint8_t { system, internal, patch };
 
@@ -49,5 +50,13 @@ struct Desired {
 };
 
 Desired read_desired(const ovsdb::Database& database);
+
+/// What a commit means to the switch.
+enum class Concern : std::uint8_t {
+  nothing,   ///< read_desired() reads what it read before
+  next_cfg,  ///< but for next_cfg: somebody waits for cur_cfg
+  settings,
+};
+Concern concern_of(const ovsdb::Changes& changes);
 
 }  // namespace vswitch

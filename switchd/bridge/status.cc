@@ -197,11 +197,11 @@ std::optional<std::string> datapath_id_in(const Row& bridge) {
 std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge,
                                               const Row& row) {
   std::map<std::string, std::string> refused;
-  for (const SessionSpec& session : bridge.spec.sessions) {
-    const auto found = std::find_if(status.sessions.begin(), status.sessions.end(),
-                                    [&session](const SessionStatus& one) { return one.id == session.id; });
-    if (found != status.sessions.end() && found->state == SessionState::error)
-      refused["mirror " + session.name] = found->reason;
+  for (const SessionStatus& session : status.sessions) {
+    if (session.state != SessionState::error) continue;  // few are
+    for (const SessionSpec& of_bridge : bridge.spec.sessions) {
+      if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
+    }
   }
   for (const char* column : {"stp_enable", "rstp_enable", "mcast_snooping_enable"}) {
     if (row.boolean(column) == true)
@@ -381,7 +381,11 @@ void write_status(const SwitchStatus& status, Transaction& transaction) {
   RowWriter root(transaction, "Open_vSwitch", *status.desired.root);
   root.set("datapath_types", Datum::set_of(std::vector<std::string>{"netdev", "system"}));
   root.set("iface_types", Datum::set_of(std::vector<std::string>{"internal", "patch", "system", "tap"}));
-  root.set("cur_cfg", status.desired.next_cfg);
+  write_next_cfg(*status.desired.root, status.desired.next_cfg, transaction);
+}
+
+void write_next_cfg(const Uuid& root, std::int64_t next_cfg, Transaction& transaction) {
+  RowWriter(transaction, "Open_vSwitch", root).set("cur_cfg", next_cfg);
 }
 
 void write_versions(const Uuid& root_row, Transaction& transaction) {

@@ -45,6 +45,9 @@ CounterMap drop_statistics(const SwitchStatus& status);
 /// Writes what follows from the settings: ofport, error, link and session states, and cur_cfg last of all.
 void write_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
 
+/// Writes cur_cfg alone.
+void write_next_cfg(const ovsdb::Uuid& root, std::int64_t next_cfg, ovsdb::Transaction& transaction);
+
 /// Writes ovs_version, db_version, system_type and system_version, as Open vSwitch's start script does.
 void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
 

@@ -53,8 +53,8 @@ class Switch::Impl {
         attachments_(links_, isolation_, datapath_.senders(), datapath_.senders() - datapath_.workers()),
         timer_(io) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
-    listener_ = database_.on_commit([this](const ovsdb::Changes&) {
-      if (!std::exchange(own_commit_, false)) request_apply();
+    listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
+      if (!std::exchange(own_commit_, false)) request_apply(concern_of(changes));
     });
     apply();
     schedule_housekeeping();
@@ -69,7 +69,7 @@ class Switch::Impl {
   }
 
   void when_applied(std::function<void()> done) {
-    if (!apply_requested_) return done();
+    if (requested_ == Concern::nothing) return done();
     waiting_.push_back(std::move(done));
   }
 
@@ -107,17 +107,36 @@ class Switch::Impl {
     if (concerns_us) request_apply();
   }
 
-  void request_apply() {
-    if (std::exchange(apply_requested_, true)) return;
+  void request_apply(Concern concern = Concern::settings) {
+    if (concern == Concern::nothing) return;
+    const Concern before = std::exchange(requested_, std::max(requested_, concern));
+    if (before != Concern::nothing) return;
     boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-      if (alive.lock()) apply();
+      if (!alive.lock()) return;
+      requested_ == Concern::settings ? apply() : report_next_cfg();
     });
+  }
+
+  void applied() {
+    for (const auto& done : std::exchange(waiting_, {})) done();
+  }
+
+  /// Nothing is to be done but to say so.
+  void report_next_cfg() {
+    requested_ = Concern::nothing;
+    const ovsdb::Row* root = desired_.root ? database_.find("Open_vSwitch", *desired_.root) : nullptr;
+    if (root == nullptr) return apply();
+    desired_.next_cfg = root->integer("next_cfg").value_or(0);
+    write([this](ovsdb::Transaction& transaction) {
+      write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
+    });
+    applied();
   }
 
   /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
   /// goes on as it is.
   void apply() {
-    apply_requested_ = false;
+    requested_ = Concern::nothing;
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
       desired_ = read_desired(database_);
@@ -132,7 +151,7 @@ class Switch::Impl {
     } catch (const std::exception& error) {
       log::err(kLog, "the settings could not be applied: {}", error.what());
     }
-    for (const auto& done : std::exchange(waiting_, {})) done();
+    applied();
   }
 
   void publish() {
@@ -222,7 +241,7 @@ class Switch::Impl {
   Desired desired_;
   std::vector<SessionStatus> sessions_;
   std::vector<std::function<void()>> waiting_;
-  bool apply_requested_ = false;
+  Concern requested_ = Concern::nothing;  ///< of an apply() that is posted
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;

@@ -26,7 +26,11 @@ Session::Session(const std::string& endpoint, std::optional<PeerCredentials> pee
     : id_(next_id()), name_(name_for(endpoint, id_, peer)), peer_(peer) {}
 
 void Session::send(const Json& message) {
-  if (open_) write(jsonrpc::to_text(message));
+  send_text(jsonrpc::to_text(message));
+}
+
+void Session::send_text(std::string message) {
+  if (open_) write(std::move(message));
 }
 
 void Session::close(const std::string& reason) {

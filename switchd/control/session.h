@@ -47,6 +47,8 @@ class Session : public std::enable_shared_from_this<Session> {
   /// backlog is at the limit, the client is disconnected instead. After the end of the session it does
   /// nothing.
   void send(const Json& message);
+  /// The same with a message that is text already.
+  void send_text(std::string message);
 
   /// Ends the session once the queued messages are sent, or at once when the peer has gone. The reason goes
   /// to the log.

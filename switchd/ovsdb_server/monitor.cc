@@ -2,8 +2,10 @@
 #include "switchd/ovsdb_server/monitor.h"
 
 #include <algorithm>
+#include <array>
 
 #include "schemas/json.h"
+#include "schemas/jsonrpc/message.h"
 #include "schemas/ovsdb/error.h"
 #include "schemas/ovsdb/notation.h"
 
@@ -254,21 +256,14 @@ Json View::transition(const View& other, const Database& database) const {
   return updates;
 }
 
-Json update_notification(MonitorVersion version, const Json& monitor_id, Json updates) {
-  static const std::string no_transaction = Uuid().to_string();
-  switch (version) {
-    case MonitorVersion::update:
-      return {
-          {"method", "update"}, {"params", Json::array({monitor_id, std::move(updates)})}, {"id", nullptr}};
-    case MonitorVersion::update2:
-      return {
-          {"method", "update2"}, {"params", Json::array({monitor_id, std::move(updates)})}, {"id", nullptr}};
-    case MonitorVersion::update3:
-      break;
-  }
-  return {{"method", "update3"},
-          {"params", Json::array({monitor_id, no_transaction, std::move(updates)})},
-          {"id", nullptr}};
+std::string update_notification(MonitorVersion version, const Json& monitor_id, const std::string& updates) {
+  static const std::string no_transaction = '"' + Uuid().to_string() + "\",";
+  constexpr std::array<const char*, 3> kMethods = {"update", "update2", "update3"};
+  std::string text = R"({"id":null,"method":")";
+  text += kMethods[static_cast<std::size_t>(version)];
+  text += R"(","params":[)" + jsonrpc::to_text(monitor_id) + ',';
+  if (version == MonitorVersion::update3) text += no_transaction;
+  return text + updates + "]}";
 }
 
 }  // namespace vswitch::ovsdb

@@ -70,8 +70,9 @@ class View {
   std::vector<MonitoredTable> tables_;
 };
 
-/// The notification that carries updates to the client: {"method", "params", "id": null}.
-nlohmann::json update_notification(MonitorVersion version, const nlohmann::json& monitor_id,
-                                   nlohmann::json updates);
+/// The notification that carries updates to a client, as text: {"id": null, "method", "params"}. `updates` is
+/// text already, so that it is made once for all clients that share a view.
+std::string update_notification(MonitorVersion version, const nlohmann::json& monitor_id,
+                                const std::string& updates);
 
 }  // namespace vswitch::ovsdb

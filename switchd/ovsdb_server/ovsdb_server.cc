@@ -268,7 +268,7 @@ Json OvsdbServer::monitor_change(Session& session, const jsonrpc::Request& reque
   found->id = params[1];
   found->view = std::move(after);
   if (!updates.is_null()) {
-    session.send(update_notification(found->view->view.version(), found->id, std::move(updates)));
+    session.send_text(update_notification(found->view->view.version(), found->id, jsonrpc::to_text(updates)));
   }
   return Json::object();
 }
@@ -289,11 +289,11 @@ void OvsdbServer::tell(Database& database, const Changes& changes) {
       if (shared.database != &database) continue;
       if (shared.seen != &changes) {
         shared.seen = &changes;
-        Json update = shared.view.update(changes);
-        shared.update = update.is_null() ? nullptr : std::make_shared<const Json>(std::move(update));
+        const Json update = shared.view.update(changes);
+        shared.update = update.is_null() ? std::string() : jsonrpc::to_text(update);
       }
-      if (shared.update)
-        client.session->send(update_notification(shared.view.version(), monitor.id, *shared.update));
+      if (!shared.update.empty())
+        client.session->send_text(update_notification(shared.view.version(), monitor.id, shared.update));
     }
   }
   for (auto& [id, client] : clients_) {

@@ -54,7 +54,7 @@ class OvsdbServer {
     View view;
     Database* database;
     const Changes* seen = nullptr;  ///< the commit that `update` is of
-    std::shared_ptr<const Json> update;
+    std::string update;             ///< as text; empty: nothing in view changed
   };
   struct Monitor {
     Json id;

@@ -229,6 +229,42 @@ TEST_F(DesiredTest, TheShapeOfTheCopies) {
   EXPECT_EQ(sessions.at("both").sample, 1U);
 }
 
+TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
+  const Uuid p1 = port("p1");
+  const Uuid m = mirror("m");
+  read();
+  const Uuid interface = interfaces.at("p1");
+  Concern heard = Concern::nothing;
+  database.on_commit([&heard](const ovsdb::Changes& changes) { heard = concern_of(changes); });
+  const auto concern = [&](const char* table, const Uuid& row, const char* column, const Datum& datum) {
+    heard = Concern::nothing;
+    ovsdb::Transaction transaction(database);
+    transaction.set(table, row, column, datum);
+    EXPECT_FALSE(transaction.commit()) << column;
+    return heard;
+  };
+  const Datum note = Datum::map_of(std::map<std::string, std::string>{{"a", "b"}});
+  for (const auto& [table, row] :
+       {std::pair("Open_vSwitch", root), std::pair("Bridge", bridge), std::pair("Port", p1),
+        std::pair("Interface", interface), std::pair("Mirror", m)}) {
+    EXPECT_EQ(concern(table, row, "external_ids", note), Concern::nothing) << table;
+  }
+  EXPECT_EQ(concern("Open_vSwitch", root, "next_cfg", Datum::of(7)), Concern::next_cfg);
+  EXPECT_EQ(concern("Bridge", bridge, "other_config", note), Concern::settings);
+  EXPECT_EQ(concern("Bridge", bridge, "stp_enable", Datum::of(true)), Concern::settings);
+  EXPECT_EQ(concern("Port", p1, "tag", Datum::of(5)), Concern::settings);
+  EXPECT_EQ(concern("Interface", interface, "options", note), Concern::settings);
+  EXPECT_EQ(concern("Interface", interface, "statistics", Datum()), Concern::nothing);
+  EXPECT_EQ(concern("Mirror", m, "sample", Datum::of(5)), Concern::settings);
+  EXPECT_EQ(concern("Mirror", m, "description", Datum::of("d")), Concern::nothing);
+  heard = Concern::nothing;
+  ovsdb::Transaction transaction(database);
+  transaction.erase("Mirror", m);
+  transaction.set("Bridge", bridge, "mirrors", Datum());
+  EXPECT_FALSE(transaction.commit());
+  EXPECT_EQ(heard, Concern::settings) << "a row that goes";
+}
+
 TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
   const ovsdb::Database database(ovsdb::DatabaseSchema::parse(Json::parse(embedded::vswitch_ovsschema)));
   const Desired desired = read_desired(database);

@@ -194,15 +194,14 @@ TEST_F(MonitorTest, Refusals) {
 }
 
 TEST_F(MonitorTest, Notifications) {
-  const Json updates = {{"T", 1}};
+  const std::string updates = R"({"T":1})";
   EXPECT_EQ(update_notification(MonitorVersion::update, "m", updates),
-            Json::parse(R"({"id":null,"method":"update","params":["m",{"T":1}]})"));
+            R"({"id":null,"method":"update","params":["m",{"T":1}]})");
   EXPECT_EQ(update_notification(MonitorVersion::update2, Json::array({1}), updates),
-            Json::parse(R"({"id":null,"method":"update2","params":[[1],{"T":1}]})"));
+            R"({"id":null,"method":"update2","params":[[1],{"T":1}]})");
   EXPECT_EQ(
       update_notification(MonitorVersion::update3, nullptr, updates),
-      Json::parse(
-          R"({"id":null,"method":"update3","params":[null,"00000000-0000-0000-0000-000000000000",{"T":1}]})"));
+      R"({"id":null,"method":"update3","params":[null,"00000000-0000-0000-0000-000000000000",{"T":1}]})");
 }
 
 }  // namespace
