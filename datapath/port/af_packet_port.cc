@@ -18,8 +18,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <future>
+#include <mutex>
+#include <optional>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "datapath/port/unique_fd.h"
@@ -77,38 +82,134 @@ bool has_carrier(int socket, int ifindex) {
 // ----------------------------------------------------------------------------------------------------------------
 // receive
 
+struct RingSize {
+  std::size_t slots, slot_size, queue_bytes;
+  std::size_t bytes() const { return slots * slot_size; }
+  bool operator==(const RingSize&) const = default;
+};
+
+RingSize size_of(const AfPacketOptions& options) {
+  return {options.slots, options.slot_size, options.queue_bytes};
+}
+
+/// A receive socket with its ring, not bound to a device.
+class Ring {
+ public:
+  /// `device` is for the sentences of errors.
+  Ring(const RingSize& size, const std::string& device) : size_(size), fd_(packet_socket(device)) {
+    set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + device);
+    set_option(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "cannot set PACKET_IGNORE_OUTGOING for " + device);
+    set_option(fd_, SOL_PACKET, PACKET_COPY_THRESH, 1, "cannot set PACKET_COPY_THRESH for " + device);
+    set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
+               static_cast<int>(size.queue_bytes / 2),  // the kernel doubles it
+               "cannot set SO_RCVBUFFORCE for " + device);
+    if (!map()) fail("cannot get " + std::to_string(size.bytes()) + " bytes of receive ring for " + device);
+  }
+  Ring(Ring&& other) noexcept
+      : size_(other.size_), fd_(std::move(other.fd_)), memory_(std::exchange(other.memory_, nullptr)) {}
+  Ring& operator=(Ring&&) = delete;
+  ~Ring() {
+    if (memory_ != nullptr) ::munmap(memory_, size_.bytes());
+  }
+
+  const UniqueFd& socket() const { return fd_; }
+  const RingSize& size() const { return size_; }
+  std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() works
+
+  bool map() {
+    void* memory = MAP_FAILED;
+    if (set(size_.bytes())) {
+      memory = ::mmap(nullptr, size_.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+    }
+    memory_ = memory == MAP_FAILED ? nullptr : static_cast<std::uint8_t*>(memory);
+    return memory_ != nullptr;
+  }
+  void drop() {
+    ::munmap(memory_, size_.bytes());
+    memory_ = nullptr;
+    set(0);
+  }
+
+ private:
+  bool set(std::size_t bytes) {
+    tpacket_req request{};
+    request.tp_block_size = bytes == 0 ? 0 : static_cast<unsigned>(kRingBlock);
+    request.tp_block_nr = static_cast<unsigned>(bytes / kRingBlock);
+    request.tp_frame_size = bytes == 0 ? 0 : static_cast<unsigned>(size_.slot_size);
+    request.tp_frame_nr = static_cast<unsigned>(bytes / size_.slot_size);
+    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_RX_RING, &request, sizeof request) == 0;
+  }
+
+  RingSize size_;
+  UniqueFd fd_;
+  std::uint8_t* memory_ = nullptr;
+};
+
+}  // namespace
+
+class RingStock::Impl {
+ public:
+  Impl() { refill(); }
+
+  Ring take(const RingSize& size, const std::string& device) {
+    if (size == kUsual) {
+      if (std::optional<Ring> ring = take_spare()) return std::move(*ring);
+    }
+    return Ring(size, device);
+  }
+
+ private:
+  static inline const RingSize kUsual = size_of(AfPacketOptions{});
+
+  std::optional<Ring> take_spare() {
+    const std::lock_guard lock(mutex_);
+    if (spare_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+    std::optional<Ring> ring = spare_.get();
+    refill();
+    return ring;
+  }
+
+  void refill() {
+    spare_ = std::async(std::launch::async, []() -> std::optional<Ring> {
+      try {
+        return Ring(kUsual, "the next port");
+      } catch (const std::system_error&) {
+        return std::nullopt;  // the port that wants it hears why
+      }
+    });
+  }
+
+  std::mutex mutex_;
+  std::future<std::optional<Ring>> spare_;
+};
+
+RingStock::RingStock() : impl_(std::make_unique<Impl>()) {}
+RingStock::~RingStock() = default;
+
+namespace {
+
 /// The receive socket and its ring.
 class Receiver {
  public:
   explicit Receiver(const AfPacketOptions& options)
       : name_(options.name),
-        slots_(options.slots),
-        slot_size_(options.slot_size),
         arena_(std::make_unique_for_overwrite<std::uint8_t[]>(options.arena_bytes)),
         arena_size_(options.arena_bytes),
-        fd_(packet_socket(options.name)) {
-    set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + name_);
-    set_option(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "cannot set PACKET_IGNORE_OUTGOING for " + name_);
-    set_option(fd_, SOL_PACKET, PACKET_COPY_THRESH, 1, "cannot set PACKET_COPY_THRESH for " + name_);
-    set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
-               static_cast<int>(options.queue_bytes / 2),  // the kernel doubles it
-               "cannot set SO_RCVBUFFORCE for " + name_);
-    map_ring();
-    bind_to(fd_, options.ifindex, ETH_P_ALL, name_);
+        ring_(options.stock != nullptr ? options.stock->impl().take(size_of(options), options.name)
+                                       : Ring(size_of(options), options.name)) {
+    bind_to(ring_.socket(), options.ifindex, ETH_P_ALL, name_);
     require_ethernet();
     packet_mreq promiscuous{};
     promiscuous.mr_ifindex = options.ifindex;
     promiscuous.mr_type = PACKET_MR_PROMISC;
-    set_option(fd_, SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous, "cannot make " + name_ + " promiscuous");
+    set_option(ring_.socket(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous,
+               "cannot make " + name_ + " promiscuous");
   }
 
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
-  ~Receiver() {
-    if (ring_ != nullptr) ::munmap(ring_, ring_bytes());
-  }
 
-  int fd() const { return fd_.get(); }
+  int fd() const { return ring_.socket().get(); }
 
   std::size_t receive(std::span<RawFrame> into) {
     if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return 0;
@@ -135,16 +236,16 @@ class Receiver {
     tpacket_stats stats{};
     socklen_t length = sizeof stats;
     // Reading clears the kernel's counters. tp_packets includes tp_drops.
-    if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0) return overruns_.load();
+    if (::getsockopt(ring_.socket().get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0)
+      return overruns_.load();
     const std::uint64_t total = overruns_.fetch_add(stats.tp_drops) + stats.tp_drops;
     if ((stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) || without_ring_) repair_if_stuck();
     return total;
   }
 
  private:
-  std::size_t ring_bytes() const { return slots_ * slot_size_; }
-  std::size_t after(std::size_t slot) const { return slot + 1 == slots_ ? 0 : slot + 1; }
-  std::uint8_t* slot_memory(std::size_t slot) const { return ring_ + slot * slot_size_; }
+  std::size_t after(std::size_t slot) const { return slot + 1 == ring_.size().slots ? 0 : slot + 1; }
+  std::uint8_t* slot_memory(std::size_t slot) const { return ring_.memory() + slot * ring_.size().slot_size; }
   tpacket2_hdr& header(std::size_t slot) const { return *reinterpret_cast<tpacket2_hdr*>(slot_memory(slot)); }
 
   // The kernel writes the status last and reads it first, on another processor.
@@ -155,33 +256,10 @@ class Receiver {
     std::atomic_ref<std::uint32_t>(header(slot).tp_status).store(value, std::memory_order_release);
   }
 
-  bool set_ring(std::size_t bytes) {
-    tpacket_req request{};
-    request.tp_block_size = bytes == 0 ? 0 : static_cast<unsigned>(kRingBlock);
-    request.tp_block_nr = static_cast<unsigned>(bytes / kRingBlock);
-    request.tp_frame_size = bytes == 0 ? 0 : static_cast<unsigned>(slot_size_);
-    request.tp_frame_nr = static_cast<unsigned>(bytes / slot_size_);
-    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_RX_RING, &request, sizeof request) == 0;
-  }
-
-  bool try_map_ring() {
-    void* memory = MAP_FAILED;
-    if (set_ring(ring_bytes())) {
-      memory = ::mmap(nullptr, ring_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-    }
-    ring_ = memory == MAP_FAILED ? nullptr : static_cast<std::uint8_t*>(memory);
-    return ring_ != nullptr;
-  }
-
-  void map_ring() {
-    if (!try_map_ring())
-      fail("cannot get " + std::to_string(ring_bytes()) + " bytes of receive ring for " + name_);
-  }
-
   void require_ethernet() const {
     sockaddr_ll address{};
     socklen_t length = sizeof address;
-    ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    ::getsockname(ring_.socket().get(), reinterpret_cast<sockaddr*>(&address), &length);
     if (address.sll_hatype == ARPHRD_ETHER) return;
     throw std::system_error(std::make_error_code(std::errc::not_supported),
                             name_ + " is not an Ethernet device");
@@ -190,7 +268,7 @@ class Receiver {
   /// Takes the next waiting frame. False when there is none, or when the arena has no room left for it in
   /// this batch.
   bool take(RawFrame& frame) {
-    if (ring_ == nullptr) return false;
+    if (ring_.memory() == nullptr) return false;
     const std::uint32_t state = status(next_);
     if ((state & TP_STATUS_USER) == 0) return false;
     const tpacket2_hdr& head = header(next_);
@@ -226,7 +304,7 @@ class Receiver {
     message.msg_iovlen = 2;
     ssize_t received = -1;
     do {
-      received = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+      received = ::recvmsg(ring_.socket().get(), &message, MSG_DONTWAIT);
     } while (received < 0 &&
              (errno == ENETDOWN || errno == EINTR));  // a pending error is reported once, ahead of the data
     const std::size_t bytes =
@@ -240,7 +318,7 @@ class Receiver {
   void clear_error() const {
     int error = 0;
     socklen_t length = sizeof error;
-    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    ::getsockopt(ring_.socket().get(), SOL_SOCKET, SO_ERROR, &error, &length);
   }
 
   /// A frame with a kind of segmentation that struct virtio_net_hdr cannot express (UFO from a virtual
@@ -250,24 +328,19 @@ class Receiver {
   /// is the way out.
   void repair_if_stuck() {
     if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
-    if (oldest_ == next_ && ring_ != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
-      ::munmap(ring_, ring_bytes());
-      ring_ = nullptr;
-      set_ring(0);
+    if (oldest_ == next_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
+      ring_.drop();
       next_ = oldest_ = 0;
     }
-    if (ring_ == nullptr) without_ring_ = !try_map_ring();  // empties the socket's queue as well
+    if (ring_.memory() == nullptr) without_ring_ = !ring_.map();  // empties the socket's queue as well
     repairing_or_in_use_.clear(std::memory_order_release);
   }
 
   const std::string name_;
-  const std::size_t slots_;
-  const std::size_t slot_size_;
   const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; no memory before the first
   const std::size_t arena_size_;
   std::size_t arena_used_ = 0;
-  UniqueFd fd_;
-  std::uint8_t* ring_ = nullptr;
+  Ring ring_;
   std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
   std::size_t oldest_ = 0;  // first slot handed out and not released
   bool last_was_empty_ = false;

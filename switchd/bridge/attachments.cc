@@ -109,14 +109,14 @@ bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& 
   return true;
 }
 
-/// The kernel lets all processors pass before a ring is ready (11 ms each, measured): several ports are
-/// opened at once.
+/// Several ports are opened at once: see RingStock.
 std::future<std::unique_ptr<Port>> Attachments::open_system(const Attachment& attachment,
-                                                            const std::string& name) const {
+                                                            const std::string& name) {
   return std::async(std::launch::async, open_af_packet_port,
                     AfPacketOptions{.name = name,
                                     .ifindex = attachment.ifindex,
                                     .senders = senders_,
+                                    .stock = &rings_,
                                     .mirror_senders = mirror_senders_});
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/netlink/host_isolation.h"
@@ -70,7 +71,7 @@ class Attachments {
 
   void follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings);
   bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
-  std::future<std::unique_ptr<Port>> open_system(const Attachment& attachment, const std::string& name) const;
+  std::future<std::unique_ptr<Port>> open_system(const Attachment& attachment, const std::string& name);
   void conclude(std::vector<Opening>& openings);
   void tell(const DesiredInterface& interface, const Attachment& attachment,
             const std::string& earlier) const;
@@ -83,6 +84,7 @@ class Attachments {
   HostIsolation& isolation_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
+  RingStock rings_;
   std::map<std::string, Attachment> by_name_;
   std::vector<Retired> retired_;
   std::vector<std::future<void>> closing_;
