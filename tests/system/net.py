@@ -161,6 +161,11 @@ class Host:
             self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
         self.ip("link", "set", "eth0", "up")
         run("ip", "-n", self.net.switch, "link", "set", self.name, "up")
+        # The kernel drops what is sent before it has noticed the carrier, which may be after the switch has.
+        deadline = time.monotonic() + 5
+        while "qdisc noop " in self.ip("-o", "link", "show", "eth0").stdout:
+            assert time.monotonic() < deadline, f"{self.name} has no carrier"
+            time.sleep(0.001)
         self.wire = Wire(self.namespace, "eth0")
         self.net.closing.callback(self.wire.close)
 
