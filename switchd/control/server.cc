@@ -76,10 +76,9 @@ std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arriva
 std::vector<RemoteStatus> Server::status() const {
   std::vector<RemoteStatus> all;
   for (const auto& [remote, endpoint] : endpoints_) {
-    const auto sessions =
-        static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
-          return entry.second.remote == remote;
-        }));
+    const auto sessions = static_cast<std::size_t>(
+        std::count_if(sessions_.begin(), sessions_.end(),
+                      [&wanted = remote](const auto& entry) { return entry.second.remote == wanted; }));
     all.push_back(
         {remote, sessions > 0, sessions, endpoint->bound_port(), endpoint->state(), endpoint->last_error()});
   }

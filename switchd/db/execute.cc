@@ -140,7 +140,7 @@ class Execution {
     }
     if (known == json.size()) return;
     for (const auto& [name, value] : json.items()) {
-      const auto same = [&name](const Member& member) { return name == member.name; };
+      const auto same = [&wanted = name](const Member& member) { return wanted == member.name; };
       if (name != "op" && std::none_of(members.begin(), members.end(), same)) {
         throw misparsed(json, "Member '" + name + "' is present but not allowed here.");
       }
