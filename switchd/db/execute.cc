@@ -248,6 +248,8 @@ class Execution {
     for (const auto& [column, datum] : values) {
       if (column->index >= TableSchema::kDeclared) row.set(column->index, datum);
     }
+    // Also the columns not given: a default may be outside of what its column allows.
+    for (const ColumnSchema& column : table.columns) check_constraints(row[column.index], column.type);
     return {{"uuid", Json::array({"uuid", chosen.to_string()})}};
   }
 

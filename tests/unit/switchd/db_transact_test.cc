@@ -65,6 +65,16 @@ TEST_F(Transact, WhereOverAnIndexSeesWhatTheTransactionDid) {
   EXPECT_TRUE(rows(results[9]).empty());
 }
 
+TEST_F(Transact, DefaultsOutOfRangeAreRefusedLikeGivenValues) {
+  Database limited(DatabaseSchema::parse_text(R"({"name": "L", "tables": {"A": {"columns": {
+    "name": {"type": "string"},
+    "level": {"type": {"key": {"type": "integer", "minInteger": 3}, "min": 1, "max": 2}}}}}})"));
+  test::good(limited, insert("A", 1, R"({"level":3})"));
+  const Json results = test::run(limited, insert("A", 2, R"({"name":"a"})"));
+  EXPECT_EQ(results.back()["error"], "constraint violation");
+  EXPECT_EQ(results.back()["details"], "0 is less than minimum allowed value 3");
+}
+
 TEST_F(Transact, ResultsBeforeTheErrorStayAndTheRestIsNull) {
   const Json results =
       run(insert("Root", 1, R"({"name":"a"})") + R"(,{"op":"frob"},{"op":"comment","comment":"never"})");
