@@ -68,20 +68,23 @@ AtomicType parse_atomic_type(const Json& json) {
   return found->second;
 }
 
-std::size_t parse_count(const Json& json, const char* what) {
-  if (!json.is_number_integer() || json < 0)
-    throw syntax_error(json, std::string(what) + " must be an integer of 0 or more");
-  return json.get<std::size_t>();
+/// The number as a value of an integer or real column would be read: 1.0 is an integer, 2^63 is not.
+template <class T>
+T parse_number(const Json& json) {
+  return std::get<T>(atom_from_json(json, {.type = type_of(T()), .enumeration = {}, .ref_table = {}}));
+}
+
+template <>
+std::size_t parse_number(const Json& json) {
+  const auto number = parse_number<std::int64_t>(json);
+  if (number < 0) throw syntax_error(json, "must be an integer of 0 or more");
+  return static_cast<std::size_t>(number);
 }
 
 template <class T>
 void parse_limits(Members& members, const char* low_name, const char* high_name, T& low, T& high) {
   const auto read = [&](const char* name, T& into) {
-    const Json* json = members.optional(name);
-    if (!json) return;
-    if (!(std::is_integral_v<T> ? json->is_number_integer() : json->is_number()))
-      members.refuse(name, "a number");
-    into = json->get<T>();
+    if (const Json* json = members.optional(name)) into = parse_number<T>(*json);
   };
   read(low_name, low);
   read(high_name, high);
@@ -138,9 +141,9 @@ ColumnType parse_column_type(const Json& json) {
   Members members(json, "column type");
   type.key = parse_base_type(members.required("key"));
   if (const Json* value = members.optional("value")) type.value = parse_base_type(*value);
-  if (const Json* min = members.optional("min")) type.min = parse_count(*min, "min");
+  if (const Json* min = members.optional("min")) type.min = parse_number<std::size_t>(*min);
   if (const Json* max = members.optional("max"))
-    type.max = *max == "unlimited" ? kUnlimited : parse_count(*max, "max");
+    type.max = *max == "unlimited" ? kUnlimited : parse_number<std::size_t>(*max);
   members.finish();
   if (type.min > 1 || type.max < 1 || type.min > type.max)
     throw syntax_error(json, "impossible number of elements");
@@ -207,7 +210,7 @@ TableSchema parse_table(const std::string& name, const Json& json) {
     table.columns.push_back(parse_column(column, definition));
   place_columns(table);
   if (const Json* max_rows = members.optional("maxRows")) {
-    table.max_rows = parse_count(*max_rows, "maxRows");
+    table.max_rows = parse_number<std::size_t>(*max_rows);
     if (table.max_rows == 0) members.refuse("maxRows", "at least 1");
   }
   table.is_root = members.boolean("isRoot", false);
@@ -287,7 +290,7 @@ Json column_type_to_json(const ColumnType& type) {
   return json;
 }
 
-Json table_to_json(const TableSchema& table) {
+Json table_to_json(const TableSchema& table, bool tell_root) {
   Json columns = Json::object();
   for (std::size_t i = TableSchema::kDeclared; i < table.columns.size(); ++i) {
     const ColumnSchema& column = table.columns[i];
@@ -297,7 +300,7 @@ Json table_to_json(const TableSchema& table) {
     if (!column.persistent) json["ephemeral"] = true;
   }
   Json json = {{"columns", std::move(columns)}};
-  if (table.is_root) json["isRoot"] = true;
+  if (table.is_root && tell_root) json["isRoot"] = true;
   if (table.max_rows != kUnlimited) json["maxRows"] = table.max_rows;
   for (const auto& index : table.indexes) {
     Json names = Json::array();
@@ -360,8 +363,10 @@ DatabaseSchema DatabaseSchema::parse(const Json& json) {
   DatabaseSchema schema;
   schema.name = members.text("name");
   if (!is_id(schema.name)) members.refuse("name", "an identifier");
-  if (members.optional("version")) schema.version = members.text("version");
-  if (!schema.version.empty() && !is_version(schema.version)) members.refuse("version", "of the form 1.2.3");
+  if (members.optional("version")) {
+    schema.version = members.text("version");
+    if (!is_version(schema.version)) members.refuse("version", "of the form 1.2.3");
+  }
   if (members.optional("cksum")) schema.cksum = members.text("cksum");
   const Json& tables = members.required("tables");
   if (!tables.is_object()) members.refuse("tables", "an object");
@@ -391,7 +396,9 @@ Json DatabaseSchema::to_json() const {
   Json json = {{"name", name}, {"tables", Json::object()}};
   if (!version.empty()) json["version"] = version;
   if (!cksum.empty()) json["cksum"] = cksum;
-  for (const TableSchema& table : tables) json["tables"][table.name] = table_to_json(table);
+  const bool all_root =  // as when none says so, see parse()
+      std::all_of(tables.begin(), tables.end(), [](const TableSchema& table) { return table.is_root; });
+  for (const TableSchema& table : tables) json["tables"][table.name] = table_to_json(table, !all_root);
   return json;
 }
 

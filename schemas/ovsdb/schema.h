@@ -36,6 +36,7 @@ struct BaseType {
   bool strong = true;             ///< refType
 
   bool is_reference() const { return !ref_table.empty(); }
+  bool operator==(const BaseType&) const = default;
 };
 
 /// <type>: a set of keys, or a map when `value` is given, with min..max elements.
@@ -55,6 +56,7 @@ struct ColumnType {
   Datum default_datum() const;
   /// "set of 1 or more uuids", for messages
   std::string to_text() const;
+  bool operator==(const ColumnType&) const = default;
 };
 
 struct ColumnSchema {
@@ -64,6 +66,8 @@ struct ColumnSchema {
   bool persistent = true;  ///< false: "ephemeral", not in the file
   std::size_t index = 0;   ///< place in TableSchema::columns and in every row
   Datum initial;           ///< type.default_datum(), shared by all rows
+
+  bool operator==(const ColumnSchema&) const = default;
 };
 
 /// The first two columns are always _uuid and _version, the declared ones follow sorted by name.
@@ -84,6 +88,7 @@ struct TableSchema {
   const ColumnSchema* find(std::string_view column) const;
   /// Place of a column; throws std::out_of_range, for names written in code.
   std::size_t at(std::string_view column) const;
+  bool operator==(const TableSchema&) const = default;
 };
 
 struct DatabaseSchema {
@@ -95,6 +100,7 @@ struct DatabaseSchema {
 
   const TableSchema* find(std::string_view table) const;
   const TableSchema& at(std::string_view table) const;
+  bool operator==(const DatabaseSchema&) const = default;
 
   /// Throws Error ("syntax error" and the like) on anything that is not a valid <database-schema>.
   static DatabaseSchema parse(const nlohmann::json& json);

@@ -38,7 +38,11 @@ TEST(Schema, ParsesAndWritesBack) {
   EXPECT_EQ(a.find("none"), nullptr);
   EXPECT_THROW(a.at("none"), std::out_of_range);
   const Json again = schema.to_json();
+  EXPECT_EQ(DatabaseSchema::parse(again), schema);
   EXPECT_EQ(DatabaseSchema::parse(again).to_json(), again);
+  Json real = again;
+  real["tables"]["A"]["maxRows"] = 5.0;  // an integer too
+  EXPECT_EQ(DatabaseSchema::parse(real), schema);
   EXPECT_EQ(again["tables"]["A"]["columns"],
             valid()["tables"]["A"]["columns"].patch(
                 Json::parse(R"([{"op": "test", "path": "/name/mutable", "value": false}])")));
@@ -47,13 +51,17 @@ TEST(Schema, ParsesAndWritesBack) {
 TEST(Schema, WithoutAnyRootEveryTableIsRoot) {
   Json json = valid();
   json["tables"]["A"].erase("isRoot");
-  EXPECT_TRUE(DatabaseSchema::parse(json).at("B").is_root);
+  const DatabaseSchema schema = DatabaseSchema::parse(json);
+  EXPECT_TRUE(schema.at("B").is_root);
+  EXPECT_FALSE(schema.to_json()["tables"]["A"].contains("isRoot"));
+  EXPECT_EQ(DatabaseSchema::parse(schema.to_json()), schema);
 }
 
 TEST(Schema, RefusesWhatIsNotASchema) {
   const std::pair<const char*, Json> changes[] = {
       {"/name", "9x"},
       {"/name", 5},
+      {"/version", ""},
       {"/version", "1.2"},
       {"/version", "1..3"},
       {"/extra", 1},
@@ -70,7 +78,13 @@ TEST(Schema, RefusesWhatIsNotASchema) {
       {"/tables/A/columns/to/type/max", "many"},
       {"/tables/A/columns/seen/type/key/minReal", 10},
       {"/tables/A/columns/seen/type/key/minInteger", 1},
+      {"/tables/A/columns/seen/type/key/maxReal", "9"},
+      {"/tables/A/columns/name/type", Json::parse(R"({"key": {"type": "string", "minLength": -1}})")},
+      {"/tables/B/columns/level/type/key/minInteger", std::uint64_t{1} << 63},
+      {"/tables/B/columns/level/type/key/maxInteger", 4.5},
       {"/tables/A/maxRows", 0},
+      {"/tables/A/maxRows", -1},
+      {"/tables/A/maxRows", 1.5},
       {"/tables/A/indexes", Json::parse(R"([["seen"]])")},
       {"/tables/A/indexes", Json::parse(R"([["missing"]])")},
       {"/tables/A/indexes", Json::parse(R"([[]])")},
