@@ -45,6 +45,13 @@ struct VlanTag {
   bool operator==(const VlanTag&) const = default;
 };
 
+// Offload::gso_type: the kinds of super-frame.
+inline constexpr std::uint8_t kGsoTcp4 = 1;    ///< VIRTIO_NET_HDR_GSO_TCPV4
+inline constexpr std::uint8_t kGsoUdp = 3;     ///< VIRTIO_NET_HDR_GSO_UDP: UFO, fragments
+inline constexpr std::uint8_t kGsoTcp6 = 4;    ///< VIRTIO_NET_HDR_GSO_TCPV6
+inline constexpr std::uint8_t kGsoUdpL4 = 5;   ///< VIRTIO_NET_HDR_GSO_UDP_L4: USO, Linux 6.2
+inline constexpr std::uint8_t kGsoEcn = 0x80;  ///< VIRTIO_NET_HDR_GSO_ECN, in addition
+
 /// What a local sender left to the device: the unfinished checksum and the cutting of a super-frame into
 /// segments. Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order.
 /// `checksum_start` is counted from the first byte of whatever holds the Offload: RawFrame::bytes,

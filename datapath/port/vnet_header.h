@@ -24,11 +24,6 @@ struct VnetHeader {
 static_assert(sizeof(VnetHeader) == 10);
 
 inline constexpr std::uint8_t kVnetNeedsChecksum = 1;  ///< VIRTIO_NET_HDR_F_NEEDS_CSUM
-inline constexpr std::uint8_t kGsoTcp4 = 1;            ///< VIRTIO_NET_HDR_GSO_TCPV4
-inline constexpr std::uint8_t kGsoUdp = 3;             ///< VIRTIO_NET_HDR_GSO_UDP: UFO, fragments
-inline constexpr std::uint8_t kGsoTcp6 = 4;            ///< VIRTIO_NET_HDR_GSO_TCPV6
-inline constexpr std::uint8_t kGsoUdpL4 = 5;           ///< VIRTIO_NET_HDR_GSO_UDP_L4: USO, Linux 6.2
-inline constexpr std::uint8_t kGsoEcn = 0x80;          ///< VIRTIO_NET_HDR_GSO_ECN, in addition
 
 inline Offload offload_from_vnet_header(const VnetHeader& header) {
   Offload offload;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "datapath/frame/checksum.h"
+#include "datapath/frame/segment.h"
 #include "datapath/pipeline.h"
 #include "tests/support/switch_lab.h"
 
@@ -53,6 +54,22 @@ void check(bool holds) {
   if (!holds) std::abort();
 }
 
+/// Cuts it, whatever it is: the segments are the payload, in order.
+void cut(std::span<const std::uint8_t> payload, const Offload& offload) {
+  const Segmenter segmenter(payload, offload);
+  std::size_t at = segmenter.header_length();
+  for (std::size_t i = 0; i < segmenter.count(); ++i) {
+    std::array<std::uint8_t, Segmenter::kMaxHeaders> headers;
+    check(segmenter.header_length() <= headers.size());
+    segmenter.write_headers(i, std::span(headers).first(segmenter.header_length()));
+    const auto data = segmenter.data(i);
+    check(data.data() == payload.data() + at);
+    check(segmenter.header_length() + data.size() <= segmenter.longest());
+    at += data.size();
+  }
+  check(!segmenter.valid() || at == payload.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -60,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RawFrame raw;
   const PortNo in{data[0] % 10U};
   raw.offload = {.needs_checksum = (data[1] & 1) != 0,
-                 .gso_type = static_cast<std::uint8_t>(data[1] & 2 ? 1 : 0),
+                 .gso_type = static_cast<std::uint8_t>(data[1] & 2 ? (data[1] >> 4) + 1 : 0),
                  .gso_size = data[2],
                  .header_length = data[3],
                  .checksum_start = static_cast<std::uint16_t>(data[4] << 8 | data[5]),
@@ -92,5 +109,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint8_t> payload(parsed.frame.payload.begin(), parsed.frame.payload.end());
   Offload offload = parsed.frame.offload;
   complete_checksum(payload, offload);
+  cut(parsed.frame.payload, parsed.frame.offload);
   return 0;
 }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/frame/segment.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "datapath/frame/checksum.h"
+
+namespace vswitch {
+
+namespace {
+
+constexpr std::uint16_t kEtherTypeIpv4 = 0x0800;
+constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
+constexpr std::size_t kIpv4Header = 20;
+constexpr std::size_t kIpv6Header = 40;
+constexpr std::size_t kTcpHeader = 20;
+constexpr std::size_t kUdpHeader = 8;
+constexpr std::size_t kTcpChecksum = 16;
+constexpr std::size_t kUdpChecksum = 6;
+constexpr std::size_t kTcpFlags = 13;
+constexpr std::uint8_t kTcpFin = 0x01;
+constexpr std::uint8_t kTcpPsh = 0x08;
+constexpr std::uint8_t kTcpCwr = 0x80;
+
+// A sender that asks for tiny segments makes one frame into thousands. These are Linux's own limits:
+// TCP_MIN_GSO_SIZE and UDP_MAX_SEGMENTS.
+constexpr std::size_t kMinTcpSegment = 8;
+constexpr std::size_t kMaxUdpSegments = 128;
+
+std::uint16_t get16(std::span<const std::uint8_t> bytes, std::size_t at) {
+  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
+}
+void put16(std::span<std::uint8_t> bytes, std::size_t at, std::size_t value) {
+  bytes[at] = static_cast<std::uint8_t>(value >> 8);
+  bytes[at + 1] = static_cast<std::uint8_t>(value);
+}
+std::uint32_t get32(std::span<const std::uint8_t> bytes, std::size_t at) {
+  return static_cast<std::uint32_t>(get16(bytes, at)) << 16 | get16(bytes, at + 2);
+}
+void put32(std::span<std::uint8_t> bytes, std::size_t at, std::uint32_t value) {
+  put16(bytes, at, value >> 16);
+  put16(bytes, at + 2, value & 0xffff);
+}
+
+/// Ones' complement addition (RFC 1071).
+std::uint16_t add(std::uint16_t a, std::uint16_t b) {
+  const std::uint32_t sum = std::uint32_t{a} + b;
+  return static_cast<std::uint16_t>(sum + (sum >> 16));
+}
+std::uint16_t subtract(std::uint16_t a, std::uint16_t b) {
+  return add(a, static_cast<std::uint16_t>(~b));
+}
+
+}  // namespace
+
+Segmenter::Segmenter(std::span<const std::uint8_t> payload, const Offload& offload)
+    : payload_(payload), segment_size_(offload.gso_size) {
+  if (!locate(offload)) return;
+  const std::size_t length = payload_.size() - data_at_;
+  const std::size_t count = std::max<std::size_t>(1, (length + segment_size_ - 1) / segment_size_);
+  if (transport_ == Transport::udp && count > kMaxUdpSegments) return;
+  count_ = count;
+}
+
+bool Segmenter::locate(const Offload& offload) {
+  return locate_network(offload) && (is_ipv6_ ? locate_ipv6_transport() : locate_ipv4_transport()) &&
+         locate_data(offload) && set_pseudo_sum(offload);
+}
+
+/// What is to be found, and where IP starts behind the inner tags.
+bool Segmenter::locate_network(const Offload& offload) {
+  const auto type = static_cast<std::uint8_t>(offload.gso_type & ~kGsoEcn);
+  if (type != kGsoTcp4 && type != kGsoTcp6 && type != kGsoUdpL4) return false;
+  transport_ = type == kGsoUdpL4 ? Transport::udp : Transport::tcp;
+  if (segment_size_ < (transport_ == Transport::tcp ? kMinTcpSegment : 1)) return false;
+
+  std::size_t at = 0;
+  while (payload_.size() >= at + 2 && is_vlan_tpid(get16(payload_, at))) at += kTagLength;
+  if (payload_.size() < at + 2) return false;
+  const std::uint16_t ether_type = get16(payload_, at);
+  is_ipv6_ = ether_type == kEtherTypeIpv6;
+  network_at_ = at + 2;
+  if (type == kGsoTcp4) return ether_type == kEtherTypeIpv4;
+  if (type == kGsoTcp6) return ether_type == kEtherTypeIpv6;
+  return ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6;
+}
+
+/// RFC 791. The frame ends where the header says: there is no padding behind so much.
+bool Segmenter::locate_ipv4_transport() {
+  const auto ip = payload_.subspan(network_at_);
+  if (ip.size() < kIpv4Header || ip[0] >> 4 != 4) return false;
+  const std::size_t header = std::size_t{4} * (ip[0] & 0x0f);
+  const bool is_fragment = (get16(ip, 6) & 0x3fff) != 0;  // offset, or more to come
+  if (header < kIpv4Header || get16(ip, 2) != ip.size() || header > ip.size() || is_fragment) return false;
+  transport_at_ = network_at_ + header;
+  return ip[9] == (transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
+/// RFC 8200: past the extension headers that every segment repeats.
+bool Segmenter::locate_ipv6_transport() {
+  const auto ip = payload_.subspan(network_at_);
+  if (ip.size() < kIpv6Header || ip[0] >> 4 != 6 || get16(ip, 4) != ip.size() - kIpv6Header) return false;
+  std::uint8_t next = ip[6];
+  std::size_t at = kIpv6Header;
+  while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
+    if (ip.size() < at + 2) return false;
+    next = ip[at];
+    at += std::size_t{8} * (ip[at + 1] + 1U);
+    if (at > ip.size()) return false;
+  }
+  transport_at_ = network_at_ + at;
+  return next == (transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
+/// RFC 9293 and RFC 768.
+bool Segmenter::locate_data(const Offload& offload) {
+  const auto transport = payload_.subspan(transport_at_);
+  std::size_t header = kUdpHeader;
+  if (transport_ == Transport::tcp) {
+    if (transport.size() < kTcpHeader) return false;
+    header = std::size_t{4} * (transport[12] >> 4);
+    if (header < kTcpHeader) return false;
+  } else if (transport.size() < kUdpHeader || get16(transport, 4) != transport.size()) {
+    return false;
+  }
+  if (header > transport.size()) return false;
+  data_at_ = transport_at_ + header;
+  if (data_at_ > kMaxHeaders) return false;
+  const std::size_t checksum = transport_ == Transport::tcp ? kTcpChecksum : kUdpChecksum;
+  return !offload.needs_checksum ||
+         (offload.checksum_start == transport_at_ && offload.checksum_offset == checksum);
+}
+
+/// An unfinished checksum field holds the pseudo-header's sum, and counts for what it is: with a routing
+/// header the sender's pseudo-header is not that of the addresses in the packet. A finished one (of the whole
+/// super-frame) is of no use to its segments.
+bool Segmenter::set_pseudo_sum(const Offload& offload) {
+  const auto transport = payload_.subspan(transport_at_);
+  const std::size_t field = transport_ == Transport::tcp ? kTcpChecksum : kUdpChecksum;
+  if (offload.needs_checksum) {
+    if (transport.size() > 0xffff) return false;
+    pseudo_sum_ = subtract(get16(transport, field), static_cast<std::uint16_t>(transport.size()));
+    return true;
+  }
+  has_checksum_ = transport_ == Transport::tcp || is_ipv6_ || get16(transport, field) != 0;
+  const auto addresses =
+      is_ipv6_ ? payload_.subspan(network_at_ + 8, 32) : payload_.subspan(network_at_ + 12, 8);
+  pseudo_sum_ = add(internet_sum(addresses), transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  return true;
+}
+
+std::size_t Segmenter::longest() const {
+  return data_at_ + data(0).size();
+}
+
+std::span<const std::uint8_t> Segmenter::data(std::size_t i) const {
+  const auto rest = payload_.subspan(data_at_ + i * segment_size_);
+  return rest.first(std::min(rest.size(), segment_size_));
+}
+
+void Segmenter::write_headers(std::size_t i, std::span<std::uint8_t> out) const {
+  std::copy_n(payload_.begin(), data_at_, out.begin());
+  finish_network(i, out.subspan(network_at_, transport_at_ - network_at_));
+  const auto transport = out.subspan(transport_at_, data_at_ - transport_at_);
+  transport_ == Transport::tcp ? finish_tcp(i, transport) : finish_udp(i, transport);
+}
+
+void Segmenter::finish_network(std::size_t i, std::span<std::uint8_t> out) const {
+  const std::size_t length = data_at_ - network_at_ + data(i).size();
+  if (is_ipv6_) {
+    put16(out, 4, length - kIpv6Header);
+    return;
+  }
+  put16(out, 2, length);
+  put16(out, 4, get16(out, 4) + i);
+  put16(out, 10, 0);
+  put16(out, 10, static_cast<std::uint16_t>(~internet_sum(out)));
+}
+
+void Segmenter::finish_tcp(std::size_t i, std::span<std::uint8_t> tcp) const {
+  put32(tcp, 4, static_cast<std::uint32_t>(get32(tcp, 4) + i * segment_size_));
+  std::uint8_t cleared = i == 0 ? 0 : kTcpCwr;
+  if (i + 1 != count_) cleared |= kTcpFin | kTcpPsh;
+  tcp[kTcpFlags] = static_cast<std::uint8_t>(tcp[kTcpFlags] & ~cleared);
+  put16(tcp, kTcpChecksum, 0);
+  put16(tcp, kTcpChecksum, static_cast<std::uint16_t>(~transport_sum(i, tcp)));
+}
+
+void Segmenter::finish_udp(std::size_t i, std::span<std::uint8_t> udp) const {
+  put16(udp, 4, udp.size() + data(i).size());
+  put16(udp, kUdpChecksum, 0);
+  if (!has_checksum_) return;
+  const auto checksum = static_cast<std::uint16_t>(~transport_sum(i, udp));
+  put16(udp, kUdpChecksum, checksum == 0 ? 0xffff : checksum);
+}
+
+/// Of pseudo-header, header and data. Headers are a whole number of words, so the sums just add up.
+std::uint16_t Segmenter::transport_sum(std::size_t i, std::span<const std::uint8_t> header) const {
+  const auto length = static_cast<std::uint16_t>(header.size() + data(i).size());
+  return add(add(pseudo_sum_, length), add(internet_sum(header), internet_sum(data(i))));
+}
+
+}  // namespace vswitch
