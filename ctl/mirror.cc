@@ -56,6 +56,69 @@ void nested_flag(CLI::App& app, const Params& params, const std::string& name, c
   on->excludes(app.add_flag_function("--no-" + name.substr(2), set(false), "the opposite of " + name));
 }
 
+/// One of some words.
+void choice(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+            const std::vector<std::string>& words, const std::string& help) {
+  app.add_option_function<std::string>(
+         name, [params, key](const std::string& word) { (*params)[key] = word; }, help)
+      ->check(CLI::IsMember(words));
+}
+
+/// What --endpoint and the options about endpoints have gathered, until they are joined.
+constexpr char kEndpointIps[] = "--endpoint";
+constexpr char kEndpointOptions[] = "about endpoints";
+
+void declare_endpoint(CLI::App& app, const Params& params) {
+  app.add_option_function<std::vector<std::string>>(
+         "-e,--endpoint", [params](const std::vector<std::string>& ips) { (*params)[kEndpointIps] = ips; },
+         "L3: send the copies encapsulated to this IP address; repeatable; what follows is for all of them")
+      ->allow_extra_args(false)
+      ->type_name("IP");
+  const auto set = [params](const char* key) {
+    return [params, key](const std::string& value) { (*params)[kEndpointOptions][key] = value; };
+  };
+  const auto set_number = [params](const char* key) {
+    return [params, key](std::int64_t value) { (*params)[kEndpointOptions][key] = value; };
+  };
+  app.add_option_function<std::string>("--encap", set("encap"),
+                                       "gre [gre], erspan1, erspan2, erspan3 or vxlan")
+      ->check(CLI::IsMember({"gre", "erspan1", "erspan2", "erspan3", "vxlan"}));
+  app.add_option_function<std::int64_t>("--key", set_number("key"), "GRE key or VNI of VXLAN");
+  app.add_option_function<std::int64_t>("--session-id", set_number("session_id"),
+                                        "ERSPAN session, 0 to 1023 [0]");
+  app.add_option_function<std::int64_t>("--index", set_number("index"), "ERSPAN index [0]");
+  app.add_option_function<std::int64_t>("--cos", set_number("cos"),
+                                        "ERSPAN class of service, 0 to 7 [that of the frame]");
+  app.add_option_function<std::int64_t>("--hwid", set_number("hwid"), "ERSPAN III hardware id, 0 to 63 [0]");
+  app.add_option_function<std::string>("--timestamp", set("timestamp"),
+                                       "ERSPAN III time stamp in 100us [100us], 100ns or ieee1588")
+      ->check(CLI::IsMember({"100us", "100ns", "ieee1588"}));
+  app.add_flag_function(
+      "--subheader", [params](std::int64_t) { (*params)[kEndpointOptions]["subheader"] = true; },
+      "ERSPAN III with the platform subheader, which makes the time whole");
+  app.add_option_function<std::string>("--local-ip", set("local_ip"), "source address [as the host routes]")
+      ->type_name("IP");
+  app.add_option_function<std::int64_t>("--dst-port", set_number("dst_port"), "UDP port of VXLAN [4789]");
+  app.add_option_function<std::int64_t>("--ttl", set_number("ttl"), "time to live [64]");
+  app.add_option_function<std::int64_t>("--dscp", set_number("dscp"), "DiffServ code point, 0 to 63 [0]");
+}
+
+/// Puts the endpoints into the destination.
+void join_endpoints(Json& params) {
+  const Json options = params.value(kEndpointOptions, Json::object());
+  const Json ips = params.value(kEndpointIps, Json::array());
+  params.erase(kEndpointOptions);
+  params.erase(kEndpointIps);
+  if (ips.empty() && !options.empty())
+    throw UsageError("--" + std::string(options.begin().key()) +
+                     " is about endpoints: add --endpoint IP (all of them, they are set together)");
+  for (const Json& ip : ips) {
+    Json endpoint = options;
+    endpoint["ip"] = ip;
+    params["destination"]["endpoints"].push_back(endpoint);
+  }
+}
+
 void declare_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-s,--source",
@@ -103,9 +166,12 @@ void declare_settings(CLI::App& app, const Params& params) {
   number(app, params, "--snaplen", "snaplen", "cut copies to this many bytes, or none", true)
       ->type_name("BYTES");
   number(app, params, "--sample", "sample", "copy one frame in this many, by chance")->type_name("N");
-  for (const char* option :
-       {"--endpoint", "--encap", "--key", "--session-id", "--rate", "--filter", "--expires"})
-    not_yet(app, option);
+  declare_endpoint(app, params);
+  choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"},
+         "copies too long for the way to an endpoint are cut short [cut], sent in fragments, or dropped");
+  choice(app, params, "--superframes", "superframes", {"keep", "cut"},
+         "super-frames of local senders stay whole [for ports], or are cut into segments [for endpoints]");
+  for (const char* option : {"--rate", "--filter", "--expires"}) not_yet(app, option);
 }
 
 void declare_name(CLI::App& app, const Params& params) {
@@ -120,10 +186,11 @@ Query declare_add(CLI::App& app) {
   flag(app, params, "--disabled", "enabled", false, "configure it, copy nothing yet");
   flag(app, params, "--may-exist", "may_exist", true, "no error when it exists with these settings");
   return [params] {
+    join_endpoints(*params);
     if (!params->contains("sources"))
       throw UsageError("no source given: add --source PORT, --source all or --source-vlan N");
     if (!params->contains("destination"))
-      throw UsageError("no destination given: add --output PORT or --output-vlan VLAN");
+      throw UsageError("no destination given: add --output PORT, --output-vlan VLAN or --endpoint IP");
     return std::vector<Call>{{"mirror.add", *params}};
   };
 }
@@ -136,6 +203,7 @@ Query declare_set(CLI::App& app) {
     not_here(app, option, "a session is switched off by disable-mirror and on by enable-mirror", false);
   }
   return [params] {
+    join_endpoints(*params);
     if (params->size() == 2) throw UsageError("nothing to change was given");
     return std::vector<Call>{{"mirror.set", *params}};
   };
@@ -194,6 +262,24 @@ std::string lost_by(const Json& counters) {
   return text;
 }
 
+/// "10.0.0.1 erspan2 session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
+std::string endpoint_line(const Json& endpoint) {
+  std::string text = endpoint["ip"].get<std::string>() + ' ' + endpoint["encap"].get<std::string>();
+  for (const char* key :
+       {"key", "session_id", "index", "cos", "hwid", "timestamp", "local_ip", "dst_port", "ttl", "dscp"}) {
+    if (endpoint[key].is_null()) continue;
+    const Json& value = endpoint[key];
+    text += std::string(", ") + key + ' ' + (value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  if (endpoint["subheader"] == true) text += ", subheader";
+  if (!endpoint["state"].is_null()) text += "; " + endpoint["state"].get<std::string>();
+  if (!endpoint["reason"].is_null()) return text + ": " + endpoint["reason"].get<std::string>();
+  if (!endpoint["source"].is_null()) text += ", from " + endpoint["source"].get<std::string>();
+  if (!endpoint["device"].is_null()) text += " by " + endpoint["device"].get<std::string>();
+  if (!endpoint["mtu"].is_null()) text += ", MTU " + endpoint["mtu"].dump();
+  return text;
+}
+
 std::string render_show(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
@@ -201,12 +287,18 @@ std::string render_show(const Json& mirror) {
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
   text += line("sources", sources(mirror)) + line("destination", destination(mirror));
-  if (mirror["destination"]["vlan"].is_null())
+  if (mirror["destination"]["vlan"].is_null() && !mirror["destination"]["ports"].empty())
     text += line("normal I/O",
                  mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
   if (mirror["destination"]["strip_vlan"] == true) text += line("strip VLAN", "the outer tag is taken off");
   if (mirror["destination"]["keep_vlan"] == true)
     text += line("keep VLAN", "the tag that was there stays behind that of the output VLAN");
+  for (const Json& endpoint : mirror["destination"]["endpoints"])
+    text += line("endpoint", endpoint_line(endpoint));
+  if (!mirror["destination"]["endpoints"].empty())
+    text += line("MTU policy", mirror.value("mtu_policy", "cut"));
+  if (mirror.contains("superframes") && !mirror["superframes"].is_null())
+    text += line("super-frames", mirror["superframes"] == "cut" ? "cut into segments" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   if (mirror["description"] != "") text += line("description", mirror["description"]);

@@ -8,6 +8,19 @@ namespace vswitch::ctl {
 namespace {
 
 void declare_settings(CLI::App& app, const Params& params) {
+  app.add_option_function<std::vector<std::string>>(
+         "--option",
+         [params](const std::vector<std::string>& settings) {
+           for (const std::string& setting : settings) {
+             const std::size_t equals = setting.find('=');
+             if (equals == std::string::npos || equals == 0)
+               throw UsageError("--option " + setting + ": takes KEY=VALUE, such as remote_ip=10.0.0.1");
+             (*params)["options"][setting.substr(0, equals)] = setting.substr(equals + 1);
+           }
+         },
+         "of a tunnel: remote_ip, local_ip, key, dst_port, ttl, tos, csum, seq, erspan_ver ...; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
   number(app, params, "--tag", "tag", "access or native VLAN, or none", true)->type_name("VLAN");
   vlans(app, params, "--trunks", "trunks", "VLANs of a trunk or native port, such as 1,2-9; none: all");
   app.add_option_function<std::string>(
@@ -29,16 +42,11 @@ Query declare_add(CLI::App& app) {
   text(app, params, "bridge", "bridge", "the bridge to put it on");
   text(app, params, "port", "name", "name of the device; it need not exist yet");
   app.add_option_function<std::string>(
-         "--type",
-         [params](const std::string& type) {
-           if (type == "gre" || type == "erspan" || type == "vxlan")
-             throw UsageError("--type " + type + " is not supported yet");
-           (*params)["type"] = type;
-         },
-         "system: a device of this machine [default]; internal: made by the switch")
+         "--type", [params](const std::string& type) { (*params)["type"] = type; },
+         "system: a device of this machine [default]; internal: made by the switch; gre, erspan, vxlan: a "
+         "tunnel")
       ->type_name("TYPE");
   declare_settings(app, params);
-  not_yet(app, "--option");
   flag(app, params, "--may-exist", "may_exist", true, "no error when it is there with these settings");
   return [params] { return std::vector<Call>{{"port.add", *params}}; };
 }

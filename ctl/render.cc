@@ -123,7 +123,10 @@ std::string sources(const Json& session) {
 
 std::string destination(const Json& session) {
   const Json& to = session["destination"];
-  const std::string ports = join(to["ports"].get<std::vector<std::string>>(), ", ");
+  std::vector<std::string> names = to["ports"].get<std::vector<std::string>>();
+  for (const Json& endpoint : to["endpoints"])
+    names.push_back(endpoint["encap"].get<std::string>() + ' ' + endpoint["ip"].get<std::string>());
+  const std::string ports = join(names, ", ");
   if (to["vlan"].is_null()) return ports;
   return "vlan " + to["vlan"].dump() + (ports.empty() ? "" : " on " + ports);
 }

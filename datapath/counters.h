@@ -86,7 +86,8 @@ class QueuedBytes {
 /// One destination of one session: matched = delivered + every reason in lost + copies still queued.
 struct DestinationCell {
   Counter matched;
-  Counter delivered, delivered_bytes;
+  Counter delivered;
+  Counter sent_packets, delivered_bytes;  ///< what it took: more than copies where super-frames are cut up
   DropCounters lost;
 };
 using DestinationCounters = PerSender<DestinationCell>;

@@ -30,11 +30,15 @@ namespace vswitch {
   X(patch_loop, "crossed too many patch ports: the bridges form a loop")                                \
   X(port_waiting, "the port has no device at present")                                                  \
   X(link_down, "the device of the port is down")                                                        \
-  X(too_big, "longer than the MTU of the port's device")                                                \
+  X(too_big, "longer than the MTU of the port's device, or of the way to the endpoint")                 \
   X(no_buffers, "the device had no room for it")                                                        \
   X(send_error, "the device refused it")                                                                \
   X(queue_full, "the mirror queue was full: the mirror thread was too slow")                            \
   X(session_budget, "the session had used up its share of the mirror queue")                            \
+  X(no_route, "the host has no route to the endpoint")                                                  \
+  X(no_neighbour, "the next host on the way to the endpoint does not answer")                           \
+  X(not_segmentable, "a super-frame of a kind that cannot be cut into segments")                        \
+  X(own_copy, "is itself a copy on its way to an endpoint")                                             \
   X(sampled_out, "the session copies only one frame in so many of those it selects")                    \
   X(duplicate, "another session copied the same frame to the same destination")
 

@@ -179,7 +179,7 @@ void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionInd
     if (trace_ != nullptr) trace_->tests.push_back({at, source.number, delivered, result});
     if (!selected) continue;
     session_done_[at] = serial_;
-    fits ? copy(at, tags) : verdict_.matches.push_back({at});
+    fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
   }
 }
 
@@ -196,17 +196,30 @@ bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const 
 }
 
 /// One copy to each destination of the session, unless the frame has been copied there already.
-void Decider::copy(SessionIndex at, const BridgeTags& tags) {
+void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
   const MirrorSession& session = snapshot_->sessions[at];
   note("session ", session.name, " copies it");
+  const bool in_vlan = tags.outer && (tags.outer->tci & 0xefff) != 0;
+  const CopyOrigin origin{.tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered};
   bool counted = false;
   bool nowhere = true;
   for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
     const PortNo number = session.destinations[d].port;
+    if (number == kNoPort) {
+      if (!counted) verdict_.matches.push_back({at});
+      counted = true;
+      nowhere = false;
+      // As a trunk port would send it.
+      const TagList wire = depart_copy(VlanPolicy{}, session.tags, tags);
+      verdict_.copies.push_back(
+          {.session = at, .destination = d, .port = kNoPort, .tags = wire, .origin = origin});
+      note("copy to ", session.destinations[d].label);
+      continue;
+    }
     const PortConfig& out = snapshot_->ports[index(number)];
     if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
     nowhere = false;
-    Copy copy{.session = at, .destination = d, .port = number, .tags = {}};
+    Copy copy{.session = at, .destination = d, .port = number, .tags = {}, .origin = origin};
     if (!first_there(number, session)) {
       copy.drop = DropReason::duplicate;
     } else if (out.device == nullptr) {

@@ -47,7 +47,7 @@ class Decider {
               bool delivered);
   void mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
                    const BridgeTags& tags, bool delivered);
-  void copy(SessionIndex session, const BridgeTags& tags);
+  void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
   bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
   bool first_there(PortNo port, const MirrorSession& session);
   void dropped(DropReason reason, const PortConfig& port);

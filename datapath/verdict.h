@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "datapath/drop_reason.h"
@@ -31,12 +32,19 @@ struct Match {
   SessionIndex session;
 };
 
+/// Where and how the frame was when it was copied.
+struct CopyOrigin {
+  std::optional<VlanTag> tag;  ///< of its VLAN
+  bool delivered = false;      ///< on its way to the source port; otherwise from it
+};
+
 /// One copy per matching session and destination.
 struct Copy {
   SessionIndex session;
   std::uint32_t destination;  ///< position in MirrorSession::destinations
-  PortNo port;
+  PortNo port;                ///< kNoPort: the destination is an endpoint
   TagList tags;
+  CopyOrigin origin = {};
   DropReason drop = DropReason::none;  ///< otherwise it is lost already, and why
 };
 

@@ -236,8 +236,8 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
       continue;
     }
     const bool stand_in = copy.drop == DropReason::duplicate;
-    pending_copies_.push_back(
-        {at, {&session, &snapshot_->ports[index(copy.port)], copy.destination, copy.tags}, stand_in});
+    const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
+    pending_copies_.push_back({at, {&session, port, copy.destination, copy.tags, copy.origin}, stand_in});
   }
 }
 
@@ -308,8 +308,11 @@ void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pe
 }
 
 void Worker::count_lost(const CopyTarget& copy, DropReason reason) {
-  DestinationCell& cell = copy.session->destinations[copy.destination].counters->of(sender_);
-  cell.lost[static_cast<std::size_t>(reason)].add();
+  const MirrorDestination& destination = copy.session->destinations[copy.destination];
+  destination.counters->of(sender_).lost[static_cast<std::size_t>(reason)].add();
+  // The other end sees the gap.
+  if (destination.endpoint != nullptr && reason != DropReason::duplicate)
+    destination.endpoint->next_sequence();
 }
 
 }  // namespace vswitch

@@ -18,12 +18,13 @@ constexpr std::size_t kCrc32cLength = 4;
 /// CRC32c over the packet with its checksum field zero, sent least significant octet first (RFC 9260,
 /// appendix A). Nothing but the place of the field tells it from an Internet checksum: struct virtio_net_hdr
 /// has no flag for it.
-bool complete_crc32c(std::span<std::uint8_t> packet) {
-  if (packet.size() < kSctpChecksumOffset + kCrc32cLength) return false;
-  const auto field = packet.subspan(kSctpChecksumOffset, kCrc32cLength);
+bool complete_crc32c(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest) {
+  if (head.size() < kSctpChecksumOffset + kCrc32cLength) return false;
+  const auto field = head.subspan(kSctpChecksumOffset, kCrc32cLength);
   std::fill(field.begin(), field.end(), std::uint8_t{0});
   boost::crc_optimal<32, 0x1edc6f41, 0xffffffff, 0xffffffff, true, true> crc;
-  crc.process_bytes(packet.data(), packet.size());
+  crc.process_bytes(head.data(), head.size());
+  crc.process_bytes(rest.data(), rest.size());
   std::uint32_t value = crc.checksum();
   for (std::uint8_t& octet : field) {
     octet = static_cast<std::uint8_t>(value);
@@ -59,18 +60,24 @@ std::uint16_t internet_sum(std::span<const std::uint8_t> bytes) {
 }
 
 void complete_checksum(std::span<std::uint8_t> payload, Offload& offload) {
+  complete_checksum(payload, {}, offload);
+}
+
+void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest, Offload& offload) {
   if (!offload.needs_checksum || offload.is_super_frame()) return;
-  if (offload.checksum_offset == kSctpChecksumOffset &&
-      complete_crc32c(payload.subspan(offload.checksum_start))) {
+  const std::span<std::uint8_t> covered = head.subspan(offload.checksum_start);
+  if (offload.checksum_offset == kSctpChecksumOffset && complete_crc32c(covered, rest)) {
     offload = {};
     return;
   }
-  auto checksum = static_cast<std::uint16_t>(~internet_sum(payload.subspan(offload.checksum_start)));
+  const std::uint16_t of_rest = internet_sum(rest);
+  std::uint32_t sum = internet_sum(covered);
+  sum += covered.size() % 2 == 0 ? of_rest : static_cast<std::uint16_t>(of_rest << 8 | of_rest >> 8);
+  auto checksum = static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
   if (checksum == 0)
     checksum = 0xffff;  // 0 would mean "no checksum" in UDP; both are the same number to a receiver
-  const std::size_t at = std::size_t{offload.checksum_start} + offload.checksum_offset;
-  payload[at] = static_cast<std::uint8_t>(checksum >> 8);
-  payload[at + 1] = static_cast<std::uint8_t>(checksum & 0xff);
+  covered[offload.checksum_offset] = static_cast<std::uint8_t>(checksum >> 8);
+  covered[std::size_t{offload.checksum_offset} + 1] = static_cast<std::uint8_t>(checksum & 0xff);
   offload = {};
 }
 

@@ -17,5 +17,7 @@ std::uint16_t internet_sum(std::span<const std::uint8_t> bytes);
 /// pseudo-header's sum in the checksum field. Afterwards offload.needs_checksum is false. Super-frames are
 /// left alone: each segment will have a checksum of its own.
 void complete_checksum(std::span<std::uint8_t> payload, Offload& offload);
+/// The same for a payload in two parts, the checksum field being in the first.
+void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest, Offload& offload);
 
 }  // namespace vswitch

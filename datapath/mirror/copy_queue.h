@@ -16,6 +16,7 @@
 
 #include "datapath/frame/frame.h"
 #include "datapath/snapshot/snapshot.h"
+#include "datapath/verdict.h"
 
 namespace vswitch {
 
@@ -23,9 +24,10 @@ namespace vswitch {
 /// queues have been drained.
 struct CopyTarget {
   const MirrorSession* session;
-  const PortConfig* port;
+  const PortConfig* port;     ///< null: the destination is an endpoint
   std::uint32_t destination;  ///< position in session->destinations
   TagList tags;
+  CopyOrigin origin = {};
 };
 
 /// A frame of which copies are due.

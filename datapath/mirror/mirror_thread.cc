@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 
 #include "datapath/frame/checksum.h"
 
@@ -13,21 +15,27 @@ namespace vswitch {
 
 namespace {
 constexpr std::size_t kRecordsPerPass = 64;  // before their memory goes back to the workers
-constexpr std::size_t kMaxHeaders = 4096;    // copies sent together
+constexpr std::size_t kMaxPieces = 4096;     // sent together, or those of one copy
+constexpr std::size_t kMaxEndpoints = 8192;  // remembered, past and present
 
-/// A copy of at most `snaplen` bytes, tags included. What the sender left to the device needs the whole
-/// frame, so it stays undone in what is left: the checksum of a cut super-frame.
-OutgoingFrame cut(OutgoingFrame copy, std::size_t snaplen) {
-  if (copy.length() <= snaplen) return copy;
-  copy.header = copy.header.first(std::min(copy.header.size(), snaplen));
-  copy.payload = copy.payload.first(snaplen - copy.header.size());
-  copy.offload = {};
-  return copy;
+/// Frames carry steady time, capture formats the time since 1970.
+TimeNs unix_offset() {
+  const auto now = [](clockid_t clock) {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return static_cast<TimeNs>(time.tv_sec) * kSecondNs + time.tv_nsec;
+  };
+  return now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC);
+}
+
+bool cuts_superframes(const MirrorSession& session, const Endpoint* endpoint) {
+  if (session.superframes == SuperFrames::by_destination) return endpoint != nullptr;
+  return session.superframes == SuperFrames::cut;
 }
 }  // namespace
 
 MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
-    : sender_(sender), queues_(std::move(queues)), headers_(kMaxHeaders), marks_(queues_.size()) {}
+    : sender_(sender), queues_(std::move(queues)), marks_(queues_.size()) {}
 
 MirrorThread::~MirrorThread() {
   stopping_.store(true, std::memory_order_release);
@@ -60,6 +68,7 @@ void MirrorThread::run() {
 bool MirrorThread::step() {
   mark_queues();
   held_back_ = false;
+  unix_offset_ = unix_offset();
   std::size_t taken = 0;
   for (; taken < kRecordsPerPass; ++taken) {
     CopyQueue* queue = next_queue();
@@ -69,6 +78,7 @@ bool MirrorThread::step() {
   if (taken != 0) {
     send_all();
     for (CopyQueue* queue : queues_) queue->release();
+    if (endpoint_batches_.size() > kMaxEndpoints) endpoint_batches_.clear();
   } else if (held_back_) {
     std::this_thread::yield();
   }
@@ -122,55 +132,94 @@ void MirrorThread::add(const CopyRecord& record, std::size_t worker) {
   Offload offload = record.offload;
   complete_checksum(record.payload, offload);
   for (const CopyTarget& target : record.targets) {
-    if (headers_used_ == headers_.size()) send_all();
-    const std::size_t at = index(target.port->number);
-    if (batches_.size() <= at) batches_.resize(at + 1);
-    PortBatch& batch = batches_[at];
-    if (batch.port != target.port && !batch.frames.empty())
-      send_all();  // the same port before and after a change of settings
-    if (batch.frames.empty()) dirty_.push_back(at);
-    batch.port = target.port;
-
-    auto& header = headers_[headers_used_++];
-    const std::size_t length = write_header(record.dst, record.src, target.tags, header);
-    batch.frames.push_back(
-        cut(outgoing({header.data(), length}, record.payload, offload), target.session->snaplen));
-    batch.targets.push_back(&target);
-    batch.charges.push_back({worker, CopyQueue::cost(record.payload.size())});
+    if (pieces_waiting_ >= kMaxPieces) send_all();
+    Batch& batch = batch_for(target);
+    const std::size_t before = batch.pieces.size();
+    const DropReason lost = add_pieces(batch, record, target, offload);
+    const std::size_t pieces = batch.pieces.size() - before;
+    pieces_waiting_ += pieces;
+    batch.copies.push_back({.target = &target,
+                            .charge = {worker, CopyQueue::cost(record.payload.size())},
+                            .pieces = pieces,
+                            .lost = lost});
   }
+}
+
+MirrorThread::Batch& MirrorThread::batch_for(const CopyTarget& target) {
+  Endpoint* endpoint = target.session->destinations[target.destination].endpoint.get();
+  if (endpoint == nullptr && port_batches_.size() <= index(target.port->number))
+    port_batches_.resize(index(target.port->number) + 1);
+  Batch& batch =
+      endpoint == nullptr ? port_batches_[index(target.port->number)] : endpoint_batches_[endpoint];
+  if (batch.port != target.port && !batch.copies.empty())
+    send_all();  // the same port before and after a change of settings
+  if (batch.copies.empty()) dirty_.push_back(&batch);
+  batch.port = target.port;
+  batch.endpoint = endpoint;
+  return batch;
+}
+
+/// The payload, and all it shares with other copies, stays as it is.
+DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
+                                    const Offload& offload) {
+  const MirrorSession& session = *target.session;
+  if (batch.endpoint != nullptr && session.own_copies->contains(record.payload)) return DropReason::own_copy;
+  std::array<std::uint8_t, kMaxHeaderLength> header;
+  const std::size_t length = write_header(record.dst, record.src, target.tags, header);
+  return batch.pieces.add(outgoing({header.data(), length}, record.payload, offload),
+                          {.cut_superframes = cuts_superframes(session, batch.endpoint),
+                           .snaplen = session.snaplen,
+                           .endpoint = batch.endpoint,
+                           .mtu_policy = session.mtu_policy,
+                           .facts = {.tag = target.origin.tag,
+                                     .tag_removed = session.tags.strip_vlan,
+                                     .delivered = target.origin.delivered,
+                                     .unix_time_ns = record.received + unix_offset_}});
 }
 
 void MirrorThread::send_all() {
-  for (const std::size_t at : dirty_) {
-    PortBatch& batch = batches_[at];
-    batch.port->device->send(sender_, batch.frames);
-    account(batch);
-    batch.frames.clear();
-    batch.targets.clear();
-    batch.charges.clear();
+  for (Batch* batch : dirty_) {
+    const std::span<OutgoingFrame> pieces = batch->pieces.all();
+    batch->endpoint != nullptr ? batch->endpoint->send(pieces) : batch->port->device->send(sender_, pieces);
+    std::span<const OutgoingFrame> rest = pieces;
+    for (const Waiting& copy : batch->copies) {
+      account(*batch, copy, rest.first(copy.pieces));
+      rest = rest.subspan(copy.pieces);
+    }
+    batch->pieces.clear();
+    batch->copies.clear();
   }
   dirty_.clear();
-  headers_used_ = 0;
+  pieces_waiting_ = 0;
 }
 
-void MirrorThread::account(const PortBatch& batch) {
-  PortCell& port = batch.port->counters->of(sender_);
-  for (std::size_t i = 0; i < batch.frames.size(); ++i) {
-    const OutgoingFrame& frame = batch.frames[i];
-    const CopyTarget& target = *batch.targets[i];
-    DestinationCell& destination = target.session->destinations[target.destination].counters->of(sender_);
-    if (frame.outcome == DropReason::none) {
-      destination.delivered.add();
-      destination.delivered_bytes.add(frame.length());
-      port.sent_frames.add();
-      port.sent_bytes.add(frame.length());
-      port.copies_sent.add();
-    } else {
-      destination.lost[static_cast<std::size_t>(frame.outcome)].add();
+/// A copy is delivered when all its pieces have left; otherwise it is lost, for the reason of the first that
+/// has not.
+void MirrorThread::account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces) {
+  const CopyTarget& target = *copy.target;
+  const MirrorDestination& to = target.session->destinations[target.destination];
+  DestinationCell& destination = to.counters->of(sender_);
+  PortCell* port = batch.port != nullptr ? &batch.port->counters->of(sender_) : nullptr;
+  const std::size_t encapsulation =
+      batch.endpoint != nullptr ? encapsulation_length(batch.endpoint->settings().encapsulation) : 0;
+  DropReason lost = copy.lost;
+  for (const OutgoingFrame& piece : pieces) {
+    if (piece.outcome != DropReason::none) {
+      if (lost == DropReason::none) lost = piece.outcome;
+      continue;
     }
-    target.session->queued_bytes->of(batch.charges[i].worker)
-        .fetch_sub(batch.charges[i].bytes, std::memory_order_relaxed);
+    const std::size_t bytes = piece.length() - encapsulation;
+    destination.sent_packets.add();
+    destination.delivered_bytes.add(bytes);
+    if (port == nullptr) continue;
+    port->sent_frames.add();
+    port->sent_bytes.add(bytes);
+    port->copies_sent.add();
   }
+  lost == DropReason::none ? destination.delivered.add()
+                           : destination.lost[static_cast<std::size_t>(lost)].add();
+  target.session->queued_bytes->of(copy.charge.worker)
+      .fetch_sub(copy.charge.bytes, std::memory_order_relaxed);
 }
 
 }  // namespace vswitch

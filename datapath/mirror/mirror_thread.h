@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends the copies: takes them from the workers' queues in the order in which the frames were
-// received, finishes checksums, writes each destination's tags
-// and accounts for every one.
+// Sends the copies: takes them from the workers' queues in the order in which the frames were received,
+// finishes checksums, writes each destination's tags, cuts and encapsulates, and accounts for every one.
 //
 // It runs at a lower priority than the workers (production first). When it cannot keep up the queues fill and
 // workers count losses; nothing here is ever waited for by a production frame.
@@ -9,10 +8,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "datapath/mirror/copy_queue.h"
+#include "datapath/tunnel/pieces.h"
 
 namespace vswitch {
 
@@ -45,11 +47,19 @@ class MirrorThread {
     std::size_t worker;
     std::int64_t bytes;
   };
-  struct PortBatch {
+  /// A copy that waits in a batch, as so many pieces.
+  struct Waiting {
+    const CopyTarget* target;
+    Charge charge;
+    std::size_t pieces;
+    DropReason lost;  ///< not none: it is lost already
+  };
+  /// Copies that leave together, by one device or to one endpoint.
+  struct Batch {
     const PortConfig* port = nullptr;
-    std::vector<OutgoingFrame> frames;
-    std::vector<const CopyTarget*> targets;  ///< of frames, one by one
-    std::vector<Charge> charges;             ///< of frames, one by one
+    Endpoint* endpoint = nullptr;
+    Pieces pieces;
+    std::vector<Waiting> copies;
   };
 
   void run();
@@ -57,16 +67,20 @@ class MirrorThread {
   void report_drained();
   CopyQueue* next_queue();
   void add(const CopyRecord& record, std::size_t worker);
+  Batch& batch_for(const CopyTarget& target);
+  DropReason add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
+                        const Offload& offload);
   void send_all();
-  void account(const PortBatch& batch);
+  void account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces);
 
   const SenderId sender_;
   const std::vector<CopyQueue*> queues_;
 
-  std::vector<PortBatch> batches_;  ///< by PortNo
-  std::vector<std::size_t> dirty_;  ///< positions in batches_ that hold frames
-  std::vector<std::array<std::uint8_t, kMaxHeaderLength>> headers_;
-  std::size_t headers_used_ = 0;
+  std::deque<Batch> port_batches_;  ///< by PortNo
+  std::unordered_map<const Endpoint*, Batch> endpoint_batches_;
+  std::vector<Batch*> dirty_;  ///< those that hold copies
+  std::size_t pieces_waiting_ = 0;
+  TimeNs unix_offset_ = 0;            ///< what makes a time of reception one since 1970
   std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
   std::uint64_t marked_ = 0;
   bool held_back_ = false;  ///< there are records, but an older one may still come from a worker in mid-batch

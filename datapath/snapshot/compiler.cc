@@ -34,6 +34,8 @@ std::string destination_trouble(const BridgeSpec& bridge, const std::string& nam
   std::string trouble = source_trouble(bridge, name);
   if (trouble.empty() && find_port(bridge, name)->is_patch)
     return "port " + name + " is a patch port and cannot be a destination";
+  if (trouble.empty() && !find_port(bridge, name)->tunnel_trouble.empty())
+    return "port " + name + ": " + find_port(bridge, name)->tunnel_trouble;
   if (trouble.empty() && !find_port(bridge, name)->link_up) return "port " + name + " is down";
   return trouble;
 }
@@ -55,11 +57,16 @@ bool reserves(const SessionSpec& session) {
   return !session.normal_io && !session.tags.output_vlan;
 }
 
+/// Its copies leave on every port that carries the output VLAN.
+bool leaves_in_vlan(const SessionSpec& session) {
+  return session.tags.output_vlan && session.destinations.empty() && session.endpoints.empty();
+}
+
 /// State and reason of a session from what keeps its sources and destinations from working.
 SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
-  if (session.destinations.empty() && !session.tags.output_vlan)
+  if (session.destinations.empty() && session.endpoints.empty() && !session.tags.output_vlan)
     return {session.id, SessionState::error, "it has no destination"};
   std::vector<std::string> troubles;
   std::size_t good_sources = session.all_ports ? 1 : 0;
@@ -76,7 +83,7 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
     }
   }
   std::size_t good_destinations = 0;
-  if (session.tags.output_vlan && session.destinations.empty()) {
+  if (leaves_in_vlan(session)) {
     const VlanId vlan = *session.tags.output_vlan;
     good_destinations = static_cast<std::size_t>(
         std::count_if(bridge.ports.begin(), bridge.ports.end(), [&bridge, vlan](const PortSpec& port) {
@@ -97,6 +104,13 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
       ++good_destinations;
     } else {
       troubles.push_back("destination: " + trouble);
+    }
+  }
+  for (const EndpointSpec& endpoint : session.endpoints) {
+    if (endpoint.trouble.empty()) {
+      ++good_destinations;
+    } else {
+      troubles.push_back("destination: " + endpoint.trouble);
     }
   }
   if (session.sources.empty() && !session.all_ports) troubles.emplace_back("it selects no port");
@@ -148,6 +162,7 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
   }
   make_flood_lists(snapshot);
   add_vlan_destinations(snapshot);
+  snapshot.own_copies.finish();
   return result;
 }
 
@@ -172,6 +187,7 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
     config.is_protected = port.is_protected;
     config.is_patch = port.is_patch;
     config.device = port.device;
+    config.endpoint = port.endpoint;
     config.link_up = port.link_up;
     config.counters = known.counters;
     config.worker = index(known.number) % static_cast<std::uint32_t>(workers_);
@@ -205,20 +221,33 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                                            : std::make_unique<const VlanSet>(to_set(session.vlans)),
                        .tags = session.tags,
                        .snaplen = session.snaplen,
+                       .superframes = session.superframes,
+                       .mtu_policy = session.mtu_policy,
                        .sample = session.sample,
                        .destinations = {},
                        .counters = entry.counters,
-                       .queued_bytes = entry.queued_bytes};
+                       .queued_bytes = entry.queued_bytes,
+                       .own_copies = &snapshot.own_copies};
   std::set<PortNo> destinations;
   for (const std::string& name : session.destinations) {
     const PortNo number = number_of(name);
     if (number == kNoPort || snapshot.ports[index(number)].is_patch || !destinations.insert(number).second)
       continue;
-    config.destinations.push_back({.port = number, .counters = destination_counters(entry, name)});
+    const std::shared_ptr<Endpoint>& endpoint = snapshot.ports[index(number)].endpoint;
+    if (endpoint != nullptr) snapshot.own_copies.add(endpoint->settings());
+    config.destinations.push_back(
+        {.port = number, .label = {}, .endpoint = endpoint, .counters = destination_counters(entry, name)});
     if (reserves(session)) snapshot.ports[index(number)].only_copies = true;
   }
-  const bool any_port_of_vlan = session.tags.output_vlan && session.destinations.empty();
-  if (config.destinations.empty() && !any_port_of_vlan) return status;
+  for (const EndpointSpec& endpoint : session.endpoints) {
+    if (endpoint.endpoint == nullptr) continue;
+    snapshot.own_copies.add(endpoint.endpoint->settings());
+    config.destinations.push_back({.port = kNoPort,
+                                   .label = endpoint.label,
+                                   .endpoint = endpoint.endpoint,
+                                   .counters = destination_counters(entry, endpoint.name)});
+  }
+  if (config.destinations.empty() && !leaves_in_vlan(session)) return status;
 
   for (const SourceSpec& source : session.sources) {
     const PortNo number = number_of(source.port);
@@ -242,8 +271,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
 }
 
 std::shared_ptr<DestinationCounters> SnapshotCompiler::destination_counters(SessionEntry& entry,
-                                                                            const std::string& port) const {
-  auto& counters = entry.destinations[port];
+                                                                            const std::string& name) const {
+  auto& counters = entry.destinations[name];
   if (counters == nullptr) counters = std::make_shared<DestinationCounters>(senders_);
   return counters;
 }
@@ -252,12 +281,14 @@ std::shared_ptr<DestinationCounters> SnapshotCompiler::destination_counters(Sess
 /// once all sessions have taken theirs.
 void SnapshotCompiler::add_vlan_destinations(Snapshot& snapshot) {
   for (MirrorSession& session : snapshot.sessions) {
-    if (!session.tags.output_vlan || !session.destinations.empty()) continue;
+    if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // those of endpoints too
     for (const PortNo number : snapshot.bridges[session.bridge].flood_ports) {
       const PortConfig& port = snapshot.ports[index(number)];
       if (port.is_patch || !may_carry(port.vlan, *session.tags.output_vlan)) continue;
-      session.destinations.push_back(
-          {.port = number, .counters = destination_counters(sessions_.at(session.id), port.name)});
+      session.destinations.push_back({.port = number,
+                                      .label = {},
+                                      .endpoint = port.endpoint,
+                                      .counters = destination_counters(sessions_.at(session.id), port.name)});
     }
   }
 }

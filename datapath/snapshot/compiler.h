@@ -40,7 +40,7 @@ class SnapshotCompiler {
     std::shared_ptr<SessionCounters> counters;
     std::shared_ptr<QueuedBytes> queued_bytes;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
-        destinations;  ///< by port name; kept while the session lives
+        destinations;  ///< by name of the port or endpoint; kept while the session lives
     /// What it did before it asked for something that cannot be honoured; it goes on doing that.
     std::optional<SessionSpec> last_honoured;
     bool used = false;
@@ -77,7 +77,7 @@ class SnapshotCompiler {
   static void make_flood_lists(Snapshot& snapshot);
   void add_vlan_destinations(Snapshot& snapshot);
   std::shared_ptr<DestinationCounters> destination_counters(SessionEntry& entry,
-                                                            const std::string& port) const;
+                                                            const std::string& name) const;
 
   const std::size_t senders_;
   const std::size_t workers_;

@@ -17,6 +17,7 @@
 #include "datapath/snapshot/spec.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
+#include "datapath/tunnel/own_copies.h"
 #include "datapath/types.h"
 
 namespace vswitch {
@@ -33,10 +34,11 @@ struct PortConfig {
   bool is_protected = false;
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
   bool is_patch = false;
-  PortNo patch_peer = kNoPort;   ///< the other end, if it points back
-  std::shared_ptr<Port> device;  ///< null while the port waits for its device
-  bool link_up = true;           ///< as known when compiled; explain asks, the worker leaves it to the device
-  std::uint32_t worker = 0;      ///< the worker that receives from it
+  PortNo patch_peer = kNoPort;         ///< the other end, if it points back
+  std::shared_ptr<Port> device;        ///< null while the port waits for its device
+  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
+  bool link_up = true;       ///< as known when compiled; explain asks, the worker leaves it to the device
+  std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
 
   // Candidate sessions, in the order they are tried.
@@ -56,9 +58,12 @@ struct BridgeConfig {
   std::shared_ptr<MacTable> macs;
 };
 
-/// A port of the session's bridge that gets copies. With an output VLAN: if it carries the copy.
+/// A port of the session's bridge that gets copies (with an output VLAN: if it carries the copy), or an
+/// endpoint behind a network. A tunnel port is both.
 struct MirrorDestination {
   PortNo port = kNoPort;
+  std::string label = {};  ///< of an endpoint, for people
+  std::shared_ptr<Endpoint> endpoint = {};
   std::shared_ptr<DestinationCounters> counters;
 };
 
@@ -70,10 +75,13 @@ struct MirrorSession {
   std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
   CopyTags tags = {};
   std::size_t snaplen = kWholeFrame;
+  SuperFrames superframes = SuperFrames::by_destination;
+  MtuPolicy mtu_policy = MtuPolicy::cut;
   std::uint32_t sample = 1;
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
   std::shared_ptr<QueuedBytes> queued_bytes;
+  const OwnCopies* own_copies = nullptr;  ///< of the snapshot
 };
 
 struct Snapshot {
@@ -81,6 +89,7 @@ struct Snapshot {
   std::vector<PortConfig> ports;  ///< by PortNo; entries without bridge have number == kNoPort
   std::vector<BridgeConfig> bridges;
   std::vector<MirrorSession> sessions;
+  OwnCopies own_copies;  ///< of all sessions
 
   const PortConfig* port(PortNo number) const {
     const std::size_t at = index(number);

@@ -9,10 +9,20 @@
 #include <vector>
 
 #include "datapath/port/port.h"
+#include "datapath/snapshot/copy_shape.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
+#include "datapath/tunnel/endpoint.h"
 
 namespace vswitch {
+
+/// The end of a tunnel: an endpoint and what is wrong with the way there.
+struct EndpointSpec {
+  std::string name;                    ///< unique in its session, and lasting
+  std::string label;                   ///< for people: "10.0.0.1 (erspan2)"
+  std::shared_ptr<Endpoint> endpoint;  ///< null while it cannot be made
+  std::string trouble;                 ///< not empty: nothing reaches it at present, as a sentence
+};
 
 struct PortSpec {
   std::string name;  ///< unique in its bridge
@@ -21,12 +31,12 @@ struct PortSpec {
   std::shared_ptr<Port> device;  ///< null while there is none
   bool link_up = true;           ///< frames sent to the device arrive somewhere
   bool is_patch = false;
-  std::string patch_peer;  ///< name of the other end
+  std::string patch_peer;              ///< name of the other end
+  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
+  std::string tunnel_trouble;          ///< not empty: why nothing gets through the tunnel, as a sentence
 };
 
 enum class Direction : std::uint8_t { from, to, both };
-
-inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
 
 struct SourceSpec {
   std::string port;
@@ -41,11 +51,14 @@ struct SessionSpec {
   bool all_ports = false;     ///< every port but the session's own destinations, to and from
   std::vector<VlanId> vlans;  ///< empty = any
   std::vector<std::string>
-      destinations;        ///< with an output VLAN: only on these; empty = on all that carry it
+      destinations;  ///< with an output VLAN: only on these; empty = on all that carry it
+  std::vector<EndpointSpec> endpoints = {};
   bool normal_io = false;  ///< destinations carry their own traffic too
   CopyTags tags = {};
   std::size_t snaplen = kWholeFrame;  ///< bytes of a copy at most, its tags included
-  std::uint32_t sample = 1;           ///< one frame in this many is copied, by chance
+  SuperFrames superframes = SuperFrames::by_destination;
+  MtuPolicy mtu_policy = MtuPolicy::cut;  ///< for copies to endpoints
+  std::uint32_t sample = 1;               ///< one frame in this many is copied, by chance
   std::string
       refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
 };

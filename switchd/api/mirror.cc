@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.add del list get set enable disable stats
+#include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/mirror_session.h"
@@ -23,7 +24,7 @@ Json counters_json(SwitchView& view, const Row& mirror) {
   }
   Json json = {{"lost_by", lost_by}};
   for (const char* key : {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "sampled_out",
-                          "queued", "tx_packets", "tx_bytes"}) {
+                          "sent_packets", "queued", "tx_packets", "tx_bytes"}) {
     json[key] = counters[key];
   }
   return json;
@@ -55,8 +56,10 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
             {"vlan", or_null(session.output_vlan)},
             {"keep_vlan", session.keep_vlan},
             {"strip_vlan", session.strip_vlan},
-            {"endpoints", Json::array()}}},
+            {"endpoints", endpoints_json(database, mirror)}}},
           {"normal_io", session.normal_io},
+          {"mtu_policy", session.mtu_policy.value_or("cut")},
+          {"superframes", session.superframes ? Json(*session.superframes) : Json()},
           {"snaplen", or_null(session.snaplen)},
           {"sample", session.sample},
           {"rate", nullptr},
@@ -113,7 +116,7 @@ Outcome add(const Methods& methods, const Json& params) {
   Transaction transaction(database);
   const Uuid mirror = transaction.insert("Mirror");
   transaction.set("Mirror", mirror, "name", Datum::of(session.name));
-  write_session(transaction, mirror, session, params);
+  write_session(transaction, database, mirror, session, params);
   transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
   commit(transaction);
@@ -130,11 +133,11 @@ Outcome change(const Methods& methods, const Json& params, const Json& changes, 
   const bool was_enabled = session.enabled;
   apply(session, changes);
   // A session that an OVSDB client made against these rules may still get a description or be switched off.
-  const bool concerned =
-      changes.contains("sources") || changes.contains("destination") || changes.contains("normal_io");
+  const bool concerned = changes.contains("sources") || changes.contains("destination") ||
+                         changes.contains("normal_io") || changes.contains("mtu_policy");
   if (concerned || (session.enabled && !was_enabled)) check_session(database, bridge, session, mirror.uuid());
   Transaction transaction(database);
-  write_session(transaction, mirror.uuid(), session, changes);
+  write_session(transaction, database, mirror.uuid(), session, changes);
   transaction.comment(std::string(comment) + ' ' + bridge_name + ' ' + session.name);
   commit(transaction);
   return show(methods, bridge_name, session.name);

@@ -2,6 +2,7 @@
 // Reads, changes, checks and writes sessions.
 #include "switchd/api/mirror_session.h"
 
+#include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 
 namespace vswitch::api {
@@ -12,6 +13,15 @@ using ovsdb::Uuid;
 
 std::optional<std::int64_t> number_or_none(const Json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<std::int64_t>());
+}
+
+std::optional<std::string> text_or_none(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<std::string>());
+}
+
+std::optional<std::string> text_or_none(const Row& row, const char* column) {
+  const std::string& text = row.str(column);
+  return text.empty() ? std::nullopt : std::optional(text);
 }
 
 void add_source(MirrorSession& session, const std::string& port, const std::string& direction) {
@@ -30,9 +40,13 @@ void check_complete(const MirrorSession& session) {
   if (session.selects_nothing()) {
     throw invalid("sources", nullptr, "session " + session.name + " has no source: give ports, vlans or all");
   }
-  if (session.destination_ports.empty() && !session.output_vlan) {
+  if (session.destination_ports.empty() && !session.output_vlan && session.endpoints.empty()) {
     throw invalid("destination", nullptr,
-                  "session " + session.name + " has no destination: give ports or a vlan");
+                  "session " + session.name + " has no destination: give ports, a vlan or endpoints");
+  }
+  if (session.output_vlan && !session.endpoints.empty()) {
+    throw invalid("destination.vlan", *session.output_vlan,
+                  "a session sends its copies into a VLAN or to endpoints; make two of them for both");
   }
   if (session.keep_vlan && !session.output_vlan) {
     throw invalid("destination.keep_vlan", true,
@@ -103,6 +117,9 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   if (!mirror.reference("output_port")) session.output_vlan = mirror.integer("output_vlan");
   session.keep_vlan = mirror.boolean("keep_vlan").value_or(false);
   session.strip_vlan = mirror.boolean("strip_vlan").value_or(false);
+  session.endpoints = read_endpoints(database, mirror);
+  session.mtu_policy = text_or_none(mirror, "mtu_policy");
+  session.superframes = text_or_none(mirror, "superframes");
   session.snaplen = mirror.integer("snaplen");
   session.sample = mirror.integer("sample").value_or(1);
   return session;
@@ -133,12 +150,16 @@ void apply(MirrorSession& session, const Json& params) {
     session.destination_ports = destination["ports"].get<std::set<std::string>>();
     session.output_vlan = number_or_none(destination["vlan"]);
     session.keep_vlan = destination["keep_vlan"];
+    session.endpoints = destination["endpoints"].get<std::set<Json>>();
     // Who says all ports means their traffic, who says VLANs alone means the end of an RSPAN VLAN.
     const bool says_all = params.contains("sources") && params["sources"].value("all", false);
-    session.strip_vlan = destination["strip_vlan"].is_null()
-                             ? session.only_vlans() && !says_all && !session.output_vlan
-                             : destination["strip_vlan"].get<bool>();
+    session.strip_vlan =
+        destination["strip_vlan"].is_null()
+            ? session.only_vlans() && !says_all && !session.output_vlan && session.endpoints.empty()
+            : destination["strip_vlan"].get<bool>();
   }
+  if (params.contains("mtu_policy")) session.mtu_policy = text_or_none(params["mtu_policy"]);
+  if (params.contains("superframes")) session.superframes = text_or_none(params["superframes"]);
   if (params.contains("snaplen")) session.snaplen = number_or_none(params["snaplen"]);
   if (params.contains("sample")) session.sample = params["sample"];
 }
@@ -146,6 +167,8 @@ void apply(MirrorSession& session, const Json& params) {
 void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
                    const std::optional<Uuid>& self) {
   check_complete(session);
+  for (const Json& endpoint : session.endpoints)
+    check_endpoint(database, endpoint, session.mtu_policy == "fragment");
   for (const auto& [port, direction] : session.source_ports)
     check_place(database, bridge, port, "sources.ports");
   for (const std::string& port : session.destination_ports)
@@ -160,8 +183,8 @@ void check_session(const Database& database, const Row& bridge, const MirrorSess
   if (session.enabled) check_other_sessions(database, bridge, session, self);
 }
 
-void write_session(ovsdb::Transaction& transaction, const Uuid& mirror, const MirrorSession& session,
-                   const Json& params) {
+void write_session(ovsdb::Transaction& transaction, const Database& database, const Uuid& mirror,
+                   const MirrorSession& session, const Json& params) {
   const auto set = [&](const char* column, Datum datum) {
     transaction.set("Mirror", mirror, column, std::move(datum));
   };
@@ -182,7 +205,12 @@ void write_session(ovsdb::Transaction& transaction, const Uuid& mirror, const Mi
     set("output_vlan", session.output_vlan ? Datum::of(*session.output_vlan) : Datum());
     set("keep_vlan", Datum::of(session.keep_vlan));
     set("strip_vlan", Datum::of(session.strip_vlan));
+    write_endpoints(transaction, database, mirror, session.endpoints);
   }
+  if (params.contains("mtu_policy"))
+    set("mtu_policy", session.mtu_policy ? Datum::of(*session.mtu_policy) : Datum());
+  if (params.contains("superframes"))
+    set("superframes", session.superframes ? Datum::of(*session.superframes) : Datum());
   if (params.contains("snaplen")) set("snaplen", session.snaplen ? Datum::of(*session.snaplen) : Datum());
   if (params.contains("sample")) set("sample", session.sample == 1 ? Datum() : Datum::of(session.sample));
 }

@@ -33,6 +33,9 @@ struct MirrorSession {
   std::optional<std::int64_t> output_vlan;  ///< RSPAN: the copies are put into it
   bool keep_vlan = false;                   ///< with output_vlan: the tag that was there stays, behind it
   bool strip_vlan = false;                  ///< the outer tag is taken off
+  std::set<Json> endpoints;                 ///< as in api/endpoint.h
+  std::optional<std::string> mtu_policy;    ///< cut, fragment, drop; empty: cut
+  std::optional<std::string> superframes;   ///< keep, cut; empty: by destination
   std::optional<std::int64_t> snaplen;      ///< bytes; empty: whole frames
   std::int64_t sample = 1;
 
@@ -58,7 +61,7 @@ void check_session(const Database& database, const Row& bridge, const MirrorSess
                    const std::optional<ovsdb::Uuid>& self);
 
 /// Writes the columns that the members of params stand for.
-void write_session(ovsdb::Transaction& transaction, const ovsdb::Uuid& mirror, const MirrorSession& session,
-                   const Json& params);
+void write_session(ovsdb::Transaction& transaction, const Database& database, const ovsdb::Uuid& mirror,
+                   const MirrorSession& session, const Json& params);
 
 }  // namespace vswitch::api

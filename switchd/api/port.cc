@@ -4,6 +4,7 @@
 #include "switchd/api/methods.h"
 #include "switchd/api/params.h"
 #include "switchd/api/rows.h"
+#include "switchd/bridge/tunnel_settings.h"
 
 namespace vswitch::api {
 namespace {
@@ -46,6 +47,7 @@ Json to_json(const Methods& methods, const Row& bridge, const Row& port) {
           {"name", port.str("name")},
           {"uuid", port.uuid().to_string()},
           {"type", type.empty() ? "system" : type},
+          {"options", interface->map("options")},
           {"ofport", or_null(interface->integer("ofport"))},
           {"ofport_request", or_null(interface->integer("ofport_request"))},
           {"tag", or_null(port.integer("tag"))},
@@ -139,6 +141,22 @@ Outcome show(const Methods& methods, const std::string& name) {
   };
 }
 
+/// Throws what is wrong with the options of a tunnel, or that there are any elsewhere.
+void check_options(const Row& interface, const Json& options) {
+  if (is_tunnel_type(interface.str("type"))) {
+    const DesiredEndpoint tunnel = read_tunnel(interface);
+    if (!tunnel.refusal.empty()) throw invalid("options", options, tunnel.refusal);
+  } else if (!options.empty()) {
+    throw invalid("options", options, "options are for ports of type gre, erspan and vxlan");
+  }
+}
+
+void write_options(Transaction& transaction, const Uuid& interface, const Json& options) {
+  transaction.set("Interface", interface, "options",
+                  Datum::map_of(options.get<std::map<std::string, std::string>>()));
+  check_options(*transaction.find("Interface", interface), options);
+}
+
 /// add of a port that is there: fine if nothing differs and may_exist was given.
 Outcome accept_present(const Methods& methods, const Row& bridge, const Row& port, const Json& params) {
   const std::string name = params["name"];
@@ -152,7 +170,7 @@ Outcome accept_present(const Methods& methods, const Row& bridge, const Row& por
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
   const std::string field = first_difference(wanted, to_json(methods, bridge, port),
-                                             {"type", "tag", "trunks", "vlan_mode", "protected",
+                                             {"type", "options", "tag", "trunks", "vlan_mode", "protected",
                                               "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
   if (!field.empty()) throw exists(field, params[field], "port " + name + " exists with another " + field);
   return show(methods, name);
@@ -175,7 +193,9 @@ Outcome add(const Methods& methods, const Json& params) {
   Transaction transaction(database);
   const Uuid interface = transaction.insert("Interface");
   transaction.set("Interface", interface, "name", Datum::of(name));
-  if (params["type"] == "internal") transaction.set("Interface", interface, "type", Datum::of("internal"));
+  if (params["type"] != "" && params["type"] != "system")
+    transaction.set("Interface", interface, "type", Datum::of(params["type"].get<std::string>()));
+  write_options(transaction, interface, params["options"]);
   const Uuid port = transaction.insert("Port");
   transaction.set("Port", port, "name", Datum::of(name));
   transaction.set("Port", port, "interfaces", Datum::of(interface));
@@ -192,7 +212,9 @@ Outcome set(const Methods& methods, const Json& params) {
   const Place place = port_named(database, name);
   check_settings(params, to_json(methods, place.bridge, place.port));
   Transaction transaction(database);
-  write_settings(transaction, place.port.uuid(), interface_of(database, place.port)->uuid(), params);
+  const Uuid interface = interface_of(database, place.port)->uuid();
+  write_settings(transaction, place.port.uuid(), interface, params);
+  if (params.contains("options")) write_options(transaction, interface, params["options"]);
   transaction.comment("port.set " + name);
   commit(transaction);
   return show(methods, name);

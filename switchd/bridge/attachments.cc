@@ -9,6 +9,7 @@
 
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/tap_port.h"
+#include "datapath/port/tunnel_port.h"
 #include "switchd/log.h"
 
 namespace vswitch {
@@ -26,6 +27,11 @@ std::string no_device(const std::string& name) {
 
 std::string renamed(const std::string& name) {
   return "something renames the device " + name + " that the switch makes, such as a rule of udev";
+}
+
+std::shared_ptr<Endpoint> endpoint_of(const Endpoints& endpoints, const DesiredInterface& interface) {
+  const Endpoints::Entry* entry = endpoints.find(interface.row);
+  return entry == nullptr ? nullptr : entry->endpoint;
 }
 
 }  // namespace
@@ -55,14 +61,17 @@ void Attachments::follow(const Desired& desired) {
 
 void Attachments::follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings) {
   Attachment& attachment = by_name_[interface.name];
-  const Link* link = links_.find(interface.name);
-  const bool is_other_device = link == nullptr || link->generation != attachment.generation;
+  const bool is_tunnel = interface.type == InterfaceType::tunnel;
+  const Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
+  const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface)
+                                         : link == nullptr || link->generation != attachment.generation;
   const bool is_renamed = link == nullptr && attachment.device != nullptr &&
                           attachment.type == InterfaceType::internal &&
                           links_.find(attachment.ifindex) != nullptr;
   if (attachment.device != nullptr &&
       (attachment.type != interface.type || !interface.refusal.empty() || is_other_device)) {
-    log::info(kLog, "{}: device {}", interface.name, link == nullptr ? "is gone" : "is closed");
+    const bool gone = link == nullptr && has_device(interface.type);
+    log::info(kLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
     retire(attachment);
   }
   attachment.type = interface.type;
@@ -76,16 +85,19 @@ void Attachments::follow_interface(const DesiredInterface& interface, std::vecto
       return;
     }
     if (possible && interface.type == InterfaceType::internal) attach_internal(interface, attachment);
+    if (possible && is_tunnel) attach_tunnel(interface, attachment);
     tell(interface, attachment, earlier);
   }
-  if (attachment.device != nullptr) configure(interface, attachment);
+  if (attachment.device != nullptr && has_device(interface.type)) configure(interface, attachment);
 }
 
 void Attachments::tell(const DesiredInterface& interface, const Attachment& attachment,
                        const std::string& earlier) const {
   if (!attachment.error.empty() && attachment.error != earlier)
     log::warn(kLog, "{}: {}", interface.name, attachment.error);
-  if (attachment.device != nullptr)
+  if (attachment.device != nullptr && interface.tunnel)
+    log::info(kLog, "{}: attached, tunnel to {}", interface.name, interface.tunnel->label);
+  else if (attachment.device != nullptr)
     log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.ifindex);
 }
 
@@ -138,6 +150,18 @@ void Attachments::conclude(std::vector<Opening>& openings) {
   openings.clear();
 }
 
+void Attachments::attach_tunnel(const DesiredInterface& interface, Attachment& attachment) {
+  const Endpoints::Entry* entry = endpoints_.find(interface.row);
+  try {
+    if (entry->endpoint == nullptr) throw std::runtime_error(entry->error);
+    attachment.device = open_tunnel_port(entry->endpoint, senders_);
+    attachment.endpoint = entry->endpoint;
+  } catch (const std::runtime_error& error) {
+    attachment.error = error.what();
+    attachment.may_pass = true;
+  }
+}
+
 void Attachments::attach_internal(const DesiredInterface& interface, Attachment& attachment) {
   try {
     attachment.device =
@@ -180,6 +204,7 @@ void Attachments::retire(Attachment& attachment) {
   if (attachment.type == InterfaceType::system) give_back(attachment.ifindex);
   retired_.push_back({std::move(attachment.device), attachment.type});
   attachment.device = nullptr;
+  attachment.endpoint = nullptr;
   attachment.ifindex = 0;
   attachment.generation = 0;
 }

@@ -12,6 +12,7 @@
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
 #include "switchd/bridge/desired.h"
+#include "switchd/bridge/endpoints.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 
@@ -22,6 +23,7 @@ struct Attachment {
   std::shared_ptr<Port> device;  ///< null while there is none
   InterfaceType type = InterfaceType::system;
   int ifindex = 0;
+  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port: the one its device sends to
   std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
   std::string error;                   ///< why there is no device, as a sentence
   bool may_pass = false;               ///< the error may pass by itself: worth another try
@@ -35,8 +37,13 @@ struct Attachment {
 class Attachments {
  public:
   /// `mirror_senders` of the senders send copies.
-  Attachments(LinkMonitor& links, HostIsolation& isolation, std::size_t senders, std::size_t mirror_senders)
-      : links_(links), isolation_(isolation), senders_(senders), mirror_senders_(mirror_senders) {}
+  Attachments(LinkMonitor& links, HostIsolation& isolation, const Endpoints& endpoints, std::size_t senders,
+              std::size_t mirror_senders)
+      : links_(links),
+        isolation_(isolation),
+        endpoints_(endpoints),
+        senders_(senders),
+        mirror_senders_(mirror_senders) {}
 
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
@@ -75,6 +82,7 @@ class Attachments {
   void conclude(std::vector<Opening>& openings);
   void tell(const DesiredInterface& interface, const Attachment& attachment,
             const std::string& earlier) const;
+  void attach_tunnel(const DesiredInterface& interface, Attachment& attachment);
   void attach_internal(const DesiredInterface& interface, Attachment& attachment);
   void configure(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);
@@ -82,6 +90,7 @@ class Attachments {
 
   LinkMonitor& links_;
   HostIsolation& isolation_;
+  const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
   RingStock rings_;

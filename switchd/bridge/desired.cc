@@ -97,6 +97,7 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
                            .ofport_request = interface.integer("ofport_request"),
                            .refusal = {},
                            .peer = {},
+                           .tunnel = {},
                            .trouble = {}};
   const std::string& type = interface.str("type");
   if (type == "internal" || type == "tap" || interface.str("name") == bridge.str("name")) {
@@ -108,10 +109,15 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
     // The sentences of Open vSwitch.
     if (desired.peer.empty()) desired.refusal = desired.name + ": patch type requires valid 'peer' argument";
     if (desired.peer == desired.name) desired.refusal = desired.name + ": patch peer must not be self";
+  } else if (is_tunnel_type(type)) {
+    desired.type = InterfaceType::tunnel;
+    desired.tunnel = read_tunnel(interface);
+    desired.refusal = desired.tunnel->refusal;
   } else if (!type.empty() && type != "system") {
-    desired.refusal = "interface type " + type + " is not supported; use system, internal, tap or patch";
+    desired.refusal = "interface type " + type +
+                      " is not supported; use system, internal, tap, patch, gre, erspan or vxlan";
   }
-  if (desired.refusal.empty() && desired.type != InterfaceType::patch)
+  if (desired.refusal.empty() && has_device(desired.type))
     desired.refusal = device_name_trouble(desired.name);
   if (const auto mtu = interface.integer("mtu_request"))
     desired.mtu_request = static_cast<std::uint32_t>(*mtu);
@@ -125,7 +131,9 @@ PortSpec read_port(const Row& port, const DesiredInterface& desired) {
                 .vlan = vlan_policy(port),
                 .is_protected = port.boolean("protected").value_or(false),
                 .device = nullptr,
-                .patch_peer = {}};
+                .patch_peer = {},
+                .endpoint = nullptr,
+                .tunnel_trouble = {}};
   if (desired.type == InterfaceType::patch && desired.refusal.empty()) {
     spec.is_patch = true;
     spec.patch_peer = desired.peer;
@@ -164,6 +172,25 @@ std::string port_name(const ovsdb::Database& database, const ovsdb::Uuid& uuid) 
   return port->str("name");
 }
 
+SuperFrames superframes_of(const Row& mirror) {
+  const std::string& text = mirror.str("superframes");
+  return text == "keep" ? SuperFrames::keep : text == "cut" ? SuperFrames::cut : SuperFrames::by_destination;
+}
+
+MtuPolicy mtu_policy_of(const Row& mirror) {
+  const std::string& text = mirror.str("mtu_policy");
+  return text == "fragment" ? MtuPolicy::fragment : text == "drop" ? MtuPolicy::drop : MtuPolicy::cut;
+}
+
+std::vector<DesiredEndpoint> read_endpoints(const ovsdb::Database& database, const Row& mirror) {
+  std::vector<DesiredEndpoint> endpoints;
+  for (const ovsdb::Uuid& uuid : mirror.uuids("endpoints")) {
+    if (const Row* row = database.find("Mirror_Endpoint", uuid))
+      endpoints.push_back(read_endpoint(*row, mtu_policy_of(mirror)));
+  }
+  return endpoints;
+}
+
 SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   SessionSpec session{.id = mirror.uuid().to_string(),
                       .name = mirror.str("name"),
@@ -172,11 +199,14 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
                       .all_ports = mirror.boolean("select_all").value_or(false),
                       .vlans = vlans_of(mirror, "select_vlan"),
                       .destinations = mirror.strings("destination_ports"),
+                      .endpoints = {},
                       .normal_io = mirror.boolean("normal_io").value_or(false),
                       .tags = {.output_vlan = {},
                                .keep_vlan = mirror.boolean("keep_vlan").value_or(false),
                                .strip_vlan = mirror.boolean("strip_vlan").value_or(false)},
                       .snaplen = kWholeFrame,
+                      .superframes = superframes_of(mirror),
+                      .mtu_policy = mtu_policy_of(mirror),
                       .sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1)),
                       .refusal = {}};
   Sources sources;
@@ -201,7 +231,7 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
 
 /// `taken`: interfaces that are ports already; the schema lets rows share one, a device can only be one port.
 DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, std::set<ovsdb::Uuid>& taken) {
-  DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .spec = {}};
+  DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .endpoints = {}, .spec = {}};
   BridgeSpec& spec = desired.spec;
   spec.name = bridge.str("name");
   spec.flood_vlans = vlans_of(bridge, "flood_vlans");
@@ -222,8 +252,13 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
     }
   }
   for (const ovsdb::Uuid& mirror : bridge.uuids("mirrors")) {
-    if (const Row* row = database.find("Mirror", mirror))
-      spec.sessions.push_back(read_session(database, *row));
+    const Row* row = database.find("Mirror", mirror);
+    if (row == nullptr) continue;
+    spec.sessions.push_back(read_session(database, *row));
+    desired.endpoints.push_back(read_endpoints(database, *row));
+    for (const DesiredEndpoint& endpoint : desired.endpoints.back()) {
+      if (!endpoint.refusal.empty()) spec.sessions.back().refusal = "endpoint: " + endpoint.refusal;
+    }
   }
   return desired;
 }
@@ -237,19 +272,23 @@ constexpr std::array<std::string_view, 7> kPort = {"interfaces", "vlan_mode", "t
                                                    "cvlans",     "protected", "other_config"};
 constexpr std::array<std::string_view, 5> kInterface = {"type", "options", "mac", "mtu_request",
                                                         "ofport_request"};
-constexpr std::array<std::string_view, 15> kMirror = {
-    "name",         "select_all",        "select_src_port", "select_dst_port", "select_vlan",
-    "output_port",  "output_vlan",       "snaplen",         "enabled",         "normal_io",
-    "source_ports", "destination_ports", "keep_vlan",       "strip_vlan",      "sample"};
+constexpr std::array<std::string_view, 18> kMirror = {
+    "name",        "select_all", "select_src_port", "select_dst_port", "select_vlan",  "output_port",
+    "output_vlan", "snaplen",    "enabled",         "normal_io",       "source_ports", "destination_ports",
+    "keep_vlan",   "strip_vlan", "sample",          "endpoints",       "mtu_policy",   "superframes"};
+constexpr std::array<std::string_view, 14> kMirrorEndpoint = {
+    "remote_ip", "encap", "local_ip",  "key",       "dst_port", "session_id", "index",
+    "cos",       "hwid",  "timestamp", "subheader", "ttl",      "dscp",       "dont_fragment"};
 struct ReadTable {
   std::string_view name;
   std::span<const std::string_view> columns;
 };
-constexpr std::array<ReadTable, 5> kRead = {{{"Open_vSwitch", kRoot},
+constexpr std::array<ReadTable, 6> kRead = {{{"Open_vSwitch", kRoot},
                                              {"Bridge", kBridge},
                                              {"Port", kPort},
                                              {"Interface", kInterface},
-                                             {"Mirror", kMirror}}};
+                                             {"Mirror", kMirror},
+                                             {"Mirror_Endpoint", kMirrorEndpoint}}};
 
 /// Both ends of a patch have to name each other.
 void check_patches(Desired& desired) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the rows of the database ask for, as plain values. Pure: reads committed rows, touches nothing.
 //
-// The spec is complete but for the devices, which reconcile fills in. A row that asks for something the
-// switch does not do keeps its reason here, so that it can be written back to where the user looks.
+// The spec is complete but for devices and endpoints, which the switch fills in. A row that asks for
+// something the switch does not do keeps its reason here, so that it can be written back to where the user
+// looks.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "datapath/snapshot/spec.h"
 #include "schemas/ovsdb/uuid.h"
+#include "switchd/bridge/tunnel_settings.h"
 
 namespace vswitch {
 
@@ -21,7 +23,11 @@ struct Changes;
 class Database;
 }  // namespace ovsdb
 
-enum class InterfaceType : std::uint8_t { system, internal, patch };
+enum class InterfaceType : std::uint8_t { system, internal, patch, tunnel };
+/// Of the name of the interface there is a network device.
+constexpr bool has_device(InterfaceType type) {
+  return type == InterfaceType::system || type == InterfaceType::internal;
+}
 
 /// One Interface row. Its name is also the name of the device and of the port in the datapath.
 struct DesiredInterface {
@@ -32,14 +38,16 @@ struct DesiredInterface {
   std::optional<MacAddr> mac;  ///< for devices the switch makes
   std::optional<std::uint32_t> mtu_request;
   std::optional<std::int64_t> ofport_request;
-  std::string refusal;  ///< not empty: it cannot be a port, as a sentence
-  std::string peer;     ///< of a patch port: the interface at its other end
-  std::string trouble;  ///< not empty: it is a port, but carries nothing, as a sentence
+  std::string refusal;                    ///< not empty: it cannot be a port, as a sentence
+  std::string peer;                       ///< of a patch port: the interface at its other end
+  std::optional<DesiredEndpoint> tunnel;  ///< of a tunnel port
+  std::string trouble;                    ///< not empty: it is a port, but carries nothing, as a sentence
 };
 
 struct DesiredBridge {
   ovsdb::Uuid row;
-  std::vector<DesiredInterface> interfaces;  ///< interfaces[i] belongs to spec.ports[i]
+  std::vector<DesiredInterface> interfaces;             ///< interfaces[i] belongs to spec.ports[i]
+  std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to spec.sessions[i]
   BridgeSpec spec;
 };
 

@@ -53,6 +53,18 @@ Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trac
   return answer;
 }
 
+/// The copy as it is inside the packet.
+void explain_endpoint(Explanation& explanation, const MirrorSession& session, const Copy& copy,
+                      std::vector<std::uint8_t> frame) {
+  const MirrorDestination& to = session.destinations[copy.destination];
+  if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
+    explanation.trace.push_back("the copy of " + session.name + " is lost on the way to " + to.label + ": " +
+                                std::string(sentence(trouble)));
+    return;
+  }
+  explanation.copies.push_back({session.name, to.label, std::move(frame)});
+}
+
 }  // namespace
 
 Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
@@ -85,6 +97,11 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
       explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
   }
   for (const Copy& copy : verdict.copies) {
+    if (copy.port == kNoPort) {
+      explain_endpoint(explanation, snapshot.sessions[copy.session], copy,
+                       frame_bytes(parsed.frame, copy.tags));
+      continue;
+    }
     const PortConfig& out = snapshot.ports[index(copy.port)];
     const std::string& session = snapshot.sessions[copy.session].name;
     if (leaves("the copy of " + session, out, copy.drop))

@@ -163,6 +163,20 @@ std::int64_t ofport_of(const DesiredInterface& interface, const Attachment& atta
   return interface.name == bridge.spec.name ? kLocalPort : ofports.number_of(interface.row);
 }
 
+/// As Open vSwitch tells of tunnels, and what is wrong with the way.
+void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const LinkMonitor& links) {
+  std::map<std::string, std::string> status{{"state", entry.trouble().empty() ? "up" : "down"}};
+  if (!entry.trouble().empty()) status["reason"] = entry.trouble();
+  if (!entry.route.device.empty()) {
+    const Link* link = links.find(entry.route.device);
+    status["tunnel_egress_iface"] = entry.route.device;
+    status["tunnel_egress_iface_carrier"] = link != nullptr && link->carrier ? "up" : "down";
+  }
+  row.set("admin_state", std::string("up"));
+  row.set("link_state", std::string("up"));
+  row.set("status", status);
+}
+
 void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
   OfportAllocator ofports(bridge, transaction);
   for (const DesiredInterface& interface : bridge.interfaces) {
@@ -171,8 +185,13 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
     if (attachment == nullptr || row.row() == nullptr) continue;
     row.set("error", attachment->error.empty() ? interface.trouble : attachment->error);
     row.set("ofport", ofport_of(interface, *attachment, bridge, *row.row(), ofports));
+    const Endpoints::Entry* endpoint = status.endpoints.find(interface.row);
+    if (endpoint != nullptr && attachment->device != nullptr) {
+      write_tunnel(row, *endpoint, status.links);
+      continue;
+    }
     write_link(row, interface, *attachment,
-               interface.type == InterfaceType::patch ? nullptr : status.links.find(interface.name));
+               has_device(interface.type) ? status.links.find(interface.name) : nullptr);
   }
 }
 
@@ -223,6 +242,25 @@ void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Trans
   }
   row.set("datapath_version", std::string("vswitch " VSWITCH_VERSION));
   row.set("status", refused_by(status, bridge, *row.row()));
+}
+
+void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
+  for (const DesiredBridge& bridge : status.desired.bridges) {
+    for (const auto& of_session : bridge.endpoints) {
+      for (const DesiredEndpoint& desired : of_session) {
+        std::map<std::string, std::string> columns{{"state", "error"}, {"reason", desired.refusal}};
+        if (const Endpoints::Entry* entry = status.endpoints.find(desired.row)) {
+          const bool works = entry->trouble().empty();
+          columns = {{"state", works ? "active" : "waiting"}};
+          if (!works) columns["reason"] = entry->trouble();
+          if (!entry->route.device.empty()) columns["device"] = entry->route.device;
+          if (entry->route.source) columns["source"] = entry->route.source->to_string();
+          if (entry->route.mtu != 0) columns["mtu"] = std::to_string(entry->route.mtu);
+        }
+        RowWriter(transaction, "Mirror_Endpoint", desired.row).set("status", columns);
+      }
+    }
+  }
 }
 
 void write_sessions(const SwitchStatus& status, Transaction& transaction) {
@@ -292,51 +330,39 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
   return map;
 }
 
-CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
-  CounterMap map{
-      {"tx_packets", static_cast<std::int64_t>(
-                         session.counters->sum([](const SessionCell& c) { return c.frames.read(); }))},
-      {"tx_bytes",
-       static_cast<std::int64_t>(session.counters->sum([](const SessionCell& c) { return c.bytes.read(); }))},
-      {"matched", 0},
-      {"delivered", 0},
-      {"delivered_bytes", 0},
-      {"lost", 0},
-      {"duplicate", 0},
-      {"sampled_out", 0},
-      {"queued", 0}};
-  for (const auto& [port, destination] : session.destinations) {
-    // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too
-    // many.
-    const auto delivered = static_cast<std::int64_t>(
-        destination->sum([](const DestinationCell& c) { return c.delivered.read(); }));
-    std::int64_t lost = 0;
-    std::int64_t duplicate = 0;
-    std::int64_t sampled_out = 0;
-    for (std::size_t r = 0; r < kDropReasonCount; ++r) {
-      const std::uint64_t count =
-          destination->sum([r](const DestinationCell& c) { return c.lost[r].read(); });
-      if (static_cast<DropReason>(r) == DropReason::duplicate) {
-        duplicate += static_cast<std::int64_t>(count);  // the destination has the frame: no loss
-        continue;
-      }
-      if (static_cast<DropReason>(r) == DropReason::sampled_out) {
-        sampled_out += static_cast<std::int64_t>(count);  // as asked for: no loss
-        continue;
-      }
-      add_if_any(map, key("lost_", r), count);
-      lost += static_cast<std::int64_t>(count);
+CounterMap destination_statistics(const DestinationCounters& destination) {
+  const auto sum = [&destination](auto read) { return static_cast<std::int64_t>(destination.sum(read)); };
+  CounterMap map{{"lost", 0}, {"duplicate", 0}, {"sampled_out", 0}};
+  // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too many.
+  map["delivered"] = sum([](const DestinationCell& c) { return c.delivered.read(); });
+  map["delivered_bytes"] = sum([](const DestinationCell& c) { return c.delivered_bytes.read(); });
+  map["sent_packets"] = sum([](const DestinationCell& c) { return c.sent_packets.read(); });
+  for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+    const auto reason = static_cast<DropReason>(r);
+    const std::int64_t count = sum([r](const DestinationCell& c) { return c.lost[r].read(); });
+    // The destination has the frame, or it was asked for: no loss.
+    if (reason == DropReason::duplicate || reason == DropReason::sampled_out) {
+      map[std::string(name(reason))] = count;
+      continue;
     }
-    const auto matched = static_cast<std::int64_t>(
-        destination->sum([](const DestinationCell& c) { return c.matched.read(); }));
-    map["matched"] += matched;
-    map["delivered"] += delivered;
-    map["delivered_bytes"] += static_cast<std::int64_t>(
-        destination->sum([](const DestinationCell& c) { return c.delivered_bytes.read(); }));
-    map["lost"] += lost;
-    map["duplicate"] += duplicate;
-    map["sampled_out"] += sampled_out;
-    map["queued"] += matched - delivered - lost - duplicate - sampled_out;
+    add_if_any(map, key("lost_", r), static_cast<std::uint64_t>(count));
+    map["lost"] += count;
+  }
+  map["matched"] = sum([](const DestinationCell& c) { return c.matched.read(); });
+  map["queued"] = map["matched"] - map["delivered"] - map["lost"] - map["duplicate"] - map["sampled_out"];
+  return map;
+}
+
+CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
+  const auto sum = [&session](auto read) { return static_cast<std::int64_t>(session.counters->sum(read)); };
+  CounterMap map{{"tx_packets", sum([](const SessionCell& c) { return c.frames.read(); })},
+                 {"tx_bytes", sum([](const SessionCell& c) { return c.bytes.read(); })}};
+  for (const char* key : {"matched", "delivered", "delivered_bytes", "sent_packets", "lost", "duplicate",
+                          "sampled_out", "queued"}) {
+    map[key] = 0;
+  }
+  for (const auto& [name, destination] : session.destinations) {
+    for (const auto& [key, count] : destination_statistics(*destination)) map[key] += count;
   }
   return map;
 }
@@ -377,10 +403,13 @@ void write_status(const SwitchStatus& status, Transaction& transaction) {
     write_bridge(status, bridge, transaction);
   }
   write_sessions(status, transaction);
+  write_endpoints(status, transaction);
   if (!status.desired.root) return;
   RowWriter root(transaction, "Open_vSwitch", *status.desired.root);
   root.set("datapath_types", Datum::set_of(std::vector<std::string>{"netdev", "system"}));
-  root.set("iface_types", Datum::set_of(std::vector<std::string>{"internal", "patch", "system", "tap"}));
+  root.set("iface_types",
+           Datum::set_of(std::vector<std::string>{"erspan", "gre", "internal", "ip6erspan", "ip6gre", "patch",
+                                                  "system", "tap", "vxlan"}));
   write_next_cfg(*status.desired.root, status.desired.next_cfg, transaction);
 }
 
@@ -408,7 +437,7 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
       const Attachment* attachment = status.attachments.find(interface.name);
       if (counters == nullptr || attachment == nullptr) continue;
       RowWriter row(transaction, "Interface", interface.row);
-      const bool had_no_device = attachment->device == nullptr && interface.type != InterfaceType::patch &&
+      const bool had_no_device = attachment->device == nullptr && has_device(interface.type) &&
                                  row.row() != nullptr && !row.row()->integer("ifindex");
       if (had_no_device) continue;
       row.set("statistics", interface_statistics(*counters, attachment->overruns()));
@@ -417,8 +446,13 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
   for (const SessionStatus& session : status.sessions) {
     const auto* entry = status.compiler.session(session.id);
     const auto uuid = Uuid::parse(session.id);
-    if (entry != nullptr && uuid)
-      RowWriter(transaction, "Mirror", *uuid).set("statistics", mirror_statistics(*entry));
+    if (entry == nullptr || !uuid) continue;
+    RowWriter(transaction, "Mirror", *uuid).set("statistics", mirror_statistics(*entry));
+    for (const auto& [name, destination] : entry->destinations) {
+      if (const auto endpoint = Uuid::parse(name))
+        RowWriter(transaction, "Mirror_Endpoint", *endpoint)
+            .set("statistics", destination_statistics(*destination));
+    }
   }
 }
 

@@ -22,6 +22,7 @@ class Transaction;
 struct SwitchStatus {
   const Desired& desired;
   const Attachments& attachments;
+  const Endpoints& endpoints;
   const LinkMonitor& links;
   const SnapshotCompiler& compiler;
   const std::vector<SessionStatus>& sessions;
@@ -33,10 +34,14 @@ using CounterMap = std::map<std::string, std::int64_t>;
 /// reasons that occurred. rx is what the switch receives from the device, as there.
 CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns);
 
-/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). The others count
-/// copies, one per frame and destination: matched = delivered + lost + duplicate + sampled_out + queued, and
-/// lost = the sum of lost_<reason>. A duplicate is a frame that another session has copied to the same
-/// destination.
+/// What became of the copies to one destination, one per frame: matched = delivered + lost + duplicate +
+/// sampled_out + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that another session has
+/// copied to the same destination. sent_packets and delivered_bytes count what left: a super-frame that is
+/// cut up is one copy and many packets.
+CounterMap destination_statistics(const DestinationCounters& destination);
+
+/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)), the others are the sums
+/// over all destinations.
 CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).

@@ -15,6 +15,7 @@
 #include "datapath/snapshot/compiler.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/desired.h"
+#include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/explain.h"
 #include "switchd/bridge/status.h"
 #include "switchd/db/database.h"
@@ -22,6 +23,7 @@
 #include "switchd/log.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
+#include "switchd/netlink/route_monitor.h"
 
 namespace vswitch {
 
@@ -47,10 +49,13 @@ class Switch::Impl {
       : io_(io),
         database_(database),
         links_(io, [this](const std::vector<std::string>& names) { links_changed(names); }),
+        routes_(io, links_, [this] { routes_changed(); }),
+        endpoints_(routes_),
         isolation_(options.rundir),
         datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
         compiler_(datapath_.senders(), datapath_.workers()),
-        attachments_(links_, isolation_, datapath_.senders(), datapath_.senders() - datapath_.workers()),
+        attachments_(links_, isolation_, endpoints_, datapath_.senders(),
+                     datapath_.senders() - datapath_.workers()),
         timer_(io) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
@@ -64,6 +69,7 @@ class Switch::Impl {
     database_.remove_listener(listener_);
     // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
     desired_ = {};
+    endpoints_.follow(desired_);
     attachments_.follow(desired_);
     publish();
   }
@@ -73,7 +79,7 @@ class Switch::Impl {
     waiting_.push_back(std::move(done));
   }
 
-  SwitchStatus status() const { return {desired_, attachments_, links_, compiler_, sessions_}; }
+  SwitchStatus status() const { return {desired_, attachments_, endpoints_, links_, compiler_, sessions_}; }
 
   const DesiredBridge* bridge(const std::string& name) const {
     const auto found =
@@ -105,6 +111,12 @@ class Switch::Impl {
       return attachment != nullptr && !(attachment->type == InterfaceType::internal && attachment->may_pass);
     });
     if (concerns_us) request_apply();
+  }
+
+  /// Neighbours change all the time: what does not concern us costs a question to the kernel.
+  void routes_changed() {
+    links_.sync();
+    if (endpoints_.refresh()) request_apply();
   }
 
   void request_apply(Concern concern = Concern::settings) {
@@ -140,6 +152,7 @@ class Switch::Impl {
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
       desired_ = read_desired(database_);
+      endpoints_.follow(desired_);
       attachments_.follow(desired_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
@@ -159,6 +172,7 @@ class Switch::Impl {
     for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
+      add_endpoints(bridge, spec.bridges.back());
     }
     CompileResult result = compiler_.compile(spec);
     spec = {};  // from here on the snapshots alone say how long a device is needed
@@ -172,10 +186,28 @@ class Switch::Impl {
     const Attachment* attachment = attachments_.find(port.name);
     const Link* link = links_.find(port.name);
     port.device = attachment->device;
-    if (attachment->type == InterfaceType::patch) return;
+    port.endpoint = attachment->endpoint;
+    if (!has_device(attachment->type)) return;
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
     port.link_up = port.device != nullptr && carries;
+  }
+
+  void add_endpoints(const DesiredBridge& bridge, BridgeSpec& spec) {
+    for (std::size_t i = 0; i < bridge.interfaces.size(); ++i) {
+      const Endpoints::Entry* entry = endpoints_.find(bridge.interfaces[i].row);
+      if (entry != nullptr) spec.ports[i].tunnel_trouble = entry->trouble();
+    }
+    for (std::size_t i = 0; i < bridge.endpoints.size(); ++i) {
+      for (const DesiredEndpoint& desired : bridge.endpoints[i]) {
+        const Endpoints::Entry* entry = endpoints_.find(desired.row);
+        if (entry == nullptr) continue;
+        spec.sessions[i].endpoints.push_back({.name = desired.row.to_string(),
+                                              .label = desired.label,
+                                              .endpoint = entry->endpoint,
+                                              .trouble = entry->trouble()});
+      }
+    }
   }
 
   /// Closes what is no port any more as soon as no queued copy needs it: now, or from housekeeping.
@@ -231,6 +263,8 @@ class Switch::Impl {
   boost::asio::io_context& io_;
   ovsdb::Database& database_;
   LinkMonitor links_;
+  RouteMonitor routes_;
+  Endpoints endpoints_;
   HostIsolation isolation_;
   Datapath datapath_;
   SnapshotCompiler compiler_;

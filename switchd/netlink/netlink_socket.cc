@@ -116,6 +116,10 @@ std::optional<NetlinkRefusal> NetlinkSocket::request(const NetlinkMessage& messa
   return exchange_messages(socket_.get(), message, nullptr);
 }
 
+std::optional<NetlinkRefusal> NetlinkSocket::get(const NetlinkMessage& message, const Handler& handler) {
+  return exchange_messages(socket_.get(), message, &handler);
+}
+
 std::optional<NetlinkRefusal> NetlinkSocket::dump(const NetlinkMessage& message, const Handler& handler) {
   nlmsg_hdr(message.get())->nlmsg_flags |= NLM_F_DUMP;
   return exchange_messages(socket_.get(), message, &handler);

@@ -50,6 +50,8 @@ class NetlinkSocket {
 
   /// Sends and waits for the acknowledgement.
   std::optional<NetlinkRefusal> request(const NetlinkMessage& message);
+  /// Asks for one thing and hands over the answer.
+  std::optional<NetlinkRefusal> get(const NetlinkMessage& message, const Handler& handler);
   /// Sends a request made with NLM_F_DUMP and hands over each message of the answer. Refusal EAGAIN: things
   /// changed while the kernel listed them; ask again.
   std::optional<NetlinkRefusal> dump(const NetlinkMessage& message, const Handler& handler);

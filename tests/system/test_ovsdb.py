@@ -38,7 +38,7 @@ def queues(daemon):
 def test_ovsdb_client_reads_schema_and_contents(daemon):
     assert ovs(daemon, "ovsdb-client", "list-dbs").stdout.split() == ["Open_vSwitch", "_Server"]
     assert ovs(daemon, "ovsdb-client", "get-schema-version").stdout.strip() == "8.3.1"
-    assert len(ovs(daemon, "ovsdb-client", "list-tables").stdout.splitlines()) == 2 + 19
+    assert len(ovs(daemon, "ovsdb-client", "list-tables").stdout.splitlines()) == 2 + 20
     assert "select_src_port" in ovs(daemon, "ovsdb-client", "list-columns", "Mirror").stdout
     transact(daemon, insert("QoS", {"type": "linux-htb", "external_ids": ["map", [["a", "b"]]]}))
     assert "linux-htb" in ovs(daemon, "ovsdb-client", "dump", "QoS", "type").stdout

@@ -82,7 +82,7 @@ TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
   port.device = device;
   port.counters = std::make_shared<PortCounters>(3);
   MirrorSession session;
-  session.destinations.push_back({PortNo{0}, std::make_shared<DestinationCounters>(3)});
+  session.destinations.push_back({.port = PortNo{0}, .counters = std::make_shared<DestinationCounters>(3)});
   session.queued_bytes = std::make_shared<QueuedBytes>(2);
   const CopyTarget targets[] = {{&session, &port, 0, {}}};
   MirrorThread thread(SenderId{2}, {&first, &second});

@@ -246,7 +246,11 @@ TEST_F(PortApi, Refusals) {
   EXPECT_THAT(add({{"bridge", "br9"}}), StartsWith("not_found bridge: there is no bridge br9"));
   EXPECT_THAT(add({{"name", "t1"}}), StartsWith("exists name: "));
   EXPECT_THAT(add({{"name", "br1"}}), StartsWith("conflict name: br1 is a bridge"));
-  EXPECT_THAT(add({{"type", "gre"}}), StartsWith("invalid type: "));
+  EXPECT_THAT(add({{"type", "geneve"}}), StartsWith("invalid type: "));
+  EXPECT_THAT(add({{"type", "gre"}}), testing::HasSubstr("requires valid 'remote_ip'"));
+  EXPECT_THAT(add({{"options", {{"key", "1"}}}}), testing::HasSubstr("options are for ports of type gre"));
+  EXPECT_THAT(add({{"type", "gre"}, {"options", {{"remote_ip", "192.0.2.1"}, {"kye", "1"}}}}),
+              testing::HasSubstr("option kye is not supported"));
   EXPECT_THAT(add({{"tag", 4096}}), StartsWith("invalid tag: "));
   EXPECT_THAT(add({{"vlan_mode", "trunk"}, {"tag", 5}}), StartsWith("conflict tag: "));
   EXPECT_THAT(add({{"vlan_mode", "native-tagged"}}), StartsWith("conflict tag: "));

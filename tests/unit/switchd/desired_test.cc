@@ -121,7 +121,7 @@ TEST_F(DesiredTest, VlanModes) {
 }
 
 TEST_F(DesiredTest, InterfaceTypes) {
-  for (const char* type : {"", "system", "internal", "tap", "patch", "gre"})
+  for (const char* type : {"", "system", "internal", "tap", "patch", "geneve"})
     port(std::string("i-") + type, type);
   port("br7", "");
   txn.set("Interface", interfaces.at("i-patch"), "options",
@@ -136,8 +136,8 @@ TEST_F(DesiredTest, InterfaceTypes) {
   EXPECT_EQ(by_name.at("i-tap").mac, MacAddr::parse("02:11:22:33:44:55"));
   EXPECT_EQ(by_name.at("br7").type, InterfaceType::internal) << "the local port, whatever its type says";
   EXPECT_TRUE(by_name.at("br7").mac && !by_name.at("br7").mac->is_multicast());
-  EXPECT_EQ(by_name.at("i-gre").refusal,
-            "interface type gre is not supported; use system, internal, tap or patch");
+  EXPECT_EQ(by_name.at("i-geneve").refusal,
+            "interface type geneve is not supported; use system, internal, tap, patch, gre, erspan or vxlan");
   EXPECT_TRUE(spec_of(desired, "i-patch").is_patch);
   EXPECT_EQ(spec_of(desired, "i-patch").patch_peer, "i-other");
 }
@@ -147,6 +147,7 @@ TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
   port("another-of-16-by", "internal");
   port("patch-to-another", "patch");
   port("gre-of-16-bytes-", "gre");
+  port("stt-of-16-bytes-", "stt");
   std::map<std::string, std::string> refusals;
   for (const DesiredInterface& interface : read().interfaces) refusals[interface.name] = interface.refusal;
   EXPECT_EQ(refusals.at("a-name-of-16-byt"),
@@ -156,7 +157,9 @@ TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
   EXPECT_NE(refusals.at("another-of-16-by"), "");
   EXPECT_EQ(refusals.at("patch-to-another"), "patch-to-another: patch type requires valid 'peer' argument")
       << "its name is right";
-  EXPECT_EQ(refusals.at("gre-of-16-bytes-").substr(0, 14), "interface type")
+  EXPECT_EQ(refusals.at("gre-of-16-bytes-"), "gre-of-16-bytes-: gre type requires valid 'remote_ip' argument")
+      << "its name is right";
+  EXPECT_EQ(refusals.at("stt-of-16-bytes-").substr(0, 14), "interface type")
       << "the type is the first to say";
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tunnel ports on raw sockets.
+//
+// Packets come from the host's IP stack, reassembled; a filter in the kernel lets only those of the remote
+// end through, and decapsulate() takes those of this tunnel out of them: several tunnels to one address have
+// a socket each. For VXLAN a second, ordinary UDP socket holds the port, so that the host does not answer
+// with "port unreachable".
+#include "datapath/port/tunnel_port.h"
+
+#include <linux/filter.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "datapath/port/unique_fd.h"
+#include "datapath/tunnel/pieces.h"
+
+namespace vswitch {
+namespace {
+
+constexpr int kReceiveBytes = 4 << 20;
+constexpr std::size_t kLongestPacket = 65535;
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+template <typename Value>
+void set_option(const UniqueFd& fd, int level, int name, const Value& value, const char* what) {
+  if (::setsockopt(fd.get(), level, name, &value, sizeof value) != 0) fail(what);
+}
+
+/// Only packets whose IP source address is `remote`.
+void receive_only_from(const UniqueFd& fd, const IpAddress& remote) {
+  // Offsets from the network header: a raw IPv6 socket's data begins behind it.
+  constexpr std::uint32_t kIpv4Source = 12;
+  constexpr std::uint32_t kIpv6Source = 8;
+  std::vector<sock_filter> program;
+  const auto bytes = remote.bytes();
+  const std::size_t words = bytes.size() / 4;
+  for (std::size_t i = 0; i < words; ++i) {
+    const std::uint32_t word = static_cast<std::uint32_t>(bytes[4 * i] << 24 | bytes[4 * i + 1] << 16 |
+                                                          bytes[4 * i + 2] << 8 | bytes[4 * i + 3]);
+    const std::uint32_t at =
+        static_cast<std::uint32_t>(SKF_NET_OFF) + (remote.v6 ? kIpv6Source : kIpv4Source);
+    const auto to_drop = static_cast<std::uint8_t>(2 * (words - 1 - i) + 1);
+    program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at + static_cast<std::uint32_t>(4 * i)));
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word, 0, to_drop));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, 0xffffffffU));
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
+  set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, whole, "cannot set the filter of a tunnel's socket");
+}
+
+void bind_to(const UniqueFd& fd, const IpAddress& local, std::uint16_t port) {
+  sockaddr_storage address;
+  const socklen_t length = local.to_sockaddr(address);
+  if (local.v6) {
+    reinterpret_cast<sockaddr_in6&>(address).sin6_port = htons(port);
+  } else {
+    reinterpret_cast<sockaddr_in&>(address).sin_port = htons(port);
+  }
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0)
+    fail("cannot bind a tunnel's socket");
+}
+
+UniqueFd open_receiver(const EndpointSettings& settings) {
+  const int protocol = settings.encapsulation.encap == Encap::vxlan ? IPPROTO_UDP : IPPROTO_GRE;
+  UniqueFd fd(::socket(settings.remote.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!fd) fail("cannot open a raw socket");
+  receive_only_from(fd, settings.remote);
+  set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2,  // the kernel doubles it
+             "cannot set SO_RCVBUFFORCE of a tunnel's socket");
+  if (settings.local) {
+    set_option(fd, IPPROTO_IP, IP_FREEBIND, 1, "cannot set IP_FREEBIND of a tunnel's socket");
+    bind_to(fd, *settings.local, 0);
+  }
+  return fd;
+}
+
+/// Nothing if somebody has the port already: then the host does not answer either.
+UniqueFd hold_udp_port(const EndpointSettings& settings) {
+  if (settings.encapsulation.encap != Encap::vxlan) return {};
+  UniqueFd fd(::socket(settings.remote.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return {};
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{1, &drop};
+  set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, "cannot set the filter of a tunnel's socket");
+  set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "cannot set SO_REUSEADDR of a tunnel's socket");
+  const int only_v6 = 1;
+  if (settings.remote.v6)
+    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6, "cannot set IPV6_V6ONLY of a tunnel's socket");
+  IpAddress any;
+  any.v6 = settings.remote.v6;
+  try {
+    bind_to(fd, any, settings.encapsulation.dst_port);
+  } catch (const std::system_error&) {
+    return {};
+  }
+  return fd;
+}
+
+/// What follows the IP header. A raw IPv4 socket gives that header too.
+std::span<const std::uint8_t> behind_ip(std::span<const std::uint8_t> packet, bool v6) {
+  if (v6) return packet;
+  const std::size_t header = packet.empty() ? 0 : std::size_t{4} * (packet[0] & 0x0f);
+  return packet.size() < header ? std::span<const std::uint8_t>() : packet.subspan(header);
+}
+
+class TunnelPort final : public Port {
+ public:
+  TunnelPort(std::shared_ptr<Endpoint> endpoint, std::size_t senders)
+      : endpoint_(std::move(endpoint)),
+        receiver_(open_receiver(endpoint_->settings())),
+        udp_port_(hold_udp_port(endpoint_->settings())),
+        // Memory only as far as packets were long.
+        arena_(new std::uint8_t[kBatchSize * kLongestPacket]),
+        senders_(senders) {}
+
+  int receive_fd() const override { return receiver_.get(); }
+
+  std::size_t receive(std::span<RawFrame> into) override {
+    const std::size_t wanted = std::min(into.size(), kBatchSize);
+    std::array<iovec, kBatchSize> parts;
+    std::array<mmsghdr, kBatchSize> messages{};
+    for (std::size_t i = 0; i < wanted; ++i) {
+      parts[i] = {arena_.get() + i * kLongestPacket, kLongestPacket};
+      messages[i].msg_hdr.msg_iov = &parts[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int got =
+        ::recvmmsg(receiver_.get(), messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
+    std::size_t count = 0;
+    for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got); ++i) {
+      const std::span<const std::uint8_t> packet(arena_.get() + i * kLongestPacket, messages[i].msg_len);
+      const EndpointSettings& settings = endpoint_->settings();
+      const auto frame = decapsulate(settings.encapsulation, behind_ip(packet, settings.remote.v6));
+      if (frame) into[count++] = {.bytes = *frame, .stripped_tag = {}, .offload = {}};
+    }
+    return count;
+  }
+
+  void release() override {}
+
+  void send(SenderId sender, std::span<OutgoingFrame> frames) override {
+    auto& [pieces, counts] = senders_[index(sender)];
+    for (OutgoingFrame& frame : frames) {
+      const std::size_t before = pieces.size();
+      frame.outcome = pieces.add(
+          frame, {.cut_superframes = true,
+                  .endpoint = endpoint_.get(),
+                  .mtu_policy = endpoint_->settings().dont_fragment ? MtuPolicy::drop : MtuPolicy::fragment});
+      counts.push_back(pieces.size() - before);
+    }
+    endpoint_->send(pieces.all());
+    std::span<const OutgoingFrame> rest = pieces.all();
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      for (const OutgoingFrame& piece : rest.first(counts[i])) {
+        if (piece.outcome != DropReason::none) frames[i].outcome = piece.outcome;
+      }
+      rest = rest.subspan(counts[i]);
+    }
+    pieces.clear();
+    counts.clear();
+  }
+
+  std::uint64_t receive_overruns() override {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+    socklen_t length = sizeof memory;
+    ::getsockopt(receiver_.get(), SOL_SOCKET, SO_MEMINFO, memory.data(), &length);
+    return memory[SK_MEMINFO_DROPS];
+  }
+
+ private:
+  struct Sender {
+    Pieces pieces;
+    std::vector<std::size_t> counts;  ///< of pieces, frame by frame
+  };
+
+  const std::shared_ptr<Endpoint> endpoint_;
+  const UniqueFd receiver_;
+  const UniqueFd udp_port_;
+  const std::unique_ptr<std::uint8_t[]> arena_;
+  std::vector<Sender> senders_;
+};
+
+}  // namespace
+
+std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders) {
+  return std::make_unique<TunnelPort>(std::move(endpoint), senders);
+}
+
+}  // namespace vswitch

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// A port at the end of a tunnel: what is sent to it goes to the endpoint, what comes from there is received.
+#pragma once
+
+#include <memory>
+
+#include "datapath/port/port.h"
+#include "datapath/tunnel/endpoint.h"
+
+namespace vswitch {
+
+/// Throws std::system_error: no raw socket to be had.
+std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders);
+
+}  // namespace vswitch

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a frame to what leaves: whole, cut short, or in segments; bare for a device, or each inside a packet
+// for an endpoint.
+//
+// Nothing is copied but headers, which lie in memory of the Pieces until clear().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "datapath/frame/frame.h"
+#include "datapath/snapshot/copy_shape.h"
+#include "datapath/tunnel/encapsulation.h"
+#include "datapath/tunnel/endpoint.h"
+
+namespace vswitch {
+
+/// Up to 64 KiB of bytes at a time, that are handed out one behind the other and given back all at once.
+class HeaderArena {
+ public:
+  std::span<std::uint8_t> take(std::size_t bytes);
+  void clear();
+
+ private:
+  static constexpr std::size_t kBlock = 64 * 1024;
+  std::vector<std::unique_ptr<std::uint8_t[]>> blocks_;
+  std::size_t full_ = 0;  ///< blocks that have no room any more
+  std::size_t used_ = 0;  ///< bytes of the block behind them
+};
+
+class Pieces {
+ public:
+  /// How one frame leaves.
+  struct Shape {
+    bool cut_superframes = false;
+    std::size_t snaplen = kWholeFrame;  ///< bytes of each piece, without encapsulation
+    Endpoint* endpoint = nullptr;       ///< null: bare
+    MtuPolicy mtu_policy = MtuPolicy::cut;
+    CopyFacts facts = {};  ///< with an endpoint; truncated, length and sequence are filled in here
+  };
+
+  /// Appends the pieces of a frame; its payload is to outlive them. Otherwise none, and why: too_big or
+  /// not_segmentable.
+  DropReason add(const OutgoingFrame& frame, const Shape& shape);
+
+  std::span<OutgoingFrame> all() { return pieces_; }
+  std::size_t size() const { return pieces_.size(); }
+  void clear();
+
+ private:
+  DropReason add_whole(const OutgoingFrame& frame, const Shape& shape);
+  DropReason add_segments(const OutgoingFrame& frame, const Shape& shape);
+  DropReason add_piece(std::span<std::uint8_t> header, std::span<const std::uint8_t> payload,
+                       const Shape& shape, Offload offload);
+
+  std::vector<OutgoingFrame> pieces_;
+  HeaderArena arena_;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/endpoints.h"
+
+#include <system_error>
+
+namespace vswitch {
+
+void Endpoints::follow(const Desired& desired) {
+  for (auto& [row, entry] : by_row_) entry.used = false;
+  for (const DesiredBridge& bridge : desired.bridges) {
+    for (const auto& of_session : bridge.endpoints) {
+      for (const DesiredEndpoint& endpoint : of_session) follow_one(endpoint);
+    }
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      if (interface.tunnel && interface.refusal.empty()) follow_one(*interface.tunnel);
+    }
+  }
+  std::erase_if(by_row_, [](const auto& item) { return !item.second.used; });
+  refresh();
+}
+
+/// One that stays as it was keeps its sequence numbers.
+void Endpoints::follow_one(const DesiredEndpoint& desired) {
+  if (!desired.refusal.empty()) return;
+  Entry& entry = by_row_[desired.row];
+  entry.used = true;
+  if (entry.endpoint != nullptr && entry.settings == desired.settings) return;
+  entry.settings = desired.settings;
+  entry.error.clear();
+  try {
+    entry.endpoint = std::make_shared<Endpoint>(desired.settings);
+  } catch (const std::system_error& error) {
+    entry.endpoint = nullptr;
+    entry.error = error.what();
+  }
+}
+
+bool Endpoints::refresh() {
+  bool changed = false;
+  std::map<std::pair<IpAddress, std::optional<IpAddress>>, Route> known;  // many may go to one address
+  for (auto& [row, entry] : by_row_) {
+    const auto [found, is_new] = known.try_emplace({entry.settings.remote, entry.settings.local});
+    if (is_new) found->second = routes_.route_to(entry.settings.remote, entry.settings.local);
+    const Route& route = found->second;
+    if (entry.endpoint != nullptr) entry.endpoint->set_path(route.trouble, route.mtu);
+    changed |= entry.route != route;
+    entry.route = route;
+  }
+  return changed;
+}
+
+const Endpoints::Entry* Endpoints::find(const ovsdb::Uuid& row) const {
+  const auto found = by_row_.find(row);
+  return found == by_row_.end() ? nullptr : &found->second;
+}
+
+}  // namespace vswitch

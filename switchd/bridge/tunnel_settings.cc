@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/tunnel_settings.h"
+
+#include <charconv>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+
+namespace vswitch {
+
+namespace {
+
+using ovsdb::Row;
+
+/// A setting that cannot be honoured, as a sentence.
+struct Refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+IpAddress remote_address(const std::string& text) {
+  const auto address = IpAddress::parse(text);
+  if (!address) throw Refused("remote_ip \"" + text + "\" is not an IPv4 or IPv6 address");
+  if (address->is_unspecified()) throw Refused("remote_ip " + text + " is no host's address");
+  if (address->is_multicast()) throw Refused("remote_ip " + text + " is not the address of one host");
+  if (address->needs_scope())
+    throw Refused("remote_ip " + text + " is link-local and needs a device, as in " + text + "%eth0");
+  return *address;
+}
+
+IpAddress local_address(const std::string& text, const IpAddress& remote) {
+  const auto address = IpAddress::parse(text);
+  if (!address || address->is_unspecified() || address->is_multicast())
+    throw Refused("local_ip \"" + text + "\" is not the address of a host");
+  if (address->v6 != remote.v6)
+    throw Refused("local_ip " + text + " and remote_ip " + remote.to_string() +
+                  " have to be both IPv4 or both IPv6");
+  return *address;
+}
+
+template <typename Number>
+Number number_or(const Row& row, std::string_view column, Number fallback) {
+  return static_cast<Number>(row.integer(column).value_or(fallback));
+}
+
+EndpointSettings settings_of(const Row& row, MtuPolicy policy) {
+  EndpointSettings settings;
+  settings.remote = remote_address(row.str("remote_ip"));
+  if (const std::string& local = row.str("local_ip"); !local.empty())
+    settings.local = local_address(local, settings.remote);
+  settings.ttl = number_or<std::uint8_t>(row, "ttl", 64);
+  settings.dscp = number_or<std::uint8_t>(row, "dscp", 0);
+  settings.dont_fragment = row.boolean("dont_fragment").value_or(policy != MtuPolicy::fragment);
+  Encapsulation& how = settings.encapsulation;
+  const auto encap = encap_named(row.str("encap"));
+  if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
+  how.encap = *encap;
+  if (const auto key = row.integer("key")) how.key = static_cast<std::uint32_t>(*key);
+  if (how.key && how.encap != Encap::gre && how.encap != Encap::vxlan)
+    throw Refused("key is for gre and vxlan; ERSPAN has session_id");
+  if (how.encap == Encap::vxlan && how.key.value_or(0) >= 1U << 24)
+    throw Refused("key " + std::to_string(*how.key) + " is no VNI: those of VXLAN end at 16777215");
+  how.dst_port = number_or<std::uint16_t>(row, "dst_port", kVxlanPort);
+  how.session_id = number_or<std::uint16_t>(row, "session_id", 0);
+  how.index = number_or<std::uint32_t>(row, "index", 0);
+  if (const auto cos = row.integer("cos")) how.cos = static_cast<std::uint8_t>(*cos);
+  how.hwid = number_or<std::uint8_t>(row, "hwid", 0);
+  const std::string& timestamp = row.str("timestamp");
+  how.timestamp = timestamp == "100ns"      ? Timestamp::ns100
+                  : timestamp == "ieee1588" ? Timestamp::ieee1588
+                                            : Timestamp::us100;
+  how.subheader = row.boolean("subheader").value_or(false);
+  return settings;
+}
+
+/// The options of a tunnel port, read one by one.
+class TunnelOptions {
+ public:
+  explicit TunnelOptions(std::map<std::string, std::string> options) : options_(std::move(options)) {}
+
+  std::optional<std::string> take(const std::string& name) {
+    const auto found = options_.find(name);
+    if (found == options_.end()) return std::nullopt;
+    std::string value = std::move(found->second);
+    options_.erase(found);
+    if (value == "flow")
+      throw Refused("option " + name + "=flow needs OpenFlow, which is not supported; give a value");
+    return value;
+  }
+
+  /// Base 0: decimal, or hexadecimal behind 0x.
+  std::optional<std::uint32_t> number(const std::string& name, std::uint32_t most, int base = 0) {
+    const auto text = take(name);
+    if (!text) return std::nullopt;
+    std::string_view digits = *text;
+    const bool prefixed = digits.starts_with("0x") || digits.starts_with("0X");
+    if (prefixed) digits.remove_prefix(2);
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value,
+                                              prefixed ? 16 : base == 0 ? 10 : base);
+    if (error != std::errc() || end != digits.data() + digits.size() || value > most)
+      throw Refused("option " + name + "=" + *text + " has to be a number from 0 to " + std::to_string(most));
+    return value;
+  }
+
+  bool truth(const std::string& name, bool fallback) {
+    const auto text = take(name);
+    return text ? *text == "true" : fallback;
+  }
+
+  void refuse_the_rest() const {
+    if (!options_.empty())
+      throw Refused("option " + options_.begin()->first + " is not supported for a tunnel");
+  }
+
+ private:
+  std::map<std::string, std::string> options_;
+};
+
+void read_erspan(TunnelOptions& options, std::optional<std::uint32_t> key, Encapsulation& how) {
+  constexpr int kHexadecimal = 16;  // as Open vSwitch reads them
+  if (key.value_or(0) > kMaxSessionId)
+    throw Refused("key " + std::to_string(*key) + " is no ERSPAN session: those end at 1023");
+  how.session_id = static_cast<std::uint16_t>(key.value_or(0));
+  const std::uint32_t version = options.number("erspan_ver", 2).value_or(1);
+  how.encap = version == 0 ? Encap::erspan1 : version == 1 ? Encap::erspan2 : Encap::erspan3;
+  how.index = options.number("erspan_idx", 0xfffff, kHexadecimal).value_or(0);
+  if (const auto direction = options.number("erspan_dir", 1, kHexadecimal)) how.delivered = *direction == 1;
+  how.hwid = static_cast<std::uint8_t>(options.number("erspan_hwid", 63, kHexadecimal).value_or(0));
+}
+
+EndpointSettings tunnel_of(const Row& interface) {
+  const std::string& type = interface.str("type");
+  TunnelOptions options(interface.map("options"));
+  EndpointSettings settings;
+  const auto remote = options.take("remote_ip");
+  // The sentence of Open vSwitch.
+  if (!remote)
+    throw Refused(interface.str("name") + ": " + type + " type requires valid 'remote_ip' argument");
+  settings.remote = remote_address(*remote);
+  if (const auto local = options.take("local_ip")) settings.local = local_address(*local, settings.remote);
+  settings.ttl = static_cast<std::uint8_t>(options.number("ttl", 255).value_or(64));
+  if (settings.ttl == 0) settings.ttl = 64;
+  settings.dscp = static_cast<std::uint8_t>(options.number("tos", 255).value_or(0) >> 2);
+  settings.dont_fragment = options.truth("df_default", true);
+  Encapsulation& how = settings.encapsulation;
+  const bool erspan = type.ends_with("erspan");
+  how.encap = type == "vxlan" ? Encap::vxlan : Encap::gre;
+  const std::uint32_t most = type == "vxlan" ? (1U << 24) - 1 : 0xffffffffU;
+  const auto key = options.number("key", most);
+  const auto in_key = options.number("in_key", most);
+  const auto out_key = options.number("out_key", most);
+  if (in_key != out_key) throw Refused("in_key and out_key have to be the same; give key");
+  if (erspan) {
+    read_erspan(options, key ? key : in_key, how);
+  } else {
+    how.key = key ? key : in_key;
+  }
+  if (type == "vxlan")
+    how.dst_port = static_cast<std::uint16_t>(options.number("dst_port", 65535).value_or(kVxlanPort));
+  how.checksum = how.encap == Encap::gre && options.truth("csum", false);
+  how.sequence = how.encap == Encap::gre && options.truth("seq", false);
+  options.refuse_the_rest();
+  return settings;
+}
+
+DesiredEndpoint read(const Row& row, const std::function<EndpointSettings()>& settings) {
+  DesiredEndpoint desired{.row = row.uuid(), .label = {}, .settings = {}, .refusal = {}};
+  try {
+    desired.settings = settings();
+    desired.label = desired.settings.remote.to_string() + " (" +
+                    std::string(name(desired.settings.encapsulation.encap)) + ")";
+  } catch (const Refused& refused) {
+    desired.refusal = refused.what();
+  }
+  return desired;
+}
+
+}  // namespace
+
+DesiredEndpoint read_endpoint(const Row& row, MtuPolicy policy) {
+  return read(row, [&] { return settings_of(row, policy); });
+}
+
+bool is_tunnel_type(std::string_view type) {
+  static const std::set<std::string_view> kTypes = {"gre", "erspan", "vxlan", "ip6gre", "ip6erspan"};
+  return kTypes.contains(type);
+}
+
+DesiredEndpoint read_tunnel(const Row& interface) {
+  return read(interface, [&] { return tunnel_of(interface); });
+}
+
+}  // namespace vswitch
