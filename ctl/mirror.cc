@@ -56,6 +56,21 @@ void nested_flag(CLI::App& app, const Params& params, const std::string& name, c
   on->excludes(app.add_flag_function("--no-" + name.substr(2), set(false), "the opposite of " + name));
 }
 
+/// Matches in the flow syntax of Open vSwitch, one per option; "none" for no match at all.
+void matches(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+             const std::string& help) {
+  app.add_option_function<std::vector<std::string>>(
+         name,
+         [params, name, key](const std::vector<std::string>& given) {
+           const bool clears = std::find(given.begin(), given.end(), "none") != given.end();
+           if (clears && given.size() > 1) throw UsageError(name + " none: clears them all and stands alone");
+           (*params)[key] = clears ? Json() : Json(given);
+         },
+         help + "; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("MATCH");
+}
+
 void declare_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-s,--source",
@@ -103,8 +118,9 @@ void declare_settings(CLI::App& app, const Params& params) {
   number(app, params, "--snaplen", "snaplen", "cut copies to this many bytes, or none", true)
       ->type_name("BYTES");
   number(app, params, "--sample", "sample", "copy one frame in this many, by chance")->type_name("N");
-  for (const char* option :
-       {"--endpoint", "--encap", "--key", "--session-id", "--rate", "--filter", "--expires"})
+  matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
+  matches(app, params, "--skip", "skip", "copy no frames that match, whatever --filter says, or none");
+  for (const char* option : {"--endpoint", "--encap", "--key", "--session-id", "--rate", "--expires"})
     not_yet(app, option);
 }
 
@@ -209,6 +225,8 @@ std::string render_show(const Json& mirror) {
     text += line("keep VLAN", "the tag that was there stays behind that of the output VLAN");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
+  for (const Json& match : mirror["filter"]) text += line("filter", match);
+  for (const Json& match : mirror["skip"]) text += line("skip", match);
   if (mirror["description"] != "") text += line("description", mirror["description"]);
   text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
           line("delivered", counters["delivered"].dump() + " copies");
