@@ -119,6 +119,21 @@ void join_endpoints(Json& params) {
   }
 }
 
+/// Matches in the flow syntax of Open vSwitch, one per option; "none" for no match at all.
+void matches(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+             const std::string& help) {
+  app.add_option_function<std::vector<std::string>>(
+         name,
+         [params, name, key](const std::vector<std::string>& given) {
+           const bool clears = std::find(given.begin(), given.end(), "none") != given.end();
+           if (clears && given.size() > 1) throw UsageError(name + " none: clears them all and stands alone");
+           (*params)[key] = clears ? Json() : Json(given);
+         },
+         help + "; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("MATCH");
+}
+
 void declare_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-s,--source",
@@ -171,7 +186,9 @@ void declare_settings(CLI::App& app, const Params& params) {
          "copies too long for the way to an endpoint are cut short [cut], sent in fragments, or dropped");
   choice(app, params, "--superframes", "superframes", {"keep", "cut"},
          "super-frames of local senders stay whole [for ports], or are cut into segments [for endpoints]");
-  for (const char* option : {"--rate", "--filter", "--expires"}) not_yet(app, option);
+  matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
+  matches(app, params, "--skip", "skip", "copy no frames that match, whatever --filter says, or none");
+  for (const char* option : {"--rate", "--expires"}) not_yet(app, option);
 }
 
 void declare_name(CLI::App& app, const Params& params) {
@@ -301,6 +318,8 @@ std::string render_show(const Json& mirror) {
     text += line("super-frames", mirror["superframes"] == "cut" ? "cut into segments" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
+  for (const Json& match : mirror["filter"]) text += line("filter", match);
+  for (const Json& match : mirror["skip"]) text += line("skip", match);
   if (mirror["description"] != "") text += line("description", mirror["description"]);
   text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
           line("delivered", counters["delivered"].dump() + " copies");

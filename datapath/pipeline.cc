@@ -39,6 +39,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
   patches_crossed_ = 0;
   verdict_.clear();
   vlan_destination_done_.clear();
+  key_known_ = false;
   ++serial_;
   session_done_.resize(std::max(session_done_.size(), snapshot.sessions.size()));
   destination_done_.resize(std::max(destination_done_.size(), snapshot.ports.size()));
@@ -165,22 +166,41 @@ void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionInd
                           const BridgeTags& tags, bool delivered) {
   for (const SessionIndex at : candidates) {
     const MirrorSession& session = snapshot_->sessions[at];
-    Trace::Result result = Trace::Result::copied;
-    if (session_done_[at] == serial_) {
-      result = Trace::Result::already_copied;
-    } else if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) {
-      result = Trace::Result::vlan_not_selected;
-    }
+    Trace::Result result = test(at, tags);
     const bool selected = result == Trace::Result::copied;
     // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
     const auto& output_vlan = session.tags.output_vlan;
     const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
     if (selected && !fits) result = Trace::Result::not_for_output_vlan;
-    if (trace_ != nullptr) trace_->tests.push_back({at, source.number, delivered, result});
+    if (trace_ != nullptr) {
+      const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
+      trace_->tests.push_back({at, source.number, delivered, result, skip});
+    }
     if (!selected) continue;
     session_done_[at] = serial_;
     fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
   }
+}
+
+/// Whether the session selects the frame as it is here. One that it does not select now may still be selected
+/// at another port, where it has other tags.
+Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
+  const MirrorSession& session = snapshot_->sessions[at];
+  if (session_done_[at] == serial_) return Trace::Result::already_copied;
+  if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) return Trace::Result::vlan_not_selected;
+  if (session.rules == nullptr) return Trace::Result::copied;
+  const FlowKey& key = key_of(tags);
+  if (session.rules->skipping(key) != nullptr) return Trace::Result::skipped;
+  return session.rules->selects(key) ? Trace::Result::copied : Trace::Result::filtered_out;
+}
+
+const FlowKey& Decider::key_of(const BridgeTags& tags) {
+  if (!key_known_ || key_tags_.outer != tags.outer || key_tags_.inner != tags.inner) {
+    key_ = FlowKey(*frame_, tags);
+    key_tags_ = tags;
+    key_known_ = true;
+  }
+  return key_;
 }
 
 /// Whether the frame has not been copied to the port yet, as what this session's copy would be there.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "datapath/frame/frame.h"
+#include "datapath/mirror/filter.h"
 #include "datapath/snapshot/snapshot.h"
 #include "datapath/verdict.h"
 
@@ -20,12 +21,20 @@ namespace vswitch {
 
 /// What explain shows: the steps in words, and each test of each session.
 struct Trace {
-  enum class Result : std::uint8_t { copied, vlan_not_selected, already_copied, not_for_output_vlan };
+  enum class Result : std::uint8_t {
+    copied,
+    vlan_not_selected,
+    filtered_out,  ///< none of the session's filters matches
+    skipped,       ///< one of its skip rules matches
+    already_copied,
+    not_for_output_vlan
+  };
   struct SessionTest {
     SessionIndex session;
     PortNo port;     ///< the source port that made the session a candidate
     bool delivered;  ///< tested because of a frame to the port; otherwise from it
     Result result;
+    const Filter* skip = nullptr;  ///< the rule that skipped it; lives as long as the snapshot
   };
   std::vector<std::string> steps;
   std::vector<SessionTest> tests;
@@ -48,6 +57,8 @@ class Decider {
   void mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
                    const BridgeTags& tags, bool delivered);
   void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
+  Trace::Result test(SessionIndex session, const BridgeTags& tags);
+  const FlowKey& key_of(const BridgeTags& tags);
   bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
   bool first_there(PortNo port, const MirrorSession& session);
   void dropped(DropReason reason, const PortConfig& port);
@@ -63,6 +74,12 @@ class Decider {
   int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
   int patches_crossed_ = 0;  ///< in all, so that parallel patches cannot multiply a frame without end
   Verdict verdict_;
+
+  // What filters look at: read when the first session with a filter asks, and again if the frame has other
+  // tags where another one does.
+  FlowKey key_;
+  BridgeTags key_tags_;
+  bool key_known_ = false;
 
   // "Already done for this frame", by session and by destination port: equal to serial_ means yes.
   std::uint64_t serial_ = 0;

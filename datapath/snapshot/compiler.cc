@@ -219,6 +219,7 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                        .select_vlans = session.vlans.empty()
                                            ? nullptr
                                            : std::make_unique<const VlanSet>(to_set(session.vlans)),
+                       .rules = session.rules,
                        .tags = session.tags,
                        .snaplen = session.snaplen,
                        .superframes = session.superframes,

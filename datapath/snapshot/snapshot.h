@@ -72,7 +72,8 @@ struct MirrorSession {
   std::string id;  ///< SessionSpec::id
   std::string name;
   BridgeIndex bridge = 0;
-  std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
+  std::unique_ptr<const VlanSet> select_vlans;    ///< null = any VLAN
+  std::shared_ptr<const FilterRules> rules = {};  ///< null = every frame
   CopyTags tags = {};
   std::size_t snaplen = kWholeFrame;
   SuperFrames superframes = SuperFrames::by_destination;

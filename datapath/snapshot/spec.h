@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/mirror/filter.h"
 #include "datapath/port/port.h"
 #include "datapath/snapshot/copy_shape.h"
 #include "datapath/switching/mac_table.h"
@@ -50,6 +51,7 @@ struct SessionSpec {
   std::vector<SourceSpec> sources;
   bool all_ports = false;     ///< every port but the session's own destinations, to and from
   std::vector<VlanId> vlans;  ///< empty = any
+  std::shared_ptr<const FilterRules> rules = {};  ///< what it copies by headers; null = every frame
   std::vector<std::string>
       destinations;  ///< with an output VLAN: only on these; empty = on all that carry it
   std::vector<EndpointSpec> endpoints = {};

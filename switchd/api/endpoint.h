@@ -15,8 +15,8 @@ std::set<Json> read_endpoints(const Database& database, const Row& mirror);
 /// Throws why there cannot be such an endpoint.
 void check_endpoint(const Database& database, const Json& endpoint, bool may_fragment);
 
-/// Makes `endpoints` those of the session. Rows that are as they shall be stay, with their counters and sequence
-/// numbers.
+/// Makes `endpoints` those of the session. Rows that are as they shall be stay, with their counters and
+/// sequence numbers.
 void write_endpoints(ovsdb::Transaction& transaction, const Database& database, const ovsdb::Uuid& mirror,
                      const std::set<Json>& endpoints);
 

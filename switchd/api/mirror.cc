@@ -41,6 +41,10 @@ Json or_null(const std::optional<std::int64_t>& number) {
   return number ? Json(*number) : Json();
 }
 
+Json list_or_null(const std::set<std::string>& matches) {
+  return matches.empty() ? Json() : Json(matches);
+}
+
 Json to_json(const Database& database, SwitchView& view, const Row& bridge, const Row& mirror) {
   const MirrorSession session = read_session(database, mirror);
   const MirrorState state = state_of_mirror(mirror);
@@ -63,7 +67,8 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"snaplen", or_null(session.snaplen)},
           {"sample", session.sample},
           {"rate", nullptr},
-          {"filter", nullptr},
+          {"filter", list_or_null(session.filter)},
+          {"skip", list_or_null(session.skip)},
           {"expires", nullptr},
           {"state", state.state},
           {"reason", state.reason},
@@ -101,6 +106,7 @@ Outcome add(const Methods& methods, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
+  check_matches(params);
   MirrorSession session;
   session.name = params["name"];
   apply(session, params);
@@ -129,6 +135,7 @@ Outcome change(const Methods& methods, const Json& params, const Json& changes, 
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
   const Row& mirror = mirror_named(database, bridge, params["name"]);
+  check_matches(changes);
   MirrorSession session = read_session(database, mirror);
   const bool was_enabled = session.enabled;
   apply(session, changes);

@@ -2,6 +2,7 @@
 // Reads, changes, checks and writes sessions.
 #include "switchd/api/mirror_session.h"
 
+#include "datapath/mirror/filter.h"
 #include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 
@@ -22,6 +23,18 @@ std::optional<std::string> text_or_none(const Json& value) {
 std::optional<std::string> text_or_none(const Row& row, const char* column) {
   const std::string& text = row.str(column);
   return text.empty() ? std::nullopt : std::optional(text);
+}
+
+/// null, one match or a list of them.
+std::set<std::string> matches_of(const Json& value) {
+  if (value.is_null()) return {};
+  if (value.is_string()) return {value.get<std::string>()};
+  return value.get<std::set<std::string>>();
+}
+
+std::set<std::string> strings_of(const Row& row, const char* column) {
+  const std::vector<std::string> strings = row.strings(column);
+  return {strings.begin(), strings.end()};
 }
 
 void add_source(MirrorSession& session, const std::string& port, const std::string& direction) {
@@ -122,6 +135,8 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   session.superframes = text_or_none(mirror, "superframes");
   session.snaplen = mirror.integer("snaplen");
   session.sample = mirror.integer("sample").value_or(1);
+  session.filter = strings_of(mirror, "filter");
+  session.skip = strings_of(mirror, "skip");
   return session;
 }
 
@@ -162,6 +177,18 @@ void apply(MirrorSession& session, const Json& params) {
   if (params.contains("superframes")) session.superframes = text_or_none(params["superframes"]);
   if (params.contains("snaplen")) session.snaplen = number_or_none(params["snaplen"]);
   if (params.contains("sample")) session.sample = params["sample"];
+  if (params.contains("filter")) session.filter = matches_of(params["filter"]);
+  if (params.contains("skip")) session.skip = matches_of(params["skip"]);
+}
+
+void check_matches(const Json& params) {
+  for (const char* field : {"filter", "skip"}) {
+    if (!params.contains(field)) continue;
+    for (const std::string& match : matches_of(params[field])) {
+      const std::string trouble = Filter::parse(match).trouble;
+      if (!trouble.empty()) throw invalid(field, match, std::string(field) + ": " + trouble);
+    }
+  }
 }
 
 void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
@@ -213,6 +240,8 @@ void write_session(ovsdb::Transaction& transaction, const Database& database, co
     set("superframes", session.superframes ? Datum::of(*session.superframes) : Datum());
   if (params.contains("snaplen")) set("snaplen", session.snaplen ? Datum::of(*session.snaplen) : Datum());
   if (params.contains("sample")) set("sample", session.sample == 1 ? Datum() : Datum::of(session.sample));
+  if (params.contains("filter")) set("filter", Datum::set_of(session.filter));
+  if (params.contains("skip")) set("skip", Datum::set_of(session.skip));
 }
 
 }  // namespace vswitch::api

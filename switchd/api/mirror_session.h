@@ -38,6 +38,8 @@ struct MirrorSession {
   std::optional<std::string> superframes;   ///< keep, cut; empty: by destination
   std::optional<std::int64_t> snaplen;      ///< bytes; empty: whole frames
   std::int64_t sample = 1;
+  std::set<std::string> filter;  ///< matches, one of which a frame has to fit; empty: every frame
+  std::set<std::string> skip;    ///< matches, none of which it may fit
 
   bool operator==(const MirrorSession&) const = default;
   bool selects_nothing() const { return source_ports.empty() && vlans.empty() && !all; }
@@ -54,6 +56,9 @@ MirrorSession read_session(const Database& database, const Row& mirror);
 /// The members given in checked params replace those of the session, destination as a whole. Of sources,
 /// ports and all are one setting (which ports), vlans another.
 void apply(MirrorSession& session, const Json& params);
+
+/// Throws which match of filter or skip in checked params is none.
+void check_matches(const Json& params);
 
 /// Throws why the session cannot be on this bridge: it is incomplete, contradicts itself, names ports of
 /// another bridge, or gets in the way of another session. `self` is its row when it exists already.

@@ -191,6 +191,28 @@ std::vector<DesiredEndpoint> read_endpoints(const ovsdb::Database& database, con
   return endpoints;
 }
 
+/// The matches of a column; those that are wrong leave their reason in the session.
+std::vector<Filter> read_matches(const Row& mirror, const std::string& column, SessionSpec& session) {
+  std::vector<Filter> matches;
+  for (const std::string& text : mirror.strings(column)) {
+    Filter::Parsed parsed = Filter::parse(text);
+    if (parsed.filter) {
+      matches.push_back(std::move(*parsed.filter));
+    } else if (session.refusal.empty()) {
+      session.refusal = column + ": " + parsed.trouble;
+    }
+  }
+  return matches;
+}
+
+void read_rules(const Row& mirror, SessionSpec& session) {
+  FilterRules rules;
+  rules.filter = read_matches(mirror, "filter", session);
+  rules.skip = read_matches(mirror, "skip", session);
+  if (!rules.filter.empty() || !rules.skip.empty())
+    session.rules = std::make_shared<const FilterRules>(std::move(rules));
+}
+
 SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   SessionSpec session{.id = mirror.uuid().to_string(),
                       .name = mirror.str("name"),
@@ -226,6 +248,7 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   constexpr std::int64_t kNotCut = 65535;  // the column's largest value means whole frames
   if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < kNotCut)
     session.snaplen = static_cast<std::size_t>(*snaplen);
+  read_rules(mirror, session);
   return session;
 }
 
@@ -272,10 +295,11 @@ constexpr std::array<std::string_view, 7> kPort = {"interfaces", "vlan_mode", "t
                                                    "cvlans",     "protected", "other_config"};
 constexpr std::array<std::string_view, 5> kInterface = {"type", "options", "mac", "mtu_request",
                                                         "ofport_request"};
-constexpr std::array<std::string_view, 18> kMirror = {
-    "name",        "select_all", "select_src_port", "select_dst_port", "select_vlan",  "output_port",
-    "output_vlan", "snaplen",    "enabled",         "normal_io",       "source_ports", "destination_ports",
-    "keep_vlan",   "strip_vlan", "sample",          "endpoints",       "mtu_policy",   "superframes"};
+constexpr std::array<std::string_view, 20> kMirror = {
+    "name",         "select_all",        "select_src_port", "select_dst_port", "select_vlan",
+    "output_port",  "output_vlan",       "snaplen",         "enabled",         "normal_io",
+    "source_ports", "destination_ports", "keep_vlan",       "strip_vlan",      "sample",
+    "endpoints",    "mtu_policy",        "superframes",     "filter",          "skip"};
 constexpr std::array<std::string_view, 14> kMirrorEndpoint = {
     "remote_ip", "encap", "local_ip",  "key",       "dst_port", "session_id", "index",
     "cos",       "hwid",  "timestamp", "subheader", "ttl",      "dscp",       "dont_fragment"};

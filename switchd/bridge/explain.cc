@@ -28,6 +28,10 @@ std::string_view text(Trace::Result result) {
       return "selected";
     case Trace::Result::vlan_not_selected:
       return "the VLAN of the frame is not among those it selects";
+    case Trace::Result::filtered_out:
+      return "no match of its filter fits the frame";
+    case Trace::Result::skipped:
+      return "it skips such frames";
     case Trace::Result::already_copied:
       return "it has copied this frame already";
     case Trace::Result::not_for_output_vlan:
@@ -47,8 +51,8 @@ Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trac
   for (const Trace::SessionTest& test : trace.tests) {
     if (test.session != at || answer.copied) continue;
     answer.copied = test.result == Trace::Result::copied;
-    answer.reason = std::string(text(test.result)) + (test.delivered ? ": to " : ": from ") +
-                    snapshot.ports[index(test.port)].name;
+    answer.reason = std::string(text(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
+                    (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)].name;
   }
   return answer;
 }

@@ -98,7 +98,9 @@ class TunnelOptions {
     if (prefixed) digits.remove_prefix(2);
     std::uint32_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value,
-                                              prefixed ? 16 : base == 0 ? 10 : base);
+                                              prefixed    ? 16
+                                              : base == 0 ? 10
+                                                          : base);
     if (error != std::errc() || end != digits.data() + digits.size() || value > most)
       throw Refused("option " + name + "=" + *text + " has to be a number from 0 to " + std::to_string(most));
     return value;

@@ -23,8 +23,8 @@ DesiredEndpoint read_endpoint(const ovsdb::Row& row, MtuPolicy policy);
 
 /// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
-/// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow ("flow")
-/// are refused, and so is what is not known.
+/// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow
+/// ("flow") are refused, and so is what is not known.
 DesiredEndpoint read_tunnel(const ovsdb::Row& interface);
 
 }  // namespace vswitch

@@ -3,6 +3,8 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -15,9 +17,6 @@
 
 #include "switchd/netlink/netlink_socket.h"
 
-#include <linux/neighbour.h>
-#include <linux/rtnetlink.h>
-
 namespace vswitch {
 namespace {
 
@@ -26,8 +25,8 @@ constexpr std::uint16_t kValid =
 constexpr int kEventBuffer = 1024 * 1024;
 
 IpAddress address_in(const nlattr* attribute) {
-  return IpAddress::from_bytes({static_cast<const std::uint8_t*>(nla_data(attribute)),
-                                static_cast<std::size_t>(nla_len(attribute))});
+  return IpAddress::from_bytes(
+      {static_cast<const std::uint8_t*>(nla_data(attribute)), static_cast<std::size_t>(nla_len(attribute))});
 }
 
 /// RTA_VIA: an IPv6 next hop of an IPv4 route.
@@ -53,15 +52,16 @@ FoundRoute read_route(const nlmsghdr& header) {
   if (nlmsg_parse(message, sizeof(rtmsg), attributes, RTA_MAX, nullptr) < 0) return route;
   const auto& info = *static_cast<const rtmsg*>(nlmsg_data(message));
   route.local = info.rtm_type == RTN_LOCAL;
-  route.prohibited = info.rtm_type == RTN_UNREACHABLE || info.rtm_type == RTN_BLACKHOLE ||
-                     info.rtm_type == RTN_PROHIBIT;
+  route.prohibited =
+      info.rtm_type == RTN_UNREACHABLE || info.rtm_type == RTN_BLACKHOLE || info.rtm_type == RTN_PROHIBIT;
   if (attributes[RTA_OIF] != nullptr) route.ifindex = static_cast<int>(nla_get_u32(attributes[RTA_OIF]));
   if (attributes[RTA_GATEWAY] != nullptr) route.gateway = address_in(attributes[RTA_GATEWAY]);
   if (attributes[RTA_VIA] != nullptr) route.gateway = via_in(attributes[RTA_VIA]);
   if (attributes[RTA_PREFSRC] != nullptr) route.source = address_in(attributes[RTA_PREFSRC]);
   nlattr* metrics[RTAX_MAX + 1];
   if (attributes[RTA_METRICS] != nullptr &&
-      nla_parse_nested(metrics, RTAX_MAX, attributes[RTA_METRICS], nullptr) == 0 && metrics[RTAX_MTU] != nullptr)
+      nla_parse_nested(metrics, RTAX_MAX, attributes[RTA_METRICS], nullptr) == 0 &&
+      metrics[RTAX_MTU] != nullptr)
     route.mtu = nla_get_u32(metrics[RTAX_MTU]);
   return route;
 }
@@ -106,7 +106,8 @@ class RouteMonitor::Impl {
     if (!link->up || !link->carrier) {
       route.trouble = DropReason::link_down;
       route.reason = "device " + link->name + " on the way to " + remote.to_string() + " is down";
-    } else if (link->ethernet && !remote.is_multicast() && !answers(found.gateway.value_or(remote), found.ifindex)) {
+    } else if (link->ethernet && !remote.is_multicast() &&
+               !answers(found.gateway.value_or(remote), found.ifindex)) {
       route.trouble = DropReason::no_neighbour;
       route.reason = found.gateway.value_or(remote).to_string() + " does not answer on " + link->name +
                      (found.gateway ? ", the way to " + remote.to_string() : "");

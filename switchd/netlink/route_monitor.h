@@ -27,8 +27,8 @@ struct Route {
 
 class RouteMonitor {
  public:
-  /// `changed` is called on the io_context after routes, addresses, neighbours or links have changed: once for
-  /// all changes that have been told by then. Nothing is listened to before the first route_to().
+  /// `changed` is called on the io_context after routes, addresses, neighbours or links have changed: once
+  /// for all changes that have been told by then. Nothing is listened to before the first route_to().
   RouteMonitor(boost::asio::io_context& io, const LinkMonitor& links, std::function<void()> changed);
   ~RouteMonitor();
 

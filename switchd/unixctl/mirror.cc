@@ -57,6 +57,8 @@ std::string show_one(const Context& context, const std::string& bridge, const ov
   std::string text = bridge + ' ' + session.name + ":\n";
   text += "  sources: " + sources(session) + '\n';
   text += "  destination: " + destination(session) + '\n';
+  for (const std::string& match : session.filter) text += "  filter: " + match + '\n';
+  for (const std::string& match : session.skip) text += "  skip: " + match + '\n';
   text += "  normal I/O: " + std::string(session.normal_io ? "yes" : "no") + '\n';
   text += "  state: " + state(mirror) + '\n';
   for (const auto& [key, count] : counters(context, mirror))

@@ -104,6 +104,7 @@ TEST(Render, ShowMirror) {
   FakeDaemon daemon;
   Json session = example_result("mirror.get");
   session["description"] = "for the \x1b[31mIDS";
+  session.update({{"filter", {"tcp,tp_dst=80", "udp"}}, {"skip", {"arp"}}});
   session["counters"].update(
       {{"matched", 100}, {"delivered", 90}, {"lost", 10}, {"lost_by", {{"queue_full", 10}}}});
   daemon.answers["mirror.get"] = {session};
@@ -114,6 +115,9 @@ TEST(Render, ShowMirror) {
             "sources       t1\n"
             "destination   t2\n"
             "normal I/O    allowed\n"
+            "filter        tcp,tp_dst=80\n"
+            "filter        udp\n"
+            "skip          arp\n"
             "description   for the ?[31mIDS\n"
             "matched       100 copies, one per frame and output\n"
             "delivered     90 copies\n"

@@ -74,7 +74,9 @@ TEST(Encapsulation, ErspanType1IsGreAlone) {
 TEST(Encapsulation, ErspanType2) {
   // Ver 1, VLAN 100, COS 5, En 3, T 1, session 0x155; index.
   EXPECT_EQ(hex({.encap = Encap::erspan2, .session_id = 0x155, .index = 0x12345}, kFacts),
-            "100088be01020304" "1064bd55" "00012345");
+            "100088be01020304"
+            "1064bd55"
+            "00012345");
   CopyFacts removed = kFacts;
   removed.tag_removed = true;
   EXPECT_EQ(hex({.encap = Encap::erspan2}, removed).substr(16, 8), "1064b400") << "En 2: the tag is removed";
@@ -89,7 +91,10 @@ TEST(Encapsulation, ErspanType3) {
   // Ver 2, VLAN 100, COS 5, BSO 0, T 1, session 9; time; SGT 0, P 1, FT 0, hardware 0x2a, D 1, Gra, O.
   const std::uint64_t in_100us = 17'000'000'001'234ULL;
   EXPECT_EQ(hex({.encap = Encap::erspan3, .session_id = 9, .hwid = 0x2a}, kFacts),
-            "100022eb01020304" "2064a409" "1ef614d2" "000082a8");
+            "100022eb01020304"
+            "2064a409"
+            "1ef614d2"
+            "000082a8");
   EXPECT_EQ(static_cast<std::uint32_t>(in_100us), 0x1ef614d2U);
   const Encapsulation whole{
       .encap = Encap::erspan3, .index = 0x1234, .timestamp = Timestamp::ns100, .subheader = true};
@@ -99,7 +104,11 @@ TEST(Encapsulation, ErspanType3) {
                 static_cast<unsigned>(in_100ns >> 32));
   EXPECT_EQ(hex(whole, kFacts).substr(24), expected) << "platform 3: the upper half of the time";
   const Encapsulation seconds{.encap = Encap::erspan3, .index = 0x1234, .timestamp = Timestamp::ieee1588};
-  EXPECT_EQ(hex(seconds, kFacts).substr(24), "075bcd15" "0000800d" "14001234" "6553f100")
+  EXPECT_EQ(hex(seconds, kFacts).substr(24),
+            "075bcd15"
+            "0000800d"
+            "14001234"
+            "6553f100")
       << "nanoseconds, and platform 5 with the seconds";
 }
 
@@ -124,7 +133,12 @@ TEST(Encapsulation, ADirectionThatIsSetStandsForThatOfTheCopy) {
 
 TEST(Encapsulation, Vxlan) {
   const std::string bytes = hex({.encap = Encap::vxlan, .key = 0x123456}, kFacts);
-  EXPECT_EQ(bytes.substr(4), "12b5" "004c" "0000" "08000000" "12345600");
+  EXPECT_EQ(bytes.substr(4),
+            "12b5"
+            "004c"
+            "0000"
+            "08000000"
+            "12345600");
   EXPECT_GE(std::stoul(bytes.substr(0, 4), nullptr, 16), 49152U) << "RFC 7348, section 5";
   std::vector<std::uint8_t> other = frame_bytes();
   other[3] ^= 1;

@@ -73,7 +73,9 @@ TEST(OpenRpc, FillsDefaultsAtEveryLevel) {
   EXPECT_EQ(params["snaplen"], nullptr);
   EXPECT_EQ(params["sample"], 1);
   EXPECT_EQ(params["destination"]["vlan"], nullptr);
-  EXPECT_FALSE(params.contains("filter"));
+  EXPECT_EQ(params["filter"], nullptr);
+  EXPECT_EQ(params["skip"], nullptr);
+  EXPECT_FALSE(params.contains("rate"));
 }
 
 TEST(OpenRpc, APatchPortMayBeASourceByItsLongName) {
@@ -81,6 +83,21 @@ TEST(OpenRpc, APatchPortMayBeASourceByItsLongName) {
   params["sources"]["ports"] = {"patch-br-int-to-provnet", {{"name", "patch-br-int-to-provnet"}}};
   const auto violation = control().check_params("mirror.add", params);
   EXPECT_FALSE(violation) << violation->sentence;
+}
+
+TEST(OpenRpc, AFilterIsOneMatchOrAListOrNull) {
+  for (const Json& filter : {Json("tcp"), Json({"tcp", "udp"}), Json::array(), Json()}) {
+    Json params = session();
+    params.update({{"filter", filter}, {"skip", filter}});
+    const auto violation = control().check_params("mirror.add", params);
+    EXPECT_FALSE(violation) << violation->sentence;
+    EXPECT_EQ(params["filter"], filter);
+  }
+  Json params = session();
+  params["skip"] = {"tcp", 7};
+  const auto violation = control().check_params("mirror.add", params);
+  ASSERT_TRUE(violation);
+  EXPECT_EQ(violation->field, "skip[1]");
 }
 
 TEST(OpenRpc, SetFillsNoDefaultOfWhatWasNotGiven) {
@@ -145,8 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
               R"(["t1"])", "no parameter sources.port"}));
 
 TEST(OpenRpc, MembersOfLaterIssuesAreRefusedByName) {
-  const std::vector<std::pair<const char*, Json>> later = {
-      {"/rate", 1000}, {"/filter", "tcp"}, {"/expires", "10m"}};
+  const std::vector<std::pair<const char*, Json>> later = {{"/rate", 1000}, {"/expires", "10m"}};
   for (const auto& [pointer, value] : later) {
     Json params = session();
     params[Json::json_pointer(pointer)] = value;
@@ -160,7 +176,7 @@ TEST(OpenRpc, MembersOfLaterIssuesAreRefusedByName) {
 
 TEST(OpenRpc, MembersOfLaterIssuesMayStandAtTheirNeutralValue) {
   Json params = session();
-  params.update({{"rate", nullptr}, {"filter", nullptr}, {"expires", nullptr}});
+  params.update({{"rate", nullptr}, {"expires", nullptr}});
   params["destination"].update({{"endpoints", Json::array()}});
   const auto violation = control().check_params("mirror.add", params);
   EXPECT_FALSE(violation) << violation->sentence;

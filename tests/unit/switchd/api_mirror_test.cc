@@ -107,6 +107,33 @@ TEST_F(MirrorApi, SetKeepsPortsWhenVlansAreGivenAndTheReverse) {
               StartsWith("invalid sources: session s has no source"));
 }
 
+TEST_F(MirrorApi, FiltersAreOneMatchOrSeveral) {
+  const Json names = {{"bridge", "br0"}, {"name", "s"}};
+  Json session = good("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp,tp_dst=80"}}));
+  EXPECT_EQ(session["filter"], Json({"tcp,tp_dst=80"}));
+  EXPECT_EQ(session["skip"], nullptr);
+  EXPECT_EQ(mirror().strings("filter"), std::vector<std::string>{"tcp,tp_dst=80"});
+  session = good("mirror.set", with(names, {{"filter", {"udp", "arp", "udp"}}, {"skip", {"icmp"}}}));
+  EXPECT_EQ(session["filter"], Json({"arp", "udp"}));
+  EXPECT_EQ(session["skip"], Json({"icmp"}));
+  session = good("mirror.set", with(names, {{"description", "x"}}));
+  EXPECT_EQ(session["filter"], Json({"arp", "udp"})) << "not given, not changed";
+  session = good("mirror.set", with(names, {{"filter", nullptr}, {"skip", Json::array()}}));
+  EXPECT_EQ(session["filter"], nullptr);
+  EXPECT_EQ(session["skip"], nullptr);
+  EXPECT_TRUE(mirror()["filter"].empty());
+}
+
+TEST_F(MirrorApi, ABadMatchIsNamedWithItsField) {
+  good("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp"}}));
+  const Json change = {{"bridge", "br0"}, {"name", "s"}, {"skip", {"udp", "in_port=1"}}};
+  const Json error = refused("mirror.set", change);
+  EXPECT_EQ(error["code"], -32602);
+  EXPECT_EQ(error["data"]["field"], "skip");
+  EXPECT_EQ(error["data"]["value"], "in_port=1");
+  EXPECT_THAT(error["message"], HasSubstr("name the port among the sources"));
+}
+
 TEST_F(MirrorApi, EnableAndDisableKeepTheSettings) {
   const Json added = good("mirror.add", with(span("span0", {"t1"}, {"t2"}), {{"enabled", false}}));
   EXPECT_EQ(added["state"], "disabled");
@@ -146,8 +173,8 @@ TEST_F(MirrorApi, RefusalsOfIncompleteSessions) {
               StartsWith("invalid destination: session s has no destination"));
   EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"bridge", "br9"}})),
               StartsWith("not_found bridge: "));
-  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp"}})),
-              StartsWith("unsupported filter: "));
+  EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tp_dst=80"}})),
+              StartsWith("invalid filter: filter: 'tp_dst=80': it needs a protocol with ports"));
   EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"snaplen", 13}})),
               StartsWith("invalid snaplen: "));
   EXPECT_THAT(refusal("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"sample", 0}})),

@@ -275,5 +275,31 @@ TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
   EXPECT_TRUE(desired.bridges.empty());
 }
 
+TEST_F(DesiredTest, FiltersAreCompiled) {
+  const Uuid row = mirror("m");
+  txn.set("Mirror", row, "filter", Datum::set_of(std::vector<std::string>{"tcp", "udp"}));
+  txn.set("Mirror", row, "skip", Datum::of("tcp,tp_dst=22"));
+  mirror("n");
+  const DesiredBridge desired = read();
+  for (const SessionSpec& session : desired.spec.sessions) {
+    EXPECT_EQ(session.refusal, "");
+    if (session.name == "n") {
+      EXPECT_EQ(session.rules, nullptr);
+      continue;
+    }
+    ASSERT_NE(session.rules, nullptr);
+    EXPECT_EQ(session.rules->filter.size(), 2U);
+    ASSERT_EQ(session.rules->skip.size(), 1U);
+    EXPECT_EQ(session.rules->skip[0].text(), "tcp,tp_dst=22");
+  }
+}
+
+TEST_F(DesiredTest, AMatchThatIsNoneIsARefusal) {
+  txn.set("Mirror", mirror("m"), "skip", Datum::set_of(std::vector<std::string>{"arp", "ct_state=+trk"}));
+  EXPECT_EQ(read().spec.sessions.at(0).refusal,
+            "skip: 'ct_state=+trk': ct_state needs connection tracking; a filter looks at the headers of a "
+            "frame only");
+}
+
 }  // namespace
 }  // namespace vswitch

@@ -92,6 +92,20 @@ TEST_F(ExplainTest, SessionsDoNotSeeWhatIsNotAdmitted) {
   EXPECT_THAT(verdicts(explain("t2")), Contains("s: the frame touches none of its source ports"));
 }
 
+TEST_F(ExplainTest, FiltersSayWhyNot) {
+  const auto rules = [this](std::vector<Filter> filter, std::vector<Filter> skip) {
+    lab.session("s").rules =
+        std::make_shared<const FilterRules>(FilterRules{std::move(filter), std::move(skip)});
+    return verdicts(explain("t1"));
+  };
+  const Filter untagged = *Filter::parse("dl_vlan=0xffff").filter;
+  const Filter web = *Filter::parse("tcp,tp_dst=80").filter;
+  EXPECT_THAT(rules({web}, {}), ElementsAre("s: no match of its filter fits the frame: from t1"));
+  EXPECT_THAT(rules({untagged}, {web, untagged}),
+              ElementsAre("s: it skips such frames (dl_vlan=0xffff): from t1"));
+  EXPECT_THAT(rules({web, untagged}, {web}), ElementsAre("+s: selected: from t1"));
+}
+
 TEST_F(ExplainTest, SessionsOfOneNameAreTwoSessions) {
   SessionSpec twin = lab.session("s");
   twin.id = "twin";
