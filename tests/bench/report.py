@@ -9,7 +9,7 @@ OURS = "vswitchd"
 
 @dataclasses.dataclass
 class Row:
-    """One thing measured, of several switches: a figure a round each."""
+    """One thing measured, of several switches: values[switch][round]."""
     section: str
     name: str
     metric: str
@@ -17,12 +17,12 @@ class Row:
     values: dict = dataclasses.field(default_factory=dict)
 
     def median(self, side):
-        return statistics.median(self.values[side])
+        return statistics.median(self.values[side].values())
 
     def spread(self, side):
         """Half of the way from the least to the greatest, as a share of the median."""
-        middle = self.median(side)
-        return (max(self.values[side]) - min(self.values[side])) / 2 / middle if middle else 0
+        middle, values = self.median(side), self.values[side].values()
+        return (max(values) - min(values)) / 2 / middle if middle else 0
 
     def json(self):
         return {**dataclasses.asdict(self), "median": {side: self.median(side) for side in self.values}}
@@ -32,22 +32,22 @@ class Results:
     def __init__(self):
         self.rows = {}
 
-    def add(self, section, name, metric, side, value, more_is_better=True):
+    def add(self, section, name, metric, side, turn, value, more_is_better=True):
         key = (section, name, metric)
         row = self.rows.setdefault(key, Row(*key, more_is_better))
-        row.values.setdefault(side, []).append(value)
+        row.values.setdefault(side, {})[turn] = value
 
     def values(self, section, name, metric, side):
         row = self.rows.get((section, name, metric))
-        return row.values.get(side, []) if row else []
+        return row.values.get(side, {}) if row else {}
 
     def json(self):
         return [row.json() for row in self.rows.values()]
 
 
 def ratios(over, under):
-    """Round by round; a round in which the lower one was 0 says nothing."""
-    return [a / b for a, b in zip(over, under) if b]
+    """Of the rounds that both have; one in which the lower one was 0 says nothing."""
+    return [over[turn] / under[turn] for turn in over if under.get(turn)]
 
 
 def number_text(value):
@@ -71,7 +71,7 @@ class Goal:
 
     def ratios(self, results):
         over = results.values(*self.over)
-        return ratios(over, results.values(*self.under)) if self.under else over
+        return ratios(over, results.values(*self.under)) if self.under else list(over.values())
 
     def judge(self, results):
         """(median, least, greatest, verdict)"""
@@ -84,12 +84,12 @@ class Goal:
 
 
 def goals_table(goals, results):
-    yield f"  {'what it must reach, as medians of ratios':90}{'at':>9}{'':8}{'found':>7}  {'spread':14}"
+    yield f"  {'what it must reach, as medians of ratios':100}{'at':>9}{'':8}{'found':>7}  {'spread':14}"
     for goal in goals:
         middle, least, greatest, verdict = goal.judge(results)
         limit = f"{'at least' if goal.at_least else 'at most':>9} {goal.limit:<7g}"
         found = f"{middle:7.3g}  {f'{least:.3g}..{greatest:.3g}':14}" if middle is not None else f"{'-':>7}  {'':14}"
-        yield f"  {goal.text:90}{limit}{found}{verdict}"
+        yield f"  {goal.text:100}{limit}{found}{verdict}"
 
 
 def goals_json(goals, results):

@@ -15,6 +15,9 @@ from ovsdb import Rpc, make_database, named, transact
 from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, batch
 
 
+TUNNEL, ENDPOINT = "mt", "10.78.0.2"
+
+
 class Forwarder:
     """A switch with its ports and what is behind them. A subclass says how it starts, and how it mirrors."""
     has_process = True
@@ -88,6 +91,21 @@ class WithDatabase(Forwarder):
 class Vswitchd(WithDatabase, ovsdb.Ours):
     """With one worker, as it has one core."""
     options = ("--workers", "1")
+
+    def mirror_to_address(self, sessions):
+        """No or one ERSPAN session of p0 to an address behind a device of its own, which counts as an output."""
+        def ctl(*args):
+            run(VSWITCH_CTL, "--rundir", self.rundir, *args)
+
+        if TUNNEL not in self.wires.at_switch.received():
+            self.wires.make_devices([TUNNEL])
+            run("ip", "-n", self.net.switch, "addr", "add", "10.78.0.1/24", "dev", TUNNEL)
+            run("ip", "-n", self.net.switch, "neigh", "add", ENDPOINT, "lladdr", "02:78:00:00:00:02", "dev", TUNNEL)
+        if self.sessions:
+            ctl("del-mirror", "br0", "er0")
+        if sessions:
+            ctl("add-mirror", "br0", "er0", "--source", "p0", "--endpoint", ENDPOINT, "--encap", "erspan2")
+        self.sessions = sessions
 
 
 class VswitchdFree(Vswitchd):

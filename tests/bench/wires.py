@@ -132,7 +132,8 @@ class Wires:
                              core=None, stdout=subprocess.PIPE)
 
     def prime(self, work):
-        """Every receiver sends a frame from each of its addresses, so that nothing has to be flooded; again until all came through."""
+        """Every receiver sends a frame from each of its addresses, so that nothing has to be flooded; again until all came through, or
+        many of them twice: Open vSwitch decides a flood for each, and loses some of 100,000."""
         what = (work.addresses, work.pairs)
         if self.primed == what and time.monotonic() < self.primed_until:
             return
@@ -140,12 +141,13 @@ class Wires:
         senders = [f"{port}e" for port, *_ in pairs(work.pairs)]
         count = work.addresses * work.pairs
         deadline = time.monotonic() + 2 * PATIENCE_S
-        came = 0
-        while came < count:
+        came = passes = 0
+        while came < (count if passes < 2 else 0.5 * count):
             assert time.monotonic() < deadline, f"only {came} of {count} frames come through"
             before = self.behind.received()
             finish(self.load(streams, PATIENCE_S, addresses=work.addresses, rate=20_000, count=work.addresses))
             came = count_of(senders, before, self.settle())
+            passes += 1
         self.primed, self.primed_until = what, time.monotonic() + PRIMED_S
 
     def settle(self):
