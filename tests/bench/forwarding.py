@@ -46,7 +46,7 @@ SECTIONS = {
     "mirrors": "The same while SPAN sessions copy every frame, each to a port of its own",
     "encapsulated": "The same while an ERSPAN session copies every frame",
     "tcp": "TCP goodput, default offloads, nothing pinned",
-    "latency": "UDP round trips, one at a time, halved",
+    "latency": "UDP round trips, one at a time, halved; a host on each core",
     "loss": "Loss at fixed rates, 64 bytes",
     "growth": "Growth",
 }
@@ -200,8 +200,9 @@ class Bench:
 
     def mirrored(self, section, name, side, work):
         sample = self.offer(section, name, side, work, note=False)
-        self.note(section, name, side, production=sample.forwarded, copies=sample.copies if side.sessions else None,
-                  together=sample.forwarded + sample.copies)
+        self.note(section, name, side, production=sample.forwarded)
+        if side.sessions:
+            self.note(section, name, side, copies=sample.copies, together=sample.forwarded + sample.copies)
         self.note(section, name, side, more_is_better=False, processor=sample.cpu_ns)
 
     def encapsulated(self):
@@ -244,7 +245,8 @@ class Bench:
         kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, ["h0", "h1", "m0"]) as sides:
             for side in sides:
-                server = side.wires.spawn("h1", TOOLS / "bench_pingpong", "server", Wires.address("h1"), 7, stdout=subprocess.PIPE)
+                server = side.wires.spawn("h1", TOOLS / "bench_pingpong", "server", Wires.address("h1"), 7, core=SWITCH_CORE,
+                                          stdout=subprocess.PIPE)
                 assert server.stdout.readline() == "ready\n"
 
             def measure(side):

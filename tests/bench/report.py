@@ -100,6 +100,9 @@ def goals_json(goals, results):
 
 # ---- the table
 
+NOT_COMPARED = ("offered/s", "lost", "% lost")  # whose ratios say nothing
+
+
 def table(results, titles):
     """A line of medians with their spread for each row, and below it how ours compares: a ratio above 1 is better, whatever the unit."""
     for section, title in titles.items():
@@ -116,7 +119,7 @@ def table(results, titles):
 
 def row_lines(row, sides):
     yield f"  {f'{row.name}: {row.metric}':52}" + "".join(f"{cell(row, side):>20}" for side in sides)
-    if OURS not in row.values or len(row.values) == 1:
+    if OURS not in row.values or len(row.values) == 1 or row.metric in NOT_COMPARED:
         return
     compared = [f"{ratio_text(row, side):>20}" for side in sides]
     yield f"  {'':52}" + "".join(compared)

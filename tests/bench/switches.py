@@ -10,6 +10,7 @@ import time
 import ovsdb
 from lab import VSWITCH_CTL
 from net import Net, run
+from net import stop as end
 from openvswitch import client
 from ovsdb import Rpc, make_database, named, transact
 from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, batch
@@ -164,6 +165,12 @@ class WithoutDatabase(Forwarder, ovsdb.Side):
 
     def start(self):
         self.launch()
+
+    def stop(self):
+        """By force after a while: testpmd does not always end when asked."""
+        for process in self.processes:
+            end(process)
+        self.processes = []
 
     def paired(self):
         return [name for name in self.ports if not name.startswith("m")]
