@@ -271,8 +271,3 @@ class Testpmd(Spawned):
 class TestpmdXdp(Testpmd):
     name = "testpmd af_xdp"
     driver = "net_af_xdp"
-
-
-def can_encapsulate():
-    """Whether vswitch-ctl knows sessions to an address (ERSPAN)."""
-    return "--endpoint" in run(VSWITCH_CTL, "add-mirror", "--help").stdout

@@ -12,6 +12,7 @@ OURS, BRIDGE, TRIVIAL = "vswitchd", "Linux bridge", "trivial forwarder"
 ROWS = {  # one of each section
     ("rates", "64 bytes, 1 flow, 1 pair"): [OURS, BRIDGE, TRIVIAL],
     ("mirrors", "64 bytes, 1 session"): [OURS, BRIDGE, TRIVIAL],
+    ("encapsulated", "64 bytes, 1 session"): [OURS],
     ("tcp", "1 stream there"): [OURS, BRIDGE, TRIVIAL],
     ("latency", "no session"): [OURS, BRIDGE, TRIVIAL],
     ("loss", "1 session at 25 %"): [OURS, BRIDGE, TRIVIAL],
