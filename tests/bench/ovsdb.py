@@ -103,9 +103,10 @@ class Side:
 class Ours(Side):
     name = "vswitchd"
     switches = True
+    options = ()
 
     def launch(self):
-        daemon = Daemon(self.directory, namespace=self.net.switch)
+        daemon = Daemon(self.directory, *self.options, namespace=self.net.switch)
         daemon.spawn()
         self.processes = [daemon.process]
         wait_answers(self.socket)

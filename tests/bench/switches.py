@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switches that the forwarding benchmark compares, behind one interface."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import ovsdb
+from lab import VSWITCH_CTL
+from net import Net, run
+from net import stop as end
+from openvswitch import client
+from ovsdb import Rpc, make_database, named, transact
+from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, batch
+
+
+TUNNEL, ENDPOINT = "mt", "10.78.0.2"
+
+
+class Forwarder:
+    """A switch with its ports and what is behind them. A subclass says how it starts, and how it mirrors."""
+    has_process = True
+    sessions = 0
+
+    def begin(self, ports, core=SWITCH_CORE):
+        """`core`: the only one it may use, or None for all of them."""
+        self.ports = ports
+        self.core = core
+        self.wires = Wires(self.net, ports)
+        self.start()
+        self.pin()
+
+    def pin(self):
+        if self.core is None:
+            return
+        for process in self.processes:
+            for thread in os.listdir(f"/proc/{process.pid}/task"):
+                os.sched_setaffinity(int(thread), {self.core})
+
+    def rest(self):
+        """Nothing is asked of it for a while: it must not take processor time from the others."""
+
+    def work(self):
+        """The opposite of rest()."""
+
+    def mirror(self, sessions, source="p0"):
+        """So many SPAN sessions from now on, each of which copies what the source sends and receives to a port of its own: m0, m1, ..."""
+        raise NotImplementedError
+
+    def offer(self, work, seconds):
+        self.work()
+        try:
+            return self.wires.offer(self, work, seconds)
+        finally:
+            self.rest()
+
+
+# ---- with a database
+
+class WithDatabase(Forwarder):
+    """vswitchd and Open vSwitch begin with the same rows and take the same transactions."""
+    other_config = {}
+
+    def __init__(self, directory, ports, mac_table_size=8192):
+        directory = pathlib.Path(directory)
+        directory.mkdir()
+        super().__init__(directory / "side", make_database(directory / "made.db", rows(ports, self.other_config, mac_table_size)))
+
+    def mirror(self, sessions, source="p0"):
+        self.set_mirrors([(source, f"m{number}", None) for number in range(sessions)])
+        self.sessions = sessions
+
+    def set_mirrors(self, wanted):
+        """Replaces all mirrors by one for each (source port, output port, VLAN or None); returns when they work."""
+        with Rpc(self.socket) as rpc:
+            ports = {row["name"]: row["_uuid"] for row in select(rpc, "Port", "name", "_uuid")}
+            inserts = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{number}",
+                        "row": {"name": f"m{number}", "select_src_port": ports[source], "select_dst_port": ports[source],
+                                "output_port": ports[output], **({"select_vlan": vlan} if vlan else {})}}
+                       for number, (source, output, vlan) in enumerate(wanted)]
+            wanted_cfg = select(rpc, "Open_vSwitch", "next_cfg")[0]["next_cfg"] + 1
+            transact(rpc, *inserts,
+                     {"op": "update", "table": "Bridge", "where": [],
+                      "row": {"mirrors": ["set", [named(f"m{number}") for number in range(len(wanted))]]}},
+                     {"op": "update", "table": "Open_vSwitch", "where": [], "row": {"next_cfg": wanted_cfg}})
+            transact(rpc, {"op": "wait", "table": "Open_vSwitch", "timeout": 1000 * PATIENCE_S, "where": [], "until": "==",
+                           "columns": ["cur_cfg"], "rows": [{"cur_cfg": wanted_cfg}]})
+
+
+class Vswitchd(WithDatabase, ovsdb.Ours):
+    """With one worker, as it has one core."""
+    options = ("--workers", "1")
+
+    def mirror_to_address(self, sessions):
+        """No or one ERSPAN session of p0 to an address behind a device of its own, which counts as an output."""
+        def ctl(*args):
+            run(VSWITCH_CTL, "--rundir", self.rundir, *args)
+
+        if TUNNEL not in self.wires.at_switch.received():
+            self.wires.make_devices([TUNNEL])
+            run("ip", "-n", self.net.switch, "addr", "add", "10.78.0.1/24", "dev", TUNNEL)
+            run("ip", "-n", self.net.switch, "neigh", "add", ENDPOINT, "lladdr", "02:78:00:00:00:02", "dev", TUNNEL)
+        if self.sessions:
+            ctl("del-mirror", "br0", "er0")
+        if sessions:
+            ctl("add-mirror", "br0", "er0", "--source", "p0", "--endpoint", ENDPOINT, "--encap", "erspan2")
+        self.sessions = sessions
+
+
+class VswitchdFree(Vswitchd):
+    """With the number of workers it chooses."""
+    options = ()
+
+
+class VswitchdTwoWorkers(Vswitchd):
+    name = "vswitchd, 2 workers"
+    options = ("--workers", "2")
+
+
+class OpenVswitch(WithDatabase, ovsdb.Peer):
+    """As installed."""
+
+    def set_mirrors(self, wanted):
+        super().set_mirrors(wanted)
+        # A flow that is under way would go on without its copies, or with those of before (docs/ovs-differences.md).
+        done = client(self.rundir, "ovs-appctl", "--timeout=20", "revalidator/purge")
+        assert done.returncode == 0, done.stderr
+
+
+class OpenVswitchTso(OpenVswitch):
+    name = "Open vSwitch TSO"
+    other_config = {"userspace-tso-enable": "true"}
+
+
+def rows(ports, other_config, mac_table_size):
+    """Operations for a bridge br0 with these ports."""
+    for name in ("br0", *ports):
+        interface = {"name": name, **({"type": "internal"} if name == "br0" else {})}
+        yield {"op": "insert", "table": "Interface", "uuid-name": f"i{name}", "row": interface}
+        yield {"op": "insert", "table": "Port", "uuid-name": f"p{name}", "row": {"name": name, "interfaces": named(f"i{name}")}}
+    yield {"op": "insert", "table": "Bridge", "uuid-name": "bridge",
+           "row": {"name": "br0", "datapath_type": "netdev", "other_config": ["map", [["mac-table-size", str(mac_table_size)]]],
+                   "ports": ["set", [named(f"p{name}") for name in ("br0", *ports)]]}}
+    yield {"op": "insert", "table": "Open_vSwitch",
+           "row": {"next_cfg": 1, "ovs_version": "3.1.0", "db_version": "8.3.1", "bridges": named("bridge"),
+                   "other_config": ["map", [list(item) for item in other_config.items()]]}}
+
+
+def select(rpc, table, *columns):
+    return transact(rpc, {"op": "select", "table": table, "where": [], "columns": list(columns)})[0]["rows"]
+
+
+# ---- without
+
+class WithoutDatabase(Forwarder, ovsdb.Side):
+    """Pairs of ports, p0 and p1 and so on, or all of them."""
+
+    def __init__(self, directory, ports, mac_table_size=None):
+        self.directory = self.rundir = pathlib.Path(directory)
+        self.directory.mkdir()
+        self.net = Net()
+        self.processes = []
+
+    def start(self):
+        self.launch()
+
+    def stop(self):
+        """By force after a while: testpmd does not always end when asked."""
+        for process in self.processes:
+            end(process)
+        self.processes = []
+
+    def paired(self):
+        return [name for name in self.ports if not name.startswith("m")]
+
+
+class Bridge(WithoutDatabase):
+    """The kernel's, which has no process: it works on the core of whoever sends. tc mirred makes its copies."""
+    name = "Linux bridge"
+    has_process = False
+
+    def launch(self):
+        batch("ip", self.net.switch, ["link add br0 up type bridge stp_state 0 mcast_snooping 0"] +
+              [f"link set {port} master br0" for port in self.ports])
+
+    def mirror(self, sessions, source="p0"):
+        change = [f"qdisc del dev {source} clsact"] if self.sessions else []
+        if sessions:
+            outputs = " ".join(f"action mirred egress mirror dev m{number}{' pipe' if number + 1 < sessions else ''}"
+                               for number in range(sessions))
+            change += [f"qdisc add dev {source} clsact", *(f"filter add dev {source} {way} protocol all u32 match u32 0 0 {outputs}"
+                                                     for way in ("ingress", "egress"))]
+        batch("tc", self.net.switch, change)
+        self.sessions = sessions
+
+
+class Spawned(WithoutDatabase):
+    def spawn(self, *command):
+        log = (self.directory / "log").open("ab")
+        with log:
+            self.processes = [subprocess.Popen(["ip", "netns", "exec", self.net.switch, *map(str, command)], stdin=subprocess.PIPE,
+                                               stdout=log, stderr=log)]
+        self.wait_ready()
+
+    def log_text(self):
+        return (self.directory / "log").read_text(errors="replace")
+
+    def wait_ready(self):
+        deadline = time.monotonic() + PATIENCE_S
+        while not re.search(self.ready, self.log_text()):
+            assert self.processes[0].poll() is None and time.monotonic() < deadline, f"{self.name}: {self.log_text()}"
+            time.sleep(0.02)
+
+
+class Trivial(Spawned):
+    """The least a forwarder can do."""
+    name = "trivial forwarder"
+    ready = "ready"
+    offload = ()
+
+    def launch(self):
+        copies = [f"--mirror=m{number}" for number in range(self.sessions)]
+        self.spawn(TOOLS / "bench_trivial", *self.offload, *copies, *self.paired())
+
+    def mirror(self, sessions, source="p0"):
+        assert source == self.ports[0], "it mirrors its first port"
+        if sessions == self.sessions:
+            return
+        self.stop()
+        (self.directory / "log").unlink()
+        self.sessions = sessions
+        self.launch()
+        self.pin()
+
+
+class TrivialOffload(Trivial):
+    """For frames with unfinished checksums and super-frames."""
+    offload = ("--offload",)
+
+
+class Testpmd(Spawned):
+    """DPDK's forwarder from port to port. It polls, so it sleeps by SIGSTOP, and its processor time says nothing."""
+    name = "testpmd af_packet"
+    driver = "net_af_packet"
+    ready = "Checking link statuses"  # the last it says before it forwards, as far as it flushes
+    has_process = False
+
+    def launch(self):
+        devices = [f"--vdev={self.driver}{number},iface={port}" for number, port in enumerate(self.paired())]
+        self.spawn("dpdk-testpmd", "--lcores", f"0@{LOAD_CORE},1@{SWITCH_CORE}", "--no-pci", "--no-huge", "--no-shconf", "-m", "512",
+                   "--no-telemetry", *devices, "--", "--forward-mode=io", "--port-topology=paired", "--total-num-mbufs=32768")
+        self.rest()
+
+    def pin(self):
+        """It did so itself."""
+
+    def rest(self):
+        self.processes[0].send_signal(signal.SIGSTOP)
+
+    def work(self):
+        self.processes[0].send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self.processes:
+            self.work()
+        super().stop()
+
+
+class TestpmdXdp(Testpmd):
+    name = "testpmd af_xdp"
+    driver = "net_af_xdp"

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports of a switch under test, what is behind them, and load on them.
+
+Behind a port is either an *end*, a device that only sends what bench_load makes and counts what comes (tc drops it before any
+protocol sees it), or a *host* with a namespace and an address of its own. Ends share a namespace: a namespace each would only cost time.
+"""
+import contextlib
+import dataclasses
+import json
+import subprocess
+import time
+
+from lab import BUILD
+from net import in_namespace, run, stop
+
+TOOLS = BUILD / "tests"
+LOAD_CORE, SWITCH_CORE = 0, 1
+WARM_UP_S = 0.2
+SOURCES, DESTINATIONS = 0x025000000000, 0x026000000000  # MAC addresses; each stream has 2^24 of either
+PATIENCE_S = 30
+PRIMED_S = 100  # addresses are forgotten after 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is offered: frame length without FCS or "mix", UDP flows and MAC addresses a pair, pairs of ports, frames per second (0: all)."""
+    length: str = "64"
+    flows: int = 1
+    pairs: int = 1
+    addresses: int = 1
+    rate: int = 0
+
+    @property
+    def name(self):
+        length = "mix" if self.length == "mix" else f"{self.length} bytes"
+        return f"{length}, {plural(self.flows, 'flow')}, {plural(self.pairs, 'pair')}"
+
+
+def plural(count, noun):
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+@dataclasses.dataclass
+class Sample:
+    """One run of some Work. Rates are those of a window in its middle, counts those of all of it."""
+    offered: float    # frames per second that the load sent
+    forwarded: float  # frames per second that arrived behind the switch
+    copies: float     # copies per second, all sessions
+    cpu_ns: float     # processor time of the switch per forwarded frame; None where it has no process
+    sent: int
+    received: int
+    copied: int
+
+    @property
+    def loss(self):
+        return 1 - self.received / self.sent
+
+
+class Counters:
+    """Interface counters of one namespace."""
+
+    def __init__(self, namespace):
+        self.file = in_namespace(namespace, lambda: open("/proc/thread-self/net/dev"))
+
+    def close(self):
+        self.file.close()
+
+    def received(self):
+        """Frames by device."""
+        self.file.seek(0)
+        pairs = (line.split(":") for line in self.file.readlines()[2:])
+        return {name.strip(): int(fields.split()[1]) for name, fields in pairs}
+
+
+class Wires:
+    """Port `name` is a device of the switch's namespace; its end is called `name`e. The ports called h0, h1, ... have hosts."""
+
+    def __init__(self, net, ports):
+        self.net = net
+        self.ends = f"{net.uid}-ends"
+        self.hosts = {name: f"{net.uid}-{name}" for name in ports if name.startswith("h")}
+        for namespace in (self.ends, *self.hosts.values()):
+            net.add_namespace(namespace)
+        self.make_devices(ports)
+        for name, namespace in self.hosts.items():
+            run("ip", "-n", namespace, "addr", "add", f"{self.address(name)}/24", "dev", f"{name}e")
+        self.behind, self.at_switch = Counters(self.ends), Counters(net.switch)
+        self.primed, self.primed_until = None, 0
+        net.closing.callback(self.behind.close)
+        net.closing.callback(self.at_switch.close)
+
+    def make_devices(self, ports):
+        links, ends, drops = [], {}, []
+        for name in ports:
+            namespace = self.hosts.get(name, self.ends)
+            links.append(f"link add {name} up type veth peer name {name}e netns {namespace}")
+            ends.setdefault(namespace, []).append(f"link set {name}e up")
+            if namespace == self.ends:
+                # Two instructions of classic BPF (return TC_ACT_SHOT): the kernel may lack the action `drop`. IPv4 only: other
+                # protocols are how a run marks a place in the stream.
+                drops += [f"qdisc add dev {name}e clsact",
+                          f"filter add dev {name}e ingress protocol ip bpf da bytecode '1,6 0 0 2'"]
+        batch("ip", self.net.switch, links)
+        for namespace, lines in ends.items():
+            batch("ip", namespace, lines)
+        batch("tc", self.ends, drops)
+
+    @staticmethod
+    def address(host):
+        return f"10.77.0.{int(host[1:]) + 1}"
+
+    def spawn(self, host, *args, core=LOAD_CORE, **options):
+        """A process behind a port that has a host; it ends with the lab."""
+        return self.spawn_in(self.hosts[host], *args, core=core, **options)
+
+    def spawn_in(self, namespace, *args, core=LOAD_CORE, **options):
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        process = subprocess.Popen(["ip", "netns", "exec", namespace, *pinned, *map(str, args)], stdin=subprocess.DEVNULL, text=True,
+                                   **options)
+        self.net.closing.callback(stop, process)
+        return process
+
+    # ---- load
+
+    def load(self, streams, seconds, length="64", flows=1, addresses=1, rate=0, count=None):
+        """Starts bench_load with streams of (port, first source, first destination)."""
+        options = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses", addresses, "--rate", rate]
+        if count is not None:
+            options += ["--count", count]
+        return self.spawn_in(self.ends, TOOLS / "bench_load", *options, *(f"{port}e,{source:012x},{destination:012x}"
+                                                                         for port, source, destination in streams),
+                             core=None, stdout=subprocess.PIPE)
+
+    def prime(self, work):
+        """Every receiver sends a frame from each of its addresses, so that nothing has to be flooded; again until all came through, or
+        many of them twice: Open vSwitch decides a flood for each, and loses some of 100,000."""
+        what = (work.addresses, work.pairs)
+        if self.primed == what and time.monotonic() < self.primed_until:
+            return
+        streams = [(to, destination, source) for _, to, source, destination in pairs(work.pairs)]
+        senders = [f"{port}e" for port, *_ in pairs(work.pairs)]
+        count = work.addresses * work.pairs
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        came = passes = 0
+        while came < (count if passes < 2 else 0.5 * count):
+            assert time.monotonic() < deadline, f"only {came} of {count} frames come through"
+            before = self.behind.received()
+            finish(self.load(streams, PATIENCE_S, addresses=work.addresses, rate=20_000, count=work.addresses))
+            came = count_of(senders, before, self.settle())
+            passes += 1
+        self.primed, self.primed_until = what, time.monotonic() + PRIMED_S
+
+    def settle(self):
+        """Waits until the counters behind the switch stand still."""
+        deadline = time.monotonic() + PATIENCE_S
+        before, now = None, self.behind.received()
+        while before != now:
+            assert time.monotonic() < deadline, "frames do not stop coming"
+            time.sleep(0.05)
+            before, now = now, self.behind.received()
+        return now
+
+    def offer(self, side, work, seconds):
+        """Runs the work; what came of it, after checking that the counts agree."""
+        self.prime(work)
+        begin, arrived = self.behind.received(), self.at_switch.received()
+        streams = [(port, source, destination) for port, _, source, destination in pairs(work.pairs)]
+        load = self.load(streams, seconds + 2 * WARM_UP_S, work.length, work.flows, work.addresses, work.rate)
+        time.sleep(WARM_UP_S)
+        first = (time.monotonic(), side.cpu_ns(), self.behind.received())
+        time.sleep(seconds)
+        last = (time.monotonic(), side.cpu_ns(), self.behind.received())
+        result = finish(load)
+        end = self.settle()
+        receivers, outputs = [f"{to}e" for _, to, _, _ in pairs(work.pairs)], [name for name in end if name.startswith("m")]
+        forwarded = count_of(receivers, first[2], last[2])
+        took = last[0] - first[0]
+        sample = Sample(offered=result["sent"] / result["seconds"], forwarded=forwarded / took,
+                        copies=count_of(outputs, first[2], last[2]) / took,
+                        cpu_ns=(last[1] - first[1]) / forwarded if side.has_process and forwarded else None,
+                        sent=result["sent"], received=count_of(receivers, begin, end), copied=count_of(outputs, begin, end))
+        self.check(side, sample, count_of([port for port, _, _ in streams], arrived, self.at_switch.received()))
+        return sample
+
+    @staticmethod
+    def check(side, sample, arrived):
+        where = f"{side.name}: {sample}, {arrived} arrived at the switch"
+        assert sample.sent > 0, where
+        assert arrived == sample.sent, f"what was sent is not what arrived: {where}"
+        assert 0 < sample.received <= sample.sent, f"more came out than went in, or nothing: {where}"
+        assert sample.copied <= sample.sent * side.sessions, f"too many copies: {where}"
+
+
+def pairs(count):
+    """(port of the sender, port of the receiver, first address of the one, of the other)"""
+    return [(f"p{2 * i}", f"p{2 * i + 1}", SOURCES + (i << 24), DESTINATIONS + (i << 24)) for i in range(count)]
+
+
+def count_of(names, before, after):
+    return sum(after[name] - before[name] for name in names)
+
+
+def finish(process):
+    """What a tool printed in its last line."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(stop, process)
+        text, _ = process.communicate(timeout=2 * PATIENCE_S)
+    assert process.returncode == 0, f"{process.args}: exit {process.returncode}"
+    return json.loads(text.splitlines()[-1])
+
+
+def batch(program, namespace, lines):
+    if lines:
+        run("ip", "netns", "exec", namespace, program, "-batch", "-", input="\n".join(lines) + "\n", timeout=240)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forwarding benchmark still works: its load, its counts and its report, with little of each. Not how fast anything is."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from lab import BUILD, ROOT
+
+OURS, BRIDGE, TRIVIAL = "vswitchd", "Linux bridge", "trivial forwarder"
+ROWS = {  # one of each section
+    ("rates", "64 bytes, 1 flow, 1 pair"): [OURS, BRIDGE, TRIVIAL],
+    ("mirrors", "64 bytes, 1 session"): [OURS, BRIDGE, TRIVIAL],
+    ("encapsulated", "64 bytes, 1 session"): [OURS],
+    ("tcp", "1 stream there"): [OURS, BRIDGE, TRIVIAL],
+    ("latency", "no session"): [OURS, BRIDGE, TRIVIAL],
+    ("loss", "1 session at 25 %"): [OURS, BRIDGE, TRIVIAL],
+    ("growth", "100 addresses on either side"): [OURS, BRIDGE],
+    ("growth", "2 workers, 2 pairs of ports, 64 bytes"): [OURS],
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A run of one short round with the peers that need nothing installed."""
+    where = tmp_path_factory.mktemp("bench")
+    only = [f"--only={section}: {name}" for section, name in ROWS]
+    sides = [f"--sides={side}" for side in (OURS, BRIDGE, TRIVIAL)]
+    done = subprocess.run(["/usr/bin/python3", ROOT / "tests" / "bench" / "forwarding.py", "--quick", "--rounds=1", "--seconds=0.2", *only,
+                           *sides, f"--json={where}/found.json", f"--svg={where}/found.svg"],
+                          env={**os.environ, "VSWITCH_BUILD": str(BUILD)}, text=True, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {**json.loads((where / "found.json").read_text()), "text": done.stdout, "svg": (where / "found.svg").read_text()}
+
+
+def rows(found, section, name):
+    return {row["metric"]: row["values"] for row in found["rows"] if (row["section"], row["name"]) == (section, name)}
+
+
+@pytest.mark.parametrize("section,name", ROWS)
+def test_every_section_measures(found, section, name):
+    measured = rows(found, section, name)
+    assert measured, found["text"]
+    for metric, values in measured.items():
+        if metric in ("% lost", "lost"):
+            continue  # nothing lost is what one hopes for
+        for side in values:
+            assert all(value > 0 for value in values[side].values()), (metric, side, values)
+    sides = {side for values in measured.values() for side in values}
+    assert sides == set(ROWS[section, name])
+
+
+def test_nothing_failed(found):
+    """Every count agreed, every prime came through."""
+    assert found["failures"] == []
+
+
+def test_counts_agree(found):
+    """Nothing comes out that was not sent, and at a quarter of capacity every copy is delivered."""
+    rates = rows(found, "rates", "64 bytes, 1 flow, 1 pair")
+    for side in (OURS, BRIDGE, TRIVIAL):
+        assert rates["frames/s"][side]["0"] <= 1.2 * rates["offered/s"][side]["0"]
+    mirrored = rows(found, "mirrors", "64 bytes, 1 session")
+    for side in (BRIDGE, TRIVIAL):  # which copy before they take the next frame
+        assert mirrored["copies/s"][side]["0"] == pytest.approx(mirrored["production/s"][side]["0"], rel=0.2)
+    assert rows(found, "loss", "1 session at 25 %")["copies delivered"][OURS]["0"] > 0.5
+
+
+def test_report(found):
+    assert "against the trivial forwarder" in found["text"] and "not measured" in found["text"]
+    assert {goal["verdict"] for goal in found["goals"]} <= {"met", "missed", "not measured"}
+    assert found["svg"].startswith("<svg") and found["svg"].rstrip().endswith("</svg>") and "vswitchd" in found["svg"]
