@@ -14,28 +14,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <string>
-#include <system_error>
 #include <vector>
 
 #include "datapath/port/unique_fd.h"
 #include "datapath/tunnel/pieces.h"
+#include "datapath/tunnel/raw_socket.h"
 
 namespace vswitch {
 namespace {
 
 constexpr int kReceiveBytes = 4 << 20;
 constexpr std::size_t kLongestPacket = 65535;
-
-[[noreturn]] void fail(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
-
-template <typename Value>
-void set_option(const UniqueFd& fd, int level, int name, const Value& value, const char* what) {
-  if (::setsockopt(fd.get(), level, name, &value, sizeof value) != 0) fail(what);
-}
 
 /// Only packets whose IP source address is `remote`.
 void receive_only_from(const UniqueFd& fd, const IpAddress& remote) {
@@ -56,33 +45,13 @@ void receive_only_from(const UniqueFd& fd, const IpAddress& remote) {
   }
   program.push_back(BPF_STMT(BPF_RET | BPF_K, 0xffffffffU));
   program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
-  const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
-  set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, whole, "cannot set the filter of a tunnel's socket");
-}
-
-void bind_to(const UniqueFd& fd, const IpAddress& local, std::uint16_t port) {
-  sockaddr_storage address;
-  const socklen_t length = local.to_sockaddr(address);
-  if (local.v6) {
-    reinterpret_cast<sockaddr_in6&>(address).sin6_port = htons(port);
-  } else {
-    reinterpret_cast<sockaddr_in&>(address).sin_port = htons(port);
-  }
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0)
-    fail("cannot bind a tunnel's socket");
+  set_socket_filter(fd, program);
 }
 
 UniqueFd open_receiver(const EndpointSettings& settings) {
-  const int protocol = settings.encapsulation.encap == Encap::vxlan ? IPPROTO_UDP : IPPROTO_GRE;
-  UniqueFd fd(::socket(settings.remote.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!fd) fail("cannot open a raw socket");
+  UniqueFd fd = open_raw_socket(settings);
   receive_only_from(fd, settings.remote);
-  set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2,  // the kernel doubles it
-             "cannot set SO_RCVBUFFORCE of a tunnel's socket");
-  if (settings.local) {
-    set_option(fd, IPPROTO_IP, IP_FREEBIND, 1, "cannot set IP_FREEBIND of a tunnel's socket");
-    bind_to(fd, *settings.local, 0);
-  }
+  set_socket_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2, "SO_RCVBUFFORCE");  // doubled there
   return fd;
 }
 
@@ -91,20 +60,15 @@ UniqueFd hold_udp_port(const EndpointSettings& settings) {
   if (settings.encapsulation.encap != Encap::vxlan) return {};
   UniqueFd fd(::socket(settings.remote.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return {};
-  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{1, &drop};
-  set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, "cannot set the filter of a tunnel's socket");
-  set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "cannot set SO_REUSEADDR of a tunnel's socket");
-  const int only_v6 = 1;
-  if (settings.remote.v6)
-    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6, "cannot set IPV6_V6ONLY of a tunnel's socket");
-  IpAddress any;
-  any.v6 = settings.remote.v6;
-  try {
-    bind_to(fd, any, settings.encapsulation.dst_port);
-  } catch (const std::system_error&) {
-    return {};
-  }
+  set_deaf(fd);
+  set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");  // several tunnels, one port
+  if (settings.remote.v6) set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
+  sockaddr_storage any{};
+  any.ss_family = static_cast<sa_family_t>(settings.remote.family());
+  // The port stands at the same place in both families.
+  reinterpret_cast<sockaddr_in&>(any).sin_port = htons(settings.encapsulation.dst_port);
+  const socklen_t length = settings.remote.v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), length) != 0) return {};
   return fd;
 }
 

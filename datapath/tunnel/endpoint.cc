@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/tunnel/endpoint.h"
 
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/socket.h>
@@ -9,10 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <limits>
-#include <system_error>
 
 #include "datapath/port/port.h"
+#include "datapath/tunnel/raw_socket.h"
 
 namespace vswitch {
 
@@ -24,52 +22,29 @@ constexpr std::size_t kIpv6Header = 40;
 constexpr std::size_t kLongestPacket = 65535;
 constexpr int kUdpChecksumAt = 6;
 
-template <typename Value>
-void set_option(const UniqueFd& fd, int level, int name, const Value& value, const char* what) {
-  if (::setsockopt(fd.get(), level, name, &value, sizeof value) != 0)
-    throw std::system_error(errno, std::generic_category(), std::string("cannot set ") + what);
-}
-
-/// A raw socket also receives, all of its protocol. This one shall not.
-void receive_nothing(const UniqueFd& fd) {
-  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{1, &drop};
-  set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, "a socket filter");
-}
-
 void set_ipv4_options(const UniqueFd& fd, const EndpointSettings& settings) {
-  set_option(fd, IPPROTO_IP, IP_TTL, int{settings.ttl}, "IP_TTL");
-  set_option(fd, IPPROTO_IP, IP_TOS, settings.dscp << 2, "IP_TOS");
-  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, settings.dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT,
-             "IP_MTU_DISCOVER");
+  set_socket_option(fd, IPPROTO_IP, IP_TTL, int{settings.ttl}, "IP_TTL");
+  set_socket_option(fd, IPPROTO_IP, IP_TOS, settings.dscp << 2, "IP_TOS");
+  set_socket_option(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+                    settings.dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, "IP_MTU_DISCOVER");
 }
 
 void set_ipv6_options(const UniqueFd& fd, const EndpointSettings& settings) {
-  set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, int{settings.ttl}, "IPV6_UNICAST_HOPS");
-  set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, settings.dscp << 2, "IPV6_TCLASS");
-  set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
-             settings.dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, int{settings.ttl}, "IPV6_UNICAST_HOPS");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_TCLASS, settings.dscp << 2, "IPV6_TCLASS");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                    settings.dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER");
   // Receivers drop UDP over IPv6 without a checksum (RFC 8200, section 8.1): the kernel writes it.
   if (settings.encapsulation.encap == Encap::vxlan)
-    set_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, kUdpChecksumAt, "IPV6_CHECKSUM");
+    set_socket_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, kUdpChecksumAt, "IPV6_CHECKSUM");
 }
 
-UniqueFd open_socket(const EndpointSettings& settings) {
-  const int protocol = settings.encapsulation.encap == Encap::vxlan ? IPPROTO_UDP : IPPROTO_GRE;
-  UniqueFd fd(::socket(settings.remote.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!fd) throw std::system_error(errno, std::generic_category(), "cannot open a raw socket");
-  receive_nothing(fd);
-  set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes / 2, "SO_SNDBUFFORCE");  // the kernel doubles it
+UniqueFd open_sender(const EndpointSettings& settings) {
+  UniqueFd fd = open_raw_socket(settings);
+  set_deaf(fd);  // a raw socket also receives, all of its protocol
+  set_socket_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes / 2,
+                    "SO_SNDBUFFORCE");  // the kernel doubles it
   settings.remote.v6 ? set_ipv6_options(fd, settings) : set_ipv4_options(fd, settings);
-  if (settings.local) {
-    // The address may come later: until then the path says so.
-    set_option(fd, IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND");
-    sockaddr_storage address;
-    const socklen_t length = settings.local->to_sockaddr(address);
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0)
-      throw std::system_error(errno, std::generic_category(),
-                              "cannot send from " + settings.local->to_string());
-  }
   return fd;
 }
 
@@ -83,7 +58,7 @@ std::size_t room(const EndpointSettings& settings, std::size_t packet) {
 }  // namespace
 
 Endpoint::Endpoint(const EndpointSettings& settings)
-    : settings_(settings), socket_(open_socket(settings)), longest_frame_(room(settings, kLongestPacket)) {}
+    : settings_(settings), socket_(open_sender(settings)), longest_frame_(room(settings, kLongestPacket)) {}
 
 void Endpoint::set_path(DropReason trouble, std::uint32_t mtu) {
   const std::size_t packet = mtu == 0 ? kLongestPacket : std::min<std::size_t>(mtu, kLongestPacket);

@@ -15,7 +15,7 @@ struct SuperFrame {
   bool udp = false;
   std::size_t data = 4000;
   std::uint16_t segment = 1400;  ///< Offload::gso_size
-  std::vector<VlanTag> tags;
+  std::vector<VlanTag> tags = {};
   std::uint8_t tcp_flags = 0x10;
   std::size_t options = 0;  ///< bytes of TCP options, and of IPv4 options or an IPv6 extension header
   std::uint16_t identification = 77;    ///< IPv4

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// raw(7) sockets of tunnels.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <span>
+
+#include "datapath/port/unique_fd.h"
+#include "datapath/tunnel/endpoint.h"
+
+struct sock_filter;
+
+namespace vswitch {
+
+/// setsockopt(2); throws std::system_error with "cannot set NAME of a tunnel's socket".
+void set_socket_option(const UniqueFd& fd, int level, int option, const void* value, socklen_t length,
+                       const char* name);
+template <typename Value>
+void set_socket_option(const UniqueFd& fd, int level, int option, const Value& value, const char* name) {
+  set_socket_option(fd, level, option, &value, sizeof value, name);
+}
+
+/// What the kernel lets through to the socket: cBPF.
+void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program);
+/// Nothing.
+void set_deaf(const UniqueFd& fd);
+
+/// A socket for the packets of a tunnel (GRE, or UDP with its header), bound to the local address if there is
+/// one, which may come later. Throws std::system_error.
+UniqueFd open_raw_socket(const EndpointSettings& settings);
+
+}  // namespace vswitch
