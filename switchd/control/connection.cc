@@ -72,7 +72,7 @@ void Connection::read() {
   if (error && error != asio::error::eof) return drop("connection lost: " + error.message());
   if (error) input_ended_ = true;
   decoder_.feed({buffer.data(), bytes});
-  schedule_turn();
+  turn();
 }
 
 void Connection::schedule_turn() {
@@ -106,7 +106,8 @@ void Connection::turn() {
   } catch (const jsonrpc::DecodeError& error) {
     return refuse({jsonrpc::kParseError, error.what()});
   }
-  if (more) {
+  if (!is_open() || closing_) return;
+  if (more && (batch_ || !decoder_.is_empty())) {
     schedule_turn();
   } else if (input_ended_) {
     end_of_input();
