@@ -2,7 +2,6 @@
 #include "switchd/daemon.h"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <grp.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "switchd/control/managers.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
+#include "switchd/group_commit.h"
 #include "switchd/log.h"
 #include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
@@ -135,7 +135,6 @@ class Daemon::Parts {
 
   void add_handlers() {
     database_->on_commit([this](const ovsdb::Changes&) { committed(); });
-    database_->sync_later([this] { sync_soon(); });
     dispatcher_.add_echo();
     register_api(dispatcher_, *database_, switch_);
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
@@ -157,23 +156,10 @@ class Daemon::Parts {
     managers_.emplace(io_, *database_, control_);
   }
 
-  /// Behind what this turn of the event loop still has to do, the switch's own report on the change included.
-  void sync_soon() {
-    gate_.shut();
-    asio::post(io_, [this] { asio::post(io_, [this] { sync(); }); });
-  }
-
-  void sync() {
-    try {
-      database_->sync();
-      ++syncs_;
-    } catch (const std::exception& error) {
-      // Not said to be done, and not known to be undone: clients ask again after they have come back.
-      log::err(kLog, "the last changes are not on disk: {}; clients that wait for them are disconnected",
-               error.what());
-      control_.drop_clients();
-    }
-    gate_.open();
+  /// Not said to be done, and not known to be undone: clients ask again after they have come back.
+  void disk_failed(const std::string& why) {
+    log::err(kLog, "the last changes are not on disk: {}; clients that wait for them are disconnected", why);
+    control_.drop_clients();
   }
 
   void committed() {
@@ -191,7 +177,7 @@ class Daemon::Parts {
 
   unixctl::Figures coverage() const {
     return {{"commits", commits_},
-            {"database_syncs", syncs_},
+            {"database_syncs", group_commit_.syncs()},
             {"control_clients", control_.admitted()},
             {"control_requests", dispatcher_.requests()},
             {"operator_requests", operator_dispatcher_.requests()}};
@@ -200,7 +186,7 @@ class Daemon::Parts {
   // The sockets are gone at once; clients get what was queued for them, the answer to `exit` among it.
   void say_farewell() {
     const auto deadline = std::chrono::steady_clock::now() + kFarewell;
-    sync();
+    group_commit_.flush();
     managers_.reset();
     control_.stop();
     operator_.stop();
@@ -221,9 +207,9 @@ class Daemon::Parts {
   Server control_;
   Server operator_;
   std::optional<Managers> managers_;
+  GroupCommit group_commit_{io_, *database_, gate_, [this](const std::string& why) { disk_failed(why); }};
   boost::asio::signal_set signals_;
   std::uint64_t commits_ = 0;
-  std::uint64_t syncs_ = 0;
 };
 
 Daemon::Daemon(const DaemonOptions& options) : parts_(std::make_unique<Parts>(options)) {}

@@ -6,10 +6,12 @@
 #include "datapath/port/af_packet_port.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -35,6 +37,7 @@ namespace {
 
 constexpr std::size_t kRingBlock =
     32 * 1024;  // contiguous kernel memory: order 3, had even when it is scarce
+constexpr std::size_t kBusyBatch = kBatchSize / 2;    // frames that waited: the port deserves large slots
 constexpr std::size_t kSendBytes = 576 * 1024;        // in flight to the device, all senders together
 constexpr std::size_t kSendBytesAtLeast = 64 * 1024;  // per sender
 constexpr std::size_t kSendBytesAtMost = 192 * 1024;
@@ -88,7 +91,10 @@ struct RingSize {
   bool operator==(const RingSize&) const = default;
 };
 
-RingSize size_of(const AfPacketOptions& options) {
+RingSize first_size(const AfPacketOptions& options) {
+  return {options.slots, options.first_slot_size, options.queue_bytes};
+}
+RingSize full_size(const AfPacketOptions& options) {
   return {options.slots, options.slot_size, options.queue_bytes};
 }
 
@@ -107,7 +113,12 @@ class Ring {
   }
   Ring(Ring&& other) noexcept
       : size_(other.size_), fd_(std::move(other.fd_)), memory_(std::exchange(other.memory_, nullptr)) {}
-  Ring& operator=(Ring&&) = delete;
+  Ring& operator=(Ring&& other) noexcept {
+    std::swap(size_, other.size_);
+    std::swap(fd_, other.fd_);
+    std::swap(memory_, other.memory_);
+    return *this;
+  }
   ~Ring() {
     if (memory_ != nullptr) ::munmap(memory_, size_.bytes());
   }
@@ -115,6 +126,25 @@ class Ring {
   const UniqueFd& socket() const { return fd_; }
   const RingSize& size() const { return size_; }
   std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() works
+
+  /// Receives from now on.
+  void bind(int ifindex, const std::string& device) const { bind_to(fd_, ifindex, ETH_P_ALL, device); }
+  void make_promiscuous(int ifindex, const std::string& device) const {
+    packet_mreq promiscuous{};
+    promiscuous.mr_ifindex = ifindex;
+    promiscuous.mr_type = PACKET_MR_PROMISC;
+    set_option(fd_, SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous, "cannot make " + device + " promiscuous");
+  }
+  /// Receives no more, at once; unbinding would wait for all processors. What is in it stays.
+  void deafen() const {
+    sock_filter nothing{BPF_RET | BPF_K, 0, 0, 0};
+    const sock_fprog program{1, &nothing};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  }
+  void hear_again() const {
+    const int ignored = 0;
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
+  }
 
   bool map() {
     void* memory = MAP_FAILED;
@@ -159,7 +189,7 @@ class RingStock::Impl {
   }
 
  private:
-  static inline const RingSize kUsual = size_of(AfPacketOptions{});
+  static inline const RingSize kUsual = first_size(AfPacketOptions{});
 
   std::optional<Ring> take_spare() {
     const std::lock_guard lock(mutex_);
@@ -189,33 +219,45 @@ RingStock::~RingStock() = default;
 namespace {
 
 /// The receive socket and its ring.
+///
+/// A port is idle most of its life, so it begins with a ring of small slots: frames that fit none take the
+/// way of long ones. A large batch asks for the full ring, which is made on a thread of its own. When it is
+/// there, the old ring hears nothing more, the new one is bound (between these two system calls a frame may
+/// be lost, but none arrives twice), and the old one is emptied first.
 class Receiver {
  public:
   explicit Receiver(const AfPacketOptions& options)
       : name_(options.name),
+        ifindex_(options.ifindex),
+        full_size_(full_size(options)),
         arena_(std::make_unique_for_overwrite<std::uint8_t[]>(options.arena_bytes)),
         arena_size_(options.arena_bytes),
-        ring_(options.stock != nullptr ? options.stock->impl().take(size_of(options), options.name)
-                                       : Ring(size_of(options), options.name)) {
-    bind_to(ring_.socket(), options.ifindex, ETH_P_ALL, name_);
+        poll_(::epoll_create1(EPOLL_CLOEXEC)),
+        ring_(options.stock != nullptr ? options.stock->impl().take(first_size(options), options.name)
+                                       : Ring(first_size(options), options.name)) {
+    ring_.bind(ifindex_, name_);
     require_ethernet();
-    packet_mreq promiscuous{};
-    promiscuous.mr_ifindex = options.ifindex;
-    promiscuous.mr_type = PACKET_MR_PROMISC;
-    set_option(ring_.socket(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous,
-               "cannot make " + name_ + " promiscuous");
+    ring_.make_promiscuous(ifindex_, name_);
+    if (!poll_ || !watch(ring_)) fail("cannot wait for frames of " + name_);
   }
 
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
-  int fd() const { return ring_.socket().get(); }
+  /// Stays the same when the ring does not.
+  int fd() const { return poll_.get(); }
 
   std::size_t receive(std::span<RawFrame> into) {
     if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return 0;
     std::size_t count = 0;
     arena_used_ = 0;
+    if (larger_.valid()) begin_handover();
     while (count < into.size() && take(into[count])) ++count;
+    if (count == 0 && successor_) {
+      end_handover();
+      while (count < into.size() && take(into[count])) ++count;
+    }
+    if (count >= kBusyBatch) ask_for_larger();
     if (count == 0) {
       // A device that went down leaves ENETDOWN on the socket: EPOLLERR until someone fetches it. Only the
       // second empty call in a row looks, so that emptying a ring costs no system call.
@@ -233,17 +275,68 @@ class Receiver {
 
   /// Called on any thread.
   std::uint64_t overruns() {
-    tpacket_stats stats{};
-    socklen_t length = sizeof stats;
-    // Reading clears the kernel's counters. tp_packets includes tp_drops.
-    if (::getsockopt(ring_.socket().get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0)
-      return overruns_.load();
-    const std::uint64_t total = overruns_.fetch_add(stats.tp_drops) + stats.tp_drops;
+    const std::lock_guard lock(ring_changes_);
+    const tpacket_stats stats = count_overruns();
     if ((stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) || without_ring_) repair_if_stuck();
-    return total;
+    return overruns_;
   }
 
  private:
+  tpacket_stats count_overruns() {
+    tpacket_stats stats{};
+    socklen_t length = sizeof stats;
+    // Reading clears the kernel's counters. tp_packets includes tp_drops.
+    if (::getsockopt(ring_.socket().get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0) return {};
+    overruns_ += stats.tp_drops;
+    return stats;
+  }
+
+  bool watch(const Ring& ring) const {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    return ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, ring.socket().get(), &event) == 0;
+  }
+
+  /// Once: where there is no memory for it, the port goes on as it is, and its losses are counted.
+  void ask_for_larger() {
+    if (asked_ || ring_.size() == full_size_) return;
+    asked_ = true;
+    larger_ = std::async(std::launch::async, [this]() -> std::optional<Ring> {
+      try {
+        Ring ring(full_size_, name_);
+        ring.make_promiscuous(ifindex_, name_);
+        return ring;
+      } catch (const std::system_error&) {
+        return std::nullopt;
+      }
+    });
+  }
+
+  void begin_handover() {
+    if (larger_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    successor_ = larger_.get();
+    if (!successor_ || !watch(*successor_)) return successor_.reset();
+    ring_.deafen();
+    try {
+      successor_->bind(ifindex_, name_);
+    } catch (const std::system_error&) {  // the device has gone
+      ring_.hear_again();
+      successor_.reset();
+    }
+  }
+
+  /// The old ring is empty. Closing it takes the kernel as long as making one, so somebody else does it.
+  void end_handover() {
+    ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, ring_.socket().get(), nullptr);
+    const std::lock_guard lock(ring_changes_);
+    count_overruns();
+    ring_ = std::move(*successor_);  // they change places
+    next_ = oldest_ = 0;
+    closing_ = std::async(std::launch::async,
+                          [old = std::move(*successor_)]() mutable { const Ring gone = std::move(old); });
+    successor_.reset();
+  }
+
   std::size_t after(std::size_t slot) const { return slot + 1 == ring_.size().slots ? 0 : slot + 1; }
   std::uint8_t* slot_memory(std::size_t slot) const { return ring_.memory() + slot * ring_.size().slot_size; }
   tpacket2_hdr& header(std::size_t slot) const { return *reinterpret_cast<tpacket2_hdr*>(slot_memory(slot)); }
@@ -337,16 +430,24 @@ class Receiver {
   }
 
   const std::string name_;
+  const int ifindex_;
+  const RingSize full_size_;
   const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; no memory before the first
   const std::size_t arena_size_;
   std::size_t arena_used_ = 0;
+  const UniqueFd poll_;  // of the ring's socket, and of its successor's
+  std::mutex ring_changes_;
   Ring ring_;
+  bool asked_ = false;  // for a larger one
+  std::future<std::optional<Ring>> larger_;
+  std::optional<Ring> successor_;  // receives already, while ring_ is being emptied
+  std::future<void> closing_;
   std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
   std::size_t oldest_ = 0;  // first slot handed out and not released
   bool last_was_empty_ = false;
   std::atomic_flag repairing_or_in_use_;   // held from a receive() that returned frames to its release()
   std::atomic<bool> without_ring_{false};  // no memory for a new one: tried again
-  std::atomic<std::uint64_t> overruns_{0};
+  std::uint64_t overruns_ = 0;
 };
 
 // -------------------------------------------------------------------------------------------------------------------

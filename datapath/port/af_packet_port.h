@@ -3,7 +3,8 @@
 // (packet(7)).
 //
 // Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, super-frame) waits
-// whole in the socket's queue instead and is fetched from there in its turn. Send: one socket per sender,
+// whole in the socket's queue instead and is fetched from there in its turn. The slots are small until the
+// port turns out to be a busy one. Send: one socket per sender,
 // sendmmsg(2), production past the queueing discipline. README.md of this room says why, and what it costs.
 //
 // The device is in promiscuous mode while the port exists. It may go down and up, change its MTU or its name,
@@ -50,13 +51,17 @@ struct AfPacketOptions {
   /// mirror destination shows them (ovs-tcpdump captures there).
   std::size_t mirror_senders = 0;
 
-  // Memory. The defaults sum up to 4 MiB with all senders (README.md of this room).
+  // Memory (README.md of this room has the sum).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.
   std::size_t slots = 1024;
+  /// Bytes of a slot until the port is busy, as slot_size. The larger ring is made in the network namespace
+  /// of the thread that receives, which has to be the one the port was opened in.
+  std::size_t first_slot_size = 256;
   /// Bytes, a power of two from 256 to 32768. 76 of them are not for the frame.
   std::size_t slot_size = 2048;
-  /// Long frames waiting in the socket's queue, the kernel's overhead included.
-  std::size_t queue_bytes = 1024 * 1024;
+  /// Long frames waiting in the socket's queue, the kernel's overhead included. A limit, which costs nothing
+  /// while none wait.
+  std::size_t queue_bytes = 4 * 1024 * 1024;
   /// Long frames of one batch. A frame longer than this is truncated.
   std::size_t arena_bytes = 320 * 1024;
 };

@@ -53,6 +53,8 @@ class StreamDecoder {
 
   /// True between messages: an end of the stream here cuts nothing off.
   bool at_border() const { return open_.empty() && scanned_ == buffer_.size(); }
+  /// True when next() has taken all that was fed.
+  bool is_empty() const { return start_ == buffer_.size(); }
 
  private:
   bool find_end();

@@ -72,7 +72,7 @@ void Connection::read() {
   if (error && error != asio::error::eof) return drop("connection lost: " + error.message());
   if (error) input_ended_ = true;
   decoder_.feed({buffer.data(), bytes});
-  schedule_turn();
+  turn();
 }
 
 void Connection::schedule_turn() {
@@ -106,7 +106,8 @@ void Connection::turn() {
   } catch (const jsonrpc::DecodeError& error) {
     return refuse({jsonrpc::kParseError, error.what()});
   }
-  if (more) {
+  if (!is_open() || closing_) return;
+  if (more && (batch_ || !decoder_.is_empty())) {
     schedule_turn();
   } else if (input_ended_) {
     end_of_input();
@@ -228,14 +229,19 @@ void Connection::write(std::string text) {
     return drop("does not read");
   }
   backlog_ += text.size();
-  queue_.push_back(std::move(text));
+  queue_.push_back({std::move(text), gate_ == nullptr ? 0 : gate_->needed()});
   if (!writing_) begin_writing();
   if (overloaded()) watch_progress();
 }
 
+// Whether it is for us, not for the client, to let the queue move.
+bool Connection::held_back() const {
+  return !queue_.empty() && !may_pass(queue_.front());
+}
+
 void Connection::begin_writing() {
   writing_ = true;
-  if (gate_ == nullptr || !gate_->is_shut()) return write_some();
+  if (!held_back()) return write_some();
   gate_->when_open([self = self()] {
     self->writing_ = false;
     if (self->is_open() && !self->queue_.empty()) self->begin_writing();
@@ -245,8 +251,9 @@ void Connection::begin_writing() {
 void Connection::write_some() {
   std::array<asio::const_buffer, kGather> buffers;
   std::size_t offset = front_offset_;
-  const std::size_t count = std::min(queue_.size(), kGather);
-  for (std::size_t i = 0; i < count; ++i, offset = 0) buffers[i] = asio::buffer(queue_[i]) + offset;
+  const std::size_t most = std::min(queue_.size(), kGather);
+  for (std::size_t i = 0; i < most && may_pass(queue_[i]); ++i, offset = 0)
+    buffers[i] = asio::buffer(queue_[i].text) + offset;
   socket_.async_write_some(buffers, [self = self()](error_code error, std::size_t bytes) {
     self->writing_ = false;
     if (!self->is_open()) return;
@@ -259,8 +266,8 @@ void Connection::written(std::size_t bytes) {
   ++progress_;
   backlog_ -= bytes;
   front_offset_ += bytes;
-  while (!queue_.empty() && front_offset_ >= queue_.front().size()) {
-    front_offset_ -= queue_.front().size();
+  while (!queue_.empty() && front_offset_ >= queue_.front().text.size()) {
+    front_offset_ -= queue_.front().text.size();
     queue_.pop_front();
   }
   resume_if_relieved();
@@ -278,7 +285,7 @@ void Connection::watch_progress() {
     if (error || !self->is_open()) return;
     self->watching_ = false;
     if (self->backlog_ <= self->limits_.pause_bytes && !self->closing_) return;
-    if (self->progress_ != seen) return self->watch_progress();
+    if (self->progress_ != seen || self->held_back()) return self->watch_progress();
     log::warn(kLog, "{} disconnected: it stopped reading with {} bytes waiting for it", self->name(),
               self->backlog_);
     self->finish("does not read");

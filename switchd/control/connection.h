@@ -10,7 +10,7 @@
 // notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer may
 // be larger than all of this: only what waits when a message is added counts.
 //
-// A shut OutputGate keeps everything queued: none of it may be known yet.
+// What the OutputGate does not let pass stays queued: it may not be known yet.
 //
 // Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
 // stream still gets what it asked for. A client we close gets `linger` to take its last answer: closing a
@@ -82,6 +82,7 @@ class Connection final : public Session {
   void refuse(const jsonrpc::Error& error);
 
   void write(std::string text) override;
+  bool held_back() const;
   void begin_writing();
   void write_some();
   void written(std::size_t bytes);
@@ -109,7 +110,13 @@ class Connection final : public Session {
   bool input_ended_ = false;  // the peer will send no more
   bool input_done_ = false;   // and all of it was handled
 
-  std::deque<std::string> queue_;
+  struct Message {
+    std::string text;
+    OutputGate::SyncNumber needs;
+  };
+  bool may_pass(const Message& message) const { return gate_ == nullptr || gate_->lets_pass(message.needs); }
+
+  std::deque<Message> queue_;
   std::size_t front_offset_ = 0;
   std::size_t backlog_ = 0;
   bool writing_ = false;

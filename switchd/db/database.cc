@@ -143,15 +143,21 @@ void Database::store(const Changes& changes) {
   if (first && on_unsynced_) on_unsynced_();
 }
 
-void Database::sync() {
-  if (!std::exchange(unsynced_, false)) return;
-  try {
-    if (!distrusted_) return storage_->sync();
-  } catch (const std::system_error&) {
-    distrusted_ = true;  // the kernel may have thrown away what it could not write
-  }
+Database::DiskWait Database::begin_sync() {
+  if (!std::exchange(unsynced_, false)) return nullptr;
+  if (distrusted_) return [] { return std::make_error_code(std::errc::io_error); };
+  return storage_->sync_job();
+}
+
+void Database::end_sync(std::error_code outcome) {
+  if (!outcome) return;
+  distrusted_ = true;  // the kernel may have thrown away what it could not write
   storage_->compact(*this);
   distrusted_ = false;
+}
+
+void Database::sync() {
+  if (const DiskWait wait = begin_sync()) end_sync(wait());
 }
 
 void Database::compact() {

@@ -7,7 +7,7 @@
 // database as it was.
 //
 // Written is not on disk: that takes an fdatasync(), which commit() does itself, unless someone else has
-// promised with sync_later() to do it for several commits at once.
+// promised with sync_later() to do it for several commits at once (switchd/group_commit.h).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 
@@ -132,13 +133,18 @@ class Database {
   void remove_listener(ListenerId id);
 
   /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by the first
-  /// commit after a sync(), before listeners hear of it, and sync() is to be called before anybody outside
-  /// hears.
+  /// commit after a begin_sync(), before listeners hear of it, and a sync that begins behind it has to end
+  /// before anybody outside hears.
   void sync_later(std::function<void()> unsynced) { on_unsynced_ = std::move(unsynced); }
-  /// Everything committed is on disk when it returns. When the file's disk fails, a new file with the whole
-  /// database is tried. Throws std::system_error when that fails too: the last commits are in memory only,
-  /// and the next sync() tries again.
-  void sync();
+  /// Waits until what was committed before begin_sync() is on disk, and says how it went; on any thread,
+  /// while commits go on.
+  using DiskWait = std::function<std::error_code()>;
+  /// Null when all is on disk. One sync at a time: end_sync() comes before the next begin_sync().
+  DiskWait begin_sync();
+  /// Takes what the wait said. When the file's disk failed, a new file with the whole database is tried.
+  /// Throws std::system_error when that fails too: the last commits are in memory only, and the next sync
+  /// tries again.
+  void end_sync(std::error_code outcome);
 
   /// Executes the operations (array of <operation>) of an OVSDB `transact`. Defined in execute.cc.
   TransactResult transact(const nlohmann::json& operations, const TransactContext& context = {});
@@ -153,6 +159,7 @@ class Database {
  private:
   friend class Transaction;
   void store(const Changes& changes);
+  void sync();
   void tell(std::shared_ptr<const Changes> changes);
 
   DatabaseSchema schema_;

@@ -167,17 +167,17 @@ std::string log_record(const Json& json) {
 }
 
 LogFile::LogFile(std::string path) : path_(std::move(path)) {
-  fd_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
-  if (fd_.get() < 0) fail("cannot open " + path_ + " for writing");
+  fd_ = std::make_shared<Descriptor>(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  if (fd_->get() < 0) fail("cannot open " + path_ + " for writing");
 }
 
 std::string LogFile::read() const {
   struct stat status {};
-  if (::fstat(fd_.get(), &status) < 0) fail("cannot read " + path_);
+  if (::fstat(fd_->get(), &status) < 0) fail("cannot read " + path_);
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
   std::size_t at = 0;
   while (at < bytes.size()) {
-    const ssize_t got = ::pread(fd_.get(), bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
+    const ssize_t got = ::pread(fd_->get(), bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("cannot read " + path_);
     if (got == 0) break;
@@ -188,7 +188,7 @@ std::string LogFile::read() const {
 }
 
 void LogFile::cut(std::uint64_t end) {
-  if (::ftruncate(fd_.get(), static_cast<off_t>(end)) < 0 || ::fdatasync(fd_.get()) < 0)
+  if (::ftruncate(fd_->get(), static_cast<off_t>(end)) < 0 || ::fdatasync(fd_->get()) < 0)
     fail("cannot truncate " + path_);
   end_ = end;
   dirty_tail_ = false;
@@ -196,27 +196,29 @@ void LogFile::cut(std::uint64_t end) {
 
 void LogFile::append(std::string_view record) {
   if (dirty_tail_) cut(end_);
-  if (write_all(fd_.get(), record, end_)) {
+  if (write_all(fd_->get(), record, end_)) {
     end_ += record.size();
     return;
   }
   // Refused is refused: what was written of the record has to go before anything else is written.
   const int cause = errno;
-  dirty_tail_ = ::ftruncate(fd_.get(), static_cast<off_t>(end_)) < 0;
+  dirty_tail_ = ::ftruncate(fd_->get(), static_cast<off_t>(end_)) < 0;
   errno = cause;
   fail("cannot write " + path_);
 }
 
-void LogFile::sync() {
-  if (::fdatasync(fd_.get()) < 0) fail("cannot write " + path_);
+std::function<std::error_code()> LogFile::sync_job() const {
+  return [fd = fd_] {
+    return ::fdatasync(fd->get()) == 0 ? std::error_code() : std::error_code(errno, std::generic_category());
+  };
 }
 
 void LogFile::replace(std::string_view bytes) {
   struct stat status {};
-  if (::fstat(fd_.get(), &status) < 0) fail("cannot read " + path_);
+  if (::fstat(fd_->get(), &status) < 0) fail("cannot read " + path_);
   write_temporary(path_, bytes, &status);
-  Descriptor fd(::open(temporary_name(path_).c_str(), O_RDWR | O_CLOEXEC));
-  if (fd.get() < 0) fail("cannot open " + temporary_name(path_));
+  auto fd = std::make_shared<Descriptor>(::open(temporary_name(path_).c_str(), O_RDWR | O_CLOEXEC));
+  if (fd->get() < 0) fail("cannot open " + temporary_name(path_));
   rename_temporary(path_);
   fd_ = std::move(fd);
   end_ = bytes.size();

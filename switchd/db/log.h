@@ -12,8 +12,11 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace vswitch::ovsdb {
@@ -53,12 +56,14 @@ class LogFile {
   std::string read() const;
   /// Takes `end` as the end of the log and cuts off what stands behind it.
   void cut(std::uint64_t end);
-  /// Appends; the record counts after the next sync(). Throws std::system_error when that fails; the record
+  /// Appends; the record counts after the next sync. Throws std::system_error when that fails; the record
   /// is then taken back. When even that fails (the disk is gone), all further appends are tried only after it
   /// has succeeded.
   void append(std::string_view record);
-  /// fdatasync(). Throws std::system_error: what was appended since the last sync() may be there or not.
-  void sync();
+  /// fdatasync() of what was appended so far, to be called on any thread; it does not mind that this object
+  /// goes on appending, or replaces the file. After an error what was appended since the last sync may be
+  /// there or not.
+  std::function<std::error_code()> sync_job() const;
   /// Puts a new file with these bytes in the place of this one: temporary file, fsync, rename, fsync of the
   /// directory. A crash leaves the old file or the new one. Throws std::system_error; then nothing has
   /// changed.
@@ -74,7 +79,7 @@ class LogFile {
 
  private:
   std::string path_;
-  Descriptor fd_;
+  std::shared_ptr<const Descriptor> fd_;  ///< with sync jobs
   std::uint64_t end_ = 0;
   bool dirty_tail_ = false;  ///< bytes behind end_ that could not be cut off
 };

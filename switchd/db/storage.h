@@ -30,11 +30,11 @@ class Storage {
   static std::unique_ptr<Storage> open(const std::string& path, Database& database,
                                        std::vector<std::string>& warnings);
 
-  /// Writes a record, which is on disk after the next sync(). False when there was nothing to write: only
+  /// Writes a record, which is on disk after the next sync. False when there was nothing to write: only
   /// ephemeral columns changed. Throws Error "I/O error".
   bool append(const Changes& changes);
   /// Throws std::system_error when what was appended may not be on disk.
-  void sync() { log_.sync(); }
+  std::function<std::error_code()> sync_job() const { return log_.sync_job(); }
   void compact(const Database& database);
   /// compact() when it is worth while; a failure becomes a warning and is tried again after more growth.
   void compact_if_large(const Database& database);

@@ -49,6 +49,8 @@ class TransferTest : public PlatformTest {
     AfPacketOptions options;
     options.name = name;
     options.ifindex = ifindex_of(switch_, name);
+    options.first_slot_size =
+        options.slot_size;  // the forwarder's thread is in no namespace where a ring could grow
     const Inside inside(switch_);
     return open_af_packet_port(options);
   }

@@ -66,14 +66,18 @@ class ControlConnection : public ::testing::Test {
     dispatcher_.add_v1_notification("note",
                                     [this](Session&, const jsonrpc::Request&) { return Json(++notes_); });
     dispatcher_.add("notes", [this](Session&, const jsonrpc::Request&) { return Json(notes_); });
-    dispatcher_.add("shut_gate", [this](Session& session, const jsonrpc::Request&) {
-      gate_.shut();
+    dispatcher_.add("commit", [this](Session& session, const jsonrpc::Request&) {
+      gate_.hold();
       session.send(jsonrpc::make_notification(jsonrpc::Version::v2, "committed", Json::object()));
       return Json("done");
     });
-    dispatcher_.add("open_gate", [this](Session&, const jsonrpc::Request&) {
+    dispatcher_.add("begin_sync", [this](Session&, const jsonrpc::Request&) {
+      gate_.begin();
+      return Json("begun");
+    });
+    dispatcher_.add("end_sync", [this](Session&, const jsonrpc::Request&) {
       gate_.open();
-      return Json("open");
+      return Json("ended");
     });
     dispatcher_.add("closed", [this](Session&, const jsonrpc::Request&) { return Json(closed_); });
   }
@@ -96,18 +100,62 @@ class ControlConnection : public ::testing::Test {
   }
 };
 
-TEST_F(ControlConnection, SaysNothingWhileTheGateIsShut) {
+// Requests are handled all the while; what is said about them waits.
+TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
   start();
   Client writer = connect();
   Client other = connect();
-  writer.send(v2(1, "shut_gate"));
+  writer.send(v2(1, "commit"));
   writer.send(v2(2, "echo", {"later"}));
   EXPECT_FALSE(has_input(writer, 100ms));
-  EXPECT_EQ(other.call(v2(3, "open_gate"))["result"], "open");    // requests are handled all the while
+  other.send(v2(3, "begin_sync"));
+  EXPECT_FALSE(has_input(other, 100ms));
+  EXPECT_EQ(other.call(v2(4, "end_sync"))["result"], "begun");
+  EXPECT_EQ(other.receive()->value("result", Json()), "ended");
   EXPECT_EQ(writer.receive()->value("method", ""), "committed");  // everything, in its order
   EXPECT_EQ(writer.receive()->value("result", Json()), "done");
   EXPECT_EQ(writer.receive()->value("result", Json()), Json({"later"}));
-  EXPECT_EQ(writer.call(v2(4, "echo", {"x"}))["result"], Json({"x"}));
+  EXPECT_EQ(writer.call(v2(5, "echo", {"x"}))["result"], Json({"x"}));
+}
+
+TEST_F(ControlConnection, WhatIsCommittedDuringASyncWaitsForTheNext) {
+  start();
+  Client early = connect();
+  Client late = connect();
+  Client disk = connect();
+  early.send(v2(1, "commit"));
+  EXPECT_FALSE(has_input(early, 50ms));
+  disk.send(v2(1, "begin_sync"));
+  EXPECT_FALSE(has_input(disk, 50ms));
+  early.send(v2(2, "commit"));
+  late.send(v2(1, "commit"));
+  EXPECT_FALSE(has_input(late, 50ms));
+  EXPECT_EQ(disk.call(v2(2, "end_sync"))["result"], "begun");  // was said before the second commit
+  EXPECT_EQ(early.receive()->value("method", ""), "committed");
+  EXPECT_EQ(early.receive()->value("id", 0), 1);
+  EXPECT_FALSE(has_input(early, 50ms));
+  EXPECT_FALSE(has_input(late, 50ms));
+  disk.send(v2(3, "begin_sync"));
+  disk.send(v2(4, "end_sync"));
+  EXPECT_EQ(early.receive()->value("method", ""), "committed");
+  EXPECT_EQ(early.receive()->value("id", 0), 2);
+  EXPECT_EQ(late.receive()->value("method", ""), "committed");
+}
+
+// The disk may take longer than a client that leaves is given to take its last answer.
+TEST_F(ControlConnection, AClientThatEndedItsInputGetsWhatWaitsForTheDisk) {
+  ConnectionLimits limits;
+  limits.linger = 50ms;
+  start(limits);
+  Client writer = connect();
+  writer.send(v2(1, "commit"));
+  writer.end_output();
+  EXPECT_FALSE(has_input(writer, 300ms));
+  Client disk = connect();
+  disk.send(v2(1, "begin_sync"));
+  disk.send(v2(2, "end_sync"));
+  EXPECT_EQ(writer.receive()->value("method", ""), "committed");
+  EXPECT_EQ(writer.receive()->value("result", Json()), "done");
 }
 
 TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {

@@ -298,6 +298,43 @@ TEST_F(StorageTest, CompactionKeepsContentsAndMode) {
   EXPECT_FALSE(std::filesystem::exists(LogFile::temporary_name(path)));
 }
 
+TEST_F(StorageTest, ASyncOutlivesTheFileItBeganWith) {
+  auto db = open();
+  db->sync_later([] {});
+  fill(*db);
+  const Database::DiskWait wait = db->begin_sync();
+  EXPECT_FALSE(db->begin_sync()) << "nothing was committed since";
+  db->compact();
+  good(*db, R"({"op":"delete","table":"Root","where":[]})");
+  EXPECT_EQ(wait(), std::error_code());
+  db->end_sync({});
+  EXPECT_TRUE(db->begin_sync()) << "for the commit behind it";
+  db.reset();
+  EXPECT_EQ(wait(), std::error_code());
+  EXPECT_EQ(open()->table("Root").size(), 0U);
+}
+
+TEST_F(StorageTest, AFileWhoseDiskFailedIsReplacedAndUntilThenNotTrusted) {
+  auto db = open();
+  db->sync_later([] {});
+  const std::string temporary = LogFile::temporary_name(path);
+  const auto sync = [&db](std::error_code outcome) {
+    ASSERT_TRUE(db->begin_sync());
+    db->end_sync(outcome);
+  };
+  fill(*db);
+  ::mkdir(temporary.c_str(), 0700);  // no new file
+  EXPECT_THROW(sync(std::make_error_code(std::errc::io_error)), std::system_error);
+  good(*db, R"({"op":"update","table":"Leaf","where":[],"row":{"value":7}})");
+  const Database::DiskWait wait = db->begin_sync();
+  EXPECT_NE(wait(), std::error_code()) << "the kernel reports an error once only";
+  ::rmdir(temporary.c_str());
+  db->end_sync(wait());
+  EXPECT_EQ(parse_log(read_file(path)).records.size(), 2U) << "the schema and the whole";
+  good(*db, R"({"op":"delete","table":"Root","where":[]})");
+  EXPECT_EQ(db->begin_sync()(), std::error_code());
+}
+
 TEST_F(StorageTest, LeftoverOfACrashedCompactionIsRemoved) {
   { fill(*open()); }
   write_file(LogFile::temporary_name(path), "half a file");

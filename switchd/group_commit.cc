@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/group_commit.h"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace vswitch {
+
+namespace asio = boost::asio;
+
+constexpr std::chrono::microseconds kNotWorthAThread{50};
+
+GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, OutputGate& gate,
+                         std::function<void(const std::string&)> failed)
+    : io_(io), database_(database), gate_(gate), failed_(std::move(failed)) {
+  database_.sync_later([this] {
+    gate_.hold();
+    if (!std::exchange(busy_, true)) begin_soon();
+  });
+}
+
+GroupCommit::~GroupCommit() {
+  database_.sync_later(nullptr);
+}
+
+void GroupCommit::begin_soon() {
+  asio::post(io_, [this] { asio::post(io_, [this] { begin(); }); });
+}
+
+void GroupCommit::begin() {
+  if (under_way_.valid()) return;
+  ovsdb::Database::DiskWait wait = database_.begin_sync();
+  if (!wait) return;
+  gate_.begin();
+  std::packaged_task<std::error_code()> task([this, wait = std::move(wait)] {
+    const Clock::time_point begun = Clock::now();
+    const std::error_code outcome = wait();
+    took_ = Clock::now() - begun;
+    return outcome;
+  });
+  under_way_ = task.get_future();
+  if (took_ < kNotWorthAThread) {
+    task();
+    return end();
+  }
+  asio::post(disk_, [this, task = std::move(task)]() mutable {
+    task();
+    asio::post(io_, [this] { end(); });
+  });
+}
+
+void GroupCommit::end() {
+  if (!under_way_.valid()) return;  // flush() was here
+  try {
+    database_.end_sync(under_way_.get());
+    ++syncs_;
+  } catch (const std::exception& error) {
+    failed_(error.what());
+  }
+  gate_.open();
+  busy_ = gate_.is_shut();
+  if (busy_) begin_soon();
+}
+
+void GroupCommit::flush() {
+  end();
+  begin();
+  end();
+}
+
+}  // namespace vswitch
