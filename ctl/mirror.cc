@@ -83,13 +83,18 @@ void declare_endpoint(CLI::App& app, const Params& params) {
   app.add_option_function<std::string>("--encap", set("encap"),
                                        "gre [gre], erspan1, erspan2, erspan3 or vxlan")
       ->check(CLI::IsMember({"gre", "erspan1", "erspan2", "erspan3", "vxlan"}));
-  app.add_option_function<std::int64_t>("--key", set_number("key"), "GRE key or VNI of VXLAN");
+  app.add_option_function<std::int64_t>("--key", set_number("key"), "GRE key or VNI of VXLAN")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}));
   app.add_option_function<std::int64_t>("--session-id", set_number("session_id"),
-                                        "ERSPAN session, 0 to 1023 [0]");
-  app.add_option_function<std::int64_t>("--index", set_number("index"), "ERSPAN index [0]");
+                                        "ERSPAN session, 0 to 1023 [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1023}));
+  app.add_option_function<std::int64_t>("--index", set_number("index"), "ERSPAN index [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1048575}));
   app.add_option_function<std::int64_t>("--cos", set_number("cos"),
-                                        "ERSPAN class of service, 0 to 7 [that of the frame]");
-  app.add_option_function<std::int64_t>("--hwid", set_number("hwid"), "ERSPAN III hardware id, 0 to 63 [0]");
+                                        "ERSPAN class of service, 0 to 7 [that of the frame]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{7}));
+  app.add_option_function<std::int64_t>("--hwid", set_number("hwid"), "ERSPAN III hardware id, 0 to 63 [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{63}));
   app.add_option_function<std::string>("--timestamp", set("timestamp"),
                                        "ERSPAN III time stamp in 100us [100us], 100ns or ieee1588")
       ->check(CLI::IsMember({"100us", "100ns", "ieee1588"}));
@@ -98,9 +103,12 @@ void declare_endpoint(CLI::App& app, const Params& params) {
       "ERSPAN III with the platform subheader, which makes the time whole");
   app.add_option_function<std::string>("--local-ip", set("local_ip"), "source address [as the host routes]")
       ->type_name("IP");
-  app.add_option_function<std::int64_t>("--dst-port", set_number("dst_port"), "UDP port of VXLAN [4789]");
-  app.add_option_function<std::int64_t>("--ttl", set_number("ttl"), "time to live [64]");
-  app.add_option_function<std::int64_t>("--dscp", set_number("dscp"), "DiffServ code point, 0 to 63 [0]");
+  app.add_option_function<std::int64_t>("--dst-port", set_number("dst_port"), "UDP port of VXLAN [4789]")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{65535}));
+  app.add_option_function<std::int64_t>("--ttl", set_number("ttl"), "time to live [64]")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{255}));
+  app.add_option_function<std::int64_t>("--dscp", set_number("dscp"), "DiffServ code point, 0 to 63 [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{63}));
 }
 
 /// Puts the endpoints into the destination.
@@ -297,6 +305,17 @@ std::string endpoint_line(const Json& endpoint) {
   return text;
 }
 
+/// Only of several destinations: the account of one is that of the session.
+std::string destination_table(const Json& destinations) {
+  if (destinations.size() < 2) return {};
+  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "BY"});
+  for (const Json& one : destinations) {
+    const Json& counters = one["counters"];
+    table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], lost_by(counters)});
+  }
+  return '\n' + table.text();
+}
+
 std::string render_show(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
@@ -330,7 +349,8 @@ std::string render_show(const Json& mirror) {
   if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   return text +
-         line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")"));
+         line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")")) +
+         destination_table(mirror.value("destinations", Json::array()));
 }
 
 std::string render_stats(const Json& result) {

@@ -16,6 +16,7 @@
 #include <array>
 #include <vector>
 
+#include "datapath/frame/left_undone.h"
 #include "datapath/port/unique_fd.h"
 #include "datapath/tunnel/pieces.h"
 #include "datapath/tunnel/raw_socket.h"
@@ -107,7 +108,9 @@ class TunnelPort final : public Port {
       const std::span<const std::uint8_t> packet(arena_.get() + i * kLongestPacket, messages[i].msg_len);
       const EndpointSettings& settings = endpoint_->settings();
       const auto frame = decapsulate(settings.encapsulation, behind_ip(packet, settings.remote.v6));
-      if (frame) into[count++] = {.bytes = *frame, .stripped_tag = {}, .offload = {}};
+      if (!frame) continue;
+      into[count++] = {
+          .bytes = *frame, .stripped_tag = {}, .offload = left_undone(*frame, endpoint_->longest_frame())};
     }
     return count;
   }

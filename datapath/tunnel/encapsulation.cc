@@ -279,8 +279,8 @@ std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& ho
   }
   const bool has_key = (flags & kGreKey) != 0;
   const std::uint32_t key = has_key ? u32_at(packet, (flags & kGreChecksum) != 0 ? 8 : 4) : 0;
-  if (protocol != kProtocolEthernet || has_key != how.key.has_value() || key != how.key.value_or(0))
-    return std::nullopt;
+  // No key is key 0, as in Open vSwitch.
+  if (protocol != kProtocolEthernet || key != how.key.value_or(0)) return std::nullopt;
   return enough(packet.subspan(length));
 }
 

@@ -97,7 +97,7 @@ void Endpoint::send(std::span<OutgoingFrame> packets) {
 
 /// The first packet was refused. Sets outcomes and returns for how many: all of them when the others would
 /// fare the same.
-std::size_t Endpoint::refused(int error, std::span<OutgoingFrame> packets) const {
+std::size_t Endpoint::refused(int error, std::span<OutgoingFrame> packets) {
   const auto all = [packets](DropReason reason) {
     for (OutgoingFrame& packet : packets) packet.outcome = reason;
     return packets.size();
@@ -110,6 +110,7 @@ std::size_t Endpoint::refused(int error, std::span<OutgoingFrame> packets) const
     case EINTR:
       return 0;
     case EMSGSIZE:
+      outgrown_.store(true, std::memory_order_relaxed);
       return first(DropReason::too_big);
     case ENETUNREACH:
     case EHOSTUNREACH:

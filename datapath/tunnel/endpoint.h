@@ -45,6 +45,10 @@ class Endpoint {
   void set_path(DropReason trouble, std::uint32_t mtu);
   DropReason trouble() const { return trouble_.load(std::memory_order_relaxed); }
 
+  /// Control thread: whether a packet was too long for the way since the last call, though longest_frame()
+  /// allowed it: a router has told the host so, and the host tells nobody.
+  bool take_outgrown() { return outgrown_.exchange(false, std::memory_order_relaxed); }
+
   /// The longest frame that fits the MTU on the way.
   std::size_t longest_frame() const { return longest_frame_.load(std::memory_order_relaxed); }
 
@@ -56,13 +60,14 @@ class Endpoint {
   void send(std::span<OutgoingFrame> packets);
 
  private:
-  std::size_t refused(int error, std::span<OutgoingFrame> packets) const;
+  std::size_t refused(int error, std::span<OutgoingFrame> packets);
 
   const EndpointSettings settings_;
   const UniqueFd socket_;
   std::atomic<DropReason> trouble_{DropReason::no_route};
   std::atomic<std::size_t> longest_frame_;
   std::atomic<std::uint32_t> sequence_{0};
+  std::atomic<bool> outgrown_{false};
 };
 
 }  // namespace vswitch

@@ -24,6 +24,11 @@ bool IpAddress::is_multicast() const {
   return broadcast || (octets[0] & 0xf0) == 0xe0;
 }
 
+bool IpAddress::is_v4_mapped() const {
+  constexpr std::array<std::uint8_t, 12> kPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return v6 && std::equal(kPrefix.begin(), kPrefix.end(), octets.begin());
+}
+
 socklen_t IpAddress::to_sockaddr(sockaddr_storage& out) const {
   out = {};
   if (v6) {

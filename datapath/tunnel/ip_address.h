@@ -27,6 +27,8 @@ struct IpAddress {
   /// Link-local IPv6, which means nothing without a scope.
   bool needs_scope() const { return v6 && octets[0] == 0xfe && (octets[1] & 0xc0) == 0x80 && scope == 0; }
   int family() const { return v6 ? AF_INET6 : AF_INET; }
+  /// IPv4, written as IPv6: ::ffff:10.0.0.1
+  bool is_v4_mapped() const;
   /// Port 0. Returns the length of what was written.
   socklen_t to_sockaddr(sockaddr_storage& out) const;
   /// "10.0.0.1", "2001:db8::1", "fe80::1%eth0"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recognizes copies that are on their way to an endpoint, when they come by as production traffic. Mirrored
-// into a tunnel again, each would make another, for ever.
+// Recognizes copies that are on their way to an endpoint, and errors of ICMP about them, when they come by as
+// production traffic. Mirrored into a tunnel again, each would make another, for ever.
 #pragma once
 
 #include <cstdint>

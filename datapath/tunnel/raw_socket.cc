@@ -26,7 +26,8 @@ void set_socket_option(const UniqueFd& fd, int level, int option, const void* va
 }
 
 void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program) {
-  const sock_fprog whole{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+  const sock_fprog whole{static_cast<unsigned short>(program.size()),
+                         const_cast<sock_filter*>(program.data())};
   set_socket_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, whole, "SO_ATTACH_FILTER");
 }
 

@@ -13,10 +13,8 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
-/// Counters of a session as of now; from the row when the datapath does not have it.
-Json counters_json(SwitchView& view, const Row& mirror) {
-  SwitchView::Counters counters = view.mirror_counters(mirror.uuid());
-  if (counters.empty()) counters = mirror.counters("statistics");
+/// What became of copies, with the causes of losses by name.
+Json account_json(SwitchView::Counters counters) {
   constexpr std::string_view kLost = "lost_";
   Json lost_by = Json::object();
   for (const auto& [key, count] : counters) {
@@ -24,10 +22,33 @@ Json counters_json(SwitchView& view, const Row& mirror) {
   }
   Json json = {{"lost_by", lost_by}};
   for (const char* key : {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "sampled_out",
-                          "sent_packets", "queued", "tx_packets", "tx_bytes"}) {
+                          "sent_packets", "queued"}) {
     json[key] = counters[key];
   }
   return json;
+}
+
+/// Counters of a session as of now; from the row when the datapath does not have it.
+Json counters_json(SwitchView& view, const Row& mirror) {
+  SwitchView::Counters counters = view.mirror_counters(mirror.uuid());
+  if (counters.empty()) counters = mirror.counters("statistics");
+  Json json = account_json(counters);
+  for (const char* key : {"tx_packets", "tx_bytes"}) json[key] = counters[key];
+  return json;
+}
+
+/// The account of each destination: ports by their name, endpoints by encapsulation and address.
+Json destinations_json(const Database& database, SwitchView& view, const Row& mirror) {
+  Json list = Json::array();
+  for (auto& [name, counters] : view.destination_counters(mirror.uuid())) {
+    const auto uuid = Uuid::parse(name);
+    const Row* endpoint = uuid ? database.find("Mirror_Endpoint", *uuid) : nullptr;
+    if (uuid && endpoint == nullptr) continue;  // it was one
+    list.push_back(
+        {{"name", endpoint == nullptr ? name : endpoint->str("encap") + ' ' + endpoint->str("remote_ip")},
+         {"counters", account_json(counters)}});
+  }
+  return list;
 }
 
 Json sources_json(const MirrorSession& session) {
@@ -73,7 +94,8 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
-          {"counters", counters_json(view, mirror)}};
+          {"counters", counters_json(view, mirror)},
+          {"destinations", destinations_json(database, view, mirror)}};
 }
 
 /// nullptr when there is none. OVSDB clients may give one name to several sessions: those only they can tell
@@ -192,7 +214,8 @@ Json stats(const Methods& methods, const Json& params) {
                          {"uuid", mirror->uuid().to_string()},
                          {"state", state.state},
                          {"reason", state.reason},
-                         {"counters", counters_json(methods.view, *mirror)}});
+                         {"counters", counters_json(methods.view, *mirror)},
+                         {"destinations", destinations_json(methods.database, methods.view, *mirror)}});
     }
   }
   return {{"mirrors", mirrors}};

@@ -332,6 +332,26 @@ void check_patches(Desired& desired) {
   });
 }
 
+/// Two tunnels between the same ends would both take every packet.
+void check_tunnels(Desired& desired) {
+  using Ends = std::tuple<std::string, IpAddress, std::optional<IpAddress>, std::int64_t, std::uint16_t>;
+  std::map<Ends, std::string> known;
+  for (DesiredBridge& bridge : desired.bridges) {
+    for (DesiredInterface& interface : bridge.interfaces) {
+      if (!interface.tunnel || !interface.refusal.empty()) continue;
+      const auto& [remote, local, how, ttl, dscp, dont_fragment] = interface.tunnel->settings;
+      // ERSPAN of every type is received, so its type does not tell two tunnels apart.
+      const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
+      const std::int64_t key = erspan ? how.session_id : how.key ? std::int64_t{*how.key} : -1;
+      const auto [found, is_new] = known.try_emplace(
+          {erspan ? "erspan" : std::string(name(how.encap)), remote, local, key, how.dst_port},
+          interface.name);
+      if (!is_new)
+        interface.refusal = interface.name + ": has the same remote_ip, local_ip and key as " + found->second;
+    }
+  }
+}
+
 }  // namespace
 
 Concern concern_of(const ovsdb::Changes& changes) {
@@ -361,6 +381,7 @@ Desired read_desired(const ovsdb::Database& database) {
   std::sort(desired.bridges.begin(), desired.bridges.end(),
             [](const DesiredBridge& a, const DesiredBridge& b) { return a.spec.name < b.spec.name; });
   check_patches(desired);
+  check_tunnels(desired);
   return desired;
 }
 

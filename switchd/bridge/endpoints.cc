@@ -49,6 +49,15 @@ bool Endpoints::refresh() {
   return changed;
 }
 
+bool Endpoints::look_after() {
+  constexpr int kOncePer = 60;
+  bool due = !by_row_.empty() && --calls_until_refresh_ <= 0;
+  for (auto& [row, entry] : by_row_) due |= entry.endpoint != nullptr && entry.endpoint->take_outgrown();
+  if (!due) return false;
+  calls_until_refresh_ = kOncePer;
+  return refresh();
+}
+
 const Endpoints::Entry* Endpoints::find(const ovsdb::Uuid& row) const {
   const auto found = by_row_.find(row);
   return found == by_row_.end() ? nullptr : &found->second;

@@ -33,6 +33,10 @@ class Endpoints {
   /// Asks for all routes again. True when something has changed that rows tell of.
   bool refresh();
 
+  /// To be called about once a second: asks again where packets have become too long for the way, and once a
+  /// minute everywhere, as the kernel forgets what routers told it. True as for refresh().
+  bool look_after();
+
   /// By the row of Mirror_Endpoint or Interface; nullptr for one that is refused or not there.
   const Entry* find(const ovsdb::Uuid& row) const;
 
@@ -41,6 +45,7 @@ class Endpoints {
 
   RouteMonitor& routes_;
   std::map<ovsdb::Uuid, Entry> by_row_;
+  int calls_until_refresh_ = 0;  ///< of look_after()
 };
 
 }  // namespace vswitch

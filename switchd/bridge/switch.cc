@@ -252,6 +252,7 @@ class Switch::Impl {
     }
     close_retired(std::chrono::milliseconds(0));
     attachments_.look_after();
+    if (endpoints_.look_after()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
       write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
@@ -353,6 +354,14 @@ std::optional<std::uint32_t> Switch::datapath_number(const std::string& bridge, 
 SwitchView::Counters Switch::mirror_counters(const ovsdb::Uuid& mirror) {
   const auto* entry = impl_->compiler().session(mirror.to_string());
   return entry == nullptr ? Counters{} : mirror_statistics(*entry);
+}
+
+std::map<std::string, SwitchView::Counters> Switch::destination_counters(const ovsdb::Uuid& mirror) {
+  std::map<std::string, Counters> all;
+  const auto* entry = impl_->compiler().session(mirror.to_string());
+  if (entry == nullptr) return all;
+  for (const auto& [name, counters] : entry->destinations) all[name] = destination_statistics(*counters);
+  return all;
 }
 
 SwitchView::Counters Switch::interface_counters(const ovsdb::Uuid& uuid) {

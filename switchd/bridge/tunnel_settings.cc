@@ -22,6 +22,9 @@ struct Refused : std::runtime_error {
 IpAddress remote_address(const std::string& text) {
   const auto address = IpAddress::parse(text);
   if (!address) throw Refused("remote_ip \"" + text + "\" is not an IPv4 or IPv6 address");
+  if (address->is_v4_mapped())
+    throw Refused("remote_ip " + text + " is an IPv4 address; write " +
+                  IpAddress::from_bytes(address->bytes().subspan(12)).to_string());
   if (address->is_unspecified()) throw Refused("remote_ip " + text + " is no host's address");
   if (address->is_multicast()) throw Refused("remote_ip " + text + " is not the address of one host");
   if (address->needs_scope())
@@ -37,6 +40,24 @@ IpAddress local_address(const std::string& text, const IpAddress& remote) {
     throw Refused("local_ip " + text + " and remote_ip " + remote.to_string() +
                   " have to be both IPv4 or both IPv6");
   return *address;
+}
+
+/// A column that the encapsulation has no field for.
+void refuse_fields(const Row& row, Encap encap) {
+  const bool erspan3 = encap == Encap::erspan3;
+  const bool session = encap == Encap::erspan2 || erspan3;
+  const auto refuse = [&row](const char* column, bool given, bool allowed, const char* whose) {
+    if (given && !allowed)
+      throw Refused(std::string(column) + " is for " + whose + ", not for " + row.str("encap"));
+  };
+  for (const char* column : {"session_id", "index", "cos"})
+    refuse(column, row.integer(column).has_value(), session, "erspan2 and erspan3");
+  refuse("hwid", row.integer("hwid").has_value(), erspan3, "erspan3");
+  refuse("timestamp", !row.str("timestamp").empty(), erspan3, "erspan3");
+  refuse("subheader", row.boolean("subheader") == true, erspan3, "erspan3");
+  refuse("dst_port", row.integer("dst_port").has_value(), encap == Encap::vxlan, "vxlan");
+  refuse("key", row.integer("key").has_value(), encap == Encap::gre || encap == Encap::vxlan,
+         "gre and vxlan (ERSPAN has session_id)");
 }
 
 template <typename Number>
@@ -56,9 +77,8 @@ EndpointSettings settings_of(const Row& row, MtuPolicy policy) {
   const auto encap = encap_named(row.str("encap"));
   if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
   how.encap = *encap;
+  refuse_fields(row, *encap);
   if (const auto key = row.integer("key")) how.key = static_cast<std::uint32_t>(*key);
-  if (how.key && how.encap != Encap::gre && how.encap != Encap::vxlan)
-    throw Refused("key is for gre and vxlan; ERSPAN has session_id");
   if (how.encap == Encap::vxlan && how.key.value_or(0) >= 1U << 24)
     throw Refused("key " + std::to_string(*how.key) + " is no VNI: those of VXLAN end at 16777215");
   how.dst_port = number_or<std::uint16_t>(row, "dst_port", kVxlanPort);

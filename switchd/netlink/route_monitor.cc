@@ -12,6 +12,7 @@
 #include <netlink/socket.h>
 
 #include <cerrno>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -39,6 +40,7 @@ IpAddress via_in(const nlattr* attribute) {
 struct FoundRoute {
   bool local = false;       ///< to this host itself
   bool prohibited = false;  ///< unreachable, blackhole, prohibit
+  bool broadcast = false;
   int ifindex = 0;
   std::optional<IpAddress> gateway;
   std::optional<IpAddress> source;
@@ -54,6 +56,7 @@ FoundRoute read_route(const nlmsghdr& header) {
   route.local = info.rtm_type == RTN_LOCAL;
   route.prohibited =
       info.rtm_type == RTN_UNREACHABLE || info.rtm_type == RTN_BLACKHOLE || info.rtm_type == RTN_PROHIBIT;
+  route.broadcast = info.rtm_type == RTN_BROADCAST;
   if (attributes[RTA_OIF] != nullptr) route.ifindex = static_cast<int>(nla_get_u32(attributes[RTA_OIF]));
   if (attributes[RTA_GATEWAY] != nullptr) route.gateway = address_in(attributes[RTA_GATEWAY]);
   if (attributes[RTA_VIA] != nullptr) route.gateway = via_in(attributes[RTA_VIA]);
@@ -103,14 +106,20 @@ class RouteMonitor::Impl {
                 .source = local ? local : found.source,
                 .mtu = found.mtu != 0 || link == nullptr ? found.mtu : link->mtu};
     if (found.local || link == nullptr) return route;
-    if (!link->up || !link->carrier) {
+    if (found.broadcast) {
+      route.trouble = DropReason::no_route;
+      route.reason = remote.to_string() + " is the broadcast address of " + link->name;
+    } else if (!link->up || !link->carrier) {
       route.trouble = DropReason::link_down;
       route.reason = "device " + link->name + " on the way to " + remote.to_string() + " is down";
-    } else if (link->ethernet && !remote.is_multicast() &&
-               !answers(found.gateway.value_or(remote), found.ifindex)) {
+    } else if (link->ethernet && !remote.is_multicast()) {
+      const IpAddress neighbour = found.gateway.value_or(remote);
+      const Answer answer = ask_neighbour(neighbour, found.ifindex);
+      if (answer == Answer::known) return route;
       route.trouble = DropReason::no_neighbour;
-      route.reason = found.gateway.value_or(remote).to_string() + " does not answer on " + link->name +
-                     (found.gateway ? ", the way to " + remote.to_string() : "");
+      route.reason = answer == Answer::asking ? "asking for " + neighbour.to_string() + " on " + link->name
+                                              : neighbour.to_string() + " does not answer on " + link->name;
+      if (found.gateway) route.reason += ", the way to " + remote.to_string();
     }
     return route;
   }
@@ -169,8 +178,11 @@ class RouteMonitor::Impl {
     });
   }
 
-  /// Whether the neighbour's hardware address is known. If not, and nobody asks for it, it is asked for.
-  bool answers(const IpAddress& neighbour, int ifindex) {
+  enum class Answer : std::uint8_t { known, asking, silent };
+
+  /// Whether the neighbour's hardware address is known. If not, and nobody asks for it, it is asked for: once
+  /// a second from then on, as the kernel gives up.
+  Answer ask_neighbour(const IpAddress& neighbour, int ifindex) {
     ndmsg info{};
     info.ndm_family = static_cast<unsigned char>(neighbour.family());
     info.ndm_ifindex = ifindex;
@@ -181,15 +193,22 @@ class RouteMonitor::Impl {
       if (header.nlmsg_type != RTM_NEWNEIGH) return;
       state = static_cast<const ndmsg*>(nlmsg_data(const_cast<nlmsghdr*>(&header)))->ndm_state;
     });
-    if ((state & kValid) != 0) return true;
-    if ((state & NUD_INCOMPLETE) != 0) return false;
+    const std::pair key(neighbour, ifindex);
+    if ((state & kValid) != 0) {
+      silent_.erase(key);
+      return Answer::known;
+    }
+    if ((state & NUD_FAILED) != 0) silent_.insert(key);
+    const Answer answer = silent_.contains(key) ? Answer::silent : Answer::asking;
+    if ((state & NUD_INCOMPLETE) != 0) return answer;
     info.ndm_flags = NTF_USE;  // as if a packet was to be sent there
     const NetlinkMessage use(RTM_NEWNEIGH, NLM_F_CREATE, info);
     put_address(use, NDA_DST, neighbour);
     requests_.request(use);
-    return false;
+    return answer;
   }
 
+  std::set<std::pair<IpAddress, int>> silent_;  ///< neighbours that have not answered yet, and their device
   const LinkMonitor& links_;
   const std::function<void()> changed_;
   NetlinkSocket requests_;

@@ -17,8 +17,9 @@ class TunnelPortTest : public PlatformTest, public testing::WithParamInterface<b
   void SetUp() override {
     PlatformTest::SetUp();
     if (testing::Test::IsSkipped()) return;
-    run(space_, "sysctl -qw net.ipv6.conf.lo.disable_ipv6=0 && ip addr add 2001:db8::1/128 dev lo nodad && "
-                "ip addr add 2001:db8::2/128 dev lo nodad");
+    run(space_,
+        "sysctl -qw net.ipv6.conf.lo.disable_ipv6=0 && ip addr add 2001:db8::1/128 dev lo nodad && "
+        "ip addr add 2001:db8::2/128 dev lo nodad");
   }
 
   bool v6() const { return GetParam(); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames as they leave for a device: whole, cut short, in segments. With endpoints: tests/platform/tunnel_port_test.
+// Frames as they leave for a device: whole, cut short, in segments. With endpoints:
+// tests/platform/tunnel_port_test.
 #include "datapath/tunnel/pieces.h"
 
 #include <gtest/gtest.h>

@@ -57,6 +57,9 @@ class FakeSwitch : public SwitchView {
   }
   std::vector<WorkerState> worker_states() override { return of_workers; }
   Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
+  std::map<std::string, Counters> destination_counters(const Uuid& mirror) override {
+    return of_destinations[mirror];
+  }
   Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   Counters drops() override { return dropped; }
   std::size_t workers() override { return 3; }
@@ -73,6 +76,7 @@ class FakeSwitch : public SwitchView {
   FdbStatistics of_fdb;
   std::map<std::string, std::uint32_t> numbers;
   std::vector<WorkerState> of_workers;
+  std::map<Uuid, std::map<std::string, Counters>> of_destinations;
   std::map<Uuid, Counters> of_mirror, of_interface;
   Counters dropped;
   std::optional<Explanation> explanation;
