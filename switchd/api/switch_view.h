@@ -65,6 +65,9 @@ class SwitchView {
   /// lost_<cause>) or Interface (rx_packets, ...) row, as of this moment. Empty when the row is not in the
   /// datapath.
   virtual Counters mirror_counters(const ovsdb::Uuid& mirror) = 0;
+  /// The ports that the patterns of a session select at present, by pattern.
+  using BoundSources = std::map<std::string, std::vector<std::string>>;
+  virtual BoundSources bound_sources(const ovsdb::Uuid& mirror) = 0;
   virtual Counters interface_counters(const ovsdb::Uuid& interface) = 0;
   /// Frames and copies dropped since the start, by name(DropReason); reasons that never occurred may be
   /// missing.

@@ -57,6 +57,7 @@ class FakeSwitch : public SwitchView {
   }
   std::vector<WorkerState> worker_states() override { return of_workers; }
   Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
+  BoundSources bound_sources(const Uuid&) override { return bound; }
   Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   Counters drops() override { return dropped; }
   std::size_t workers() override { return 3; }
@@ -73,6 +74,7 @@ class FakeSwitch : public SwitchView {
   FdbStatistics of_fdb;
   std::map<std::string, std::uint32_t> numbers;
   std::vector<WorkerState> of_workers;
+  BoundSources bound;
   std::map<Uuid, Counters> of_mirror, of_interface;
   Counters dropped;
   std::optional<Explanation> explanation;
@@ -84,7 +86,8 @@ class FakeSwitch : public SwitchView {
 
 class FakeSession : public Session {
  public:
-  FakeSession() : Session("test", std::nullopt) {}
+  explicit FakeSession(std::optional<PeerCredentials> peer = std::nullopt)
+      : Session(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
   void hang_up() { ended(); }
   std::vector<Json> heard;
 
