@@ -90,10 +90,6 @@ CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name,
       ->type_name("LIST");
 }
 
-void not_yet(CLI::App& app, const std::string& name, bool takes_value) {
-  not_here(app, name, name + " is not supported yet", takes_value);
-}
-
 void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value) {
   const auto refuse = [sentence] { throw UsageError(sentence); };
   if (takes_value) {

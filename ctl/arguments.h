@@ -34,8 +34,6 @@ CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name,
                    const std::string& help);
 /// An option that people will try, hidden, and wrong usage when given, with this sentence.
 void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value);
-/// One of them: an option of the contract that is not built yet.
-void not_yet(CLI::App& app, const std::string& name, bool takes_value = true);
 
 /// "1,2-9" -> 1,2,3,...,9. Throws UsageError.
 Json parse_vlans(std::string_view text);

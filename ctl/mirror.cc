@@ -5,45 +5,22 @@
 #include "ctl/arguments.h"
 #include "ctl/command.h"
 #include "ctl/render.h"
+#include "ctl/session_arguments.h"
 
 namespace vswitch::ctl {
 namespace {
 
-/// The name of a port. A list, or the word that clears other settings, would be a port that never comes.
-const std::string& one_port(const std::string& option, const std::string& name) {
-  if (name.find(',') != std::string::npos) {
-    throw UsageError(option + " " + name + ": takes one port; repeat " + option + " for several");
-  }
-  if (name == "none") {
-    throw UsageError(option + " none: a session has at least one; disable-mirror or del-mirror ends it");
-  }
-  return name;
-}
-
-/// "t1", "t1:from", "t1:egress" or "all". A colon cannot be part of a device name.
-void add_source(Json& params, const std::string& spec) {
-  Json& sources = params["sources"];
-  const std::size_t colon = spec.find(':');
-  const std::string name = one_port("--source", spec.substr(0, colon));
-  if (colon == std::string::npos) {
-    if (spec == "all") {
-      sources["all"] = true;
-    } else {
-      sources["ports"].push_back(name);
-    }
-    return;
-  }
-  std::string direction = spec.substr(colon + 1);
-  if (direction == "ingress") direction = "from";  // as VMware says it, from the switch's point of view
-  if (direction == "egress") direction = "to";
-  if (name == "all")
-    throw UsageError("--source all watches both directions and takes no ':" + direction + "'");
-  if (direction != "from" && direction != "to" && direction != "both") {
-    throw UsageError("--source " + spec +
-                     ": after the colon comes from (what the port's host sends), to (what it is "
-                     "sent) or both; ingress and egress mean from and to");
-  }
-  sources["ports"].push_back({{"name", name}, {"direction", direction}});
+/// An option whose values come together in one member.
+void gathered(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
+              void (*add)(Json&, const std::string&), const std::string& type, const std::string& help) {
+  app.add_option_function<std::vector<std::string>>(
+         name,
+         [params, key, add](const std::vector<std::string>& values) {
+           for (const std::string& value : values) add((*params)[key], value);
+         },
+         help)
+      ->allow_extra_args(false)
+      ->type_name(type);
 }
 
 /// --x and --no-x as a member of the destination.
@@ -148,7 +125,8 @@ void declare_settings(CLI::App& app, const Params& params) {
          [params](const std::vector<std::string>& specs) {
            for (const std::string& spec : specs) add_source(*params, spec);
          },
-         "port to watch, with :from, :to or :both [both] behind it, or all; repeatable")
+         "port to watch, with :from, :to or :both [both] behind it, or all; 'vnet*' for every port of such "
+         "a name, iface-id=ID or mac=ADDRESS for the one that has it; repeatable")
       ->allow_extra_args(false)
       ->type_name("PORT[:DIRECTION]");
   app.add_option_function<std::vector<std::string>>(
@@ -196,7 +174,10 @@ void declare_settings(CLI::App& app, const Params& params) {
          "super-frames of local senders stay whole [for ports], or are cut into segments [for endpoints]");
   matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
   matches(app, params, "--skip", "skip", "copy no frames that match, whatever --filter says, or none");
-  for (const char* option : {"--rate", "--expires"}) not_yet(app, option);
+  gathered(app, params, "--rate", "rate", add_rate, "RATE",
+           "copy at most so many packets (1000) or bits (10mbit) per second, or none; repeatable for both");
+  gathered(app, params, "--expires", "expires", add_end, "END",
+           "end it after a time (10m, 2h), packets (1000packets) or bytes (1gb), or none; repeatable");
 }
 
 void declare_name(CLI::App& app, const Params& params) {
@@ -316,13 +297,34 @@ std::string destination_table(const Json& destinations) {
   return '\n' + table.text();
 }
 
+std::string rate(const Json& limits) {
+  std::vector<std::string> parts;
+  if (!limits["packets"].is_null()) parts.push_back(limits["packets"].dump() + " packets");
+  if (!limits["bits"].is_null()) parts.push_back(limits["bits"].dump() + " bits");
+  return join(parts, " and ") + " per second at most";
+}
+
+std::string end(const Json& expires) {
+  std::vector<std::string> parts;
+  if (!expires["at"].is_null()) parts.push_back("at " + expires["at"].get<std::string>());
+  if (!expires["packets"].is_null()) parts.push_back("after " + expires["packets"].dump() + " packets");
+  if (!expires["bytes"].is_null()) parts.push_back("after " + expires["bytes"].dump() + " bytes");
+  if (expires["connection"] == true) parts.push_back("with the connection that made it");
+  return join(parts, ", ");
+}
+
 std::string render_show(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
-  text += line("sources", sources(mirror)) + line("destination", destination(mirror));
+  text += line("sources", sources(mirror));
+  for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
+    const std::string names = join(ports.get<std::vector<std::string>>(), ", ");
+    text += line("  bound", pattern + " -> " + (names.empty() ? "no port at present" : names));
+  }
+  text += line("destination", destination(mirror));
   if (mirror["destination"]["vlan"].is_null() && !mirror["destination"]["ports"].empty())
     text += line("normal I/O",
                  mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
@@ -339,6 +341,11 @@ std::string render_show(const Json& mirror) {
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   for (const Json& match : mirror["filter"]) text += line("filter", match);
   for (const Json& match : mirror["skip"]) text += line("skip", match);
+  if (!mirror["rate"].is_null()) text += line("rate", rate(mirror["rate"]));
+  if (!mirror["expires"].is_null()) text += line("expires", end(mirror["expires"]));
+  if (!mirror["origin"].is_null())
+    text += line("made by", mirror["origin"]["owner"].get<std::string>() + ", " +
+                                mirror["origin"]["created"].get<std::string>());
   if (mirror["description"] != "") text += line("description", mirror["description"]);
   text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
           line("delivered", counters["delivered"].dump() + " copies");
@@ -346,6 +353,8 @@ std::string render_show(const Json& mirror) {
     text += line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
   if (counters["sampled_out"] != 0)
     text += line("sampled out", counters["sampled_out"].dump() + " copies left out, as asked for");
+  if (counters["rate_limited"] != 0)
+    text += line("rate limited", counters["rate_limited"].dump() + " copies left out, as asked for");
   if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   return text +

@@ -108,12 +108,20 @@ std::string port_vlans(const Json& port) {
   return text;
 }
 
+/// A name, or the way in which --source takes what is none.
+std::string source_name(const Json& source) {
+  if (source.contains("glob")) return source["glob"];
+  if (source.contains("iface_id")) return "iface-id=" + source["iface_id"].get<std::string>();
+  if (source.contains("mac")) return "mac=" + source["mac"].get<std::string>();
+  return source["name"];
+}
+
 std::string sources(const Json& session) {
   const Json& from = session["sources"];
   std::vector<std::string> parts;
   for (const Json& port : from["ports"]) {
     const std::string direction = port["direction"];
-    parts.push_back(port["name"].get<std::string>() + (direction == "both" ? "" : ":" + direction));
+    parts.push_back(source_name(port) + (direction == "both" ? "" : ":" + direction));
   }
   std::string text = join(parts, ", ");
   if (from["all"] == true || (parts.empty() && !from["vlans"].empty())) text = "all ports";

@@ -40,6 +40,7 @@ namespace vswitch {
   X(not_segmentable, "a super-frame of a kind that cannot be cut into segments")                        \
   X(own_copy, "is itself a copy on its way to an endpoint")                                             \
   X(sampled_out, "the session copies only one frame in so many of those it selects")                    \
+  X(rate_limited, "the session had copied as much as its rate allows")                                  \
   X(duplicate, "another session copied the same frame to the same destination")
 
 enum class DropReason : std::uint8_t {

@@ -124,6 +124,10 @@ void Worker::refresh() {
     }
   }
   sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
+  if (sample_seed_ != snapshot_->sample_seed) {
+    sample_seed_ = snapshot_->sample_seed;
+    random_.seed(static_cast<std::uint32_t>(sample_seed_ + number_ + 1));
+  }
   seen_.store(snapshot_->generation, std::memory_order_release);
   seen_.notify_all();
 }
@@ -206,17 +210,23 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
   }
 }
 
-/// By chance and not by counting: what comes in a rhythm is sampled as it is.
-bool Worker::takes_sample(const MirrorSession& session) {
-  return session.sample <= 1 || random_() % session.sample == 0;
+/// Why a session that selects a frame leaves it out, nothing if it copies it. What is sampled is chosen by
+/// chance and not by counting: what comes in a rhythm is sampled as it is. Then only what the rate allows is
+/// charged to the session's quota.
+std::optional<DropReason> Worker::withholds(const MirrorSession& session, std::size_t bytes) {
+  if (session.quota != nullptr && session.quota->is_used_up()) return DropReason::none;
+  if (session.sample > 1 && random_() % session.sample != 0) return DropReason::sampled_out;
+  if (session.rate != nullptr && !session.rate->take(bytes, now_)) return DropReason::rate_limited;
+  if (session.quota != nullptr && !session.quota->take(bytes)) return DropReason::none;
+  return std::nullopt;
 }
 
 void Worker::note_copies(const Verdict& verdict, std::size_t at) {
-  sampled_out_.clear();
+  withheld_.clear();
   for (const Match& match : verdict.matches) {
     const MirrorSession& session = snapshot_->sessions[match.session];
-    if (!takes_sample(session)) {
-      sampled_out_.push_back(match.session);
+    if (const auto reason = withholds(session, frames_[at].wire_length())) {
+      withheld_.push_back({match.session, *reason});
       continue;
     }
     SessionCell& cell = session.counters->of(sender_);
@@ -226,9 +236,13 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
   for (const Copy& copy : verdict.copies) {
     const MirrorSession& session = snapshot_->sessions[copy.session];
     DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
+    const auto withheld = std::find_if(withheld_.begin(), withheld_.end(),
+                                       [&copy](const Withheld& one) { return one.session == copy.session; });
+    const bool is_withheld = withheld != withheld_.end();
+    if (is_withheld && withheld->reason == DropReason::none) continue;
     cell.matched.add();
-    if (std::find(sampled_out_.begin(), sampled_out_.end(), copy.session) != sampled_out_.end()) {
-      cell.lost[static_cast<std::size_t>(DropReason::sampled_out)].add();
+    if (is_withheld) {
+      cell.lost[static_cast<std::size_t>(withheld->reason)].add();
       continue;
     }
     if (copy.drop != DropReason::none && copy.drop != DropReason::duplicate) {

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <random>
 #include <thread>
 #include <unordered_map>
@@ -58,6 +59,10 @@ class Worker {
     CopyTarget target;
     bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
   };
+  struct Withheld {
+    SessionIndex session;
+    DropReason reason;  ///< none: the session has ended
+  };
   struct HeaderBytes {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
   };
@@ -69,7 +74,7 @@ class Worker {
   void learn(const Verdict& verdict);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
   void note_copies(const Verdict& verdict, std::size_t at);
-  bool takes_sample(const MirrorSession& session);
+  std::optional<DropReason> withholds(const MirrorSession& session, std::size_t bytes);
   void flush_sends();
   void queue_copies();
   void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending);
@@ -96,7 +101,8 @@ class Worker {
   std::deque<HeaderBytes> headers_;                ///< of the frames in sends_; grows, never moves
   std::size_t headers_used_ = 0;
   std::vector<PendingCopy> pending_copies_;
-  std::vector<SessionIndex> sampled_out_;  ///< sessions that select the frame at hand and leave it out
+  std::vector<Withheld> withheld_;  ///< sessions that select the frame at hand and leave it out
+  std::uint64_t sample_seed_ = 0;
   std::minstd_rand random_;
   std::vector<CopyTarget> targets_;
   std::vector<CopyTarget> duplicates_;

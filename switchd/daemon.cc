@@ -57,6 +57,7 @@ std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
   std::vector<std::string> warnings;
   auto database = ovsdb::Database::open(path, ovsdb::vswitch_schema(), warnings);
   for (const std::string& warning : warnings) log::warn(kLog, "{}", warning);
+  end_bound_sessions(*database);
   return database;
 }
 

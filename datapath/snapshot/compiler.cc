@@ -63,9 +63,10 @@ bool leaves_in_vlan(const SessionSpec& session) {
 }
 
 /// State and reason of a session from what keeps its sources and destinations from working.
-SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
+SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session, const std::string& end) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
+  if (!end.empty()) return {session.id, SessionState::expired, end};
   if (session.destinations.empty() && session.endpoints.empty() && !session.tags.output_vlan)
     return {session.id, SessionState::error, "it has no destination"};
   std::vector<std::string> troubles;
@@ -81,6 +82,9 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
     } else {
       ++good_sources;
     }
+  }
+  for (const PatternSpec& pattern : session.patterns) {
+    if (pattern.ports.empty()) troubles.push_back("source: no port matches " + pattern.text);
   }
   std::size_t good_destinations = 0;
   if (leaves_in_vlan(session)) {
@@ -113,10 +117,24 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session) {
       troubles.push_back("destination: " + endpoint.trouble);
     }
   }
-  if (session.sources.empty() && !session.all_ports) troubles.emplace_back("it selects no port");
+  if (session.sources.empty() && session.patterns.empty() && !session.all_ports)
+    troubles.emplace_back("it selects no port");
   if (troubles.empty()) return {session.id, SessionState::active, ""};
   const bool works = good_sources > 0 && good_destinations > 0;
   return {session.id, works ? SessionState::degraded : SessionState::waiting, join(troubles)};
+}
+
+/// Those beyond the limit, the ones that worked before last of all.
+std::set<const SessionSpec*> beyond_limit(std::vector<const SessionSpec*> sessions, auto worked_before) {
+  if (sessions.size() <= kMaxSessions) return {};
+  std::stable_partition(sessions.begin(), sessions.end(), worked_before);
+  return {sessions.begin() + kMaxSessions, sessions.end()};
+}
+
+SessionSpec one_too_many(const BridgeSpec& bridge, SessionSpec session) {
+  session.refusal = "bridge " + bridge.name + " has " + std::to_string(kMaxSessions) +
+                    " other sessions, as many as there may be";
+  return session;
 }
 
 void add_once(std::vector<SessionIndex>& list, SessionIndex session) {
@@ -135,6 +153,8 @@ std::string_view name(SessionState state) {
       return "waiting";
     case SessionState::disabled:
       return "disabled";
+    case SessionState::expired:
+      return "expired";
     case SessionState::error:
       return "error";
   }
@@ -148,6 +168,7 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
 
   CompileResult result{.snapshot = std::make_unique<Snapshot>(), .sessions = {}};
   Snapshot& snapshot = *result.snapshot;
+  snapshot.sample_seed = spec.sample_seed;
   for (const BridgeSpec& bridge : spec.bridges) add_bridge(bridge, snapshot);
   connect_patches(spec, snapshot);
   for (BridgeIndex b = 0; b < spec.bridges.size(); ++b) {
@@ -157,8 +178,16 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
     std::sort(sessions.begin(), sessions.end(), [](const SessionSpec* x, const SessionSpec* y) {
       return std::tie(x->name, x->id) < std::tie(y->name, y->id);
     });
-    for (const SessionSpec* session : sessions)
-      result.sessions.push_back(add_session(spec.bridges[b], b, *session, snapshot));
+    const auto refused = beyond_limit(sessions, [this](const SessionSpec* session) {
+      const SessionEntry* known = this->session(session->id);
+      return known != nullptr && known->last_honoured;
+    });
+    for (const SessionSpec* session : sessions) {
+      const bool is_refused = refused.contains(session);
+      result.sessions.push_back(add_session(spec.bridges[b], b,
+                                            is_refused ? one_too_many(spec.bridges[b], *session) : *session,
+                                            spec.now_ms, snapshot));
+    }
   }
   make_flood_lists(snapshot);
   add_vlan_destinations(snapshot);
@@ -197,16 +226,20 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
 }
 
 SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeIndex at,
-                                            const SessionSpec& asked, Snapshot& snapshot) {
+                                            const SessionSpec& asked, std::int64_t now_ms,
+                                            Snapshot& snapshot) {
   SessionEntry& entry = session_entry(asked);
-  SessionStatus status = judge(bridge, asked);
+  follow_end(entry, asked, now_ms);
+  SessionStatus status = judge(bridge, asked, entry.end ? entry.end->reason : "");
+  if (entry.end) status.ended_at = entry.end->at;
   if (asked.refusal.empty()) {
     entry.last_honoured = asked;
-  } else if (entry.last_honoured) {
+  } else if (entry.last_honoured && !entry.end) {
     status.reason += "; until then it goes on as before";
   }
-  if (!entry.last_honoured || !asked.enabled) return status;
+  if (!entry.last_honoured || !asked.enabled || entry.end) return status;
   const SessionSpec& session = *entry.last_honoured;
+  follow_limits(entry, session);
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});
@@ -225,6 +258,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                        .superframes = session.superframes,
                        .mtu_policy = session.mtu_policy,
                        .sample = session.sample,
+                       .rate = entry.rate,
+                       .quota = entry.quota,
                        .destinations = {},
                        .counters = entry.counters,
                        .queued_bytes = entry.queued_bytes,
@@ -269,6 +304,40 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   }
   snapshot.sessions.push_back(std::move(config));
   return status;
+}
+
+/// What has ended stays ended, also when the wall clock is set back, until it is told to end at another time
+/// or never.
+void SnapshotCompiler::follow_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms) {
+  if (!session.expired.empty()) {
+    if (!entry.end) entry.end = {session.ends_at, session.expired};
+    entry.end->at = session.ends_at;
+  } else if (entry.end && entry.end->at != session.ends_at) {
+    entry.end.reset();
+    entry.quota.reset();
+  }
+  if (entry.end || entry.quota == nullptr || !entry.quota->is_used_up()) return;
+  if (!(entry.quota->spec() == session.quota)) return;
+  const QuotaSpec& quota = session.quota;
+  std::string reason = "it has copied all it was to copy:";
+  if (quota.packets != 0) reason += ' ' + std::to_string(quota.packets) + " packets";
+  if (quota.bytes != 0)
+    reason += (quota.packets != 0 ? " or " : " ") + std::to_string(quota.bytes) + " bytes";
+  entry.end = {now_ms, reason};
+}
+
+/// A limit that stays the same goes on as it is.
+void SnapshotCompiler::follow_limits(SessionEntry& entry, const SessionSpec& session) const {
+  if (!session.rate.is_limited()) {
+    entry.rate.reset();
+  } else if (entry.rate == nullptr || !(entry.rate->spec() == session.rate)) {
+    entry.rate = std::make_shared<RateLimit>(session.rate);
+  }
+  if (!session.quota.is_limited()) {
+    entry.quota.reset();
+  } else if (entry.quota == nullptr || !(entry.quota->spec() == session.quota)) {
+    entry.quota = std::make_shared<Quota>(session.quota, quota_used_up_);
+  }
 }
 
 std::shared_ptr<DestinationCounters> SnapshotCompiler::destination_counters(SessionEntry& entry,

@@ -8,6 +8,7 @@
 // have taught them again), and only then a port number may be given away.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,7 +28,10 @@ struct CompileResult {
 
 class SnapshotCompiler {
  public:
-  SnapshotCompiler(std::size_t senders, std::size_t workers) : senders_(senders), workers_(workers) {}
+  /// `quota_used_up` is called on a worker's thread when a session has copied all it may: compile() then
+  /// finds it ended.
+  SnapshotCompiler(std::size_t senders, std::size_t workers, std::function<void()> quota_used_up = {})
+      : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)) {}
 
   CompileResult compile(const SwitchSpec& spec);
   /// After Datapath::publish() of the last compiled snapshot.
@@ -43,6 +47,13 @@ class SnapshotCompiler {
         destinations;  ///< by name of the port or endpoint; kept while the session lives
     /// What it did before it asked for something that cannot be honoured; it goes on doing that.
     std::optional<SessionSpec> last_honoured;
+    std::shared_ptr<RateLimit> rate;  ///< null = no limit
+    std::shared_ptr<Quota> quota;     ///< null = no limit
+    struct End {
+      std::optional<std::int64_t> at;  ///< SessionSpec::ends_at
+      std::string reason;
+    };
+    std::optional<End> end;  ///< it has come
     bool used = false;
   };
   const SessionEntry* session(const std::string& id) const;
@@ -71,8 +82,10 @@ class SnapshotCompiler {
   BridgeEntry& bridge_entry(const BridgeSpec& bridge);
   SessionEntry& session_entry(const SessionSpec& session);
   void add_bridge(const BridgeSpec& bridge, Snapshot& snapshot);
+  void follow_limits(SessionEntry& entry, const SessionSpec& session) const;
+  static void follow_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms);
   SessionStatus add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
-                            Snapshot& snapshot);
+                            std::int64_t now_ms, Snapshot& snapshot);
   void connect_patches(const SwitchSpec& spec, Snapshot& snapshot);
   static void make_flood_lists(Snapshot& snapshot);
   void add_vlan_destinations(Snapshot& snapshot);
@@ -81,6 +94,7 @@ class SnapshotCompiler {
 
   const std::size_t senders_;
   const std::size_t workers_;
+  const std::function<void()> quota_used_up_;
   std::map<PortId, PortEntry> ports_;
   std::map<std::string, BridgeEntry> bridges_;
   std::map<std::string, SessionEntry> sessions_;

@@ -79,6 +79,8 @@ struct MirrorSession {
   SuperFrames superframes = SuperFrames::by_destination;
   MtuPolicy mtu_policy = MtuPolicy::cut;
   std::uint32_t sample = 1;
+  std::shared_ptr<RateLimit> rate = {};  ///< null = no limit
+  std::shared_ptr<Quota> quota = {};     ///< null = no limit
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
   std::shared_ptr<QueuedBytes> queued_bytes;
@@ -91,6 +93,7 @@ struct Snapshot {
   std::vector<BridgeConfig> bridges;
   std::vector<MirrorSession> sessions;
   OwnCopies own_copies;  ///< of all sessions
+  std::uint64_t sample_seed = 0;
 
   const PortConfig* port(PortNo number) const {
     const std::size_t at = index(number);

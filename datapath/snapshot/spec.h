@@ -5,9 +5,11 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "datapath/mirror/allowance.h"
 #include "datapath/mirror/filter.h"
 #include "datapath/port/port.h"
 #include "datapath/snapshot/copy_shape.h"
@@ -39,9 +41,17 @@ struct PortSpec {
 
 enum class Direction : std::uint8_t { from, to, both };
 
+inline constexpr std::size_t kMaxSessions = 4096;  ///< on one bridge
+
 struct SourceSpec {
   std::string port;
   Direction direction = Direction::both;
+};
+
+/// A source by description instead of name.
+struct PatternSpec {
+  std::string text;                ///< for people, such as "glob:vnet*"
+  std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
 };
 
 struct SessionSpec {
@@ -49,6 +59,7 @@ struct SessionSpec {
   std::string name;
   bool enabled = true;
   std::vector<SourceSpec> sources;
+  std::vector<PatternSpec> patterns = {};
   bool all_ports = false;     ///< every port but the session's own destinations, to and from
   std::vector<VlanId> vlans;  ///< empty = any
   std::shared_ptr<const FilterRules> rules = {};  ///< what it copies by headers; null = every frame
@@ -61,6 +72,11 @@ struct SessionSpec {
   SuperFrames superframes = SuperFrames::by_destination;
   MtuPolicy mtu_policy = MtuPolicy::cut;  ///< for copies to endpoints
   std::uint32_t sample = 1;               ///< one frame in this many is copied, by chance
+  RateSpec rate = {};
+  QuotaSpec quota = {};
+  /// When it ends, ms since 1970. Only compared: an end that has come counts until it is another one.
+  std::optional<std::int64_t> ends_at = {};
+  std::string expired = {};  ///< not empty: its end has come, as a sentence
   std::string
       refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
 };
@@ -78,15 +94,18 @@ struct BridgeSpec {
 
 struct SwitchSpec {
   std::vector<BridgeSpec> bridges;
+  std::uint64_t sample_seed = 0;  ///< a change of it starts the workers' random numbers anew
+  std::int64_t now_ms = 0;        ///< the time of the wall clock, ms since 1970
 };
 
-enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, error };
+enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, expired, error };
 std::string_view name(SessionState state);
 
 struct SessionStatus {
   std::string id;
   SessionState state = SessionState::active;
-  std::string reason;  ///< empty when active or disabled
+  std::string reason;                         ///< empty when active or disabled
+  std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: its end has come, and has to be remembered
 
   bool operator==(const SessionStatus&) const = default;
 };

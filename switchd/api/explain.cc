@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.explain and mirror.who: why a frame is copied, and who watches a port.
+#include <algorithm>
 #include <cctype>
 
 #include "switchd/api/errors.h"
@@ -83,27 +84,34 @@ Json entry(const Watcher& watcher, const char* role, const Json& direction, cons
 }
 
 /// How one session is concerned with a port: as source, as destination, as both, or not at all.
-void add_entries(Json& entries, const Watcher& watcher, const std::string& port, bool on_bridge) {
+void add_entries(Json& entries, const Watcher& watcher, const SwitchView::BoundSources& bound,
+                 const std::string& port, bool on_bridge) {
   const MirrorSession& session = watcher.session;
   const auto named = session.source_ports.find(port);
   if (session.all && on_bridge) {
     entries.push_back(entry(watcher, "source", "both", "all"));
   } else if (named != session.source_ports.end()) {
     entries.push_back(entry(watcher, "source", named->second, "port"));
-  } else if (session.source_ports.empty() && !session.vlans.empty() && on_bridge) {
+  } else if (session.only_vlans() && on_bridge) {
     entries.push_back(entry(watcher, "source", "both", "vlan"));
+  }
+  for (const auto& [pattern, direction] : session.source_patterns) {
+    const auto ports = bound.find(pattern);
+    if (ports != bound.end() &&
+        std::find(ports->second.begin(), ports->second.end(), port) != ports->second.end())
+      entries.push_back(entry(watcher, "source", direction, "pattern"));
   }
   if (session.destination_ports.contains(port))
     entries.push_back(entry(watcher, "destination", nullptr, "port"));
 }
 
-Json who(const Database& database, const std::string& port) {
+Json who(const Database& database, SwitchView& view, const std::string& port) {
   Json entries = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(database)) {
     const bool on_bridge = ports_of(database, *bridge).contains(port);
     for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
       const MirrorSession session = read_session(database, *mirror);
-      add_entries(entries, {*bridge, *mirror, session}, port, on_bridge);
+      add_entries(entries, {*bridge, *mirror, session}, view.bound_sources(mirror->uuid()), port, on_bridge);
     }
   }
   return {{"port", port}, {"sessions", entries}};
@@ -114,7 +122,8 @@ Json who(const Database& database, const std::string& port) {
 void add_explain_methods(Methods& methods) {
   const Methods shared = methods;
   methods.read("mirror.explain", [shared](const Json& params) { return explain(shared, params); });
-  methods.read("mirror.who", [shared](const Json& params) { return who(shared.database, params["port"]); });
+  methods.read("mirror.who",
+               [shared](const Json& params) { return who(shared.database, shared.view, params["port"]); });
 }
 
 }  // namespace vswitch::api

@@ -35,9 +35,16 @@ void Methods::session(const std::string& method, std::function<Json(Session&, co
 }
 
 void Methods::change(const std::string& method, std::function<Outcome(const Json&)> handler) {
-  dispatcher_.add(method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                                  Session&, const jsonrpc::Request& request, Reply reply) {
-                    Outcome outcome = handler(checked_params(method, request));
+  change(method,
+         std::function<Outcome(Session&, const Json&)>(
+             [handler = std::move(handler)](Session&, const Json& params) { return handler(params); }));
+}
+
+void Methods::change(const std::string& method, std::function<Outcome(Session&, const Json&)> handler) {
+  dispatcher_.add(method,
+                  Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                          Session& session, const jsonrpc::Request& request, Reply reply) {
+                    Outcome outcome = handler(session, checked_params(method, request));
                     this_view->when_applied([reply, outcome = std::move(outcome)] {
                       try {
                         reply(outcome());

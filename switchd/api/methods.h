@@ -26,6 +26,8 @@ class Methods {
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
   /// A method that changes rows: answered when the change is in the datapath.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
+  /// The same for a handler to which it matters who asks.
+  void change(const std::string& method, std::function<Outcome(Session&, const Json& params)> handler);
   /// A method about the connection it came on.
   void session(const std::string& method, std::function<Json(Session&, const Json& params)> handler);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.add del list get set enable disable stats
+#include "datapath/snapshot/spec.h"
 #include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
+#include "switchd/api/mirror_life.h"
 #include "switchd/api/mirror_session.h"
 #include "switchd/api/params.h"
 
@@ -22,7 +24,7 @@ Json account_json(SwitchView::Counters counters) {
   }
   Json json = {{"lost_by", lost_by}};
   for (const char* key : {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "sampled_out",
-                          "sent_packets", "queued"}) {
+                          "rate_limited", "sent_packets", "queued"}) {
     json[key] = counters[key];
   }
   return json;
@@ -55,6 +57,8 @@ Json sources_json(const MirrorSession& session) {
   Json ports = Json::array();
   for (const auto& [name, direction] : session.source_ports)
     ports.push_back({{"name", name}, {"direction", direction}});
+  for (const auto& [pattern, direction] : session.source_patterns)
+    ports.push_back(source_json(pattern, direction));
   return {{"ports", ports}, {"vlans", session.vlans}, {"all", session.all}};
 }
 
@@ -64,6 +68,11 @@ Json or_null(const std::optional<std::int64_t>& number) {
 
 Json list_or_null(const std::set<std::string>& matches) {
   return matches.empty() ? Json() : Json(matches);
+}
+
+Json rate_json(const MirrorSession& session) {
+  if (!session.rate_packets && !session.rate_bits) return nullptr;
+  return {{"packets", or_null(session.rate_packets)}, {"bits", or_null(session.rate_bits)}};
 }
 
 Json to_json(const Database& database, SwitchView& view, const Row& bridge, const Row& mirror) {
@@ -76,6 +85,7 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"description", session.description},
           {"enabled", session.enabled},
           {"sources", sources_json(session)},
+          {"bound_sources", view.bound_sources(mirror.uuid())},
           {"destination",
            {{"ports", session.destination_ports},
             {"vlan", or_null(session.output_vlan)},
@@ -87,10 +97,11 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"superframes", session.superframes ? Json(*session.superframes) : Json()},
           {"snaplen", or_null(session.snaplen)},
           {"sample", session.sample},
-          {"rate", nullptr},
+          {"rate", rate_json(session)},
           {"filter", list_or_null(session.filter)},
           {"skip", list_or_null(session.skip)},
-          {"expires", nullptr},
+          {"expires", expires_json(session)},
+          {"origin", origin_json(mirror)},
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
@@ -124,7 +135,25 @@ Outcome show(Methods methods, const std::string& bridge_name, const std::string&
   };
 }
 
-Outcome add(const Methods& methods, const Json& params) {
+/// A time that was given as a span is another one each time.
+bool is_same(MirrorSession present, const MirrorSession& asked, const Json& params) {
+  if (params.contains("expires") && params["expires"].contains("seconds"))
+    present.expires_at = asked.expires_at;
+  return present == asked;
+}
+
+bool ends_with_client(const Json& params) {
+  return params.contains("expires") && params["expires"].is_object() &&
+         params["expires"].value("connection", false);
+}
+
+/// What a handler needs besides its parameters.
+struct Caller {
+  Session& client;
+  BoundSessions& bound;
+};
+
+Outcome add(const Methods& methods, const Caller& caller, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
@@ -135,41 +164,63 @@ Outcome add(const Methods& methods, const Json& params) {
   if (const Row* present = find_mirror(database, bridge, session.name)) {
     const std::string there_is = "bridge " + bridge_name + " has a session " + session.name + " already";
     if (params["may_exist"] != true) throw exists("name", session.name, there_is);
-    if (read_session(database, *present) != session) {
+    if (!is_same(read_session(database, *present), session, params)) {
       throw exists("name", session.name, there_is + ", with other settings: mirror.set changes them");
     }
     return show(methods, bridge_name, session.name);
+  }
+  if (mirrors_of(database, bridge).size() >= kMaxSessions) {
+    throw conflict("name", session.name,
+                   "bridge " + bridge_name + " has " + std::to_string(kMaxSessions) +
+                       " sessions, as many as there may be");
   }
   check_session(database, bridge, session, std::nullopt);
   Transaction transaction(database);
   const Uuid mirror = transaction.insert("Mirror");
   transaction.set("Mirror", mirror, "name", Datum::of(session.name));
+  transaction.set("Mirror", mirror, "origin", Datum::map_of(origin_of(caller.client)));
   write_session(transaction, database, mirror, session, params);
   transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
   commit(transaction);
+  if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
   return show(methods, bridge_name, session.name);
 }
 
 /// What set, enable and disable do: `changes` are applied to the session, checked, and written.
-Outcome change(const Methods& methods, const Json& params, const Json& changes, const char* comment) {
+Outcome change(const Methods& methods, const Caller& caller, const Json& params, const Json& changes,
+               const char* comment) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
   const Row& mirror = mirror_named(database, bridge, params["name"]);
   check_matches(changes);
   MirrorSession session = read_session(database, mirror);
-  const bool was_enabled = session.enabled;
+  const bool was_alive = session.enabled && !has_ended(session);
   apply(session, changes);
   // A session that an OVSDB client made against these rules may still get a description or be switched off.
   const bool concerned = changes.contains("sources") || changes.contains("destination") ||
                          changes.contains("normal_io") || changes.contains("mtu_policy");
-  if (concerned || (session.enabled && !was_enabled)) check_session(database, bridge, session, mirror.uuid());
+  if (concerned || (session.enabled && !has_ended(session) && !was_alive))
+    check_session(database, bridge, session, mirror.uuid());
   Transaction transaction(database);
   write_session(transaction, database, mirror.uuid(), session, changes);
   transaction.comment(std::string(comment) + ' ' + bridge_name + ' ' + session.name);
+  const Uuid uuid = mirror.uuid();
   commit(transaction);
+  if (ends_with_client(changes)) caller.bound.bind(caller.client, uuid);
   return show(methods, bridge_name, session.name);
+}
+
+/// A session that has ended lives again: without a time or connection that ends it, and with what it may copy
+/// counted anew.
+Outcome enable(const Methods& methods, const Caller& caller, const Json& params) {
+  const Row& bridge = bridge_named(methods.database, params["bridge"]);
+  const MirrorSession session =
+      read_session(methods.database, mirror_named(methods.database, bridge, params["name"]));
+  Json changes = {{"enabled", true}};
+  if (has_ended(session)) changes["expires"] = expires_of_new_life(session);
+  return change(methods, caller, params, changes, "mirror.enable");
 }
 
 Outcome del(const Methods& methods, const Json& params) {
@@ -225,14 +276,18 @@ Json stats(const Methods& methods, const Json& params) {
 
 void add_mirror_methods(Methods& methods) {
   const Methods shared = methods;
-  methods.change("mirror.add", [shared](const Json& params) { return add(shared, params); });
-  methods.change("mirror.set",
-                 [shared](const Json& params) { return change(shared, params, params, "mirror.set"); });
-  methods.change("mirror.enable", [shared](const Json& params) {
-    return change(shared, params, {{"enabled", true}}, "mirror.enable");
+  const auto bound = std::make_shared<BoundSessions>(methods.database);
+  methods.change("mirror.add", [shared, bound](Session& client, const Json& params) {
+    return add(shared, {client, *bound}, params);
   });
-  methods.change("mirror.disable", [shared](const Json& params) {
-    return change(shared, params, {{"enabled", false}}, "mirror.disable");
+  methods.change("mirror.set", [shared, bound](Session& client, const Json& params) {
+    return change(shared, {client, *bound}, params, params, "mirror.set");
+  });
+  methods.change("mirror.enable", [shared, bound](Session& client, const Json& params) {
+    return enable(shared, {client, *bound}, params);
+  });
+  methods.change("mirror.disable", [shared, bound](Session& client, const Json& params) {
+    return change(shared, {client, *bound}, params, {{"enabled", false}}, "mirror.disable");
   });
   methods.change("mirror.del", [shared](const Json& params) { return del(shared, params); });
   methods.read("mirror.get",

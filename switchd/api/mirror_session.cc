@@ -5,6 +5,8 @@
 #include "datapath/mirror/filter.h"
 #include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
+#include "switchd/api/mirror_life.h"
+#include "switchd/bridge/source_pattern.h"
 
 namespace vswitch::api {
 namespace {
@@ -42,11 +44,57 @@ void add_source(MirrorSession& session, const std::string& port, const std::stri
   if (!inserted && at->second != direction) at->second = "both";
 }
 
+/// How a source that is no name stands in JSON, and in the column source_patterns.
+struct PatternForm {
+  const char* member;
+  const char* prefix;
+};
+constexpr PatternForm kPatternForms[] = {{"glob", "glob:"}, {"iface_id", "iface-id:"}, {"mac", "mac:"}};
+
+void add_pattern(MirrorSession& session, const std::string& pattern, const std::string& direction) {
+  auto [at, inserted] = session.source_patterns.emplace(pattern, direction);
+  if (!inserted && at->second != direction) at->second = "both";
+}
+
+/// One item of sources.ports: a name, or an object with exactly one of name, glob, iface_id and mac.
+void add_source(MirrorSession& session, const Json& source) {
+  if (source.is_string()) return add_source(session, source, "both");
+  std::vector<PatternForm> forms;
+  for (const PatternForm& form : kPatternForms) {
+    if (source.contains(form.member)) forms.push_back(form);
+  }
+  if (forms.size() + (source.contains("name") ? 1 : 0) != 1) {
+    throw invalid("sources.ports", source,
+                  "a source is one of name, glob, iface_id and mac, with a direction: " + source.dump());
+  }
+  if (forms.empty()) return add_source(session, source["name"], source["direction"]);
+  std::string text = source[forms[0].member];
+  if (forms[0].prefix == std::string("mac:")) {
+    const auto pattern = SourcePattern::parse("mac:" + text);
+    if (!pattern)
+      throw invalid("sources.ports", source,
+                    text + " is not the MAC address of a host, such as 52:54:00:12:34:56");
+    text = pattern->text;
+  }
+  add_pattern(session, forms[0].prefix + text, source["direction"]);
+}
+
 void add_references(const Database& database, MirrorSession& session, const Row& mirror, const char* column,
                     const char* direction) {
   for (const Uuid& uuid : mirror.uuids(column)) {
     if (const Row* port = database.find("Port", uuid)) add_source(session, port->str("name"), direction);
   }
+}
+
+void apply_rate(MirrorSession& session, const Json& rate) {
+  if (rate.is_object() && rate.empty())
+    throw invalid("rate", rate, "rate says nothing: give packets, bits or both, per second, or null");
+  const auto limit = [&rate](const char* unit) {
+    return rate.is_object() && rate.contains(unit) ? std::optional(rate[unit].get<std::int64_t>())
+                                                   : std::nullopt;
+  };
+  session.rate_packets = limit("packets");
+  session.rate_bits = limit("bits");
 }
 
 void check_complete(const MirrorSession& session) {
@@ -102,13 +150,21 @@ void check_other_sessions(const Database& database, const Row& bridge, const Mir
   for (const auto& [name, row] : mirrors_of(database, bridge)) {
     if (row->uuid() == self) continue;
     const MirrorSession other = read_session(database, *row);
-    if (!other.enabled) continue;
+    if (!other.enabled || has_ended(other)) continue;
     check_destinations(session, other, session);
     check_destinations(other, session, session);
   }
 }
 
 }  // namespace
+
+Json source_json(const std::string& pattern, const std::string& direction) {
+  for (const PatternForm& form : kPatternForms) {
+    if (pattern.starts_with(form.prefix))
+      return {{form.member, pattern.substr(std::string_view(form.prefix).size())}, {"direction", direction}};
+  }
+  return {{"name", pattern}, {"direction", direction}};  // an OVSDB client's mistake, which the state shows
+}
 
 MirrorSession read_session(const Database& database, const Row& mirror) {
   MirrorSession session;
@@ -120,7 +176,8 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   add_references(database, session, mirror, "select_src_port", "from");
   add_references(database, session, mirror, "select_dst_port", "to");
   for (const std::int64_t vlan : mirror.integers("select_vlan")) session.vlans.insert(vlan);
-  const bool only_vlans = session.source_ports.empty() && !session.vlans.empty();
+  session.source_patterns = mirror.map("source_patterns");
+  const bool only_vlans = !session.names_ports() && !session.vlans.empty();
   session.all = mirror.boolean("select_all").value_or(false) && !only_vlans;
   for (const std::string& port : mirror.strings("destination_ports")) session.destination_ports.insert(port);
   if (const auto output = mirror.reference("output_port")) {
@@ -137,6 +194,12 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   session.sample = mirror.integer("sample").value_or(1);
   session.filter = strings_of(mirror, "filter");
   session.skip = strings_of(mirror, "skip");
+  session.rate_packets = mirror.integer("rate_packets");
+  session.rate_bits = mirror.integer("rate_bits");
+  session.expires_at = mirror.integer("expires_at");
+  session.expires_packets = mirror.integer("expires_packets");
+  session.expires_bytes = mirror.integer("expires_bytes");
+  session.expires_with_connection = mirror.boolean("expires_with_connection").value_or(false);
   return session;
 }
 
@@ -148,17 +211,12 @@ void apply(MirrorSession& session, const Json& params) {
     const Json& sources = params["sources"];
     if (sources.contains("ports") || sources.contains("all")) {
       session.source_ports.clear();
-      for (const Json& port : sources.value("ports", Json::array())) {
-        if (port.is_string()) {
-          add_source(session, port, "both");
-        } else {
-          add_source(session, port["name"], port["direction"]);
-        }
-      }
+      session.source_patterns.clear();
+      for (const Json& port : sources.value("ports", Json::array())) add_source(session, port);
       session.all = sources.value("all", false);
     }
     if (sources.contains("vlans")) session.vlans = sources["vlans"].get<std::set<std::int64_t>>();
-    if (session.source_ports.empty() && !session.vlans.empty()) session.all = false;
+    if (!session.names_ports() && !session.vlans.empty()) session.all = false;
   }
   if (params.contains("destination")) {
     const Json& destination = params["destination"];
@@ -179,6 +237,8 @@ void apply(MirrorSession& session, const Json& params) {
   if (params.contains("sample")) session.sample = params["sample"];
   if (params.contains("filter")) session.filter = matches_of(params["filter"]);
   if (params.contains("skip")) session.skip = matches_of(params["skip"]);
+  if (params.contains("rate")) apply_rate(session, params["rate"]);
+  if (params.contains("expires")) apply_expires(session, params["expires"]);
 }
 
 void check_matches(const Json& params) {
@@ -207,7 +267,7 @@ void check_session(const Database& database, const Row& bridge, const MirrorSess
         "port " + port + " is a source of session " + session.name +
             " and its destination that carries only copies: take another port, or allow normal_io");
   }
-  if (session.enabled) check_other_sessions(database, bridge, session, self);
+  if (session.enabled && !has_ended(session)) check_other_sessions(database, bridge, session, self);
 }
 
 void write_session(ovsdb::Transaction& transaction, const Database& database, const Uuid& mirror,
@@ -215,21 +275,25 @@ void write_session(ovsdb::Transaction& transaction, const Database& database, co
   const auto set = [&](const char* column, Datum datum) {
     transaction.set("Mirror", mirror, column, std::move(datum));
   };
+  const auto set_optional = [&](const char* column, const std::optional<std::int64_t>& number) {
+    set(column, number ? Datum::of(*number) : Datum());
+  };
   if (params.contains("description")) set("description", Datum::of(session.description));
   // Empty means true, as for sessions of Open vSwitch.
   if (params.contains("enabled")) set("enabled", session.enabled ? Datum() : Datum::of(false));
   if (params.contains("normal_io")) set("normal_io", Datum::of(session.normal_io));
   if (params.contains("sources")) {
     set("source_ports", Datum::map_of(session.source_ports));
+    set("source_patterns", Datum::map_of(session.source_patterns));
     set("select_src_port", {});
     set("select_dst_port", {});
     set("select_vlan", Datum::set_of(session.vlans));
-    set("select_all", Datum::of(session.all || (session.source_ports.empty() && !session.vlans.empty())));
+    set("select_all", Datum::of(session.all || session.only_vlans()));
   }
   if (params.contains("destination")) {
     set("destination_ports", Datum::set_of(session.destination_ports));
     set("output_port", {});
-    set("output_vlan", session.output_vlan ? Datum::of(*session.output_vlan) : Datum());
+    set_optional("output_vlan", session.output_vlan);
     set("keep_vlan", Datum::of(session.keep_vlan));
     set("strip_vlan", Datum::of(session.strip_vlan));
     write_endpoints(transaction, database, mirror, session.endpoints);
@@ -238,10 +302,20 @@ void write_session(ovsdb::Transaction& transaction, const Database& database, co
     set("mtu_policy", session.mtu_policy ? Datum::of(*session.mtu_policy) : Datum());
   if (params.contains("superframes"))
     set("superframes", session.superframes ? Datum::of(*session.superframes) : Datum());
-  if (params.contains("snaplen")) set("snaplen", session.snaplen ? Datum::of(*session.snaplen) : Datum());
+  if (params.contains("snaplen")) set_optional("snaplen", session.snaplen);
   if (params.contains("sample")) set("sample", session.sample == 1 ? Datum() : Datum::of(session.sample));
   if (params.contains("filter")) set("filter", Datum::set_of(session.filter));
   if (params.contains("skip")) set("skip", Datum::set_of(session.skip));
+  if (params.contains("rate")) {
+    set_optional("rate_packets", session.rate_packets);
+    set_optional("rate_bits", session.rate_bits);
+  }
+  if (params.contains("expires")) {
+    set_optional("expires_at", session.expires_at);
+    set_optional("expires_packets", session.expires_packets);
+    set_optional("expires_bytes", session.expires_bytes);
+    set("expires_with_connection", Datum::of(session.expires_with_connection));
+  }
 }
 
 }  // namespace vswitch::api

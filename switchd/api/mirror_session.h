@@ -25,7 +25,8 @@ struct MirrorSession {
   std::string name;
   std::string description;
   bool enabled = true;
-  std::map<std::string, std::string> source_ports;  ///< name -> from, to, both
+  std::map<std::string, std::string> source_ports;     ///< name -> from, to, both
+  std::map<std::string, std::string> source_patterns;  ///< "glob:vnet*" -> from, to, both
   std::set<std::int64_t> vlans;
   bool all = false;
   std::set<std::string> destination_ports;
@@ -40,16 +41,24 @@ struct MirrorSession {
   std::int64_t sample = 1;
   std::set<std::string> filter;  ///< matches, one of which a frame has to fit; empty: every frame
   std::set<std::string> skip;    ///< matches, none of which it may fit
+  std::optional<std::int64_t> rate_packets, rate_bits;  ///< per second
+  std::optional<std::int64_t> expires_at;               ///< ms since 1970
+  std::optional<std::int64_t> expires_packets, expires_bytes;
+  bool expires_with_connection = false;
 
   bool operator==(const MirrorSession&) const = default;
-  bool selects_nothing() const { return source_ports.empty() && vlans.empty() && !all; }
+  bool names_ports() const { return !source_ports.empty() || !source_patterns.empty(); }
+  bool selects_nothing() const { return !names_ports() && vlans.empty() && !all; }
   /// VLANs of every port: the end of an RSPAN VLAN, if it sends to ports.
-  bool only_vlans() const { return source_ports.empty() && !vlans.empty() && !all; }
+  bool only_vlans() const { return !names_ports() && !vlans.empty() && !all; }
   /// The port carries nothing but copies, being a destination.
   bool reserves(const std::string& port) const {
     return !normal_io && !output_vlan && destination_ports.contains(port);
   }
 };
+
+/// A source of the API and its column: {"glob": "vnet*"} and "glob:vnet*".
+Json source_json(const std::string& pattern, const std::string& direction);
 
 MirrorSession read_session(const Database& database, const Row& mirror);
 

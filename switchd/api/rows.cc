@@ -94,7 +94,8 @@ Json counters_of(SwitchView& view, const Row& interface) {
 }
 
 MirrorState state_of_mirror(const Row& mirror) {
-  constexpr std::array<std::string_view, 5> kStates = {"active", "degraded", "waiting", "disabled", "error"};
+  constexpr std::array<std::string_view, 6> kStates = {"active",   "degraded", "waiting",
+                                                       "disabled", "expired",  "error"};
   const std::string* state = mirror.value("status", "state");
   const std::string* reason = mirror.value("status", "reason");
   if (state != nullptr && std::find(kStates.begin(), kStates.end(), *state) != kStates.end()) {

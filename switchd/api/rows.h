@@ -43,7 +43,7 @@ Json counters_of(SwitchView& view, const Row& interface);
 
 /// How a session is doing: its `status` column.
 struct MirrorState {
-  std::string state;   ///< active, degraded, waiting, disabled, error
+  std::string state;   ///< active, degraded, waiting, disabled, expired, error
   std::string reason;  ///< empty when active or disabled
 };
 MirrorState state_of_mirror(const Row& mirror);

@@ -68,6 +68,9 @@ class SwitchView {
   /// The same for each destination that has been one since the session was made: by name of the port, or uuid
   /// of the Mirror_Endpoint.
   virtual std::map<std::string, Counters> destination_counters(const ovsdb::Uuid& mirror) = 0;
+  /// The ports that the patterns of a session select at present, by pattern.
+  using BoundSources = std::map<std::string, std::vector<std::string>>;
+  virtual BoundSources bound_sources(const ovsdb::Uuid& mirror) = 0;
   virtual Counters interface_counters(const ovsdb::Uuid& interface) = 0;
   /// Frames and copies dropped since the start, by name(DropReason); reasons that never occurred may be
   /// missing.

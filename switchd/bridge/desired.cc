@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <set>
 #include <span>
 
 #include "schemas/device_name.h"
+#include "switchd/bridge/source_pattern.h"
 #include "switchd/db/changes.h"
 #include "switchd/db/database.h"
+#include "switchd/wall_clock.h"
 
 namespace vswitch {
 
@@ -144,6 +147,9 @@ PortSpec read_port(const Row& port, const DesiredInterface& desired) {
 /// Sources by name with their directions merged: a port selected for both reasons is one source.
 class Sources {
  public:
+  void add(const std::string& name, const std::string& direction) {
+    add(name, direction != "to", direction != "from");
+  }
   void add(const std::string& name, bool from, bool to) {
     auto& [f, t] = by_name_[name];
     f |= from;
@@ -213,7 +219,43 @@ void read_rules(const Row& mirror, SessionSpec& session) {
     session.rules = std::make_shared<const FilterRules>(std::move(rules));
 }
 
-SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
+std::uint64_t number_or_zero(const Row& row, std::string_view column) {
+  return static_cast<std::uint64_t>(row.integer(column).value_or(0));
+}
+
+/// What ends a session, and whether it has come to that.
+void read_end(const Row& mirror, std::int64_t now_ms, SessionSpec& session) {
+  session.quota = {.packets = number_or_zero(mirror, "expires_packets"),
+                   .bytes = number_or_zero(mirror, "expires_bytes")};
+  session.ends_at = mirror.integer("expires_at");
+  if (!session.ends_at || *session.ends_at > now_ms) return;
+  session.expired = mirror.boolean("expires_with_connection") == true
+                        ? "the connection it was bound to has ended"
+                        : "its time was over at " + iso_time(*session.ends_at);
+}
+
+/// The ports that patterns select at present become sources like any other, but for the session's own
+/// destinations.
+void bind_patterns(const Row& mirror, PatternBinder& binder, Sources& sources, SessionSpec& session) {
+  for (const auto& [text, direction] : mirror.map("source_patterns")) {
+    const auto pattern = SourcePattern::parse(text);
+    if (!pattern) {
+      session.refusal =
+          "source_patterns: \"" + text + "\" is no pattern; they begin with glob:, iface-id: or mac:";
+      continue;
+    }
+    PatternSpec bound{.text = text, .ports = binder.ports(*pattern)};
+    std::erase_if(bound.ports, [&session](const std::string& port) {
+      return std::find(session.destinations.begin(), session.destinations.end(), port) !=
+             session.destinations.end();
+    });
+    for (const std::string& port : bound.ports) sources.add(port, direction);
+    session.patterns.push_back(std::move(bound));
+  }
+}
+
+SessionSpec read_session(const ovsdb::Database& database, const Row& mirror, std::int64_t now_ms,
+                         PatternBinder& binder) {
   SessionSpec session{.id = mirror.uuid().to_string(),
                       .name = mirror.str("name"),
                       .enabled = mirror.boolean("enabled").value_or(true),
@@ -230,15 +272,15 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
                       .superframes = superframes_of(mirror),
                       .mtu_policy = mtu_policy_of(mirror),
                       .sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1)),
+                      .rate = {.packets = number_or_zero(mirror, "rate_packets"),
+                               .bits = number_or_zero(mirror, "rate_bits")},
                       .refusal = {}};
   Sources sources;
   for (const ovsdb::Uuid& port : mirror.uuids("select_src_port"))
     sources.add(port_name(database, port), true, false);
   for (const ovsdb::Uuid& port : mirror.uuids("select_dst_port"))
     sources.add(port_name(database, port), false, true);
-  for (const auto& [name, direction] : mirror.map("source_ports"))
-    sources.add(name, direction != "to", direction != "from");
-  session.sources = sources.take();
+  for (const auto& [name, direction] : mirror.map("source_ports")) sources.add(name, direction);
   if (const auto output = mirror.reference("output_port")) {
     session.destinations.push_back(
         port_name(database, *output));  // wins over output_vlan, as in Open vSwitch
@@ -249,11 +291,15 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror) {
   if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < kNotCut)
     session.snaplen = static_cast<std::size_t>(*snaplen);
   read_rules(mirror, session);
+  read_end(mirror, now_ms, session);
+  bind_patterns(mirror, binder, sources, session);
+  session.sources = sources.take();
   return session;
 }
 
 /// `taken`: interfaces that are ports already; the schema lets rows share one, a device can only be one port.
-DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, std::set<ovsdb::Uuid>& taken) {
+DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, std::int64_t now_ms,
+                          std::set<ovsdb::Uuid>& taken, bool& reads_interface_ids) {
   DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .endpoints = {}, .spec = {}};
   BridgeSpec& spec = desired.spec;
   spec.name = bridge.str("name");
@@ -274,20 +320,22 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
       spec.ports.push_back(read_port(*port, desired.interfaces.back()));
     }
   }
+  PatternBinder binder(database, desired);
   for (const ovsdb::Uuid& mirror : bridge.uuids("mirrors")) {
     const Row* row = database.find("Mirror", mirror);
     if (row == nullptr) continue;
-    spec.sessions.push_back(read_session(database, *row));
+    spec.sessions.push_back(read_session(database, *row, now_ms, binder));
     desired.endpoints.push_back(read_endpoints(database, *row));
     for (const DesiredEndpoint& endpoint : desired.endpoints.back()) {
       if (!endpoint.refusal.empty()) spec.sessions.back().refusal = "endpoint: " + endpoint.refusal;
     }
   }
+  reads_interface_ids |= binder.has_read_ids();
   return desired;
 }
 
 /// The columns that are read here and in status.cc; a row of these tables that comes or goes counts as well.
-constexpr std::array<std::string_view, 1> kRoot = {"bridges"};
+constexpr std::array<std::string_view, 2> kRoot = {"bridges", "other_config"};
 constexpr std::array<std::string_view, 8> kBridge = {
     "ports",        "mirrors",    "fail_mode",   "flood_vlans",
     "other_config", "stp_enable", "rstp_enable", "mcast_snooping_enable"};
@@ -295,11 +343,33 @@ constexpr std::array<std::string_view, 7> kPort = {"interfaces", "vlan_mode", "t
                                                    "cvlans",     "protected", "other_config"};
 constexpr std::array<std::string_view, 5> kInterface = {"type", "options", "mac", "mtu_request",
                                                         "ofport_request"};
-constexpr std::array<std::string_view, 20> kMirror = {
-    "name",         "select_all",        "select_src_port", "select_dst_port", "select_vlan",
-    "output_port",  "output_vlan",       "snaplen",         "enabled",         "normal_io",
-    "source_ports", "destination_ports", "keep_vlan",       "strip_vlan",      "sample",
-    "endpoints",    "mtu_policy",        "superframes",     "filter",          "skip"};
+constexpr std::array<std::string_view, 27> kMirror = {"name",
+                                                      "select_all",
+                                                      "select_src_port",
+                                                      "select_dst_port",
+                                                      "select_vlan",
+                                                      "output_port",
+                                                      "output_vlan",
+                                                      "snaplen",
+                                                      "enabled",
+                                                      "normal_io",
+                                                      "source_ports",
+                                                      "destination_ports",
+                                                      "keep_vlan",
+                                                      "strip_vlan",
+                                                      "sample",
+                                                      "endpoints",
+                                                      "mtu_policy",
+                                                      "superframes",
+                                                      "filter",
+                                                      "skip",
+                                                      "source_patterns",
+                                                      "rate_packets",
+                                                      "rate_bits",
+                                                      "expires_at",
+                                                      "expires_packets",
+                                                      "expires_bytes",
+                                                      "expires_with_connection"};
 constexpr std::array<std::string_view, 14> kMirrorEndpoint = {
     "remote_ip", "encap", "local_ip",  "key",       "dst_port", "session_id", "index",
     "cos",       "hwid",  "timestamp", "subheader", "ttl",      "dscp",       "dont_fragment"};
@@ -342,7 +412,7 @@ void check_tunnels(Desired& desired) {
       const auto& [remote, local, how, ttl, dscp, dont_fragment] = interface.tunnel->settings;
       // ERSPAN of every type is received, so its type does not tell two tunnels apart.
       const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
-      const std::int64_t key = erspan ? how.session_id : how.key ? std::int64_t{*how.key} : -1;
+      const std::int64_t key = erspan ? how.session_id : how.key.value_or(0);
       const auto [found, is_new] = known.try_emplace(
           {erspan ? "erspan" : std::string(name(how.encap)), remote, local, key, how.dst_port},
           interface.name);
@@ -352,14 +422,28 @@ void check_tunnels(Desired& desired) {
   }
 }
 
+/// The end of the next session that has one.
+std::optional<std::int64_t> next_end(const Desired& desired) {
+  std::optional<std::int64_t> next;
+  for (const DesiredBridge& bridge : desired.bridges) {
+    for (const SessionSpec& session : bridge.spec.sessions) {
+      if (session.ends_at && session.expired.empty())
+        next = std::min(next.value_or(*session.ends_at), *session.ends_at);
+    }
+  }
+  return next;
+}
+
 }  // namespace
 
-Concern concern_of(const ovsdb::Changes& changes) {
+Concern concern_of(const ovsdb::Changes& changes, bool reads_interface_ids) {
   Concern concern = Concern::nothing;
   for (const ReadTable& table : kRead) {
     for (const ovsdb::RowChange& row : changes.of(table.name)) {
       const auto touched = [&row](std::string_view column) { return row.touches(column); };
       if (!row.modified() || std::any_of(table.columns.begin(), table.columns.end(), touched))
+        return Concern::settings;
+      if (reads_interface_ids && table.name == "Interface" && row.touches("external_ids"))
         return Concern::settings;
       if (table.name == "Open_vSwitch" && row.touches("next_cfg")) concern = Concern::next_cfg;
     }
@@ -367,21 +451,25 @@ Concern concern_of(const ovsdb::Changes& changes) {
   return concern;
 }
 
-Desired read_desired(const ovsdb::Database& database) {
+Desired read_desired(const ovsdb::Database& database, std::int64_t now_ms) {
   Desired desired;
+  desired.now_ms = now_ms;
   std::set<ovsdb::Uuid> taken;
   for (const Row& root : database.table("Open_vSwitch")) {
     desired.root = root.uuid();
     desired.next_cfg = root.integer("next_cfg").value_or(0);
+    desired.sample_seed = static_cast<std::uint64_t>(
+        number_in(root, "mirror-sample-seed", 0, 0, std::numeric_limits<std::int64_t>::max()));
     for (const ovsdb::Uuid& uuid : root.uuids("bridges")) {
       if (const Row* bridge = database.find("Bridge", uuid))
-        desired.bridges.push_back(read_bridge(database, *bridge, taken));
+        desired.bridges.push_back(read_bridge(database, *bridge, now_ms, taken, desired.reads_interface_ids));
     }
   }
   std::sort(desired.bridges.begin(), desired.bridges.end(),
             [](const DesiredBridge& a, const DesiredBridge& b) { return a.spec.name < b.spec.name; });
   check_patches(desired);
   check_tunnels(desired);
+  desired.next_end = next_end(desired);
   return desired;
 }
 

@@ -55,9 +55,14 @@ struct Desired {
   std::optional<ovsdb::Uuid> root;  ///< the Open_vSwitch row
   std::int64_t next_cfg = 0;
   std::vector<DesiredBridge> bridges;  ///< by name
+  std::uint64_t sample_seed = 0;
+  std::int64_t now_ms = 0;               ///< the time it was read for, ms since 1970
+  std::optional<std::int64_t> next_end;  ///< when the next session ends, ms since 1970
+  bool reads_interface_ids = false;      ///< sources are found by Interface.external_ids
 };
 
-Desired read_desired(const ovsdb::Database& database);
+/// `now_ms`: the wall clock, ms since 1970; sessions whose end has come by then are expired.
+Desired read_desired(const ovsdb::Database& database, std::int64_t now_ms);
 
 /// What a commit means to the switch.
 enum class Concern : std::uint8_t {
@@ -65,6 +70,8 @@ enum class Concern : std::uint8_t {
   next_cfg,  ///< but for next_cfg: somebody waits for cur_cfg
   settings,
 };
-Concern concern_of(const ovsdb::Changes& changes);
+/// `reads_interface_ids`: as of the last read_desired(). Many clients write external_ids, few sessions ask
+/// for them.
+Concern concern_of(const ovsdb::Changes& changes, bool reads_interface_ids);
 
 }  // namespace vswitch

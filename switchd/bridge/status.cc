@@ -3,15 +3,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <set>
 
 #include "schemas/ovsdb/schema.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
+#include "switchd/wall_clock.h"
 
 namespace vswitch {
 
@@ -54,13 +53,9 @@ class RowWriter {
   const Row* row_;
 };
 
+/// To the second.
 std::string now_text() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
+  return iso_time(wall_now_ms() / 1000 * 1000);
 }
 
 /// os-release(5).
@@ -277,6 +272,8 @@ void write_sessions(const SwitchStatus& status, Transaction& transaction) {
     const auto since = before.find("since");
     after["since"] = earlier == after && since != before.end() ? since->second : now_text();
     row.set("status", after);
+    // Whatever ended it: a restart does not give it a new life.
+    if (session.ended_at) row.set("expires_at", *session.ended_at);
   }
 }
 
@@ -332,7 +329,7 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 
 CounterMap destination_statistics(const DestinationCounters& destination) {
   const auto sum = [&destination](auto read) { return static_cast<std::int64_t>(destination.sum(read)); };
-  CounterMap map{{"lost", 0}, {"duplicate", 0}, {"sampled_out", 0}};
+  CounterMap map{{"lost", 0}, {"duplicate", 0}, {"sampled_out", 0}, {"rate_limited", 0}};
   // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too many.
   map["delivered"] = sum([](const DestinationCell& c) { return c.delivered.read(); });
   map["delivered_bytes"] = sum([](const DestinationCell& c) { return c.delivered_bytes.read(); });
@@ -341,7 +338,8 @@ CounterMap destination_statistics(const DestinationCounters& destination) {
     const auto reason = static_cast<DropReason>(r);
     const std::int64_t count = sum([r](const DestinationCell& c) { return c.lost[r].read(); });
     // The destination has the frame, or it was asked for: no loss.
-    if (reason == DropReason::duplicate || reason == DropReason::sampled_out) {
+    if (reason == DropReason::duplicate || reason == DropReason::sampled_out ||
+        reason == DropReason::rate_limited) {
       map[std::string(name(reason))] = count;
       continue;
     }
@@ -349,7 +347,8 @@ CounterMap destination_statistics(const DestinationCounters& destination) {
     map["lost"] += count;
   }
   map["matched"] = sum([](const DestinationCell& c) { return c.matched.read(); });
-  map["queued"] = map["matched"] - map["delivered"] - map["lost"] - map["duplicate"] - map["sampled_out"];
+  map["queued"] = map["matched"] - map["delivered"] - map["lost"] - map["duplicate"] - map["sampled_out"] -
+                  map["rate_limited"];
   return map;
 }
 
@@ -358,7 +357,7 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
   CounterMap map{{"tx_packets", sum([](const SessionCell& c) { return c.frames.read(); })},
                  {"tx_bytes", sum([](const SessionCell& c) { return c.bytes.read(); })}};
   for (const char* key : {"matched", "delivered", "delivered_bytes", "sent_packets", "lost", "duplicate",
-                          "sampled_out", "queued"}) {
+                          "sampled_out", "rate_limited", "queued"}) {
     map[key] = 0;
   }
   for (const auto& [name, destination] : session.destinations) {

@@ -35,9 +35,9 @@ using CounterMap = std::map<std::string, std::int64_t>;
 CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns);
 
 /// What became of the copies to one destination, one per frame: matched = delivered + lost + duplicate +
-/// sampled_out + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that another session has
-/// copied to the same destination. sent_packets and delivered_bytes count what left: a super-frame that is
-/// cut up is one copy and many packets.
+/// sampled_out + rate_limited + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that
+/// another session has copied to the same destination. sent_packets and delivered_bytes count what left: a
+/// super-frame that is cut up is one copy and many packets.
 CounterMap destination_statistics(const DestinationCounters& destination);
 
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)), the others are the sums

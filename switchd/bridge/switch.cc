@@ -24,6 +24,7 @@
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 #include "switchd/netlink/route_monitor.h"
+#include "switchd/wall_clock.h"
 
 namespace vswitch {
 
@@ -53,13 +54,15 @@ class Switch::Impl {
         endpoints_(routes_),
         isolation_(options.rundir),
         datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
-        compiler_(datapath_.senders(), datapath_.workers()),
+        compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_.senders(),
                      datapath_.senders() - datapath_.workers()),
-        timer_(io) {
+        timer_(io),
+        next_end_(io, [this] { request_apply(); }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
-      if (!std::exchange(own_commit_, false)) request_apply(concern_of(changes));
+      if (!std::exchange(own_commit_, false))
+        request_apply(concern_of(changes, desired_.reads_interface_ids));
     });
     apply();
     schedule_housekeeping();
@@ -119,6 +122,13 @@ class Switch::Impl {
     if (endpoints_.refresh()) request_apply();
   }
 
+  /// On a worker's thread.
+  void quota_used_up() {
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.lock()) request_apply();
+    });
+  }
+
   void request_apply(Concern concern = Concern::settings) {
     if (concern == Concern::nothing) return;
     const Concern before = std::exchange(requested_, std::max(requested_, concern));
@@ -151,7 +161,8 @@ class Switch::Impl {
     requested_ = Concern::nothing;
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
-      desired_ = read_desired(database_);
+      desired_ = read_desired(database_, wall_now_ms());
+      next_end_.set(desired_.next_end);
       endpoints_.follow(desired_);
       attachments_.follow(desired_);
       publish();
@@ -168,7 +179,7 @@ class Switch::Impl {
   }
 
   void publish() {
-    SwitchSpec spec;
+    SwitchSpec spec{.bridges = {}, .sample_seed = desired_.sample_seed, .now_ms = desired_.now_ms};
     for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
@@ -271,6 +282,7 @@ class Switch::Impl {
   SnapshotCompiler compiler_;
   Attachments attachments_;
   boost::asio::steady_timer timer_;
+  WallTimer next_end_;  ///< of a session
   ovsdb::Database::ListenerId listener_ = 0;
 
   Desired desired_;
@@ -362,6 +374,17 @@ std::map<std::string, SwitchView::Counters> Switch::destination_counters(const o
   if (entry == nullptr) return all;
   for (const auto& [name, counters] : entry->destinations) all[name] = destination_statistics(*counters);
   return all;
+}
+
+SwitchView::BoundSources Switch::bound_sources(const ovsdb::Uuid& mirror) {
+  BoundSources bound;
+  for (const DesiredBridge& bridge : impl_->desired().bridges) {
+    for (const SessionSpec& session : bridge.spec.sessions) {
+      if (session.patterns.empty() || session.id != mirror.to_string()) continue;
+      for (const PatternSpec& pattern : session.patterns) bound[pattern.text] = pattern.ports;
+    }
+  }
+  return bound;
 }
 
 SwitchView::Counters Switch::interface_counters(const ovsdb::Uuid& uuid) {

@@ -61,6 +61,7 @@ class Switch : public SwitchView {
   std::optional<std::uint32_t> datapath_number(const std::string& bridge, const std::string& port) override;
   Counters mirror_counters(const ovsdb::Uuid& mirror) override;
   std::map<std::string, Counters> destination_counters(const ovsdb::Uuid& mirror) override;
+  BoundSources bound_sources(const ovsdb::Uuid& mirror) override;
   Counters interface_counters(const ovsdb::Uuid& interface) override;
   Counters drops() override;
   std::size_t workers() override;

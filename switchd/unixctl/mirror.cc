@@ -18,6 +18,8 @@ std::string sources(const api::MirrorSession& session) {
   if (session.all) parts.push_back("all");
   for (const auto& [port, direction] : session.source_ports)
     parts.push_back(direction == "both" ? port : port + ':' + direction);
+  for (const auto& [pattern, direction] : session.source_patterns)
+    parts.push_back(direction == "both" ? pattern : pattern + ':' + direction);
   for (const std::int64_t vlan : session.vlans) parts.push_back("vlan" + std::to_string(vlan));
   return joined(parts);
 }

@@ -60,6 +60,7 @@ class FakeSwitch : public SwitchView {
   std::map<std::string, Counters> destination_counters(const Uuid& mirror) override {
     return of_destinations[mirror];
   }
+  BoundSources bound_sources(const Uuid&) override { return bound; }
   Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   Counters drops() override { return dropped; }
   std::size_t workers() override { return 3; }
@@ -77,6 +78,7 @@ class FakeSwitch : public SwitchView {
   std::map<std::string, std::uint32_t> numbers;
   std::vector<WorkerState> of_workers;
   std::map<Uuid, std::map<std::string, Counters>> of_destinations;
+  BoundSources bound;
   std::map<Uuid, Counters> of_mirror, of_interface;
   Counters dropped;
   std::optional<Explanation> explanation;
@@ -88,7 +90,8 @@ class FakeSwitch : public SwitchView {
 
 class FakeSession : public Session {
  public:
-  FakeSession() : Session("test", std::nullopt) {}
+  explicit FakeSession(std::optional<PeerCredentials> peer = std::nullopt)
+      : Session(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
   void hang_up() { ended(); }
   std::vector<Json> heard;
 

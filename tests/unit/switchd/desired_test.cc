@@ -45,7 +45,7 @@ class DesiredTest : public ::testing::Test {
   DesiredBridge read() {
     const auto error = txn.commit();
     EXPECT_FALSE(error) << error->what();
-    Desired desired = read_desired(database);
+    Desired desired = read_desired(database, now_ms);
     EXPECT_EQ(desired.next_cfg, 12);
     EXPECT_EQ(desired.bridges.size(), 1U);
     return desired.bridges.at(0);
@@ -61,6 +61,7 @@ class DesiredTest : public ::testing::Test {
   ovsdb::Transaction txn;
   Uuid root, bridge;
   std::map<std::string, Uuid> interfaces;
+  std::int64_t now_ms = 1'000'000;
 };
 
 TEST_F(DesiredTest, BridgeSettings) {
@@ -232,13 +233,111 @@ TEST_F(DesiredTest, TheShapeOfTheCopies) {
   EXPECT_EQ(sessions.at("both").sample, 1U);
 }
 
+using Strings = std::map<std::string, std::string>;
+
+TEST_F(DesiredTest, RatesAndEnds) {
+  const Uuid limited = mirror("limited");
+  txn.set("Mirror", limited, "rate_packets", Datum::of(7));
+  txn.set("Mirror", limited, "rate_bits", Datum::of(8'000));
+  txn.set("Mirror", limited, "expires_packets", Datum::of(9));
+  txn.set("Mirror", limited, "expires_bytes", Datum::of(10));
+  txn.set("Mirror", limited, "expires_at", Datum::of(std::int64_t{1'000'001}));
+  const Uuid over = mirror("over");
+  txn.set("Mirror", over, "expires_at", Datum::of(std::int64_t{1'000'000}));
+  const Uuid bound = mirror("bound");
+  txn.set("Mirror", bound, "expires_at", Datum::of(5));
+  txn.set("Mirror", bound, "expires_with_connection", Datum::of(true));
+  txn.set("Mirror", mirror("later"), "expires_at", Datum::of(std::int64_t{2'000'000}));
+  std::map<std::string, SessionSpec> sessions;
+  for (const SessionSpec& session : read().spec.sessions) sessions[session.name] = session;
+  EXPECT_EQ(sessions.at("limited").rate, (RateSpec{.packets = 7, .bits = 8'000}));
+  EXPECT_EQ(sessions.at("limited").quota, (QuotaSpec{.packets = 9, .bytes = 10}));
+  EXPECT_EQ(sessions.at("limited").expired, "");
+  EXPECT_EQ(sessions.at("over").expired, "its time was over at 1970-01-01T00:16:40Z");
+  EXPECT_EQ(sessions.at("bound").expired, "the connection it was bound to has ended");
+  EXPECT_EQ(read_desired(database, now_ms).next_end, 1'000'001);
+  EXPECT_EQ(read_desired(database, now_ms + 1).next_end, 2'000'000);
+  EXPECT_EQ(read_desired(database, 3'000'000).next_end, std::nullopt);
+}
+
+TEST_F(DesiredTest, PatternsBindToPortsButNeverToTheSessionsOwnDestinations) {
+  for (const char* name : {"vnet0", "vnet1", "vnet2", "eth0"}) port(name);
+  port("host", "internal");
+  txn.set("Interface", interfaces.at("vnet1"), "external_ids",
+          Datum::map_of(Strings{{"iface-id", "vm-7"}, {"attached-mac", "52:54:00:00:00:07"}}));
+  txn.set("Interface", interfaces.at("eth0"), "mac", Datum::of("52:54:00:00:00:08"));
+  txn.set("Interface", interfaces.at("eth0"), "mac_in_use", Datum::of("52:54:00:00:00:09"));
+  txn.set("Interface", interfaces.at("host"), "mac", Datum::of("02:00:00:00:00:0a"));
+  struct Case {
+    Strings patterns, sources;
+  };
+  const std::vector<Case> cases = {
+      {{{"glob:vnet*", "from"}}, {{"vnet0", "from"}, {"vnet1", "from"}}},
+      {{{"glob:vnet*", "from"}, {"iface-id:vm-7", "to"}}, {{"vnet0", "from"}, {"vnet1", "both"}}},
+      {{{"mac:52:54:00:00:00:07", "to"}}, {{"vnet1", "to"}}},
+      {{{"mac:52:54:00:00:00:08", "both"}}, {{"eth0", "both"}}},
+      {{{"mac:52:54:00:00:00:09", "both"}}, {}},  // of the switch's end of the wire
+      {{{"mac:02:00:00:00:00:0A", "both"}}, {{"host", "both"}}},
+      {{{"glob:vnet[13]", "both"}, {"glob:e?h0", "both"}}, {{"vnet1", "both"}, {"eth0", "both"}}},
+      {{{"iface-id:other", "both"}}, {}},
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const Uuid m = mirror(std::to_string(i));
+    txn.set("Mirror", m, "source_patterns", Datum::map_of(cases[i].patterns));
+    txn.set("Mirror", m, "destination_ports", Datum::of("vnet2"));
+  }
+  for (const SessionSpec& session : read().spec.sessions) {
+    Strings sources;
+    for (const SourceSpec& source : session.sources) {
+      sources[source.port] = source.direction == Direction::from ? "from"
+                             : source.direction == Direction::to ? "to"
+                                                                 : "both";
+    }
+    EXPECT_EQ(sources, cases.at(std::stoul(session.name)).sources) << session.name;
+    EXPECT_EQ(session.refusal, "");
+  }
+}
+
+TEST_F(DesiredTest, APatternThatIsNoneIsRefused) {
+  const std::vector<std::string> texts = {"vnet*", "glob:", "mac:52:54:00", "mac:01:00:5e:00:00:01",
+                                          "uuid:5"};
+  for (const std::string& text : texts)
+    txn.set("Mirror", mirror(text), "source_patterns", Datum::map_of(Strings{{text, "both"}}));
+  const DesiredBridge desired = read();
+  EXPECT_EQ(desired.spec.sessions.size(), texts.size());
+  for (const SessionSpec& session : desired.spec.sessions) {
+    EXPECT_EQ(session.refusal, "source_patterns: \"" + session.name +
+                                   "\" is no pattern; they begin with glob:, iface-id: or mac:");
+  }
+  EXPECT_FALSE(read_desired(database, now_ms).reads_interface_ids);
+}
+
+TEST_F(DesiredTest, ExternalIdsOfInterfacesConcernTheSwitchWhileAPatternAsksForThem) {
+  port("p1");
+  const Uuid m = mirror("m");
+  txn.set("Mirror", m, "source_patterns", Datum::map_of(Strings{{"iface-id:x", "both"}}));
+  read();
+  EXPECT_TRUE(read_desired(database, now_ms).reads_interface_ids);
+  std::vector<Concern> heard;
+  database.on_commit([&heard](const ovsdb::Changes& changes) {
+    heard = {concern_of(changes, false), concern_of(changes, true)};
+  });
+  ovsdb::Transaction transaction(database);
+  transaction.set("Interface", interfaces.at("p1"), "external_ids",
+                  Datum::map_of(Strings{{"iface-id", "x"}}));
+  EXPECT_FALSE(transaction.commit());
+  EXPECT_EQ(heard, (std::vector<Concern>{Concern::nothing, Concern::settings}));
+  const Desired desired = read_desired(database, now_ms);
+  EXPECT_EQ(desired.bridges.at(0).spec.sessions.at(0).patterns.at(0).ports, std::vector<std::string>{"p1"});
+}
+
 TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
   const Uuid p1 = port("p1");
   const Uuid m = mirror("m");
   read();
   const Uuid interface = interfaces.at("p1");
   Concern heard = Concern::nothing;
-  database.on_commit([&heard](const ovsdb::Changes& changes) { heard = concern_of(changes); });
+  database.on_commit([&heard](const ovsdb::Changes& changes) { heard = concern_of(changes, false); });
   const auto concern = [&](const char* table, const Uuid& row, const char* column, const Datum& datum) {
     heard = Concern::nothing;
     ovsdb::Transaction transaction(database);
@@ -270,7 +369,7 @@ TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
 
 TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
   const ovsdb::Database database(ovsdb::DatabaseSchema::parse(Json::parse(embedded::vswitch_ovsschema)));
-  const Desired desired = read_desired(database);
+  const Desired desired = read_desired(database, 0);
   EXPECT_FALSE(desired.root);
   EXPECT_TRUE(desired.bridges.empty());
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// How people write the settings of a session: sources, rates, ends. Each throws UsageError with a sentence.
+#pragma once
+
+#include <string>
+
+#include "schemas/json.h"
+
+namespace vswitch::ctl {
+
+/// The name of a port. A list, or the word that clears other settings, would be a port that never comes.
+const std::string& one_port(const std::string& option, const std::string& name);
+
+/// "t1", "t1:from", "t1:egress", "vnet*:to", "iface-id=ID", "mac=52:54:00:12:34:56" or "all", into
+/// params["sources"]. A colon cannot be part of a device name.
+void add_source(Json& params, const std::string& spec);
+
+/// "1000" packets or "10mbit" per second, or none.
+void add_rate(Json& rate, const std::string& text);
+
+/// "10m", "1000packets", "1gb" or none.
+void add_end(Json& expires, const std::string& text);
+
+}  // namespace vswitch::ctl

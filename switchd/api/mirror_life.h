@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a session begins and ends: who made it, and what ends it but its removal.
+//
+// A session that has ended copies nothing; its row stays, with its account, until it is removed, enabled
+// again or told to end otherwise. Whatever ended it, `expires_at` of its row says when: so it stays ended
+// after a restart of the daemon.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "switchd/api/mirror_session.h"
+#include "switchd/control/session.h"
+
+namespace vswitch::api {
+
+/// The time of its end is over.
+bool has_ended(const MirrorSession& session);
+
+/// The parameter `expires`, checked against the contract, in place of what was to end the session before.
+void apply_expires(MirrorSession& session, const Json& expires);
+Json expires_json(const MirrorSession& session);
+/// `expires` for a session that has ended and is to live again: what it may copy, counted anew.
+Json expires_of_new_life(const MirrorSession& session);
+
+/// The column `origin` of a session that this client makes now: owner (the name of the user at the other end
+/// of a unix socket, or tcp:ADDRESS), created (ISO 8601), peer_uid, peer_pid.
+std::map<std::string, std::string> origin_of(const Session& client);
+/// null for a session of an OVSDB client.
+Json origin_json(const Row& mirror);
+
+/// Sessions that end with the connection of a client.
+class BoundSessions : public std::enable_shared_from_this<BoundSessions> {
+ public:
+  explicit BoundSessions(Database& database) : database_(database) {}
+  /// From now on the session ends with this client, if its row still says so then.
+  void bind(Session& client, const ovsdb::Uuid& mirror);
+
+ private:
+  void end_those_of(std::uint64_t client);
+
+  Database& database_;
+  std::map<ovsdb::Uuid, std::uint64_t> client_of_;
+};
+
+}  // namespace vswitch::api

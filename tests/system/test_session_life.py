@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates, samples that can be repeated, sources by description, and the end of sessions."""
+import datetime
+import json
+import os
+import time
+
+import pytest
+
+from lab import RpcError, wait_until
+from net import BROADCAST, frame, mac
+from switch import Lab
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture
+def three(lab):
+    """t1 and t2 talk, t3 gets the copies."""
+    return [lab.host(f"t{n}") for n in (1, 2, 3)]
+
+
+def numbered(count):
+    return [frame(mac(1), mac(2), b"%05d" % n) for n in range(count)]
+
+
+def copies(three, count):
+    """Sends so many frames from t1; those of them that t3 gets as copies."""
+    t1, t2, t3 = three
+    t2.wire.send(frame(mac(2), BROADCAST, b"here I am"))  # what goes to it goes to no other production port
+    t1.wire.wait(1)
+    t1.wire.clear()
+    for host in (t2, t3):
+        host.wire.settle(quiet=0.1)
+        host.wire.clear()
+    t1.wire.send(*numbered(count))
+    assert t2.wire.settle(count) == numbered(count), "production sees every frame"
+    return t3.wire.settle()
+
+
+def session(lab, name="s"):
+    return lab.rpc("mirror.get", bridge="br0", name=name)
+
+
+def transact(lab, *operations):
+    done = lab.daemon.ovs("ovsdb-client", "transact", f"unix:{lab.daemon.socket}", json.dumps(["Open_vSwitch", *operations]))
+    assert not any("error" in result for result in json.loads(done.stdout) if result), done.stdout
+
+
+def update_mirror(lab, **columns):
+    transact(lab, {"op": "update", "table": "Mirror", "where": [["name", "==", "s"]], "row": columns})
+
+
+# ---- rates
+
+def by_ctl(lab, packets):
+    lab.ctl("set-mirror", "br0", "s", "--rate", str(packets))
+
+
+def by_api(lab, packets):
+    lab.rpc("mirror.set", bridge="br0", name="s", rate={"packets": packets})
+
+
+def by_ovsdb_client(lab, packets):
+    update_mirror(lab, rate_packets=packets)
+
+
+@pytest.mark.parametrize("limit", [by_ctl, by_api, by_ovsdb_client])
+def test_copies_over_the_rate_are_left_out_and_counted(lab, three, limit):
+    lab.mirror("s", "--source", "t1:from", "--output", "t3")
+    limit(lab, 50)
+    start = time.monotonic()
+    got = copies(three, 200)
+    most = 5 + 50 * (time.monotonic() - start) + 1
+    assert 5 <= len(got) <= most, "a tenth of a second's worth, and what the time until the last one allows"
+    assert got[:5] == numbered(5)
+    account = lab.account("s")
+    assert (account["matched"], account["delivered"], account["lost"]) == (200, len(got), 0)
+    assert account["rate_limited"] == 200 - len(got)
+    assert session(lab)["rate"] == {"packets": 50, "bits": None}
+    shown = lab.ctl("show-mirror", "br0", "s").stdout
+    assert "50 packets per second at most" in shown and f"{200 - len(got)} copies left out" in shown
+    lab.ctl("set-mirror", "br0", "s", "--rate", "none")
+    assert len(copies(three, 200)) == 200
+
+
+def test_a_rate_in_bits_is_kept_over_time(lab, three):
+    t1, t2, t3 = three
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--rate", "4mbit")
+    start = time.monotonic()
+    for n in range(200):  # 1.6 Mbit at 8 Mbit/s and more
+        t1.wire.send(frame(mac(1), BROADCAST, bytes(986)))
+        time.sleep(0.0005)
+    spent = time.monotonic() - start
+    bits = 8 * 1000 * lab.account("s")["delivered"]
+    burst = 8 * 65536  # the longest super-frame
+    assert min(1.6e6, burst + 4e6 * spent) * 0.9 <= bits <= burst + 4e6 * (time.monotonic() - start) + 8000
+
+
+def test_a_seed_makes_a_sample_repeatable(lab, three):
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--sample", "4")
+
+    def sampled(seed):
+        lab.daemon.ovs("ovs-vsctl", "--timeout=10", "set", "open_vswitch", ".", f"other_config:mirror-sample-seed={seed}")
+        return copies(three, 100)
+
+    first = sampled(11)
+    assert 5 < len(first) < 60
+    assert sampled(12) != first
+    assert sampled(11) == first
+
+
+# ---- sources by description
+
+def test_a_glob_binds_when_a_port_appears_and_again_when_it_returns(lab):
+    probe = lab.host("probe")
+    lab.mirror("s", "--source", "vnet*:from", "--output", "probe")
+    assert session(lab)["state"] == "waiting"
+    assert session(lab)["reason"] == "source: no port matches glob:vnet*"
+    one = lab.host("vnet1")
+    assert session(lab)["state"] == "active" and session(lab)["bound_sources"] == {"glob:vnet*": ["vnet1"]}
+    lab.host("other").wire.send(frame(mac(9), BROADCAST, b"not of vnet*"))
+    sent = frame(mac(1), BROADCAST, b"first life")
+    one.wire.send(sent)
+    assert [data for data in probe.wire.settle(1) if data == sent] == [sent]
+    assert lab.account("s")["matched"] == 1
+    two = lab.host("vnet2")
+    two.unplug()
+    lab.wait_state("s", "degraded")
+    assert session(lab)["reason"] == "source: port vnet2 has no device"
+    lab.ctl("del-port", "br0", "vnet1")
+    lab.wait_state("s", "waiting")
+    two.plug()
+    lab.wait_state("s", "active")
+    probe.wire.clear()
+    two.wire.send(frame(mac(2), BROADCAST, b"second life"))
+    assert probe.wire.settle(1) == [frame(mac(2), BROADCAST, b"second life")]
+    lab.ctl("del-port", "br0", "vnet2")
+    lab.wait_state("s", "waiting")
+    assert "glob:vnet* -> no port at present" in lab.ctl("show-mirror", "br0", "s").stdout
+
+
+def test_a_pattern_never_selects_the_sessions_own_destination(lab, three):
+    lab.mirror("s", "--source", "t*", "--output", "t3")
+    assert session(lab)["bound_sources"] == {"glob:t*": ["t1", "t2"]}
+    assert len(copies(three, 3)) == 3
+    assert [entry["name"] for entry in lab.rpc("mirror.who", port="t1")["sessions"]] == ["s"]
+    assert {entry["role"] for entry in lab.rpc("mirror.who", port="t3")["sessions"]} == {"destination"}
+
+
+@pytest.mark.parametrize("source, key, value", [("iface-id=vm-7:from", "iface-id", "vm-7"),
+                                                ("mac=52:54:00:AA:00:07:from", "attached-mac", "52:54:00:aa:00:07")])
+def test_identifiers_of_interfaces_bind_while_they_are_there(lab, three, source, key, value):
+    lab.mirror("s", "--source", source, "--output", "t3")
+    assert session(lab)["state"] == "waiting"
+    set_id = ["ovs-vsctl", "--timeout=10", "set", "interface", "t1", f'external_ids:{key}="{value}"']
+    lab.daemon.ovs(*set_id)
+    assert session(lab)["state"] == "active"
+    assert len(copies(three, 3)) == 3
+    lab.daemon.ovs("ovs-vsctl", "--timeout=10", "remove", "interface", "t1", "external_ids", key)
+    assert session(lab)["state"] == "waiting"
+    assert copies(three, 3) == []
+
+
+def test_patterns_of_an_ovsdb_client_and_wrong_ones(lab, three):
+    lab.mirror("s", "--source", "t2:to", "--output", "t3")
+    update_mirror(lab, source_ports=["map", []], source_patterns=["map", [["glob:t[1]", "from"]]])
+    assert len(copies(three, 2)) == 2
+    update_mirror(lab, source_patterns=["map", [["t1", "from"]]])
+    assert session(lab)["state"] == "error"
+    assert "they begin with glob:, iface-id: or mac:" in session(lab)["reason"]
+    assert len(copies(three, 2)) == 2, "it goes on as before"
+    with pytest.raises(RpcError, match="one of name, glob, iface_id and mac"):
+        lab.rpc("mirror.set", bridge="br0", name="s", sources={"ports": [{"name": "t1", "glob": "t*"}]})
+
+
+# ---- the end
+
+def test_a_session_ends_after_its_time_and_says_so(lab, three):
+    with lab.daemon.connect() as watcher:
+        watcher.call("subscribe", {"topics": ["mirror.state"]})
+        start = time.time()
+        lab.mirror("s", "--source", "t1:from", "--output", "t3", "--expires", "1s")
+        assert session(lab)["state"] == "active"
+        assert len(copies(three, 2)) == 2
+        lab.wait_state("s", "expired")
+        assert 1 <= time.time() - start < 2.5
+        told = [watcher.receive()["params"]["state"] for _ in range(2)]
+        while told[-1] != "expired":
+            told.append(watcher.receive()["params"]["state"])
+    ended = session(lab)
+    assert ended["reason"].startswith("its time was over at 20")
+    assert ended["counters"]["delivered"] == 2, "the account stays"
+    assert copies(three, 2) == []
+    three[0].wire.send(frame(mac(1), BROADCAST, b"flood"))
+    assert three[2].wire.settle(1) == [frame(mac(1), BROADCAST, b"flood")], "the destination carries its own traffic again"
+    assert lab.account("s")["matched"] == 2
+    assert "expired" in lab.ctl("list-mirrors", "br0").stdout
+    lab.daemon.restart()
+    assert session(lab)["state"] == "expired"
+    lab.ctl("enable-mirror", "br0", "s")
+    assert session(lab)["state"] == "active" and session(lab)["expires"] is None
+
+
+def ends_by_ctl(lab, count):
+    lab.ctl("set-mirror", "br0", "s", "--expires", f"{count}packets")
+
+
+def ends_by_api(lab, count):
+    lab.rpc("mirror.set", bridge="br0", name="s", expires={"packets": count})
+
+
+def ends_by_ovsdb_client(lab, count):
+    update_mirror(lab, expires_packets=count, expires_at=["set", []])
+
+
+@pytest.mark.parametrize("end", [ends_by_ctl, ends_by_api, ends_by_ovsdb_client])
+def test_a_session_ends_after_exactly_so_many_packets_and_stays_ended(lab, three, end):
+    lab.mirror("s", "--source", "t1:from", "--output", "t3")
+    end(lab, 7)
+    assert copies(three, 100) == numbered(7), "and not one of those that the worker had in hand"
+    lab.wait_state("s", "expired")
+    account = lab.account("s")
+    assert (account["matched"], account["delivered"], account["tx_packets"]) == (7, 7, 7)
+    assert session(lab)["reason"] == "it has copied all it was to copy: 7 packets"
+    lab.daemon.kill9()
+    lab.daemon.start()
+    assert session(lab)["state"] == "expired", "a restart is no new life"
+    end(lab, 3)
+    assert session(lab)["state"] == "active"
+    assert copies(three, 100) == numbered(3)
+    lab.wait_state("s", "expired")
+    assert lab.account("s")["matched"] == 3
+
+
+def test_bytes_are_never_exceeded(lab, three):
+    t1, t2, t3 = three
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--expires", "3kb")
+    for size in (986, 986, 1500 - 14):  # 1000, 1000 and 1500 bytes
+        t1.wire.send(frame(mac(1), BROADCAST, bytes(size)))
+    lab.wait_state("s", "expired")
+    assert lab.account("s")["delivered_bytes"] == 2000
+    assert session(lab)["expires"]["bytes"] == 3000
+
+
+def test_a_session_ends_with_its_connection(lab, three):
+    asked = dict(bridge="br0", sources={"ports": ["t1"]}, destination={"ports": ["t3"]}, expires={"connection": True})
+    connection = lab.daemon.connect()
+    connection.call("mirror.add", {"name": "s", **asked})
+    assert session(lab)["state"] == "active"
+    connection.close()
+    lab.wait_state("s", "expired")
+    assert session(lab)["reason"] == "the connection it was bound to has ended"
+    assert session(lab)["counters"]["lost"] == 0
+
+    connection = lab.daemon.connect()
+    connection.call("mirror.set", {"bridge": "br0", "name": "s", "expires": {"connection": True}})
+    assert session(lab)["state"] == "active"
+    lab.daemon.kill9()
+    lab.daemon.start()
+    assert session(lab)["state"] == "expired"
+    connection.close()
+    refused = lab.ctl("set-mirror", "br0", "s", "--expires", "connection", check=False)
+    assert refused.returncode == 2 and "the connection of this tool ends at once" in refused.stderr
+
+
+def test_who_made_a_session_and_when(lab, three):
+    lab.mirror("s", "--source", "t1", "--output", "t3")
+    origin = session(lab)["origin"]
+    assert (origin["owner"], origin["peer_uid"]) == ("root", os.getuid())
+    made = datetime.datetime.fromisoformat(origin["created"].replace("Z", "+00:00")).timestamp()
+    assert abs(made - time.time()) < 60
+    lab.daemon.restart()
+    assert session(lab)["origin"] == origin
+    lab.daemon.ovs("ovs-vsctl", "--timeout=10", "--", "--id=@m", "create", "mirror", "name=o", "select_all=true",
+                   "--", "add", "bridge", "br0", "mirrors", "@m")
+    assert session(lab, "o")["origin"] is None
+
+
+def test_there_is_an_end_to_the_number_of_sessions(lab, three):
+    rows = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{n}", "row": {"name": f"m{n}", "enabled": False}} for n in range(4096)]
+    names = ["set", [["named-uuid", f"m{n}"] for n in range(4096)]]
+    with lab.daemon.connect() as rpc:
+        results = rpc.call("transact", ["Open_vSwitch", *rows, {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
+                                                               "mutations": [["mirrors", "insert", names]]}], version=1)
+        assert not any("error" in result for result in results)
+    refused = lab.ctl("add-mirror", "br0", "s", "--source", "t1", "--output", "t3", check=False)
+    assert refused.returncode == 1
+    assert "bridge br0 has 4096 sessions, as many as there may be" in refused.stderr
+    transact(lab, {"op": "insert", "table": "Mirror", "uuid-name": "one", "row": {"name": "s", "select_all": True}},
+             {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
+              "mutations": [["mirrors", "insert", ["set", [["named-uuid", "one"]]]]]})
+    wait_until(lambda: session(lab)["state"] == "error", "the row says so")
+    assert "4096 other sessions" in session(lab)["reason"]
