@@ -270,14 +270,15 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
     if (number == kNoPort || snapshot.ports[index(number)].is_patch || !destinations.insert(number).second)
       continue;
     const std::shared_ptr<Endpoint>& endpoint = snapshot.ports[index(number)].endpoint;
-    if (endpoint != nullptr) snapshot.own_copies.add(endpoint->settings());
+    if (endpoint != nullptr)
+      snapshot.own_copies.add(endpoint->settings(), find_port(bridge, name)->tunnel_source);
     config.destinations.push_back(
         {.port = number, .label = {}, .endpoint = endpoint, .counters = destination_counters(entry, name)});
     if (reserves(session)) snapshot.ports[index(number)].only_copies = true;
   }
   for (const EndpointSpec& endpoint : session.endpoints) {
     if (endpoint.endpoint == nullptr) continue;
-    snapshot.own_copies.add(endpoint.endpoint->settings());
+    snapshot.own_copies.add(endpoint.endpoint->settings(), endpoint.source);
     config.destinations.push_back({.port = kNoPort,
                                    .label = endpoint.label,
                                    .endpoint = endpoint.endpoint,

@@ -24,6 +24,7 @@ struct EndpointSpec {
   std::string name;                    ///< unique in its session, and lasting
   std::string label;                   ///< for people: "10.0.0.1 (erspan2)"
   std::shared_ptr<Endpoint> endpoint;  ///< null while it cannot be made
+  std::optional<IpAddress> source;     ///< the address its packets carry, where it is known
   std::string trouble;                 ///< not empty: nothing reaches it at present, as a sentence
 };
 
@@ -36,7 +37,8 @@ struct PortSpec {
   bool is_patch = false;
   std::string patch_peer;              ///< name of the other end
   std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
-  std::string tunnel_trouble;          ///< not empty: why nothing gets through the tunnel, as a sentence
+  std::optional<IpAddress> tunnel_source = {};
+  std::string tunnel_trouble;  ///< not empty: why nothing gets through the tunnel, as a sentence
 };
 
 enum class Direction : std::uint8_t { from, to, both };

@@ -23,6 +23,7 @@ std::uint16_t u16_at(std::span<const std::uint8_t> bytes, std::size_t at) {
 
 /// An IP packet as far as it is needed here.
 struct Packet {
+  IpAddress source;
   IpAddress destination;
   std::uint8_t protocol = 0;
   bool later_fragment = false;  ///< what follows is no transport header
@@ -32,7 +33,8 @@ struct Packet {
 std::optional<Packet> read_ipv4(std::span<const std::uint8_t> ip) {
   const std::size_t header = std::size_t{4} * (ip[0] & 0x0f);
   if (ip.size() < kIpv4Header || ip.size() < header) return std::nullopt;
-  return Packet{.destination = IpAddress::from_bytes(ip.subspan(16, 4)),
+  return Packet{.source = IpAddress::from_bytes(ip.subspan(12, 4)),
+                .destination = IpAddress::from_bytes(ip.subspan(16, 4)),
                 .protocol = ip[9],
                 .later_fragment = (u16_at(ip, 6) & 0x1fff) != 0,
                 .transport = ip.subspan(header)};
@@ -41,7 +43,8 @@ std::optional<Packet> read_ipv4(std::span<const std::uint8_t> ip) {
 /// Our packets have no extension header but that of fragments.
 std::optional<Packet> read_ipv6(std::span<const std::uint8_t> ip) {
   if (ip.size() < kIpv6Header) return std::nullopt;
-  Packet packet{.destination = IpAddress::from_bytes(ip.subspan(24, 16)),
+  Packet packet{.source = IpAddress::from_bytes(ip.subspan(8, 16)),
+                .destination = IpAddress::from_bytes(ip.subspan(24, 16)),
                 .protocol = ip[6],
                 .later_fragment = false,
                 .transport = ip.subspan(kIpv6Header)};
@@ -71,11 +74,11 @@ std::optional<Packet> quoted_in(const Packet& packet) {
 
 }  // namespace
 
-void OwnCopies::add(const EndpointSettings& endpoint) {
+void OwnCopies::add(const EndpointSettings& endpoint, const std::optional<IpAddress>& source) {
   const Encapsulation& how = endpoint.encapsulation;
   IpAddress remote = endpoint.remote;
   remote.scope = 0;
-  tunnels_.push_back({remote, how.encap == Encap::vxlan ? how.dst_port : std::uint16_t{0}});
+  tunnels_.push_back({remote, how.encap == Encap::vxlan ? how.dst_port : std::uint16_t{0}, source});
 }
 
 void OwnCopies::finish() {
@@ -93,13 +96,14 @@ bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
   const auto goes_through = [this](const Packet& packet) {
     const auto same = [&packet](const Tunnel& tunnel) {
       const bool udp = tunnel.udp_port != 0;
+      if (tunnel.source && packet.source != *tunnel.source) return false;
       if (packet.protocol != (udp ? IPPROTO_UDP : IPPROTO_GRE)) return false;
       // A later fragment does not say its port: UDP to an endpoint of VXLAN is taken for one.
       return !udp || packet.later_fragment ||
              (packet.transport.size() >= 4 && u16_at(packet.transport, 2) == tunnel.udp_port);
     };
     const auto [first, last] =
-        std::equal_range(tunnels_.begin(), tunnels_.end(), Tunnel{packet.destination, 0},
+        std::equal_range(tunnels_.begin(), tunnels_.end(), Tunnel{packet.destination, 0, {}},
                          [](const Tunnel& a, const Tunnel& b) { return a.remote < b.remote; });
     return std::any_of(first, last, same);
   };

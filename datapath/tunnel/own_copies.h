@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace vswitch {
 
 class OwnCopies {
  public:
-  void add(const EndpointSettings& endpoint);
+  /// `source`: the address that its packets carry, where it is known.
+  void add(const EndpointSettings& endpoint, const std::optional<IpAddress>& source);
   void finish();  ///< after the last add()
 
   /// `payload` starts with an EtherType, as Frame::payload does.
@@ -23,6 +25,7 @@ class OwnCopies {
   struct Tunnel {
     IpAddress remote;
     std::uint16_t udp_port = 0;  ///< 0: GRE
+    std::optional<IpAddress> source;
     auto operator<=>(const Tunnel&) const = default;
   };
   std::vector<Tunnel> tunnels_;  ///< sorted

@@ -39,6 +39,16 @@ Json counters_json(SwitchView& view, const Row& mirror) {
   return json;
 }
 
+/// "erspan2 10.0.0.1 session_id 5"
+std::string endpoint_name(const Row& endpoint) {
+  std::string text = endpoint.str("encap") + ' ' + endpoint.str("remote_ip");
+  for (const char* column : {"key", "session_id", "dst_port"}) {
+    if (const auto number = endpoint.integer(column))
+      text += std::string(" ") + column + ' ' + std::to_string(*number);
+  }
+  return text;
+}
+
 /// The account of each destination: ports by their name, endpoints by encapsulation and address.
 Json destinations_json(const Database& database, SwitchView& view, const Row& mirror) {
   Json list = Json::array();
@@ -46,9 +56,8 @@ Json destinations_json(const Database& database, SwitchView& view, const Row& mi
     const auto uuid = Uuid::parse(name);
     const Row* endpoint = uuid ? database.find("Mirror_Endpoint", *uuid) : nullptr;
     if (uuid && endpoint == nullptr) continue;  // it was one
-    list.push_back(
-        {{"name", endpoint == nullptr ? name : endpoint->str("encap") + ' ' + endpoint->str("remote_ip")},
-         {"counters", account_json(counters)}});
+    list.push_back({{"name", endpoint == nullptr ? name : endpoint_name(*endpoint)},
+                    {"counters", account_json(counters)}});
   }
   return list;
 }

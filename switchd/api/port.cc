@@ -151,10 +151,26 @@ void check_options(const Row& interface, const Json& options) {
   }
 }
 
-void write_options(Transaction& transaction, const Uuid& interface, const Json& options) {
+/// Throws if there is another tunnel between the same ends.
+void check_ends(const Database& database, const Row& interface) {
+  if (!is_tunnel_type(interface.str("type"))) return;
+  const EndpointSettings settings = read_tunnel(interface).settings;
+  for (const Row& other : database.table("Interface")) {
+    if (other.uuid() == interface.uuid() || !is_tunnel_type(other.str("type"))) continue;
+    const DesiredEndpoint tunnel = read_tunnel(other);
+    if (!tunnel.refusal.empty() || !same_ends(tunnel.settings, settings)) continue;
+    throw conflict(
+        "options", interface.map("options"),
+        "tunnel " + other.str("name") + " has the same remote_ip, local_ip and key: give another key");
+  }
+}
+
+void write_options(Transaction& transaction, const Database& database, const Uuid& interface,
+                   const Json& options) {
   transaction.set("Interface", interface, "options",
                   Datum::map_of(options.get<std::map<std::string, std::string>>()));
   check_options(*transaction.find("Interface", interface), options);
+  check_ends(database, *transaction.find("Interface", interface));
 }
 
 /// add of a port that is there: fine if nothing differs and may_exist was given.
@@ -195,7 +211,7 @@ Outcome add(const Methods& methods, const Json& params) {
   transaction.set("Interface", interface, "name", Datum::of(name));
   if (params["type"] != "" && params["type"] != "system")
     transaction.set("Interface", interface, "type", Datum::of(params["type"].get<std::string>()));
-  write_options(transaction, interface, params["options"]);
+  write_options(transaction, database, interface, params["options"]);
   const Uuid port = transaction.insert("Port");
   transaction.set("Port", port, "name", Datum::of(name));
   transaction.set("Port", port, "interfaces", Datum::of(interface));
@@ -214,7 +230,7 @@ Outcome set(const Methods& methods, const Json& params) {
   Transaction transaction(database);
   const Uuid interface = interface_of(database, place.port)->uuid();
   write_settings(transaction, place.port.uuid(), interface, params);
-  if (params.contains("options")) write_options(transaction, interface, params["options"]);
+  if (params.contains("options")) write_options(transaction, database, interface, params["options"]);
   transaction.comment("port.set " + name);
   commit(transaction);
   return show(methods, name);

@@ -101,6 +101,7 @@ DesiredInterface read_interface(const Row& bridge, const Row& port, const Row& i
                            .refusal = {},
                            .peer = {},
                            .tunnel = {},
+                           .is_port = interface.integer("ofport").value_or(-1) > 0,
                            .trouble = {}};
   const std::string& type = interface.str("type");
   if (type == "internal" || type == "tap" || interface.str("name") == bridge.str("name")) {
@@ -402,23 +403,24 @@ void check_patches(Desired& desired) {
   });
 }
 
-/// Two tunnels between the same ends would both take every packet.
+/// Of two tunnels between the same ends the one that is a port already stays.
 void check_tunnels(Desired& desired) {
-  using Ends = std::tuple<std::string, IpAddress, std::optional<IpAddress>, std::int64_t, std::uint16_t>;
-  std::map<Ends, std::string> known;
+  std::vector<DesiredInterface*> tunnels;
   for (DesiredBridge& bridge : desired.bridges) {
     for (DesiredInterface& interface : bridge.interfaces) {
-      if (!interface.tunnel || !interface.refusal.empty()) continue;
-      const auto& [remote, local, how, ttl, dscp, dont_fragment] = interface.tunnel->settings;
-      // ERSPAN of every type is received, so its type does not tell two tunnels apart.
-      const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
-      const std::int64_t key = erspan ? how.session_id : how.key.value_or(0);
-      const auto [found, is_new] = known.try_emplace(
-          {erspan ? "erspan" : std::string(name(how.encap)), remote, local, key, how.dst_port},
-          interface.name);
-      if (!is_new)
-        interface.refusal = interface.name + ": has the same remote_ip, local_ip and key as " + found->second;
+      if (interface.tunnel && interface.refusal.empty()) tunnels.push_back(&interface);
     }
+  }
+  std::stable_partition(tunnels.begin(), tunnels.end(),
+                        [](const DesiredInterface* tunnel) { return tunnel->is_port; });
+  for (std::size_t i = 1; i < tunnels.size(); ++i) {
+    const auto earlier = std::span(tunnels).first(i);
+    const auto other = std::find_if(earlier.begin(), earlier.end(), [&](const DesiredInterface* one) {
+      return one->refusal.empty() && same_ends(one->tunnel->settings, tunnels[i]->tunnel->settings);
+    });
+    if (other != earlier.end())
+      tunnels[i]->refusal =
+          tunnels[i]->name + ": has the same remote_ip, local_ip and key as tunnel " + (*other)->name;
   }
 }
 

@@ -207,7 +207,9 @@ class Switch::Impl {
   void add_endpoints(const DesiredBridge& bridge, BridgeSpec& spec) {
     for (std::size_t i = 0; i < bridge.interfaces.size(); ++i) {
       const Endpoints::Entry* entry = endpoints_.find(bridge.interfaces[i].row);
-      if (entry != nullptr) spec.ports[i].tunnel_trouble = entry->trouble();
+      if (entry == nullptr) continue;
+      spec.ports[i].tunnel_source = entry->route.source;
+      spec.ports[i].tunnel_trouble = entry->trouble();
     }
     for (std::size_t i = 0; i < bridge.endpoints.size(); ++i) {
       for (const DesiredEndpoint& desired : bridge.endpoints[i]) {
@@ -216,6 +218,7 @@ class Switch::Impl {
         spec.sessions[i].endpoints.push_back({.name = desired.row.to_string(),
                                               .label = desired.label,
                                               .endpoint = entry->endpoint,
+                                              .source = entry->route.source,
                                               .trouble = entry->trouble()});
       }
     }

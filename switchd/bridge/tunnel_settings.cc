@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <stdexcept>
+#include <tuple>
 
 namespace vswitch {
 
@@ -208,6 +209,17 @@ DesiredEndpoint read_endpoint(const Row& row, MtuPolicy policy) {
 bool is_tunnel_type(std::string_view type) {
   static const std::set<std::string_view> kTypes = {"gre", "erspan", "vxlan", "ip6gre", "ip6erspan"};
   return kTypes.contains(type);
+}
+
+bool same_ends(const EndpointSettings& a, const EndpointSettings& b) {
+  const auto ends = [](const EndpointSettings& settings) {
+    const Encapsulation& how = settings.encapsulation;
+    const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
+    const Encap kind = erspan ? Encap::erspan2 : how.encap;
+    const std::uint32_t key = erspan ? how.session_id : how.key.value_or(0);
+    return std::tuple(kind, settings.remote, settings.local, key, how.dst_port);
+  };
+  return ends(a) == ends(b);
 }
 
 DesiredEndpoint read_tunnel(const Row& interface) {

@@ -23,6 +23,9 @@ DesiredEndpoint read_endpoint(const ovsdb::Row& row, MtuPolicy policy);
 
 /// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
+/// Two tunnels that would both take every packet from the other end. Of ERSPAN every type is received.
+bool same_ends(const EndpointSettings& a, const EndpointSettings& b);
+
 /// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow
 /// ("flow") are refused, and so is what is not known.
 DesiredEndpoint read_tunnel(const ovsdb::Row& interface);
