@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string>
 
 #include "datapath/switching/reserved_multicast.h"
 
@@ -19,13 +20,24 @@ TagList wire_tags(const Frame& frame) {
   return tags;
 }
 
+/// A part of a step in the words of a trace.
+template <typename Part>
+const Part& shown(const Part& part) {
+  return part;
+}
+std::string shown(const MacAddr& mac) {
+  return mac.to_string();
+}
+
 }  // namespace
 
+/// Parts are values and not text yet, so that a frame without a trace pays for a look at trace_ alone.
 template <typename... Parts>
 void Decider::note(const Parts&... parts) {
-  if (trace_ == nullptr) return;
+  if (trace_ == nullptr) [[likely]]
+    return;
   std::ostringstream line;
-  (line << ... << parts);
+  (line << ... << shown(parts));
   trace_->steps.push_back(line.str());
 }
 
@@ -78,7 +90,7 @@ void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   const bool learning = !bridge.flood_vlans[tags.vlan()];
   if (learning && !frame_->src.is_multicast()) {
     verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number});
-    note("learn ", frame_->src.to_string(), " in VLAN ", tags.vlan(), " on ", in.name);
+    note("learn ", frame_->src, " in VLAN ", tags.vlan(), " on ", in.name);
   }
   const DropReason reason = choose_outputs(in, tags);
   if (reason != DropReason::none) dropped(reason, in);
@@ -98,7 +110,7 @@ DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags)
         if (out->only_copies) return DropReason::destination_is_mirror;
         if (!carries(out->vlan, tags, tags.inner ? tags.inner->vid() : customer_))
           return DropReason::vlan_not_carried;
-        note("destination ", frame_->dst.to_string(), " is on ", out->name);
+        note("destination ", frame_->dst, " is on ", out->name);
         deliver(in, *out, tags);
         return DropReason::none;
       }
