@@ -167,31 +167,38 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
 
 /// Mirrors what is on the wire at `source`: its VLAN is the one it would have had if it had been received
 /// there.
-void Decider::mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates,
-                     const TagList& wire, bool delivered) {
+void Decider::mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire,
+                     bool delivered) {
   if (candidates.empty()) return;
   if (const auto tags = arrive(source.vlan, wire, customer_))
     mirror_tags(source, candidates, *tags, delivered);
 }
 
-void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
-                          const BridgeTags& tags, bool delivered) {
-  for (const SessionIndex at : candidates) {
-    const MirrorSession& session = snapshot_->sessions[at];
-    Trace::Result result = test(at, tags);
-    const bool selected = result == Trace::Result::copied;
-    // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
-    const auto& output_vlan = session.tags.output_vlan;
-    const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
-    if (selected && !fits) result = Trace::Result::not_for_output_vlan;
-    if (trace_ != nullptr) {
-      const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
-      trace_->tests.push_back({at, source.number, delivered, result, skip});
-    }
-    if (!selected) continue;
-    session_done_[at] = serial_;
-    fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
+void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
+                          bool delivered) {
+  const auto one = [&](SessionIndex session) { mirror_by(session, source, tags, delivered); };
+  if (trace_ != nullptr) {  // which tells of those too that do not select the VLAN
+    for (const SessionIndex session : candidates.all()) one(session);
+  } else {
+    candidates.visit(tags.vlan(), one);
   }
+}
+
+void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeTags& tags, bool delivered) {
+  const MirrorSession& session = snapshot_->sessions[at];
+  Trace::Result result = test(at, tags);
+  const bool selected = result == Trace::Result::copied;
+  // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
+  const auto& output_vlan = session.tags.output_vlan;
+  const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
+  if (selected && !fits) result = Trace::Result::not_for_output_vlan;
+  if (trace_ != nullptr) {
+    const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
+    trace_->tests.push_back({at, source.number, delivered, result, skip});
+  }
+  if (!selected) return;
+  session_done_[at] = serial_;
+  fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
 }
 
 /// Whether the session selects the frame as it is here. One that it does not select now may still be selected

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What decide() costs: no memory from the heap once it has seen a few frames.
+// What decide() costs: no memory from the heap once it has seen a few frames, and no look at sessions that
+// cannot select the frame.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <new>
+#include <numeric>
 
 #include "datapath/pipeline.h"
 #include "tests/support/switch_lab.h"
@@ -90,6 +92,30 @@ TEST_F(Deciding, ATraceChangesNothingButTellsOfSessionsThatArePassedOver) {
   EXPECT_EQ(decide(known, &trace).copies.size(), copies);
   ASSERT_EQ(trace.tests.size(), 3U);
   EXPECT_EQ(trace.tests[2].result, Trace::Result::vlan_not_selected);
+}
+
+std::vector<SessionIndex> visited(const Candidates& candidates, VlanId vlan) {
+  std::vector<SessionIndex> sessions;
+  candidates.visit(vlan, [&sessions](SessionIndex session) { sessions.push_back(session); });
+  return sessions;
+}
+
+TEST(Candidates, AreVisitedInOrderIfTheyMaySelectTheVlan) {
+  std::vector<VlanId> many(17);
+  std::iota(many.begin(), many.end(), VlanId{100});
+  Candidates candidates;
+  EXPECT_TRUE(candidates.empty());
+  candidates.add(1, {10, 10});
+  candidates.add(2, {});
+  candidates.add(2, {});
+  candidates.add(5, {13, 10});
+  candidates.add(6, many);
+  candidates.add(9, {});
+  EXPECT_EQ(visited(candidates, 10), (std::vector<SessionIndex>{1, 2, 5, 6, 9}));
+  EXPECT_EQ(visited(candidates, 13), (std::vector<SessionIndex>{2, 5, 6, 9}));
+  EXPECT_EQ(visited(candidates, 0), (std::vector<SessionIndex>{2, 6, 9}))
+      << "6 selects too many for the index";
+  EXPECT_EQ(candidates.all(), (std::vector<SessionIndex>{1, 2, 5, 6, 9}));
 }
 
 }  // namespace
