@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kMaxPatchDepth = 32;  // a frame that crosses more one behind the other goes in a circle
 constexpr int kMaxPatches = 1024;   // in all, for bridges that are joined more than once
+const VlanPolicy kTrunk;
 
 TagList wire_tags(const Frame& frame) {
   TagList tags;
@@ -27,6 +28,9 @@ const Part& shown(const Part& part) {
 }
 std::string shown(const MacAddr& mac) {
   return mac.to_string();
+}
+std::string_view shown(DropReason reason) {
+  return sentence(reason);
 }
 
 }  // namespace
@@ -142,7 +146,7 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
     send.drop = DropReason::port_waiting;
   }
   verdict_.sends.push_back(send);
-  if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", sentence(send.drop));
+  if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", send.drop);
   note("send to ", out.name, send.tags.count == 0 ? " untagged" : " tagged");
   mirror(out, out.mirrors_to, send.tags, true);
   if (out.is_patch) cross_patch(out, send.tags);
@@ -249,7 +253,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
       counted = true;
       nowhere = false;
       // As a trunk port would send it.
-      const TagList wire = depart_copy(VlanPolicy{}, session.tags, tags);
+      const TagList wire = depart_copy(kTrunk, session.tags, tags);
       verdict_.copies.push_back(
           {.session = at, .destination = d, .port = kNoPort, .tags = wire, .origin = origin});
       note("copy to ", session.destinations[d].label);
@@ -258,33 +262,32 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     const PortConfig& out = snapshot_->ports[index(number)];
     if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
     nowhere = false;
-    Copy copy{.session = at, .destination = d, .port = number, .tags = {}, .origin = origin};
+    DropReason drop = DropReason::none;
     if (!first_there(number, session)) {
-      copy.drop = DropReason::duplicate;
+      drop = DropReason::duplicate;
     } else if (out.device == nullptr) {
-      copy.drop = DropReason::port_waiting;
+      drop = DropReason::port_waiting;
     }
-    if (copy.drop != DropReason::duplicate) {
-      if (copy.drop == DropReason::none && session.tags.output_vlan) {
+    if (drop != DropReason::duplicate) {
+      if (drop == DropReason::none && session.tags.output_vlan) {
         vlan_destination_done_.emplace_back(number, *session.tags.output_vlan);
-      } else if (copy.drop == DropReason::none) {
+      } else if (drop == DropReason::none) {
         destination_done_[index(number)] = serial_;
       }
       if (!counted) verdict_.matches.push_back({at});
       counted = true;
     }
-    copy.tags = depart_copy(out.vlan, session.tags, tags);
-    verdict_.copies.push_back(copy);
-    note("copy to ", out.name, copy.drop == DropReason::none ? "" : ": lost, ",
-         copy.drop == DropReason::none ? "" : sentence(copy.drop));
-    if (copy.drop == DropReason::none) mirror(out, out.mirrors_of_copies, copy.tags, true);
+    const TagList wire = depart_copy(out.vlan, session.tags, tags);
+    verdict_.copies.emplace_back(at, d, number, wire, origin, drop);
+    drop == DropReason::none ? note("copy to ", out.name) : note("copy to ", out.name, ": lost, ", drop);
+    if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
   }
   if (nowhere) verdict_.matches.push_back({at});  // selected, though no port carries its output VLAN
 }
 
 /// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.
 void Decider::dropped(DropReason reason, const PortConfig& port) {
-  note("dropped on ", port.name, ": ", sentence(reason));
+  note("dropped on ", port.name, ": ", reason);
   if (patch_depth_ == 0) {
     verdict_.drop = reason;
   } else {

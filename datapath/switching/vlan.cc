@@ -5,6 +5,8 @@ namespace vswitch {
 
 namespace {
 
+const VlanPolicy kTrunk;
+
 bool admits(const VlanPolicy& policy, VlanId vid) {
   switch (policy.mode) {
     case VlanMode::access:
@@ -124,10 +126,11 @@ BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags) {
 }
 
 TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) {
+  if (how.leave_alone()) return depart(policy, tags);
   TagList wire = depart(policy, shape_copy(how, tags));
   if (!how.output_vlan || !how.keep_vlan) return wire;
   const BridgeTags inside = shape_copy({.output_vlan = {}, .strip_vlan = how.strip_vlan}, tags);
-  const TagList kept = depart(VlanPolicy{}, inside);
+  const TagList kept = depart(kTrunk, inside);
   for (std::uint8_t i = 0; i < kept.count; ++i) wire.push_back(kept.tags[i]);
   return wire;
 }
