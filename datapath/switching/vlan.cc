@@ -31,7 +31,8 @@ VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
 }  // namespace
 
 std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer) {
-  BridgeTags tags;
+  std::optional<BridgeTags> arrived(std::in_place);  // made where it is returned
+  BridgeTags& tags = *arrived;
   if (wire.count > 0) {
     tags.outer = wire.tags[0];
     tags.arrived_pcp = tags.outer->pcp();
@@ -58,7 +59,7 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
       tags.outer = VlanTag{.tpid = policy.qinq_ethtype, .tci = policy.tag};
       break;
   }
-  return tags;
+  return arrived;
 }
 
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer) {
