@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string>
 
 #include "datapath/switching/reserved_multicast.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int kMaxPatchDepth = 32;  // a frame that crosses more one behind the other goes in a circle
 constexpr int kMaxPatches = 1024;   // in all, for bridges that are joined more than once
+const VlanPolicy kTrunk;
 
 TagList wire_tags(const Frame& frame) {
   TagList tags;
@@ -19,13 +21,27 @@ TagList wire_tags(const Frame& frame) {
   return tags;
 }
 
+/// A part of a step in the words of a trace.
+template <typename Part>
+const Part& shown(const Part& part) {
+  return part;
+}
+std::string shown(const MacAddr& mac) {
+  return mac.to_string();
+}
+std::string_view shown(DropReason reason) {
+  return sentence(reason);
+}
+
 }  // namespace
 
+/// Parts are values and not text yet, so that a frame without a trace pays for a look at trace_ alone.
 template <typename... Parts>
 void Decider::note(const Parts&... parts) {
-  if (trace_ == nullptr) return;
+  if (trace_ == nullptr) [[likely]]
+    return;
   std::ostringstream line;
-  (line << ... << parts);
+  (line << ... << shown(parts));
   trace_->steps.push_back(line.str());
 }
 
@@ -78,7 +94,7 @@ void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   const bool learning = !bridge.flood_vlans[tags.vlan()];
   if (learning && !frame_->src.is_multicast()) {
     verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number});
-    note("learn ", frame_->src.to_string(), " in VLAN ", tags.vlan(), " on ", in.name);
+    note("learn ", frame_->src, " in VLAN ", tags.vlan(), " on ", in.name);
   }
   const DropReason reason = choose_outputs(in, tags);
   if (reason != DropReason::none) dropped(reason, in);
@@ -98,7 +114,7 @@ DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags)
         if (out->only_copies) return DropReason::destination_is_mirror;
         if (!carries(out->vlan, tags, tags.inner ? tags.inner->vid() : customer_))
           return DropReason::vlan_not_carried;
-        note("destination ", frame_->dst.to_string(), " is on ", out->name);
+        note("destination ", frame_->dst, " is on ", out->name);
         deliver(in, *out, tags);
         return DropReason::none;
       }
@@ -130,7 +146,7 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
     send.drop = DropReason::port_waiting;
   }
   verdict_.sends.push_back(send);
-  if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", sentence(send.drop));
+  if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", send.drop);
   note("send to ", out.name, send.tags.count == 0 ? " untagged" : " tagged");
   mirror(out, out.mirrors_to, send.tags, true);
   if (out.is_patch) cross_patch(out, send.tags);
@@ -155,31 +171,38 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
 
 /// Mirrors what is on the wire at `source`: its VLAN is the one it would have had if it had been received
 /// there.
-void Decider::mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates,
-                     const TagList& wire, bool delivered) {
+void Decider::mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire,
+                     bool delivered) {
   if (candidates.empty()) return;
   if (const auto tags = arrive(source.vlan, wire, customer_))
     mirror_tags(source, candidates, *tags, delivered);
 }
 
-void Decider::mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
-                          const BridgeTags& tags, bool delivered) {
-  for (const SessionIndex at : candidates) {
-    const MirrorSession& session = snapshot_->sessions[at];
-    Trace::Result result = test(at, tags);
-    const bool selected = result == Trace::Result::copied;
-    // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
-    const auto& output_vlan = session.tags.output_vlan;
-    const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
-    if (selected && !fits) result = Trace::Result::not_for_output_vlan;
-    if (trace_ != nullptr) {
-      const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
-      trace_->tests.push_back({at, source.number, delivered, result, skip});
-    }
-    if (!selected) continue;
-    session_done_[at] = serial_;
-    fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
+void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
+                          bool delivered) {
+  const auto one = [&](SessionIndex session) { mirror_by(session, source, tags, delivered); };
+  if (trace_ != nullptr) {  // which tells of those too that do not select the VLAN
+    for (const SessionIndex session : candidates.all()) one(session);
+  } else {
+    candidates.visit(tags.vlan(), one);
   }
+}
+
+void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeTags& tags, bool delivered) {
+  const MirrorSession& session = snapshot_->sessions[at];
+  Trace::Result result = test(at, tags);
+  const bool selected = result == Trace::Result::copied;
+  // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
+  const auto& output_vlan = session.tags.output_vlan;
+  const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
+  if (selected && !fits) result = Trace::Result::not_for_output_vlan;
+  if (trace_ != nullptr) {
+    const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
+    trace_->tests.push_back({at, source.number, delivered, result, skip});
+  }
+  if (!selected) return;
+  session_done_[at] = serial_;
+  fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
 }
 
 /// Whether the session selects the frame as it is here. One that it does not select now may still be selected
@@ -230,7 +253,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
       counted = true;
       nowhere = false;
       // As a trunk port would send it.
-      const TagList wire = depart_copy(VlanPolicy{}, session.tags, tags);
+      const TagList wire = depart_copy(kTrunk, session.tags, tags);
       verdict_.copies.push_back(
           {.session = at, .destination = d, .port = kNoPort, .tags = wire, .origin = origin});
       note("copy to ", session.destinations[d].label);
@@ -239,33 +262,32 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     const PortConfig& out = snapshot_->ports[index(number)];
     if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
     nowhere = false;
-    Copy copy{.session = at, .destination = d, .port = number, .tags = {}, .origin = origin};
+    DropReason drop = DropReason::none;
     if (!first_there(number, session)) {
-      copy.drop = DropReason::duplicate;
+      drop = DropReason::duplicate;
     } else if (out.device == nullptr) {
-      copy.drop = DropReason::port_waiting;
+      drop = DropReason::port_waiting;
     }
-    if (copy.drop != DropReason::duplicate) {
-      if (copy.drop == DropReason::none && session.tags.output_vlan) {
+    if (drop != DropReason::duplicate) {
+      if (drop == DropReason::none && session.tags.output_vlan) {
         vlan_destination_done_.emplace_back(number, *session.tags.output_vlan);
-      } else if (copy.drop == DropReason::none) {
+      } else if (drop == DropReason::none) {
         destination_done_[index(number)] = serial_;
       }
       if (!counted) verdict_.matches.push_back({at});
       counted = true;
     }
-    copy.tags = depart_copy(out.vlan, session.tags, tags);
-    verdict_.copies.push_back(copy);
-    note("copy to ", out.name, copy.drop == DropReason::none ? "" : ": lost, ",
-         copy.drop == DropReason::none ? "" : sentence(copy.drop));
-    if (copy.drop == DropReason::none) mirror(out, out.mirrors_of_copies, copy.tags, true);
+    const TagList wire = depart_copy(out.vlan, session.tags, tags);
+    verdict_.copies.emplace_back(at, d, number, wire, origin, drop);
+    drop == DropReason::none ? note("copy to ", out.name) : note("copy to ", out.name, ": lost, ", drop);
+    if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
   }
   if (nowhere) verdict_.matches.push_back({at});  // selected, though no port carries its output VLAN
 }
 
 /// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.
 void Decider::dropped(DropReason reason, const PortConfig& port) {
-  note("dropped on ", port.name, ": ", sentence(reason));
+  note("dropped on ", port.name, ": ", reason);
   if (patch_depth_ == 0) {
     verdict_.drop = reason;
   } else {

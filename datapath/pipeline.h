@@ -52,10 +52,10 @@ class Decider {
   DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
   void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
   void cross_patch(const PortConfig& out, const TagList& wire);
-  void mirror(const PortConfig& source, const std::vector<SessionIndex>& candidates, const TagList& wire,
-              bool delivered);
-  void mirror_tags(const PortConfig& source, const std::vector<SessionIndex>& candidates,
-                   const BridgeTags& tags, bool delivered);
+  void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered);
+  void mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
+                   bool delivered);
+  void mirror_by(SessionIndex session, const PortConfig& source, const BridgeTags& tags, bool delivered);
   void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
   Trace::Result test(SessionIndex session, const BridgeTags& tags);
   const FlowKey& key_of(const BridgeTags& tags);

@@ -133,11 +133,10 @@ void Worker::refresh() {
 }
 
 bool Worker::receive_from(const PortConfig& in) {
-  std::array<RawFrame, kBatchSize> raw;
   copies_.begin(clock_());
-  const std::size_t count = in.device->receive(raw);
+  const std::size_t count = in.device->receive(raw_);
   now_ = clock_();
-  for (std::size_t i = 0; i < count; ++i) handle(in, raw[i], i);
+  for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
   flush_sends();
   queue_copies();
   copies_.end();

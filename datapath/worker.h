@@ -95,6 +95,7 @@ class Worker {
       received_from_;  ///< devices in the epoll set, by PortNo
   Decider decider_;
   TimeNs now_ = 0;
+  std::array<RawFrame, kBatchSize> raw_;
   std::array<Frame, kBatchSize> frames_;
   std::vector<std::vector<OutgoingFrame>> sends_;  ///< by PortNo
   std::vector<std::uint32_t> dirty_;               ///< positions in sends_ that hold frames

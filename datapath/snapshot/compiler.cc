@@ -137,10 +137,6 @@ SessionSpec one_too_many(const BridgeSpec& bridge, SessionSpec session) {
   return session;
 }
 
-void add_once(std::vector<SessionIndex>& list, SessionIndex session) {
-  if (list.empty() || list.back() != session) list.push_back(session);
-}
-
 }  // namespace
 
 std::string_view name(SessionState state) {
@@ -290,17 +286,17 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
     const PortNo number = number_of(source.port);
     if (number == kNoPort) continue;
     PortConfig& port = snapshot.ports[index(number)];
-    if (source.direction != Direction::to) add_once(port.mirrors_from, self);
+    if (source.direction != Direction::to) port.mirrors_from.add(self, session.vlans);
     if (source.direction != Direction::from) {
-      add_once(port.mirrors_to, self);
-      add_once(port.mirrors_of_copies, self);
+      port.mirrors_to.add(self, session.vlans);
+      port.mirrors_of_copies.add(self, session.vlans);
     }
   }
   if (session.all_ports) {
     for (const PortNo number : snapshot.bridges[at].ports) {
       if (destinations.contains(number)) continue;
-      add_once(snapshot.ports[index(number)].mirrors_from, self);
-      add_once(snapshot.ports[index(number)].mirrors_to, self);
+      snapshot.ports[index(number)].mirrors_from.add(self, session.vlans);
+      snapshot.ports[index(number)].mirrors_to.add(self, session.vlans);
     }
   }
   snapshot.sessions.push_back(std::move(config));

@@ -14,6 +14,7 @@
 
 #include "datapath/counters.h"
 #include "datapath/port/port.h"
+#include "datapath/snapshot/candidates.h"
 #include "datapath/snapshot/spec.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
@@ -22,9 +23,8 @@
 
 namespace vswitch {
 
-/// Position in Snapshot::bridges and Snapshot::sessions.
+/// Position in Snapshot::bridges.
 using BridgeIndex = std::uint32_t;
-using SessionIndex = std::uint32_t;
 
 struct PortConfig {
   PortNo number = kNoPort;
@@ -41,11 +41,10 @@ struct PortConfig {
   std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
 
-  // Candidate sessions, in the order they are tried.
-  std::vector<SessionIndex> mirrors_from;  ///< frames this port's host sends into the switch
-  std::vector<SessionIndex> mirrors_to;    ///< production frames the switch delivers to this port
-  std::vector<SessionIndex>
-      mirrors_of_copies;  ///< copies delivered here: sessions that name this port among their `to` sources
+  // Candidate sessions.
+  Candidates mirrors_from;       ///< frames this port's host sends into the switch
+  Candidates mirrors_to;         ///< production frames the switch delivers to this port
+  Candidates mirrors_of_copies;  ///< copies delivered here: sessions with this port among their `to` sources
 };
 
 struct BridgeConfig {

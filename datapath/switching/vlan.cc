@@ -5,6 +5,8 @@ namespace vswitch {
 
 namespace {
 
+const VlanPolicy kTrunk;
+
 bool admits(const VlanPolicy& policy, VlanId vid) {
   switch (policy.mode) {
     case VlanMode::access:
@@ -29,7 +31,8 @@ VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
 }  // namespace
 
 std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer) {
-  BridgeTags tags;
+  std::optional<BridgeTags> arrived(std::in_place);  // made where it is returned
+  BridgeTags& tags = *arrived;
   if (wire.count > 0) {
     tags.outer = wire.tags[0];
     tags.arrived_pcp = tags.outer->pcp();
@@ -56,7 +59,7 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
       tags.outer = VlanTag{.tpid = policy.qinq_ethtype, .tci = policy.tag};
       break;
   }
-  return tags;
+  return arrived;
 }
 
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer) {
@@ -124,10 +127,11 @@ BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags) {
 }
 
 TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) {
+  if (how.leave_alone()) return depart(policy, tags);
   TagList wire = depart(policy, shape_copy(how, tags));
   if (!how.output_vlan || !how.keep_vlan) return wire;
   const BridgeTags inside = shape_copy({.output_vlan = {}, .strip_vlan = how.strip_vlan}, tags);
-  const TagList kept = depart(VlanPolicy{}, inside);
+  const TagList kept = depart(kTrunk, inside);
   for (std::uint8_t i = 0; i < kept.count; ++i) wire.push_back(kept.tags[i]);
   return wire;
 }

@@ -66,6 +66,7 @@ struct CopyTags {
   bool keep_vlan = false;             ///< with output_vlan: behind its tag the frame has those it had
   bool strip_vlan = false;            ///< the outer tag is taken off: that of an RSPAN VLAN, at its end
 
+  bool leave_alone() const { return !output_vlan && !strip_vlan; }
   bool operator==(const CopyTags&) const = default;
 };
 

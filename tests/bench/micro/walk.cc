@@ -63,12 +63,16 @@ struct Switch {
   /// Sessions on "in". Only those without a VLAN take the frame.
   void add_sessions(std::int64_t count, bool selecting) {
     for (std::int64_t i = 0; i < count; ++i) {
-      SessionSpec& session = lab.session("s" + std::to_string(i));
-      session.sources = {{"in", Direction::from}};
-      session.destinations = {"copies"};
+      SessionSpec& session = add_session(i);
       if (!selecting) session.vlans = {static_cast<VlanId>(2 + i % 4000)};
     }
     lab.apply();
+  }
+  SessionSpec& add_session(std::int64_t number) {
+    SessionSpec& session = lab.session("s" + std::to_string(number));
+    session.sources = {{"in", Direction::from}};
+    session.destinations = {"copies"};
+    return session;
   }
 
   const std::vector<std::uint8_t> bytes = test::frame().zeros(50).bytes();
@@ -76,9 +80,7 @@ struct Switch {
   BatchPort* in;
 };
 
-void decide(benchmark::State& state, bool selecting) {
-  Switch made;
-  made.add_sessions(state.range(0), selecting);
+void decide(benchmark::State& state, const Switch& made) {
   Decider decider;
   const Frame frame = made.parsed();
   const PortNo in = made.number("in");
@@ -86,14 +88,30 @@ void decide(benchmark::State& state, bool selecting) {
     benchmark::DoNotOptimize(decider.decide(made.lab.datapath->current(), in, frame, made.lab.now));
 }
 void DecideCopied(benchmark::State& state) {
-  decide(state, true);
+  Switch made;
+  made.add_sessions(state.range(0), true);
+  decide(state, made);
 }
 BENCHMARK(DecideCopied)->ArgName("sessions")->Arg(0)->Arg(1)->Arg(8)->Arg(100);
 /// Sessions on the port of the frame that select other VLANs.
 void DecidePassedOver(benchmark::State& state) {
-  decide(state, false);
+  Switch made;
+  made.add_sessions(state.range(0), false);
+  decide(state, made);
 }
 BENCHMARK(DecidePassedOver)->ArgName("sessions")->Arg(1)->Arg(100)->Arg(4000);
+/// Sessions on the port of the frame whose filters, each another one, do not match it.
+void DecideFilteredOut(benchmark::State& state) {
+  Switch made;
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    auto rules = std::make_shared<FilterRules>();
+    rules->filter = {*Filter::parse("tcp,tp_dst=" + std::to_string(1 + i)).filter};
+    made.add_session(i).rules = std::move(rules);
+  }
+  made.lab.apply();
+  decide(state, made);
+}
+BENCHMARK(DecideFilteredOut)->ArgName("sessions")->Arg(1)->Arg(100)->Arg(4000);
 
 /// Received, decided, sent, copied: an item is a frame. Three system calls a batch are part of it.
 void Walk(benchmark::State& state) {
