@@ -321,31 +321,59 @@ def test_a_source_address_that_comes_later(net4and6):
 # Loops
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(lab, version):
-    """The host's address is on the bridge, and the way to the endpoints leads through a port that the session watches."""
-    uplink, t1 = lab.host("uplink"), lab.host("t1")
-    for namespace, device, side in ((lab.net.switch, "br0", l3.NEAR), (uplink.namespace, "eth0", l3.GATEWAY)):
+@pytest.fixture(params=[4, 6])
+def looped(lab, request):
+    """The host's address is on the bridge, and the way to the endpoints leads through a port that is watched."""
+    version = lab.version = request.param
+    lab.uplink, lab.t1 = lab.host("uplink"), lab.host("t1")
+    for namespace, device, side in ((lab.net.switch, "br0", l3.NEAR), (lab.uplink.namespace, "eth0", l3.GATEWAY)):
         l3.enable_ipv6(namespace, device)
         run("ip", "-n", namespace, "link", "set", device, "up")
         l3.set_address(namespace, device, side[version], 24 if version == 4 else 64)
-    switch_ip(lab, "route", "add", "10.82.0.0/16" if version == 4 else "fd82::/32", "via", l3.GATEWAY[version], version=version)
+    prefix = "10.82.0.0/16" if version == 4 else "fd82::/32"
+    switch_ip(lab, "route", "add", prefix, "via", l3.GATEWAY[version], version=version)
+    lab.uplink.ip("route", "add", "blackhole", prefix)  # no answers
+    return lab
+
+
+def copies_of(lab, encap, policy, data, *marks):
+    """Packets that the frame made and that have one of the marks in them, and how many the session knew to be its own."""
+    lab.mirror("loop", "--source", "all", "--endpoint", l3.far(lab.version, 1), "--encap", encap, "--mtu-policy", policy)
+    lab.wait_state("loop", "active")
+    lab.t1.wire.send(data)
+    time.sleep(0.3)
+    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and any(mark in copy for mark in marks)]
+    own = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]["lost_by"].get("own_copy", 0)
+    lab.ctl("del-mirror", "br0", "loop")  # ends a storm as well
+    lab.uplink.wire.clear()
+    return copies, own
+
+
+def layers(copies):
+    return [":".join(packet.layers[2:]) for packet in l3.tshark(copies[:4])]
+
+
+def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(looped):
     kinds = [("gre", "cut"), ("erspan3", "cut"), ("vxlan", "cut"), ("gre", "fragment"), ("vxlan", "fragment")]
     found = []
     for number, (encap, policy) in enumerate(kinds):
-        lab.mirror("loop", "--source", "all", "--endpoint", l3.far(version, 1), "--encap", encap, "--mtu-policy", policy)
-        lab.wait_state("loop", "active")
         start, end = bytes([0x61 + number]) * 30, bytes([0x41 + number]) * 30  # one in each of two fragments
-        t1.wire.send(frame(mac(1), mac(99), start + bytes(1420) + end + bytes(20)))
-        time.sleep(0.3)
-        copies = [copy for copy in uplink.wire.take() if l3.is_copy(copy) and (start in copy or end in copy)]
-        own = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]["lost_by"].get("own_copy", 0)
-        lab.ctl("del-mirror", "br0", "loop")  # ends a storm as well
-        uplink.wire.clear()
+        copies, own = copies_of(looped, encap, policy, frame(mac(1), mac(99), start + bytes(1440) + end), start, end)
         expected = 2 if policy == "fragment" else 1
         if len(copies) != expected or own < expected:
-            found.append(f"{encap} over IPv{version}, {policy}: one frame made {len(copies)} packets instead of {expected}, own_copy {own}")
+            found.append(f"{encap}, {policy}: one frame made {len(copies)} packets instead of {expected}: {layers(copies)}; own_copy {own}")
     assert not found, "\n".join(found)
+
+
+def test_answers_that_quote_copies_are_not_copied(looped):
+    """A host that does not want them says so in ICMP, which has the copy's beginning in it: copied, it would be answered again."""
+    version, uplink = looped.version, looped.uplink
+    uplink.ip("route", "del", "blackhole", "10.82.0.0/16" if version == 4 else "fd82::/32")
+    l3.set_address(uplink.namespace, "eth0", l3.far(version, 1), 32 if version == 4 else 128)
+    uplink.sysctl("net.ipv4.icmp_ratelimit=0" if version == 4 else "net.ipv6.icmp.ratelimit=0")
+    for encap in ("gre", "vxlan"):
+        copies, _ = copies_of(looped, encap, "cut", frame(mac(1), mac(99), b"unwanted" * 9), b"unwanted")
+        assert len(copies) == 1, f"{encap}: one frame made {len(copies)} packets: {layers(copies)}"
 
 
 # Several destinations
