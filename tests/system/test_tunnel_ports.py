@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other end of a tunnel: Open vSwitch's, Linux's, and tunnel ports of our own."""
+import contextlib
+import re
+import socket
+import struct
+
+import l3
+import openvswitch
+import pytest
+from lab import wait_until
+from net import BROADCAST, Host, frame, in_namespace, mac, run
+from switch import Lab
+
+FRAMES = [frame(mac(1), mac(50), b"untagged" * 10), frame(mac(1), mac(50), b"tagged" * 9, vlan=100, pcp=5),
+          frame(mac(1), mac(50), bytes(range(250)) * 6)]
+NEAR, GATEWAY = l3.NEAR, l3.GATEWAY
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+class Peer(openvswitch.OpenVswitch):
+    """Open vSwitch across a wire from the lab: `phy` has the wire and the addresses, `far` is a host on its bridge br1."""
+
+    def __init__(self, directory, lab):
+        super().__init__(directory)
+        try:
+            inside = self.net.switch
+            l3.join(lab.net.switch, "under", inside, "wire", mtu=1600)
+            # The wire's addresses are those of the bridge's local port: the stack must not answer on the wire for them.
+            run("ip", "netns", "exec", inside, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+            self.vsctl("add-br", "phy", "--", "set", "bridge", "phy", "datapath_type=netdev", "other_config:hwaddr=02:00:00:00:81:02",
+                       "--", "add-port", "phy", "wire", "--", "add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev")
+            l3.enable_ipv6(inside, "phy")
+            run("ip", "-n", inside, "link", "set", "phy", "up")
+            for version, length in ((4, 24), (6, 64)):
+                l3.set_address(lab.net.switch, "under", NEAR[version], length)
+                l3.set_address(inside, "phy", GATEWAY[version], length)
+            self.far = Host(self.net, "far")
+            self.far2 = Host(self.net, "far2")
+            self.vsctl("add-port", "br1", "far", "--", "add-port", "br1", "far2")
+            wait_until(lambda: GATEWAY[6] in self.appctl("ovs/route/show"), "Open vSwitch knows its addresses")
+        except BaseException:
+            self.closing.close()
+            raise
+
+    def appctl(self, *args):
+        return openvswitch.client(self.rundir, "ovs-appctl", *args).stdout
+
+    def tunnel(self, name, kind, remote, **options):
+        """A port of br1; tunnels do not talk to each other, or several between two bridges were a loop."""
+        self.vsctl("add-port", "br1", name, "--", "set", "port", name, "protected=true", "--", "set", "interface", name, f"type={kind}",
+                   f"options:remote_ip={remote}", *(f"options:{key}={value}" for key, value in options.items()))
+        assert self.vsctl("get", "interface", name, "error").strip() == "[]"
+
+    def received(self, port):
+        text = openvswitch.client(self.rundir, "ovs-ofctl", "dump-ports", "br1", port).stdout
+        return int(re.search(r"rx pkts=(\d+)", text)[1])
+
+
+@pytest.fixture
+def peer(lab, tmp_path):
+    with Peer(tmp_path, lab) as peer:
+        yield peer
+
+
+# What both ends call it: name, our --encap, its settings; type and options of Open vSwitch's port.
+TUNNELS = [("bare", "gre", {}, "gre", {}),
+           ("key", "gre", {"key": 0x12345678}, "gre", {"key": 0x12345678}),
+           ("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
+           ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1}),
+           ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})]
+
+
+def test_open_vswitch_receives_our_copies(lab, peer):
+    t1 = lab.host("t1", mtu=1600)
+    expected = {}
+    for version in (4, 6):
+        for name, encap, settings, kind, options in TUNNELS:
+            port = f"{name}{version}"
+            peer.tunnel(port, kind, NEAR[version], **options)
+            lab.rpc("mirror.add", bridge="br0", name=port, sources={"ports": [{"name": "t1", "direction": "from"}]},
+                    destination={"endpoints": [{"ip": GATEWAY[version], "encap": encap, **settings}]})
+            lab.wait_state(port, "active")
+            expected[port] = len(FRAMES)
+    peer.tunnel("wrong", "gre", NEAR[4], key=999)
+    expected["wrong"] = 0
+    peer.far.wire.send(frame(mac(50), BROADCAST))  # then br1 knows where its address is
+    peer.far2.wire.wait(1)
+    for number, data in enumerate(FRAMES, 1):
+        t1.wire.send(data)
+        got = peer.far.wire.wait(10 * number)
+        for one in got[10 * (number - 1):]:
+            l3.assert_frame(one, data, "what Open vSwitch delivers")
+    assert {port: peer.received(port) for port in expected} == expected
+    assert len(peer.far.wire.settle()) == 10 * len(FRAMES)
+
+
+def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
+    t1 = lab.host("t1", mtu=1600)
+    for version in (4, 6):
+        for name, _, _, kind, options in TUNNELS:
+            port = f"{name}{version}"
+            peer.tunnel(port, kind, NEAR[version], **options)
+            # By the same unmodified client.
+            lab.daemon.ovs("ovs-vsctl", "add-port", "br0", port, "--", "set", "port", port, "protected=true", "--",
+                           "set", "interface", port, f"type={kind}", f"options:remote_ip={GATEWAY[version]}",
+                           *(f"options:{key}={value}" for key, value in options.items()))
+            wait_until(lambda port=port: lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:state").stdout == "up\n", port)
+            assert lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:tunnel_egress_iface").stdout == "under\n"
+    for data in FRAMES:
+        broadcast = BROADCAST + data[6:]
+        t1.wire.clear()
+        peer.far.wire.clear()
+        peer.far.wire.send(broadcast)
+        got = t1.wire.settle(10)
+        assert len(got) == 10, f"{len(got)} of 10 came from Open vSwitch"
+        for one in got:
+            l3.assert_frame(one, broadcast, "what we deliver")
+        peer.far.wire.clear()
+        t1.wire.send(broadcast)
+        got = peer.far.wire.settle(10)
+        assert len(got) == 10, f"{len(got)} of 10 came to Open vSwitch"
+        for one in got:
+            l3.assert_frame(one, broadcast, "what Open vSwitch delivers")
+    statistics = {port: lab.port(port)["counters"] for port in ("bare4", "er26", "vx6")}
+    for port, counters in statistics.items():
+        assert (counters["rx_packets"], counters["tx_packets"]) == (len(FRAMES), len(FRAMES)), (port, counters)
+
+
+def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
+    """Two of its hosts talk; a mirror of its brings that here, where a SPAN session hands it to a probe."""
+    probe, other = lab.host("probe"), lab.host("other")
+    peer.far.wire.send(frame(mac(50), BROADCAST))
+    peer.far2.wire.send(frame(mac(51), BROADCAST))
+    peer.far.wire.wait(1)
+    peer.far2.wire.wait(1)
+    number = 0
+    for name, kind, options in (("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
+                                ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11})):
+        peer.tunnel(name, kind, NEAR[4], **options)
+        lab.ctl("add-port", "br0", name, "--type", kind, "--option", f"remote_ip={GATEWAY[4]}",
+                *(word for key, value in options.items() for word in ("--option", f"{key}={value}")))
+        lab.ctl("add-mirror", "br0", f"dst-{name}", "--source", f"{name}:from", "--output", "probe")
+        lab.wait_state(f"dst-{name}", "active")
+        peer.vsctl("--", "--id=@far", "get", "port", "far", "--", "--id=@out", "get", "port", name, "--", "--id=@m", "create", "mirror",
+                   f"name=m-{name}", "select_src_port=@far", "select_dst_port=@far", "output_port=@out", "--", "set", "bridge", "br1",
+                   "mirrors=@m")
+        number += 1
+        there = frame(mac(50), mac(51), b"there" * 12 + bytes([number]))
+        back = frame(mac(51), mac(50), b"back" * 15 + bytes([number]), vlan=30)
+        probe.wire.clear()
+        for sender, receiver, data in ((peer.far, peer.far2, there), (peer.far2, peer.far, back)):
+            seen = len(probe.wire.frames)
+            receiver.wire.clear()
+            sender.wire.send(data)
+            receiver.wire.wait(1)
+            probe.wire.wait(seen + 1)
+        assert probe.wire.settle() == [there, back], name
+        assert lab.account(f"dst-{name}")["delivered"] == 2
+        peer.vsctl("clear", "bridge", "br1", "mirrors")
+        lab.ctl("del-mirror", "br0", f"dst-{name}")
+    assert not [data for data in other.wire.frames if data in probe.wire.frames] or other.wire.frames, "the port also forwards"
+
+
+def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
+    """A packet without a key has key 0, says Open vSwitch."""
+    t1 = lab.host("t1")
+    peer.tunnel("zero", "gre", NEAR[4], key=0)
+    peer.tunnel("none", "gre", NEAR[6])
+    lab.mirror("none", "--source", "t1:from", "--endpoint", GATEWAY[4])
+    lab.mirror("zero", "--source", "t1:from", "--endpoint", GATEWAY[6], "--key", "0")
+    for name in ("none", "zero"):
+        lab.wait_state(name, "active")
+    t1.wire.send(FRAMES[0])
+    peer.far.wire.wait(2)
+    assert (peer.received("zero"), peer.received("none")) == (1, 1), "Open vSwitch takes both"
+    lab.ctl("add-port", "br0", "bare", "--type", "gre", "--option", f"remote_ip={GATEWAY[4]}", "--protected")
+    lab.ctl("add-port", "br0", "zeroed", "--type", "gre", "--option", f"remote_ip={GATEWAY[6]}", "--option", "key=0", "--protected")
+    t1.wire.clear()
+    peer.far.wire.send(frame(mac(50), BROADCAST, b"from a bridge with key 0 and one without"))
+    assert len(t1.wire.settle(2)) == 2, "so do we"
+
+
+# Linux
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_linux_vxlan_receives_our_copies_and_is_a_tunnel_s_other_end(lab, version):
+    """The kernel verifies the UDP checksum, without which it takes nothing over IPv6."""
+    lab.under = l3.underlay(lab.net, mtu=1700)
+    t1 = lab.host("t1", "10.95.0.11", mtu=1600)
+    copies, bridged = lab.under, lab.under
+    for name, vni in (("vxcopies", 77), ("vxtunnel", 78)):
+        copies.ip("link", "add", name, "mtu", 1600, "type", "vxlan", "id", vni, "local", GATEWAY[version], "remote", NEAR[version],
+                  "dstport", 4789)
+        copies.ip("link", "set", name, "up")
+    copies.ip("addr", "add", "10.95.0.12/24", "dev", "vxtunnel")
+    wire = type(t1.wire)(copies.namespace, "vxcopies")
+    with contextlib.closing(wire):
+        lab.mirror("m", "--source", "t1:from", "--endpoint", GATEWAY[version], "--encap", "vxlan", "--key", "77")
+        lab.wait_state("m", "active")
+        t1.wire.send(*FRAMES)
+        for got, data in zip(wire.settle(len(FRAMES)), FRAMES):
+            l3.assert_frame(got, data, "what Linux takes out")
+        assert len(wire.frames) == len(FRAMES)
+        lab.ctl("add-port", "br0", "vx0", "--type", "vxlan", "--option", f"remote_ip={GATEWAY[version]}", "--option", "key=78")
+        lab.wait_port("vx0", "active")
+        t1.ping("10.95.0.12", count=2)
+        t1.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", "10.95.0.12")
+        # TCP with the offloads of both sides: super-frames through the tunnel.
+        blob = bytes(range(256)) * 4000
+        listener = in_namespace(bridged.namespace, lambda: socket.create_server(("10.95.0.12", 7)))
+        with listener, in_namespace(t1.namespace, lambda: socket.create_connection(("10.95.0.12", 7), 10)) as client:
+            server, _ = listener.accept()
+            with server:
+                server.settimeout(10)
+                for source, sink in ((client, server), (server, client)):
+                    # Both ends are ours: so much at a time as fits the buffers.
+                    for at in range(0, len(blob), 32000):
+                        part = blob[at:at + 32000]
+                        source.sendall(part)
+                        got = b""
+                        while len(got) < len(part):
+                            got += sink.recv(65536)
+                        assert got == part
+    assert lab.account("m")["lost"] == 0
+
+
+# Our own
+
+
+def packet(version, protocol, source, destination, payload):
+    """An IP packet of bytes; checksums of IPv4 headers are the kernel's affair."""
+    if version == 4:
+        return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, socket.inet_aton(source),
+                           socket.inet_aton(destination)) + payload
+    return struct.pack("!IHBB16s16s", 6 << 28, len(payload), protocol, 64, socket.inet_pton(socket.AF_INET6, source),
+                       socket.inet_pton(socket.AF_INET6, destination)) + payload
+
+
+def test_only_what_belongs_to_the_tunnel_is_taken(lab):
+    """Every ERSPAN type is taken by session; another key, session, sender, version or a broken packet is not."""
+    lab.under = l3.underlay(lab.net)
+    t1 = lab.host("t1")
+    for name, kind, options in (("gre0", "gre", ["key=7"]), ("er0", "erspan", ["key=5"])):
+        lab.ctl("add-port", "br0", name, "--type", kind, "--protected", *(word for option in (f"remote_ip={GATEWAY[4]}", *options)
+                                                                        for word in ("--option", option)))
+        lab.wait_port(name, "active")
+
+    def open_raw():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        lab.net.closing.callback(sock.close)
+        return sock
+
+    raw = in_namespace(lab.under.namespace, open_raw)
+    run("ip", "-n", lab.under.namespace, "addr", "add", "10.81.0.66/24", "dev", "eth0")
+    inner = iter(frame(mac(1), BROADCAST, b"inner" * 10 + bytes([n])) for n in range(100))
+    header2 = bytes.fromhex("1064c005 00000000".replace(" ", ""))
+    header3 = bytes.fromhex("20640005 01020304 00008001".replace(" ", ""))
+    good, bad = [], []
+
+    def send(into, head, source=GATEWAY[4], protocol=47, data=None):
+        data = data or next(inner)
+        into.append(data)
+        raw.sendto(packet(4, protocol, source, NEAR[4], bytes.fromhex(head.replace(" ", "")) + data), (NEAR[4], 0))
+
+    send(good, "20006558 00000007")                         # GRE with the key
+    send(good, "30006558 00000007 00000001")                # and a sequence number that nobody waits for
+    send(good, "000088be")                                  # type I has no session
+    send(good, "100088be 00000001" + header2.hex())         # type II
+    send(good, "100022eb 00000001" + header3[:11].hex() + "00")          # type III
+    send(good, "100022eb 00000001" + header3.hex() + "0c000000 00000000")  # with a subheader
+    send(bad, "20006558 00000008")                          # another key
+    send(bad, "00006558")                                   # no key
+    send(bad, "40006558 00000000 00000007")                 # routing, which is history
+    send(bad, "20016558 00000007")                          # version 1
+    send(bad, "20000800 00000007")                          # IPv4 inside
+    send(bad, "a0006558 12340000 00000007")                 # a wrong checksum
+    send(bad, "100088be 00000001" + "1064c006 00000000")    # another session
+    send(bad, "100088be 00000001" + "7064c005 00000000")    # a version there is not
+    send(bad, "100022eb 00000001" + "1064c005 00000000 00000000")  # type II where III is said
+    send(bad, "20006558 00000007", source="10.81.0.66")     # another sender
+    send(bad, "20006558 00000007", data=bytes(13))          # less than an Ethernet header
+    send(bad, "20006558 00", data=b"\0")                    # cut in the key
+    last = frame(mac(1), BROADCAST, b"the last" * 9)
+    good.append(last)
+    send([], "20006558 00000007", data=last)
+    got = t1.wire.settle(len(good))
+    assert [data for data in got if data in good] == good
+    assert len(got) == len(good), f"taken: {[data for data in got if data not in good]}"
+
+
+def test_a_second_tunnel_with_the_same_ends_is_refused(lab):
+    """Both would take every packet, and the bridge had each frame twice."""
+    lab.under = l3.underlay(lab.net)
+    remote = ("--option", f"remote_ip={GATEWAY[4]}")
+    lab.ctl("add-port", "br0", "gre0", "--type", "gre", *remote, "--option", "key=7")
+    lab.ctl("add-port", "br0", "er0", "--type", "erspan", *remote, "--option", "key=7")
+    lab.ctl("add-port", "br0", "vx0", "--type", "vxlan", *remote, "--option", "key=7")
+    taken = []
+    for name, kind, options in (("gre1", "gre", ()), ("er1", "erspan", ("--option", "erspan_ver=2")), ("vx1", "vxlan", ())):
+        done = lab.ctl("add-port", "br0", name, "--type", kind, *remote, "--option", "key=7", *options, check=False)
+        if done.returncode != 1 or f"{name[:-1]}0" not in done.stderr:
+            taken.append(f"{name}: {done.returncode} {done.stdout}{done.stderr}")
+    assert not taken, "\n".join(taken)
+    for name, kind in (("gre2", "gre"), ("er2", "erspan"), ("vx2", "vxlan")):  # another key is another tunnel
+        lab.ctl("add-port", "br0", name, "--type", kind, *remote, "--option", "key=8")
+
+
+def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(lab):
+    for name, settings, words in (("g1", ["type=gre"], "g1: gre type requires valid 'remote_ip' argument"),
+                                  ("g2", ["type=gre", "options:remote_ip=flow"], "needs OpenFlow"),
+                                  ("g3", ["type=gre", "options:remote_ip=10.81.0.2", "options:key=flow"], "needs OpenFlow"),
+                                  ("g4", ["type=erspan", "options:remote_ip=10.81.0.2", "options:key=1024"], "1023"),
+                                  ("g5", ["type=vxlan", "options:remote_ip=10.81.0.2", "options:key=16777216"], "16777215"),
+                                  ("g6", ["type=gre", "options:remote_ip=10.81.0.2", "options:local_ip=fd81::1"], "both IPv4 or both IPv6"),
+                                  ("g7", ["type=geneve", "options:remote_ip=10.81.0.2"], "geneve"),
+                                  ("g8", ["type=gre", "options:remote_ip=10.81.0.2", "options:nonsense=1"], "nonsense")):
+        done = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", name, "--", "set", "interface", name, *settings)
+        error = lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "error").stdout
+        assert words in error.replace('\\"', '"'), f"{settings}: {error}"
+        assert name in done.stderr, "ovs-vsctl says so at once"
+
+
+def test_frames_that_are_too_long_for_a_tunnel(lab):
+    """Dropped and counted, unless df_default=false lets packets be fragmented."""
+    lab.under = l3.underlay(lab.net)
+    t1 = lab.host("t1")
+    for name, options in (("gre0", ["key=1"]), ("gre1", ["key=2", "df_default=false"])):
+        lab.ctl("add-port", "br0", name, "--type", "gre", "--protected", "--option", f"remote_ip={l3.far(4, 1)}",
+                *(word for option in options for word in ("--option", option)))
+        wait_until(lambda name=name: lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", name)
+    data = frame(mac(1), BROADCAST, bytes(1500))
+    t1.wire.send(data)
+    packets = l3.tshark(lab.under.wire.settle(2, match=l3.is_copy))
+    assert [packet["ip.flags.mf"] for packet in packets] == ["1", "0"] and packets[1]["gre.key"] in (None, "0x00000002")
+    counters = lab.port("gre0")["counters"]
+    assert counters["tx_dropped"] == 1 and lab.port("gre1")["counters"]["tx_dropped"] == 0
+    assert lab.drops("too_big") == 1
