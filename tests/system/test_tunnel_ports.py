@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The other end of a tunnel: Open vSwitch's, Linux's, and tunnel ports of our own."""
-import contextlib
 import re
 import socket
 import struct
@@ -9,7 +8,7 @@ import l3
 import openvswitch
 import pytest
 from lab import wait_until
-from net import BROADCAST, Host, frame, in_namespace, mac, run
+from net import BROADCAST, Host, Wire, frame, in_namespace, mac, run
 from switch import Lab
 
 FRAMES = [frame(mac(1), mac(50), b"untagged" * 10), frame(mac(1), mac(50), b"tagged" * 9, vlan=100, pcp=5),
@@ -68,80 +67,100 @@ def peer(lab, tmp_path):
         yield peer
 
 
-# What both ends call it: name, our --encap, its settings; type and options of Open vSwitch's port.
-TUNNELS = [("bare", "gre", {}, "gre", {}),
+# What both ends call it: name, our --encap, its settings; type and options of Open vSwitch's port. In two groups, because a
+# userspace Open vSwitch that has a GRE port does not receive ERSPAN.
+GROUPS = [[("bare", "gre", {}, "gre", {}),
            ("key", "gre", {"key": 0x12345678}, "gre", {"key": 0x12345678}),
-           ("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
-           ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1}),
-           ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})]
+           ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})],
+          [("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
+           ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1})]]
+
+
+def warm_up(sender, receivers):
+    """Sends frames of no account until each receiver has got as many as it should of one: Open vSwitch loses the first, for want of
+    an address, and looks at a new configuration a little later."""
+    tries = iter(range(100))
+
+    def all_got_it():
+        data = frame(mac(50), BROADCAST, b"warming up" * 6 + bytes([next(tries)]))
+        sender.wire.send(data)
+        return all(len(receiver.wire.wait(count, timeout=0.3, match=lambda one: one == data)) == count for receiver, count in receivers)
+
+    wait_until(all_got_it, "frames arrive at all", timeout=10)
+    for receiver, _ in receivers:
+        receiver.wire.settle()
+        receiver.wire.clear()
 
 
 def test_open_vswitch_receives_our_copies(lab, peer):
     t1 = lab.host("t1", mtu=1600)
-    expected = {}
-    for version in (4, 6):
-        for name, encap, settings, kind, options in TUNNELS:
-            port = f"{name}{version}"
-            peer.tunnel(port, kind, NEAR[version], **options)
-            lab.rpc("mirror.add", bridge="br0", name=port, sources={"ports": [{"name": "t1", "direction": "from"}]},
-                    destination={"endpoints": [{"ip": GATEWAY[version], "encap": encap, **settings}]})
-            lab.wait_state(port, "active")
-            expected[port] = len(FRAMES)
-    peer.tunnel("wrong", "gre", NEAR[4], key=999)
-    expected["wrong"] = 0
-    peer.far.wire.send(frame(mac(50), BROADCAST))  # then br1 knows where its address is
-    peer.far2.wire.wait(1)
-    for number, data in enumerate(FRAMES, 1):
-        t1.wire.send(data)
-        got = peer.far.wire.wait(10 * number)
-        for one in got[10 * (number - 1):]:
-            l3.assert_frame(one, data, "what Open vSwitch delivers")
-    assert {port: peer.received(port) for port in expected} == expected
-    assert len(peer.far.wire.settle()) == 10 * len(FRAMES)
+    for group in GROUPS:
+        expected = {}
+        for version in (4, 6):
+            for name, encap, settings, kind, options in group:
+                port = f"{name}{version}"
+                peer.tunnel(port, kind, NEAR[version], **options)
+                lab.rpc("mirror.add", bridge="br0", name=port, sources={"ports": [{"name": "t1", "direction": "from"}]},
+                        destination={"endpoints": [{"ip": GATEWAY[version], "encap": encap, **settings}]})
+                lab.wait_state(port, "active")
+                expected[port] = len(FRAMES)
+        peer.tunnel("wrong", group[0][3], NEAR[4], key=999)
+        expected["wrong"] = 0
+        for port in expected:
+            expected[port] += peer.received(port)
+        warm_up(peer.far, [(peer.far2, 1)])  # then br1 knows where its address is
+        peer.far.wire.clear()
+        for number, data in enumerate(FRAMES, 1):
+            t1.wire.send(data)
+            peer.far.wire.wait((len(expected) - 1) * number)
+        got = peer.far.wire.settle()
+        assert {port: peer.received(port) for port in expected} == expected
+        assert len(got) == (len(expected) - 1) * len(FRAMES)
+        for number, one in enumerate(got):
+            l3.assert_frame(one, FRAMES[number // (len(expected) - 1)], "what Open vSwitch delivers")
+        for port in expected:
+            peer.vsctl("del-port", "br1", port)
+            if port != "wrong":
+                lab.ctl("del-mirror", "br0", port)
 
 
 def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
     t1 = lab.host("t1", mtu=1600)
-    for version in (4, 6):
-        for name, _, _, kind, options in TUNNELS:
-            port = f"{name}{version}"
-            peer.tunnel(port, kind, NEAR[version], **options)
-            # By the same unmodified client.
-            lab.daemon.ovs("ovs-vsctl", "add-port", "br0", port, "--", "set", "port", port, "protected=true", "--",
-                           "set", "interface", port, f"type={kind}", f"options:remote_ip={GATEWAY[version]}",
-                           *(f"options:{key}={value}" for key, value in options.items()))
+    for group in GROUPS:
+        ports = []
+        for version in (4, 6):
+            for name, _, _, kind, options in group:
+                ports.append(f"{name}{version}")
+                peer.tunnel(ports[-1], kind, NEAR[version], **options)
+                # By the same unmodified client.
+                lab.daemon.ovs("ovs-vsctl", "add-port", "br0", ports[-1], "--", "set", "port", ports[-1], "protected=true", "--",
+                               "set", "interface", ports[-1], f"type={kind}", f"options:remote_ip={GATEWAY[version]}",
+                               *(f"options:{key}={value}" for key, value in options.items()))
+        for port in ports:
             wait_until(lambda port=port: lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:state").stdout == "up\n", port)
             assert lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:tunnel_egress_iface").stdout == "under\n"
-    for data in FRAMES:
-        broadcast = BROADCAST + data[6:]
-        t1.wire.clear()
-        peer.far.wire.clear()
-        peer.far.wire.send(broadcast)
-        got = t1.wire.settle(10)
-        assert len(got) == 10, f"{len(got)} of 10 came from Open vSwitch"
-        for one in got:
-            l3.assert_frame(one, broadcast, "what we deliver")
-        peer.far.wire.clear()
-        t1.wire.send(broadcast)
-        got = peer.far.wire.settle(10)
-        assert len(got) == 10, f"{len(got)} of 10 came to Open vSwitch"
-        for one in got:
-            l3.assert_frame(one, broadcast, "what Open vSwitch delivers")
-    statistics = {port: lab.port(port)["counters"] for port in ("bare4", "er26", "vx6")}
-    for port, counters in statistics.items():
-        assert (counters["rx_packets"], counters["tx_packets"]) == (len(FRAMES), len(FRAMES)), (port, counters)
+        warm_up(peer.far, [(t1, len(ports))])
+        before = {port: lab.port(port)["counters"] for port in ports}
+        for sender, receiver, who in ((peer.far, t1, "we deliver"), (t1, peer.far, "Open vSwitch delivers")):
+            for data in (BROADCAST + data[6:] for data in FRAMES):
+                receiver.wire.clear()
+                sender.wire.send(data)
+                got = receiver.wire.settle(len(ports), quiet=0.15)
+                assert len(got) == len(ports), f"{len(got)} of {ports}: {who}"
+                for one in got:
+                    l3.assert_frame(one, data, f"what {who}")
+        for port in ports:
+            counters = lab.port(port)["counters"]
+            assert [counters[key] - before[port][key] for key in ("rx_packets", "tx_packets")] == [len(FRAMES)] * 2, port
+            peer.vsctl("del-port", "br1", port)
+            lab.ctl("del-port", "br0", port)
 
 
 def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
     """Two of its hosts talk; a mirror of its brings that here, where a SPAN session hands it to a probe."""
-    probe, other = lab.host("probe"), lab.host("other")
-    peer.far.wire.send(frame(mac(50), BROADCAST))
-    peer.far2.wire.send(frame(mac(51), BROADCAST))
-    peer.far.wire.wait(1)
-    peer.far2.wire.wait(1)
-    number = 0
-    for name, kind, options in (("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
-                                ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11})):
+    probe = lab.host("probe")
+    for number, (name, kind, options) in enumerate((("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
+                                                    ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))):
         peer.tunnel(name, kind, NEAR[4], **options)
         lab.ctl("add-port", "br0", name, "--type", kind, "--option", f"remote_ip={GATEWAY[4]}",
                 *(word for key, value in options.items() for word in ("--option", f"{key}={value}")))
@@ -150,21 +169,18 @@ def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
         peer.vsctl("--", "--id=@far", "get", "port", "far", "--", "--id=@out", "get", "port", name, "--", "--id=@m", "create", "mirror",
                    f"name=m-{name}", "select_src_port=@far", "select_dst_port=@far", "output_port=@out", "--", "set", "bridge", "br1",
                    "mirrors=@m")
-        number += 1
+        peer.far2.wire.send(frame(mac(51), BROADCAST))
+        warm_up(peer.far, [(probe, 1), (peer.far2, 1)])
+        before = lab.account(f"dst-{name}")["delivered"]
         there = frame(mac(50), mac(51), b"there" * 12 + bytes([number]))
         back = frame(mac(51), mac(50), b"back" * 15 + bytes([number]), vlan=30)
-        probe.wire.clear()
-        for sender, receiver, data in ((peer.far, peer.far2, there), (peer.far2, peer.far, back)):
-            seen = len(probe.wire.frames)
-            receiver.wire.clear()
+        for count, (sender, data) in enumerate(((peer.far, there), (peer.far2, back)), 1):
             sender.wire.send(data)
-            receiver.wire.wait(1)
-            probe.wire.wait(seen + 1)
+            probe.wire.wait(count)
         assert probe.wire.settle() == [there, back], name
-        assert lab.account(f"dst-{name}")["delivered"] == 2
+        assert lab.account(f"dst-{name}")["delivered"] == before + 2
         peer.vsctl("clear", "bridge", "br1", "mirrors")
         lab.ctl("del-mirror", "br0", f"dst-{name}")
-    assert not [data for data in other.wire.frames if data in probe.wire.frames] or other.wire.frames, "the port also forwards"
 
 
 def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
@@ -179,56 +195,73 @@ def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
     t1.wire.send(FRAMES[0])
     peer.far.wire.wait(2)
     assert (peer.received("zero"), peer.received("none")) == (1, 1), "Open vSwitch takes both"
+    for name in ("none", "zero"):
+        lab.ctl("del-mirror", "br0", name)
     lab.ctl("add-port", "br0", "bare", "--type", "gre", "--option", f"remote_ip={GATEWAY[4]}", "--protected")
     lab.ctl("add-port", "br0", "zeroed", "--type", "gre", "--option", f"remote_ip={GATEWAY[6]}", "--option", "key=0", "--protected")
-    t1.wire.clear()
-    peer.far.wire.send(frame(mac(50), BROADCAST, b"from a bridge with key 0 and one without"))
-    assert len(t1.wire.settle(2)) == 2, "so do we"
+    warm_up(peer.far, [(t1, 2)])  # so do we
 
 
 # Linux
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_linux_vxlan_receives_our_copies_and_is_a_tunnel_s_other_end(lab, version):
-    """The kernel verifies the UDP checksum, without which it takes nothing over IPv6."""
+@pytest.fixture(params=[4, 6])
+def linux(lab, request):
+    """Linux's own vxlan device `vx` in the probe's namespace: VNI 77."""
+    version = lab.version = request.param
     lab.under = l3.underlay(lab.net, mtu=1700)
-    t1 = lab.host("t1", "10.95.0.11", mtu=1600)
-    copies, bridged = lab.under, lab.under
-    for name, vni in (("vxcopies", 77), ("vxtunnel", 78)):
-        copies.ip("link", "add", name, "mtu", 1600, "type", "vxlan", "id", vni, "local", GATEWAY[version], "remote", NEAR[version],
-                  "dstport", 4789)
-        copies.ip("link", "set", name, "up")
-    copies.ip("addr", "add", "10.95.0.12/24", "dev", "vxtunnel")
-    wire = type(t1.wire)(copies.namespace, "vxcopies")
-    with contextlib.closing(wire):
-        lab.mirror("m", "--source", "t1:from", "--endpoint", GATEWAY[version], "--encap", "vxlan", "--key", "77")
-        lab.wait_state("m", "active")
-        t1.wire.send(*FRAMES)
-        for got, data in zip(wire.settle(len(FRAMES)), FRAMES):
-            l3.assert_frame(got, data, "what Linux takes out")
-        assert len(wire.frames) == len(FRAMES)
-        lab.ctl("add-port", "br0", "vx0", "--type", "vxlan", "--option", f"remote_ip={GATEWAY[version]}", "--option", "key=78")
-        lab.wait_port("vx0", "active")
-        t1.ping("10.95.0.12", count=2)
-        t1.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", "10.95.0.12")
-        # TCP with the offloads of both sides: super-frames through the tunnel.
-        blob = bytes(range(256)) * 4000
-        listener = in_namespace(bridged.namespace, lambda: socket.create_server(("10.95.0.12", 7)))
-        with listener, in_namespace(t1.namespace, lambda: socket.create_connection(("10.95.0.12", 7), 10)) as client:
+    lab.t1 = lab.host("t1", "10.95.0.11", mtu=1600)
+    lab.under.ip("link", "add", "vx", "mtu", 1600, "type", "vxlan", "id", 77, "local", GATEWAY[version], "remote", NEAR[version],
+                 "dstport", 4789)
+    lab.under.ip("link", "set", "vx", "up")
+    lab.vx = Wire(lab.under.namespace, "vx")
+    lab.net.closing.callback(lab.vx.close)
+    return lab
+
+
+def test_linux_vxlan_receives_our_copies(linux):
+    """The kernel verifies the UDP checksum, without which it takes nothing over IPv6."""
+    for name, vni in (("m", 77), ("other", 78)):
+        linux.mirror(name, "--source", "t1:from", "--endpoint", GATEWAY[linux.version], "--encap", "vxlan", "--key", str(vni))
+        linux.wait_state(name, "active")
+    odd = frame(mac(1), mac(50), b"an odd number of octets")
+    linux.t1.wire.send(*FRAMES, odd)
+    got = linux.vx.settle(len(FRAMES) + 1)
+    assert len(got) == len(FRAMES) + 1
+    for one, data in zip(got, [*FRAMES, odd]):
+        l3.assert_frame(one, data, "what Linux takes out")
+    assert linux.account("m")["lost"] == 0
+
+
+def tunnel_to_linux(linux):
+    linux.under.ip("addr", "add", "10.95.0.12/24", "dev", "vx")
+    linux.ctl("add-port", "br0", "vx0", "--type", "vxlan", "--option", f"remote_ip={GATEWAY[linux.version]}", "--option", "key=77")
+    wait_until(lambda: linux.daemon.ovs("ovs-vsctl", "get", "interface", "vx0", "status:state").stdout == "up\n", "the tunnel is up")
+
+
+def test_ping_through_a_tunnel_to_linux(linux):
+    tunnel_to_linux(linux)
+    linux.t1.ping("10.95.0.12", count=2)
+    linux.t1.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", "10.95.0.12")
+
+
+def test_tcp_through_a_tunnel_to_linux(linux):
+    """With the offloads of both ends: unfinished checksums and super-frames."""
+    tunnel_to_linux(linux)
+    blob = bytes(range(256)) * 4000
+    with in_namespace(linux.under.namespace, lambda: socket.create_server(("10.95.0.12", 7))) as listener:
+        with in_namespace(linux.t1.namespace, lambda: socket.create_connection(("10.95.0.12", 7), 3)) as client:
             server, _ = listener.accept()
             with server:
-                server.settimeout(10)
                 for source, sink in ((client, server), (server, client)):
-                    # Both ends are ours: so much at a time as fits the buffers.
-                    for at in range(0, len(blob), 32000):
-                        part = blob[at:at + 32000]
+                    sink.settimeout(5)
+                    for at in range(0, len(blob), 64000):  # as much at a time as fits the buffers: both ends are ours
+                        part = blob[at:at + 64000]
                         source.sendall(part)
                         got = b""
                         while len(got) < len(part):
                             got += sink.recv(65536)
                         assert got == part
-    assert lab.account("m")["lost"] == 0
 
 
 # Our own
