@@ -35,7 +35,7 @@ def join(near, near_device, far_namespace, far_device, mtu=1500):
         "netns", far_namespace)
     for namespace, device in ((near, near_device), (far_namespace, far_device)):
         enable_ipv6(namespace, device)
-        run("ip", "-n", namespace, "link", "set", device, "up")
+        run("ip", "-n", namespace, "link", "set", "dev", device, "up")
 
 
 def underlay(net, mtu=1500, name="under"):
