@@ -171,7 +171,7 @@ def test_the_stream_from_the_copies_is_the_one_that_was_sent(lab):
         assert stream.numbers[0] >= expected
         gaps = len(l3.gaps([expected - 1, *stream.numbers]))
         expected = stream.numbers[-1] + 1
-        assert sent > length // 1460 // 2 and delivered > 100
+        assert delivered > 100, "hardly a comparison"
         if lost == 0:
             assert gaps == 0
             assert stream.missing() == 0
