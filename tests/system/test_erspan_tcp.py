@@ -157,6 +157,7 @@ def test_the_stream_from_the_copies_is_the_one_that_was_sent(lab):
         blob = os.urandom(length)
         capture = Capture(lab)
         transfer(lab, blob, rate)
+        lab.t1.ping("10.95.0.12")  # a number behind the last of the transfer
         stream = Stream(length)
         for packet in capture.packets():
             stream.add(packet)
@@ -178,7 +179,8 @@ def test_the_stream_from_the_copies_is_the_one_that_was_sent(lab):
             assert hashlib.sha256(stream.data).digest() == hashlib.sha256(blob).digest()
             assert sent > delivered, "super-frames were cut into segments"
             return
-        assert gaps >= lost - 1, f"{lost} lost and counted {after['lost_by']}, {gaps} numbers missing"  # the last may have no successor
-        assert stream.missing() > 0 or gaps, "what is counted as lost did not arrive"
+        # A copy that was lost whole is one number; of one that left in part it may be several.
+        whole = set(after["lost_by"]) <= {"session_budget", "queue_full"}
+        assert gaps == lost or (gaps > lost and not whole), f"{lost} lost and counted {after['lost_by']}, {gaps} numbers missing"
         print(f"{length} bytes at {rate} bytes/s: {lost} of {delivered + lost} copies lost {after['lost_by']}, {gaps} gaps")
     pytest.fail("copies are lost even at the lowest rate")

@@ -124,18 +124,18 @@ def test_the_mtu_of_the_way_is_followed(net4and6):
     lab = net4and6
     lab.mirror("m", "--source", "t1", "--endpoint", l3.far(4, 1), "--encap", "erspan2")
     lab.wait_state("m", "active")
-    lengths = []
+    got = []
     for change, mtu in (((), 1500), (("link", "set", "under", "mtu", 1300), 1300), (("link", "set", "under", "mtu", 1500), 1500),
                         (("route", "replace", "10.82.0.0/16", "via", l3.GATEWAY[4], "mtu", 1200), 1200)):
         if change:
             switch_ip(lab, *change)
         wait_until(lambda mtu=mtu: l3.endpoint_state(lab, "m")["mtu"] == mtu, f"the endpoint has MTU {mtu}")
-        lab.under.wire.clear()
         lab.t1.wire.send(big())
-        packet = l3.tshark(lab.under.wire.settle(1, match=l3.is_copy))[0]
-        lengths.append((packet.number("ip.len"), packet.number("erspan.truncated")))
+        got.append(mtu)
+        lab.under.wire.wait(len(got), match=l3.is_copy)
         assert f"MTU {mtu}" in lab.ctl("show-mirror", "br0", "m").stdout
-    assert lengths == [(1500, 1), (1300, 1), (1500, 1), (1200, 1)]
+    packets = l3.tshark(lab.under.wire.settle(match=l3.is_copy))
+    assert [(packet.number("ip.len"), packet.number("erspan.truncated")) for packet in packets] == [(mtu, 1) for mtu in got]
 
 
 # Ways that change
@@ -365,6 +365,24 @@ def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(looped
     assert not found, "\n".join(found)
 
 
+def test_copies_through_a_tunnel_port_are_not_copied_again(looped):
+    """The session of a stock client: everything, into a port that is a tunnel."""
+    lab = looped
+    lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(lab.version, 1)}")
+    wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", "gre0", "status:state").stdout == "up\n", "the tunnel is up")
+    lab.daemon.ovs("ovs-vsctl", "--", "--id=@o", "get", "port", "gre0", "--", "--id=@m", "create", "mirror", "name=loop", "select_all=true",
+                   "output_port=@o", "--", "set", "bridge", "br0", "mirrors=@m")
+    lab.wait_state("loop", "active")
+    lab.uplink.wire.clear()
+    lab.t1.wire.send(frame(mac(1), mac(99), b"through a port" * 9))
+    time.sleep(0.3)
+    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and b"through a port" in copy]
+    account = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]
+    lab.ctl("del-mirror", "br0", "loop")
+    assert len(copies) == 1, f"one frame made {len(copies)} packets: {layers(copies)}; {account}"
+    assert account["lost_by"].get("own_copy", 0) >= 1
+
+
 def test_answers_that_quote_copies_are_not_copied(looped):
     """A host that does not want them says so in ICMP, which has the copy's beginning in it: copied, it would be answered again."""
     version, uplink = looped.version, looped.uplink
@@ -374,6 +392,30 @@ def test_answers_that_quote_copies_are_not_copied(looped):
     for encap in ("gre", "vxlan"):
         copies, _ = copies_of(looped, encap, "cut", frame(mac(1), mac(99), b"unwanted" * 9), b"unwanted")
         assert len(copies) == 1, f"{encap}: one frame made {len(copies)} packets: {layers(copies)}"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_host_s_own_tunnel_to_an_endpoint_s_address_is_copied(net4and6, version):
+    """It is not a copy of ours: it comes from another address."""
+    lab, remote = net4and6, l3.far(version, 1)
+    for encap in ("gre", "vxlan"):
+        lab.mirror(encap, "--source", "t1:from", "--endpoint", remote, "--encap", encap)
+        lab.wait_state(encap, "active")
+    if version == 4:
+        def ip(protocol, payload):
+            return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, socket.inet_aton("10.95.0.7"),
+                               socket.inet_aton(remote)) + payload
+    else:
+        def ip(protocol, payload):
+            return struct.pack("!IHBB16s16s", 6 << 28, len(payload), protocol, 64, socket.inet_pton(socket.AF_INET6, "fd95::7"),
+                               socket.inet_pton(socket.AF_INET6, remote)) + payload
+    ether_type = 0x0800 if version == 4 else 0x86DD
+    sent = [frame(mac(1), mac(99), ip(47, bytes.fromhex("00006558") + SMALL), ether_type=ether_type),
+            frame(mac(1), mac(99), ip(17, struct.pack("!HHHHQ", 50000, 4789, 16 + len(SMALL), 0, 8 << 56) + SMALL), ether_type=ether_type)]
+    lab.t1.wire.send(*sent)
+    inners = sorted(packet.inner for packet in l3.tshark(lab.under.wire.settle(4, match=l3.is_copy)) if packet.inner)
+    assert {name: lab.account(name)["lost_by"] for name in ("gre", "vxlan")} == {"gre": {}, "vxlan": {}}
+    assert inners == sorted(2 * sent)
 
 
 # Several destinations

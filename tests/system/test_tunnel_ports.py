@@ -202,6 +202,43 @@ def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
     warm_up(peer.far, [(t1, 2)])  # so do we
 
 
+def test_options_on_the_wire(lab):
+    """What the options of Open vSwitch's manual page do to packets, as tshark reads them."""
+    lab.under = l3.underlay(lab.net, mtu=1600)
+    t1 = lab.host("t1")
+    common = {"ip.ttl": 64, "ip.dsfield.dscp": 0, "ip.flags.df": 1, "ip.src": NEAR[4]}
+    cases = [("gre", {}, {"gre.flags_and_version": 0x0000, "gre.proto": 0x6558}),
+             ("gre", {"key": "0x1234"}, {"gre.flags_and_version": 0x2000, "gre.key": 0x1234}),
+             ("gre", {"csum": "true", "seq": "true", "ttl": 99, "tos": 0xB8, "df_default": "false"},
+              {"gre.flags_and_version": 0x9000, "gre.checksum.status": 1, "gre.sequence_number": 0, "ip.ttl": 99, "ip.dsfield.dscp": 46,
+               "ip.flags.df": 0}),
+             ("gre", {"out_key": 5, "in_key": 5, "local_ip": NEAR[4]}, {"gre.key": 5}),
+             ("erspan", {"key": 1023, "erspan_ver": 1, "erspan_idx": "fffff"},
+              {"erspan.version": 1, "erspan.spanid": 1023, "erspan.index": 0xFFFFF, "erspan.encap": 0, "gre.sequence_number": 0}),
+             ("erspan", {"key": 7, "erspan_ver": 2, "erspan_dir": 1, "erspan_hwid": "3f"},
+              {"erspan.version": 2, "erspan.spanid": 7, "erspan.direction": 1, "erspan.hw": 0x3F, "erspan.gra": 0, "erspan.o": 0,
+               "gre.proto": 0x22EB}),
+             ("erspan", {}, {"erspan.version": 1, "erspan.spanid": 0, "erspan.index": 0}),
+             ("vxlan", {"key": 0xFFFFFF}, {"udp.dstport": 4789, "vxlan.vni": 0xFFFFFF, "vxlan.flags": 0x0800}),
+             ("vxlan", {"dst_port": 4790}, {"udp.dstport": 4790, "vxlan.vni": 0})]
+    for number, (kind, options, _) in enumerate(cases, 1):
+        words = [word for key, value in {"remote_ip": l3.far(4, number), **options}.items() for word in ("--option", f"{key}={value}")]
+        lab.ctl("add-port", "br0", f"tun{number}", "--type", kind, "--protected", *words)
+        wait_until(lambda name=f"tun{number}": lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", kind)
+    t1.wire.send(BROADCAST + FRAMES[0][6:])
+    packets = {packet["ip.dst"]: packet
+               for packet in l3.tshark(lab.under.wire.settle(len(cases), match=l3.is_copy), "-d", "udp.port==4790,vxlan")}
+    wrong = []
+    for number, (kind, options, fields) in enumerate(cases, 1):
+        packet = packets[l3.far(4, number)]
+        for name, value in (common | fields).items():
+            got = packet[name] if isinstance(value, str) else packet.number(name)
+            if got != value:
+                wrong.append(f"{kind} {options}: {name} is {got}, not {value}")
+        l3.assert_frame(packet.inner, BROADCAST + FRAMES[0][6:], f"{kind} {options}")
+    assert not wrong, "\n".join(wrong)
+
+
 # Linux
 
 
