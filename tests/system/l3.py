@@ -79,7 +79,7 @@ class Packet:
 
     def number(self, name):
         value = self[name]
-        return None if value is None else int(value, 0)
+        return int(value, 0) if value else None
 
     @property
     def inner(self):
@@ -110,7 +110,7 @@ def decoded(data):
     """One frame as text for people, to compare."""
     packet = tshark([data])[0]
     return f"{len(data)} bytes {data.hex()}\n" + "\n".join(
-        f"  {name} = {', '.join(values)}" for name, values in packet.fields.items()
+        f"  {name} = {', '.join(map(str, values))}" for name, values in packet.fields.items()
         if name.split(".")[0] in ("eth", "vlan", "ip", "ipv6", "data", "tcp", "udp"))
 
 

@@ -106,11 +106,11 @@ class Session:
         """The time a packet carries, since 1970; without a subheader the one nearest to near_ns that it can mean."""
         granularity = self.endpoint.get("timestamp", "100us")
         unit = GRANULARITY[granularity][1]
-        low = packet.number("erspan.timestamp")
+        low = packet.number("erspan.timestamp") or 0
         if granularity == "ieee1588":
-            return packet.number("erspan.pid5.timestamp") * SECOND_NS + low
+            return (packet.number("erspan.pid5.timestamp") or 0) * SECOND_NS + low
         if self.endpoint.get("subheader"):
-            return (packet.number("erspan.pid3.timestamp") << 32 | low) * unit
+            return ((packet.number("erspan.pid3.timestamp") or 0) << 32 | low) * unit
         wrap = 2 ** 32
         return ((near_ns // unit - low + wrap // 2) // wrap * wrap + low) * unit
 
@@ -137,8 +137,8 @@ def frames_between(src, dst):
             Sent(src, dst, inside[2:] + payload(60, src + 7), vlan=7, pcp=2, tpid=0x88A8, ether_type=0x8100)]
 
 
-def check(session, sent, packets, started_ns, ended_ns):
-    """What is wrong with the packets of one session."""
+def check(session, sent, packets, started_ns, ended_ns, explain=l3.decoded):
+    """What is wrong with the packets of one session, frames explained by explain()."""
     wrong = []
 
     def expect(what, got, expected):
@@ -154,7 +154,7 @@ def check(session, sent, packets, started_ns, ended_ns):
             expect(f"frame {position}, {name}", got, value)
         expect(f"frame {position}, what tshark thinks of it", packet.expert, [])
         if packet.inner != copy:
-            expect(f"frame {position}, the copy", packet.inner and l3.decoded(packet.inner), l3.decoded(copy))
+            expect(f"frame {position}, the copy", packet.inner and explain(packet.inner), explain(copy))
         overhead = packet.inner_at - 14 - (20 if session.version == 4 else 40) if packet.inner_at else 0
         length = packet.number("ip.len") if session.version == 4 else packet.number("ipv6.plen")
         expect(f"frame {position}, length", length, overhead + len(copy) + (20 if session.version == 4 else 0))
@@ -162,7 +162,7 @@ def check(session, sent, packets, started_ns, ended_ns):
             stamps.append(session.stamp_ns(packet, started_ns))
         if session.encap == "vxlan":
             expect(f"frame {position}, length of UDP", packet.number("udp.length"), 16 + len(copy))
-            if not 49152 <= packet.number("udp.srcport") <= 65535:
+            if not 49152 <= (packet.number("udp.srcport") or 0) <= 65535:
                 expect(f"frame {position}, source port", packet.number("udp.srcport"), "49152 to 65535 (RFC 7348)")
     expect("order of time stamps", stamps, sorted(stamps))
     outside = [stamp for stamp in stamps if not started_ns - SECOND_NS // 10 <= stamp <= ended_ns + SECOND_NS // 10]
@@ -210,6 +210,37 @@ def test_every_field_in_all_combinations(lab):
         of_session = counters[session.name]
         assert (of_session["matched"], of_session["delivered"], of_session["lost"]) == (len(sent), len(sent), 0), session.name
         assert of_session["delivered_bytes"] == sum(len(one.bytes[:session.snaplen]) for one in sent), "frames, without encapsulation"
+
+
+def test_every_bit_of_the_headers_is_looked_at(lab):
+    """What this file calls right has no bit to spare: each that is turned over is noticed."""
+    kinds = [{"encap": "gre", "key": 0x5A5A5A5A}, {"encap": "erspan2"}, {"encap": "erspan3", "timestamp": "ieee1588"},
+             {"encap": "erspan3", "timestamp": "100ns", "subheader": True}, {"encap": "vxlan", "key": 0x5A5A5A}]
+    # Time stamps may differ by up to a second, a source port is anybody's choice, and IPv4 has other ways to fail.
+    free = {"erspan2": (), "gre": (), "erspan3": (*range(12, 16), *range(24, 28)), "vxlan": (0, 1)}
+    sent = Sent(1, 2, bytes(range(60)), vlan=100, pcp=5)
+    sessions = [Session(3 * number, kind, 4, None, "from") for number, kind in enumerate(kinds, 1)]
+    for session in sessions:
+        lab.rpc("mirror.add", **session.settings())
+        lab.wait_state(session.name, "active")
+    started = time.time_ns()
+    lab.t1.wire.send(sent.bytes)
+    packets = {packet["ip.dst"]: packet for packet in l3.tshark(lab.under.wire.settle(len(kinds), match=l3.is_copy))}
+    ended = time.time_ns()
+    turned = []
+    for session in sessions:
+        packet = packets[session.endpoint["ip"]]
+        assert check(session, [sent], [packet], started, ended, bytes.hex) == []
+        for at in range(34, len(packet.data)):
+            if at - 34 in free[session.encap]:
+                continue
+            for bit in range(8) if at < packet.inner_at else (at % 8,):
+                data = bytearray(packet.data)
+                data[at] ^= 1 << bit
+                turned.append((session, at, bit, bytes(data)))
+    unnoticed = [(session.settings(), at - 34, bit) for (session, at, bit, _), packet in
+                 zip(turned, l3.tshark([data for *_, data in turned])) if not check(session, [sent], [packet], started, ended, bytes.hex)]
+    assert len(turned) > 1000 and not unnoticed, unnoticed
 
 
 def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab):

@@ -450,6 +450,14 @@ def test_several_endpoints_and_a_port_get_a_copy_each(net4and6):
     lab.under.wire.settle(5, match=l3.is_copy)
     account = lab.account("m")
     assert (account["matched"], account["delivered"], account["lost_by"]) == (8, 7, {"no_route": 1})
+    destinations = lab.rpc("mirror.stats", bridge="br0", name="m")["mirrors"][0]["destinations"]
+    counters = [destination["counters"] for destination in destinations]
+    assert sorted((one["matched"], one["delivered"], one["lost"]) for one in counters) == [(2, 1, 1), (2, 2, 0), (2, 2, 0), (2, 2, 0)]
+    assert [one["lost_by"] for one in counters if one["lost"]] == [{"no_route": 1}]
+    names = [destination["name"] for destination in destinations]
+    assert "probe" in names and len(set(names)) == 4, names
+    shown = lab.ctl("show-mirror", "br0", "m").stdout
+    assert all(name in shown for name in names) and "no_route" in shown
 
 
 def test_endpoints_that_stay_go_on_counting(net4and6):
@@ -537,6 +545,13 @@ def test_bad_endpoints_are_refused_and_change_nothing(net4and6):
     packets = l3.tshark(lab.under.wire.settle(1, match=l3.is_copy))
     assert [(packet["ip.dst"], packet["erspan.spanid"], packet.inner) for packet in packets] == [(l3.far(4, 9), "77", SMALL)]
     assert not taken, "\n".join(taken)
+
+
+def test_the_tool_names_its_own_options(net4and6):
+    for option, value in (("--session-id", "1024"), ("--ttl", "0"), ("--key", "-1"), ("--index", "x"), ("--encap", "gue")):
+        done = net4and6.ctl("add-mirror", "br0", "m", "--source", "t1", "--endpoint", "10.82.0.1", option, value, check=False)
+        assert done.returncode == 2 and option in done.stderr and "destination.endpoints" not in done.stderr, done.stderr
+    assert net4and6.rpc("mirror.list")["mirrors"] == []
 
 
 def test_a_bad_row_of_a_stock_client_is_an_error_with_a_reason_and_the_session_goes_on(net4and6):
