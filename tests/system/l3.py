@@ -2,7 +2,6 @@
 """What stands behind an IP network: a way there from the switch's namespace, and tshark to say what came."""
 import struct
 import tempfile
-import time
 import xml.etree.ElementTree
 
 from net import run
@@ -127,7 +126,3 @@ def gaps(numbers):
 
 def endpoint_state(lab, mirror, number=0, bridge="br0"):
     return lab.rpc("mirror.get", bridge=bridge, name=mirror)["destination"]["endpoints"][number]
-
-
-def wall_ns():
-    return time.time_ns()

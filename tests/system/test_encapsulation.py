@@ -311,5 +311,6 @@ def test_settings_are_shown_as_given_and_the_rest_by_name(lab):
     read = lab.rpc("mirror.get", bridge="br0", name="asked")["destination"]["endpoints"][0]
     assert {name: read[name] for name in given} == given
     shown = lab.ctl("show-mirror", "br0", "asked").stdout
-    for word in ("fd82::5", "erspan3", "session_id 99", "index 1234", "cos 3", "hwid 17", "timestamp 100ns", "subheader", "ttl 9", "dscp 46"):
+    for word in ("fd82::5", "erspan3", "session_id 99", "index 1234", "cos 3", "hwid 17", "timestamp 100ns", "subheader", "ttl 9",
+                 "dscp 46"):
         assert word in shown, f"{word} in\n{shown}"

@@ -159,8 +159,9 @@ def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
 def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
     """Two of its hosts talk; a mirror of its brings that here, where a SPAN session hands it to a probe."""
     probe = lab.host("probe")
-    for number, (name, kind, options) in enumerate((("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
-                                                    ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))):
+    tunnels = (("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
+               ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))
+    for number, (name, kind, options) in enumerate(tunnels):
         peer.tunnel(name, kind, NEAR[4], **options)
         lab.ctl("add-port", "br0", name, "--type", kind, "--option", f"remote_ip={GATEWAY[4]}",
                 *(word for key, value in options.items() for word in ("--option", f"{key}={value}")))
