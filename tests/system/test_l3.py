@@ -276,29 +276,39 @@ def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(
     lab.mirror("w", "--source", "t1", "--endpoint", l3.far(4, 1), "--encap", "erspan2")
     lab.wait_state("w", "active")
 
+    sent = 0
+
+    def send(count):
+        nonlocal sent
+        for _ in range(count):
+            lab.t1.wire.send(SMALL)
+            time.sleep(0.02)
+        sent += count
+
+    def account():
+        lab.t2.wire.wait(sent)  # then all have been through the switch
+        return lab.account("w")
+
     def send_until(state):
         deadline = time.monotonic() + 20
         while lab.state("w") != state:
             assert time.monotonic() < deadline, f"never {state}"
-            lab.t1.wire.send(SMALL)
-            time.sleep(0.02)
-        lab.t1.wire.send(SMALL)
-        time.sleep(0.02)
+            send(1)
+        send(1)
 
     send_until("active")
     lab.under.ip("link", "set", "eth0", "arp", "off")  # deaf, not dead: what still comes is seen
     send_until("waiting")
     assert "10.81.0.2 does not answer on under" in lab.rpc("mirror.get", bridge="br0", name="w")["reason"]
-    for _ in range(5):
-        lab.t1.wire.send(SMALL)
-    assert lab.account("w")["lost_by"]["no_neighbour"] >= 5
+    send(5)
+    assert account()["lost_by"]["no_neighbour"] >= 5
     lab.under.ip("link", "set", "eth0", "arp", "on")
     send_until("active")
-    account = lab.account("w")
+    counters = account()
     numbers = [packet.number("gre.sequence_number") for packet in l3.tshark(lab.under.wire.settle(match=l3.is_copy))]
-    assert set(account["lost_by"]) == {"no_neighbour"}
-    assert len(numbers) == account["delivered"]
-    assert len(l3.gaps([*numbers, account["matched"]])) == account["lost"]
+    assert set(counters["lost_by"]) == {"no_neighbour"} and counters["matched"] == sent
+    assert len(numbers) == counters["delivered"]
+    assert len(l3.gaps([*numbers, sent])) == counters["lost"]
 
 
 def test_a_source_address_that_comes_later(net4and6):
