@@ -14,7 +14,6 @@ namespace vswitch::api::vsphere {
 namespace {
 
 constexpr char kDefaultType[] = "mixedDestMirror";
-constexpr std::int64_t kShortestCopy = 60;
 
 /// What each session type takes (VMwareDVSVspanSessionType).
 struct TypeRule {
@@ -356,8 +355,7 @@ PortLabels labels_with(PortLabels labels, const Kept& kept, bool into_vlan_of_up
   }
   if (!into_vlan_of_uplinks) return labels;
   for (const std::string& port : session.destination_ports) {
-    if (!labels.uplinks.contains(port) && !kept.contains(kept_key(kPortPrefix + port)))
-      labels.call_uplink(port, port);
+    if (!labels.uplinks.contains(port) && !kept.contains(port_id(port))) labels.call_uplink(port, port);
   }
   return labels;
 }
@@ -379,8 +377,8 @@ PortNames names_of(const MirrorSession& session, const PortLabels& labels) {
 
 void Importer::keep(const std::string& name) {
   Kept& kept = result_.kept;
-  for (const auto& [port, key] : labels_.keys) kept[kept_key(kPortPrefix + port)] = key;
-  for (const auto& [port, uplink] : labels_.uplinks) kept[kept_key(kUplinkPrefix + port)] = uplink;
+  for (const auto& [port, key] : labels_.keys) kept[port_id(port)] = key;
+  for (const auto& [port, uplink] : labels_.uplinks) kept[uplink_id(port)] = uplink;
   if (!gives("name")) kept[kept_key(kUnnamed)] = name;
   const Json says = derive(session_of(result_.params), labels_);
   for (const auto& [field, value] : given_.items()) {
@@ -413,6 +411,14 @@ Imported Importer::run(const std::string& name) {
 
 }  // namespace
 
+std::string port_id(const std::string& port) {
+  return kept_key(kPortPrefix + port);
+}
+
+std::string uplink_id(const std::string& port) {
+  return kept_key(kUplinkPrefix + port);
+}
+
 void PortLabels::call(const std::string& port, const std::string& key) {
   uplinks.erase(port);
   keys[port] = key;
@@ -441,7 +447,7 @@ Json export_session(const MirrorSession& session, const Kept& kept, PortLabels l
   labels = labels_with(std::move(labels), kept, to_uplinks, session);
   const PortNames names = names_of(session, labels);
   for (const auto& [port, direction] : session.source_ports) {
-    if (labels.uplinks.contains(port) && !kept.contains(kept_key(kUplinkPrefix + port)))
+    if (labels.uplinks.contains(port) && !kept.contains(uplink_id(port)))
       refuse(session, "it watches the uplink " + port);
   }
   Json object = derive(session, labels);
@@ -456,76 +462,6 @@ Json export_session(const MirrorSession& session, const Kept& kept, PortLabels l
   if (means(as_given, session, names)) return as_given;
   if (means(object, session, names)) return object;
   refuse(session, "it has settings that vSphere does not have");
-}
-
-// ---- strict
-
-namespace {
-
-jsonrpc::Error fault(jsonrpc::Error error, const char* name, const std::vector<std::string>& keys = {}) {
-  error.data["fault"] = name;
-  if (!keys.empty()) error.data["sessions"] = keys;
-  return error;
-}
-
-bool is_uplink(const Neighbour& one, const std::string& port) {
-  return one.kept->contains(kept_key(kUplinkPrefix + port));
-}
-
-std::string label(const Neighbour& one, const std::string& port) {
-  return kept_value(*one.kept, kPortPrefix + port).value_or(port);
-}
-
-void check_source_against_destination(const Neighbour& source, const Neighbour& destination) {
-  for (const auto& [port, direction] : source.session->source_ports) {
-    if (direction == "from" || !destination.session->destination_ports.contains(port)) continue;
-    throw fault(conflict("sourcePortTransmitted.portKey", label(source, port),
-                         "port " + port + " is a transmitted source of session " + source.session->name +
-                             " and a destination of session " + destination.session->name),
-                "VspanPortConflict", {source.key, destination.key});
-  }
-}
-
-void check_own_ports(const Neighbour& one) {
-  for (const auto& [port, direction] : one.session->source_ports) {
-    if (!one.session->destination_ports.contains(port)) continue;
-    throw fault(conflict("destinationPort.portKey", label(one, port),
-                         "port " + port + " is a source and a destination of session " + one.session->name),
-                "VspanSameSessionPortConflict", {one.key});
-  }
-}
-
-}  // namespace
-
-void check_strictly(const Json& session) {
-  for (const char* role : {"sourcePortReceived", "sourcePortTransmitted"}) {
-    if (has(session, role, "uplinkPortName") && !session[role]["uplinkPortName"].empty()) {
-      throw fault(invalid(std::string(role) + ".uplinkPortName", session[role]["uplinkPortName"],
-                          "an uplink can be a destination, not a source"),
-                  "InvalidArgument");
-    }
-  }
-  const Json length = session.value("mirroredPacketLength", Json());
-  if (length.is_number() && length < kShortestCopy) {
-    throw fault(invalid("mirroredPacketLength", length,
-                        "mirroredPacketLength is " + std::to_string(kShortestCopy) + " at least"),
-                "InvalidArgument");
-  }
-}
-
-void check_strictly(const Neighbour& one, const Neighbour& other) {
-  if (one.session == other.session) return check_own_ports(one);
-  check_source_against_destination(one, other);
-  check_source_against_destination(other, one);
-  // Several sessions may share an uplink: it is no port of the switch in vSphere.
-  for (const std::string& port : one.session->destination_ports) {
-    if (!other.session->destination_ports.contains(port) || is_uplink(one, port) || is_uplink(other, port))
-      continue;
-    throw fault(conflict("destinationPort.portKey", label(one, port),
-                         "port " + port + " is a destination of session " + one.session->name +
-                             " and of session " + other.session->name),
-                "VspanDestPortConflict", {one.key, other.key});
-  }
 }
 
 }  // namespace vswitch::api::vsphere

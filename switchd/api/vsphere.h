@@ -23,6 +23,11 @@ namespace vswitch::api::vsphere {
 /// External ids of a Mirror that start with kKeptPrefix, with it.
 using Kept = std::map<std::string, std::string>;
 inline constexpr std::string_view kKeptPrefix = "vsphere-";
+/// Those under which stands what a port was called, as port key or as uplink.
+std::string port_id(const std::string& port);
+std::string uplink_id(const std::string& port);
+
+inline constexpr std::int64_t kShortestCopy = 60;  ///< mirroredPacketLength
 
 /// What vSphere calls the ports. A port key or uplink that is not in it is the port of that name.
 struct PortNames {
