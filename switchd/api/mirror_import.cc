@@ -121,6 +121,7 @@ class Plan {
 
   const Database& database_;
   const Row& bridge_;
+  const ByName ports_;
   const PortNames names_;
   const bool strict_;
   std::vector<Planned> sessions_;
@@ -131,6 +132,7 @@ class Plan {
 Plan::Plan(const Database& database, const Row& bridge, const Json& params)
     : database_(database),
       bridge_(bridge),
+      ports_(ports_of(database, bridge)),
       names_(port_names(database, bridge, params)),
       strict_(params["strict"] == true) {
   for (const auto& [name, row] : mirrors_of(database, bridge)) {
@@ -265,9 +267,8 @@ std::string Plan::name_for(const Json& session) const {
 }
 
 void Plan::warn_of_missing_ports(const Planned& planned) {
-  const ByName ports = ports_of(database_, bridge_);
   const auto look = [&](const std::string& port) {
-    if (ports.contains(port)) return;
+    if (ports_.contains(port)) return;
     warnings_.push_back({{"session", planned.session.name},
                          {"field", planned.where},
                          {"sentence", "bridge " + bridge_.str("name") + " has no port " + port +

@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "schemas/openrpc.h"
 #include "switchd/api/errors.h"
@@ -32,8 +33,10 @@ const TypeRule& rule_of(const std::string& type) {
                        [&type](const TypeRule& rule) { return rule.type == type; });
 }
 
+/// A member of one of the three VMwareVspanPort that should not be there.
 struct Trouble {
-  std::string field;  ///< empty: none
+  const char* role;
+  const char* member;
   std::string sentence;
 };
 
@@ -42,31 +45,41 @@ bool has(const Json& session, const char* port, const char* member) {
 }
 
 /// Why a session is not of its type. `session` has no empty members.
-Trouble type_trouble(const std::string& type, const Json& session) {
+std::optional<Trouble> type_trouble(const std::string& type, const Json& session) {
   const TypeRule& rule = rule_of(type);
-  const auto wrong = [&type](const char* port, const char* member, const char* role) {
-    return Trouble{std::string(port) + '.' + member,
-                   "a session of type " + type + " has no " + member + " as " + role};
+  const auto wrong = [&type](const char* role, const char* member, const char* as) {
+    return Trouble{role, member, "a session of type " + type + " has no " + member + " as " + as};
   };
-  for (const char* port : {"sourcePortReceived", "sourcePortTransmitted"}) {
-    if (!rule.from_vlans && has(session, port, "vlans")) return wrong(port, "vlans", "source");
-    for (const char* member : {"portKey", "uplinkPortName"}) {
-      if (rule.from_vlans && has(session, port, member)) return wrong(port, member, "source");
+  for (const char* role : {"sourcePortReceived", "sourcePortTransmitted"}) {
+    for (const char* member : {"portKey", "uplinkPortName", "vlans", "ipAddress"}) {
+      const bool takes = member == std::string_view("vlans")       ? rule.from_vlans
+                         : member == std::string_view("ipAddress") ? false
+                                                                   : !rule.from_vlans;
+      if (!takes && has(session, role, member)) return wrong(role, member, "source");
     }
-    if (has(session, port, "ipAddress")) return wrong(port, "ipAddress", "source");
   }
   if (has(session, "sourcePortTransmitted", "vlans"))
-    return {"sourcePortTransmitted.vlans", "VLANs are watched where they are received: sourcePortReceived"};
-  const auto destination = [&](const char* member, bool allowed) {
-    return !allowed && has(session, "destinationPort", member);
-  };
-  if (destination("portKey", rule.to_ports)) return wrong("destinationPort", "portKey", "destination");
-  if (destination("uplinkPortName", rule.to_uplinks))
-    return wrong("destinationPort", "uplinkPortName", "destination");
-  if (destination("ipAddress", rule.to_addresses))
-    return wrong("destinationPort", "ipAddress", "destination");
-  if (destination("vlans", false)) return wrong("destinationPort", "vlans", "destination");
-  return {};
+    return Trouble{"sourcePortTransmitted", "vlans", "VLANs are watched where they are received"};
+  const std::pair<const char*, bool> destinations[] = {{"portKey", rule.to_ports},
+                                                       {"uplinkPortName", rule.to_uplinks},
+                                                       {"ipAddress", rule.to_addresses},
+                                                       {"vlans", false}};
+  for (const auto& [member, takes] : destinations) {
+    if (!takes && has(session, "destinationPort", member))
+      return wrong("destinationPort", member, "destination");
+  }
+  return std::nullopt;
+}
+
+std::optional<Trouble> wildcard_trouble(const Json& session) {
+  constexpr char kWildcard[] = "wildcardPortConnecteeType";
+  for (const char* role : {"destinationPort", "sourcePortTransmitted"}) {
+    if (has(session, role, kWildcard))
+      return Trouble{role, kWildcard, "a wildcard stands for ports in sourcePortReceived only"};
+  }
+  if (!has(session, "sourcePortReceived", kWildcard)) return std::nullopt;
+  return Trouble{"sourcePortReceived", kWildcard,
+                 "what is connected to a port is not known here: name the ports by portKey"};
 }
 
 /// Without what only says "nothing": null, empty lists and ports, and members about the format of the object.
@@ -92,7 +105,7 @@ class Importer {
 
  private:
   void check();
-  std::string port_of(const std::string& field, const char* kind, const std::string& label);
+  std::string port_of(const std::string& field, bool is_uplink, const std::string& label);
   std::vector<std::string> ports_at(const char* role);
   Json sources();
   Json destination();
@@ -111,37 +124,27 @@ void Importer::check() {
   for (const char* field : {"enabled", "stripOriginalVlan", "normalTrafficAllowed"}) {
     if (!gives(field)) throw invalid(field, nullptr, std::string(field) + " is missing");
   }
-  for (const char* role : {"destinationPort", "sourcePortTransmitted", "sourcePortReceived"}) {
-    if (!has(given_, role, "wildcardPortConnecteeType")) continue;
-    const std::string field = std::string(role) + ".wildcardPortConnecteeType";
-    throw invalid(field, given_[role]["wildcardPortConnecteeType"],
-                  role != std::string("sourcePortReceived")
-                      ? "a wildcard stands for ports in sourcePortReceived only"
-                      : "what is connected to a port is not known here: name the ports by portKey");
-  }
-  const Trouble trouble = type_trouble(given_.value("sessionType", kDefaultType), given_);
-  if (!trouble.field.empty()) {
-    const Json::json_pointer at('/' + trouble.field.substr(0, trouble.field.find('.')) + '/' +
-                                trouble.field.substr(trouble.field.find('.') + 1));
-    throw invalid(trouble.field, given_[at], trouble.sentence);
+  for (const auto& trouble :
+       {wildcard_trouble(given_), type_trouble(given_.value("sessionType", kDefaultType), given_)}) {
+    if (!trouble) continue;
+    throw invalid(std::string(trouble->role) + '.' + trouble->member, given_[trouble->role][trouble->member],
+                  trouble->sentence);
   }
 }
 
 /// Two labels for one port would be one label on the way out.
-std::string Importer::port_of(const std::string& field, const char* kind, const std::string& label) {
-  const bool is_uplink = kind == std::string_view("uplinkPortName");
+std::string Importer::port_of(const std::string& field, bool is_uplink, const std::string& label) {
   const auto& known = is_uplink ? names_.by_uplink : names_.by_key;
   const auto found = known.find(label);
   const std::string port = found == known.end() ? label : found->second;
-  const auto key = labels_.keys.find(port);
-  const auto uplink = labels_.uplinks.find(port);
-  const std::string other = key != labels_.keys.end()         ? key->second
-                            : uplink != labels_.uplinks.end() ? uplink->second
-                                                              : label;
-  const bool other_kind = is_uplink ? key != labels_.keys.end() : uplink != labels_.uplinks.end();
-  if (other != label || other_kind)
-    throw conflict(field, label, label + " and " + other + " are both port " + port + " here");
-  is_uplink ? labels_.call_uplink(port, label) : labels_.call(port, label);
+  auto& labels = is_uplink ? labels_.uplinks : labels_.keys;
+  const auto& others = is_uplink ? labels_.keys : labels_.uplinks;
+  const std::string& first = labels.emplace(port, label).first->second;
+  const auto other = others.find(port);
+  if (first != label || other != others.end())
+    throw conflict(
+        field, label,
+        label + " and " + (first != label ? first : other->second) + " are both port " + port + " here");
   return port;
 }
 
@@ -150,7 +153,8 @@ std::vector<std::string> Importer::ports_at(const char* role) {
   for (const char* kind : {"portKey", "uplinkPortName"}) {
     if (!has(given_, role, kind)) continue;
     for (const Json& label : given_[role][kind])
-      ports.push_back(port_of(std::string(role) + '.' + kind, kind, label));
+      ports.push_back(
+          port_of(std::string(role) + '.' + kind, kind == std::string_view("uplinkPortName"), label));
   }
   return ports;
 }
@@ -305,7 +309,7 @@ Json derive(const MirrorSession& session, const PortLabels& labels) {
 
 /// "" is the type of a session that says none.
 std::string type_of(const Json& object, const Kept& kept) {
-  const auto fits = [&object](const std::string& type) { return type_trouble(type, object).field.empty(); };
+  const auto fits = [&object](const std::string& type) { return !type_trouble(type, object); };
   const auto as_given = kept_value(kept, "sessionType");
   const auto known = [](const std::string& type) {
     return std::any_of(kTypes.begin(), kTypes.end(), [&](const TypeRule& rule) { return rule.type == type; });
