@@ -50,6 +50,7 @@ struct Command {
 extern const std::vector<Command> kBridgeCommands;   // bridge.cc
 extern const std::vector<Command> kPortCommands;     // port.cc
 extern const std::vector<Command> kMirrorCommands;   // mirror.cc
+extern const std::vector<Command> kVsphereCommands;  // vsphere.cc
 extern const std::vector<Command> kExplainCommands;  // explain.cc
 extern const std::vector<Command> kFdbCommands;      // fdb.cc
 extern const std::vector<Command> kSystemCommands;   // system.cc

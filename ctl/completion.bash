@@ -22,6 +22,8 @@ _vswitch_ctl() {
     COMPREPLY=($(compgen -W "$commands" -- "$word"))
   elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who) ]]; then
     COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word"))
+  elif [[ $command == import-mirrors ]]; then
+    COMPREPLY=($(compgen -f -- "$word"))
   elif [[ $command == *-port || $command == who ]]; then
     COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word"))
   elif [[ $command == *mirror* ]]; then

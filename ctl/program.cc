@@ -216,8 +216,8 @@ void execute(const Parsed& parsed, World& world) {
 
 std::vector<const Command*> commands() {
   std::vector<const Command*> all;
-  for (const auto* table : {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kExplainCommands,
-                            &kFdbCommands, &kSystemCommands}) {
+  for (const auto* table : {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands,
+                            &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
     for (const Command& command : *table) all.push_back(&command);
   }
   return all;

@@ -15,6 +15,7 @@ void register_api(Dispatcher& dispatcher, ovsdb::Database& database, SwitchView&
   api::add_bridge_methods(methods);
   api::add_port_methods(methods);
   api::add_mirror_methods(methods);
+  api::add_import_methods(methods);
   api::add_explain_methods(methods);
   api::add_fdb_methods(methods);
   api::add_system_methods(methods);

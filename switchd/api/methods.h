@@ -41,6 +41,7 @@ class Methods {
 void add_bridge_methods(Methods& methods);   // bridge.cc
 void add_port_methods(Methods& methods);     // port.cc
 void add_mirror_methods(Methods& methods);   // mirror.cc
+void add_import_methods(Methods& methods);   // mirror_import.cc
 void add_explain_methods(Methods& methods);  // explain.cc
 void add_fdb_methods(Methods& methods);      // fdb.cc
 void add_system_methods(Methods& methods);   // system.cc

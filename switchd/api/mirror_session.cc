@@ -148,11 +148,7 @@ void check_destinations(const MirrorSession& session, const MirrorSession& other
 void check_other_sessions(const Database& database, const Row& bridge, const MirrorSession& session,
                           const std::optional<Uuid>& self) {
   for (const auto& [name, row] : mirrors_of(database, bridge)) {
-    if (row->uuid() == self) continue;
-    const MirrorSession other = read_session(database, *row);
-    if (!other.enabled || has_ended(other)) continue;
-    check_destinations(session, other, session);
-    check_destinations(other, session, session);
+    if (row->uuid() != self) check_beside(session, read_session(database, *row));
   }
 }
 
@@ -251,8 +247,13 @@ void check_matches(const Json& params) {
   }
 }
 
-void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
-                   const std::optional<Uuid>& self) {
+void check_beside(const MirrorSession& session, const MirrorSession& other) {
+  if (!session.enabled || !other.enabled || has_ended(session) || has_ended(other)) return;
+  check_destinations(session, other, session);
+  check_destinations(other, session, session);
+}
+
+void check_alone(const Database& database, const Row& bridge, const MirrorSession& session) {
   check_complete(session);
   for (const Json& endpoint : session.endpoints)
     check_endpoint(database, endpoint, session.mtu_policy == "fragment");
@@ -267,6 +268,11 @@ void check_session(const Database& database, const Row& bridge, const MirrorSess
         "port " + port + " is a source of session " + session.name +
             " and its destination that carries only copies: take another port, or allow normal_io");
   }
+}
+
+void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
+                   const std::optional<Uuid>& self) {
+  check_alone(database, bridge, session);
   if (session.enabled && !has_ended(session)) check_other_sessions(database, bridge, session, self);
 }
 

@@ -40,9 +40,16 @@ std::string_view text(Trace::Result result) {
   return "";
 }
 
+/// The bytes of a copy, cut as the session says.
+std::vector<std::uint8_t> copy_bytes(const Frame& frame, const Copy& copy, const MirrorSession& session) {
+  std::vector<std::uint8_t> bytes = frame_bytes(frame, copy.tags);
+  if (bytes.size() > session.snaplen) bytes.resize(session.snaplen);
+  return bytes;
+}
+
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
 Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
-                           DropReason refused) {
+                           const Verdict& verdict, DropReason refused) {
   Explanation::Verdict answer{.session = snapshot.sessions[at].name,
                               .copied = false,
                               .reason = "the frame touches none of its source ports"};
@@ -53,6 +60,11 @@ Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trac
     answer.copied = test.result == Trace::Result::copied;
     answer.reason = std::string(text(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
                     (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)].name;
+  }
+  const auto is_of_it = [at](const Copy& copy) { return copy.session == at; };
+  if (answer.copied && std::none_of(verdict.copies.begin(), verdict.copies.end(), is_of_it)) {
+    answer.copied = false;
+    answer.reason += ", but no port carries the copy in its output VLAN";
   }
   return answer;
 }
@@ -101,15 +113,14 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
       explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
   }
   for (const Copy& copy : verdict.copies) {
+    const MirrorSession& session = snapshot.sessions[copy.session];
     if (copy.port == kNoPort) {
-      explain_endpoint(explanation, snapshot.sessions[copy.session], copy,
-                       frame_bytes(parsed.frame, copy.tags));
+      explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy, session));
       continue;
     }
     const PortConfig& out = snapshot.ports[index(copy.port)];
-    const std::string& session = snapshot.sessions[copy.session].name;
-    if (leaves("the copy of " + session, out, copy.drop))
-      explanation.copies.push_back({session, out.name, frame_bytes(parsed.frame, copy.tags)});
+    if (leaves("the copy of " + session.name, out, copy.drop))
+      explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy, session)});
   }
 
   // Other reasons to drop it come after the sessions of its port have seen it.
@@ -117,7 +128,8 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
                        verdict.drop == DropReason::vlan_not_admitted;
   for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
     if (snapshot.sessions[at].bridge != in.bridge) continue;
-    explanation.mirrors.push_back(judge(snapshot, at, trace, refused ? verdict.drop : DropReason::none));
+    explanation.mirrors.push_back(
+        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none));
   }
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {

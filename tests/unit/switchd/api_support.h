@@ -135,7 +135,8 @@ class ApiTest : public testing::Test {
     EXPECT_TRUE(contents() == before) << method << " was refused and changed the database";
     if (!answer.contains("error")) return nullptr;
     const Json error = answer["error"];
-    EXPECT_EQ(error["data"].size(), 3u);
+    const auto strict = error["data"].contains("fault") + error["data"].contains("sessions");
+    EXPECT_EQ(error["data"].size(), 3u + static_cast<std::size_t>(strict));
     for (const char* member : {"reason", "field", "value"})
       EXPECT_TRUE(error["data"].contains(member)) << member;
     EXPECT_TRUE(declared(method, error["code"])) << method << " does not declare " << error.dump();

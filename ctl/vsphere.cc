@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that take sessions from vSphere and give them to it.
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+Json read_json(const std::string& path) {
+  std::string text;
+  if (path == "-") {
+    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw UsageError("cannot read " + path);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw UsageError((path == "-" ? "standard input" : path) + " is not JSON");
+  return json;
+}
+
+/// Whatever of vSphere holds sessions, as a member of params: one session, a list of them, the configuration
+/// of a switch, what export-mirrors prints, or a list of changes.
+void put_sessions(Json& params, const Json& given) {
+  for (const char* member : {"sessions", "vspanConfigSpec", "vspanSession"}) {
+    if (!given.is_object() || !given.contains(member) || !given[member].is_array()) continue;
+    return put_sessions(params, given[member]);
+  }
+  const Json list = given.is_array() ? given : Json::array({given});
+  const bool changes = !list.empty() && list[0].is_object() && list[0].contains("operation");
+  params[changes ? "vspanConfigSpec" : "sessions"] = list;
+}
+
+/// "LEFT=RIGHT" as a member of a map; the last '=', because only ports are known to have none.
+void add_pair(Json& map, const std::string& option, const std::string& pair) {
+  const std::size_t equals = pair.rfind('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size())
+    throw UsageError(option + " " + pair + ": has to be what vSphere calls it, '=' and the port here");
+  map[pair.substr(0, equals)] = pair.substr(equals + 1);
+}
+
+void pairs(CLI::App& app, const Params& params, const std::string& option, const std::string& key,
+           const std::string& form, const std::string& help) {
+  app.add_option_function<std::vector<std::string>>(
+         option,
+         [params, option, key](const std::vector<std::string>& given) {
+           for (const std::string& pair : given) add_pair((*params)[key], option, pair);
+         },
+         help + "; repeatable")
+      ->allow_extra_args(false)
+      ->type_name(form);
+}
+
+Query declare_import(CLI::App& app) {
+  const Params params = make_params();
+  auto path = std::make_shared<std::string>();
+  text(app, params, "bridge", "bridge", "the bridge");
+  app.add_option("file", *path,
+                 "JSON of sessions (VMwareVspanSession) or changes (vspanConfigSpec), - for stdin")
+      ->required();
+  pairs(app, params, "--port", "ports", "KEY=PORT",
+        "the port that is meant by a port key [an interface's external id, or the port's name]");
+  pairs(app, params, "--uplink", "uplinks", "NAME=PORT", "the port that is meant by an uplink");
+  flag(app, params, "--strict", "strict", true, "refuse what vSphere refuses");
+  flag(app, params, "--dry-run", "dry_run", true, "check everything, change nothing");
+  return [params, path] {
+    put_sessions(*params, read_json(*path));
+    return std::vector<Call>{{"mirror.import", *params}};
+  };
+}
+
+Query declare_export(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "the bridge");
+  text(app, params, "session", "name", "only this session")->required(false);
+  return [params] { return std::vector<Call>{{"mirror.export", *params}}; };
+}
+
+std::string render_import(const Json& result) {
+  Table table({"OPERATION", "SESSION", "KEY", "STATE", "REASON"});
+  for (const Json& session : result["sessions"])
+    table.add({session["operation"], session["name"], session["key"], session["state"], session["reason"]});
+  std::string text = table.empty() ? "no sessions\n" : table.text();
+  for (const Json& warning : result["warnings"]) {
+    text += printable("warning: " + warning["session"].get<std::string>() + ": " +
+                      warning["sentence"].get<std::string>()) +
+            '\n';
+  }
+  return text;
+}
+
+/// JSON, with the warnings about what was left out: import-mirrors takes it as it is.
+std::string render_export(const Json& result) {
+  return result.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace
+
+const std::vector<Command> kVsphereCommands = {
+    {"import-mirrors", "make sessions of those of vSphere, all of them or none",
+     "br0 vspan.json --port 50=t1 --uplink uplink1=eth0", declare_import, render_import},
+    {"export-mirrors", "print sessions as vSphere has them, as JSON", "br0 span0", declare_export,
+     render_export},
+};
+
+}  // namespace vswitch::ctl
