@@ -48,6 +48,18 @@ UniqueFd open_sender(const EndpointSettings& settings) {
   return fd;
 }
 
+/// The kernel hears "packet too big" (RFC 8201) for a raw IPv6 socket only if it asks for errors, and errors
+/// fail whatever is sent next: a socket that never sends does the asking. Its errors are not read; few fit
+/// in.
+UniqueFd open_path_mtu_socket(const EndpointSettings& settings) {
+  if (!settings.remote.v6) return {};
+  UniqueFd fd = open_raw_socket(settings);
+  set_deaf(fd);
+  set_socket_option(fd, SOL_SOCKET, SO_RCVBUF, 1, "SO_RCVBUF");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "IPV6_RECVERR");
+  return fd;
+}
+
 /// What a packet of this size has room for.
 std::size_t room(const EndpointSettings& settings, std::size_t packet) {
   const std::size_t headers =
@@ -58,7 +70,10 @@ std::size_t room(const EndpointSettings& settings, std::size_t packet) {
 }  // namespace
 
 Endpoint::Endpoint(const EndpointSettings& settings)
-    : settings_(settings), socket_(open_sender(settings)), longest_frame_(room(settings, kLongestPacket)) {}
+    : settings_(settings),
+      socket_(open_sender(settings)),
+      path_mtu_socket_(open_path_mtu_socket(settings)),
+      longest_frame_(room(settings, kLongestPacket)) {}
 
 void Endpoint::set_path(DropReason trouble, std::uint32_t mtu) {
   const std::size_t packet = mtu == 0 ? kLongestPacket : std::min<std::size_t>(mtu, kLongestPacket);

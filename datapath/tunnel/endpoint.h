@@ -64,6 +64,7 @@ class Endpoint {
 
   const EndpointSettings settings_;
   const UniqueFd socket_;
+  const UniqueFd path_mtu_socket_;  ///< IPv6 only, see endpoint.cc
   std::atomic<DropReason> trouble_{DropReason::no_route};
   std::atomic<std::size_t> longest_frame_;
   std::atomic<std::uint32_t> sequence_{0};
