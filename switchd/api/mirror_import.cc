@@ -8,8 +8,10 @@
 #include <optional>
 #include <utility>
 
+#include "datapath/snapshot/spec.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
+#include "switchd/api/mirror_life.h"
 #include "switchd/api/vsphere.h"
 
 namespace vswitch::api {
@@ -102,7 +104,8 @@ class Plan {
 
   void take(const Json& params);
   void check() const;
-  void write(Transaction& transaction);
+  /// `origin` is for those that are made now.
+  void write(Transaction& transaction, const Datum& origin);
   Json result(const Database& database) const;
 
  private:
@@ -298,6 +301,11 @@ void Plan::check_strictly(const Planned& one) const {
 }
 
 void Plan::check() const {
+  if (sessions_.size() > kMaxSessions) {
+    throw conflict("sessions", sessions_.size(),
+                   "bridge " + bridge_.str("name") + " would have " + std::to_string(sessions_.size()) +
+                       " sessions, and " + std::to_string(kMaxSessions) + " is as many as there may be");
+  }
   for (const Planned& planned : sessions_) {
     if (planned.operation.empty()) continue;
     in_request(planned.where, planned.params, [&] {
@@ -308,7 +316,7 @@ void Plan::check() const {
   }
 }
 
-void Plan::write(Transaction& transaction) {
+void Plan::write(Transaction& transaction, const Datum& origin) {
   for (const Planned& planned : removed_)
     transaction.remove("Bridge", bridge_.uuid(), "mirrors", Datum::of(*planned.row));
   for (Planned& planned : sessions_) {
@@ -319,6 +327,7 @@ void Plan::write(Transaction& transaction) {
       std::erase_if(ids, [](const auto& id) { return id.first.starts_with(vsphere::kKeptPrefix); });
     } else {
       planned.row = transaction.insert("Mirror");
+      transaction.set("Mirror", *planned.row, "origin", origin);
       transaction.add("Bridge", bridge_.uuid(), "mirrors", Datum::of(*planned.row));
     }
     if (planned.key.empty()) planned.key = planned.row->to_string();
@@ -347,7 +356,7 @@ Json Plan::result(const Database& database) const {
   return {{"sessions", list}, {"warnings", warnings_}};
 }
 
-Outcome import(const Methods& methods, const Json& params) {
+Outcome import(const Methods& methods, const Session& client, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const auto plan = std::make_shared<Plan>(database, bridge, params);
@@ -355,7 +364,7 @@ Outcome import(const Methods& methods, const Json& params) {
   plan->check();
   if (params["dry_run"] != true) {
     Transaction transaction(database);
-    plan->write(transaction);
+    plan->write(transaction, Datum::map_of(origin_of(client)));
     commit(transaction);
   }
   return [&database, plan] { return plan->result(database); };
@@ -390,7 +399,8 @@ Json export_sessions(const Database& database, const Json& params) {
 
 void add_import_methods(Methods& methods) {
   const Methods shared = methods;
-  methods.change("mirror.import", [shared](const Json& params) { return import(shared, params); });
+  methods.change("mirror.import",
+                 [shared](Session& client, const Json& params) { return import(shared, client, params); });
   methods.read("mirror.export",
                [shared](const Json& params) { return export_sessions(shared.database, params); });
 }

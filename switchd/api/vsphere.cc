@@ -257,9 +257,11 @@ void add_endpoints(Json& object, const MirrorSession& session) {
 
 void check_expressible(const MirrorSession& session) {
   if (session.all) refuse(session, "it watches all ports");
+  if (!session.source_patterns.empty()) refuse(session, "it watches ports by a pattern");
   if (!session.vlans.empty() && !session.source_ports.empty())
     refuse(session, "it watches certain VLANs of certain ports");
   if (!session.filter.empty() || !session.skip.empty()) refuse(session, "it has filters");
+  if (session.rate_packets || session.rate_bits) refuse(session, "it has a rate");
   if (session.mtu_policy || session.superframes)
     refuse(session, "it says what happens to copies that are too long");
   if (session.snaplen && *session.snaplen < kShortestCopy)

@@ -61,6 +61,7 @@ TEST_F(VsphereApi, FromIsReceivedAndToIsTransmitted) {
                                                                       {"name": "t3", "direction": "to"}])"));
   EXPECT_EQ(session("session 1")["normal_io"], true);
   EXPECT_EQ(exported("session 1"), vspan);
+  EXPECT_FALSE(session("session 1")["origin"].is_null());
 }
 
 TEST_F(VsphereApi, PortsGoByKeyThenByExternalIdThenByName) {
@@ -332,6 +333,10 @@ TEST_F(VsphereApi, WhatVsphereCouldNotHaveIsNotExported) {
   EXPECT_THAT(reason(with(span("s", {}, {"t2"}), {{"sources", {{"all", true}}}})), HasSubstr("all ports"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp"}})), HasSubstr("filters"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"superframes", "cut"}})), HasSubstr("too long"));
+  EXPECT_THAT(reason(span("s", {{{"glob", "t*"}}}, {"t2"})), HasSubstr("by a pattern"));
+  EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"rate", {{"packets", 5}}}})), HasSubstr("a rate"));
+  EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"expires", {{"packets", 5}}}})),
+              HasSubstr("vSphere does not have"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {}), {{"destination", {{"vlan", 900}}}})),
               HasSubstr("every port that carries VLAN 900"));
   EXPECT_THAT(reason(with(span("s", {}, {"t2"}), {{"sources", {{"ports", {"t1"}}, {"vlans", {5}}}}})),
