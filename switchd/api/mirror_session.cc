@@ -248,7 +248,8 @@ void check_matches(const Json& params) {
 }
 
 void check_beside(const MirrorSession& session, const MirrorSession& other) {
-  if (!session.enabled || !other.enabled || has_ended(session) || has_ended(other)) return;
+  const auto is_alive = [](const MirrorSession& one) { return one.enabled && !has_ended(one); };
+  if (!is_alive(session) || !is_alive(other)) return;
   check_destinations(session, other, session);
   check_destinations(other, session, session);
 }
