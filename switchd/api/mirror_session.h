@@ -73,7 +73,8 @@ void check_matches(const Json& params);
 /// another bridge, or gets in the way of another session. `self` is its row when it exists already.
 void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
                    const std::optional<ovsdb::Uuid>& self);
-/// Its parts: the session for itself, and in the way of one other (only those that live are in anybody's way).
+/// Its parts: the session for itself, and in the way of one other (only those that live are in anybody's
+/// way).
 void check_alone(const Database& database, const Row& bridge, const MirrorSession& session);
 void check_beside(const MirrorSession& session, const MirrorSession& other);
 
