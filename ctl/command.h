@@ -38,7 +38,7 @@ using Query = std::function<std::vector<Call>()>;
 struct Command {
   std::string_view name;
   std::string_view summary;
-  std::string_view example;  ///< arguments of a sensible call, for --help
+  std::string_view example;  ///< arguments of sensible calls, a line each, for --help
   Query (*declare)(CLI::App&);
   /// Text for people, every line ended. The results of several calls are merged into one object.
   std::string (*render)(const Json& result);

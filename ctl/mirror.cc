@@ -401,8 +401,13 @@ std::string watch_stats(const Json& result, const Json& before, double seconds) 
 }  // namespace
 
 const std::vector<Command> kMirrorCommands = {
-    {"add-mirror", "make a mirror session", "br0 span0 --source t1 --output t2 --normal-io", declare_add,
-     render_session},
+    {"add-mirror", "make a mirror session",
+     "br0 span0 --source t1 --output t2 --normal-io\n"
+     "br0 rspan0 --source t1 --output-vlan 900 --output uplink\n"
+     "br0 rdst0 --source-vlan 900 --output t2\n"
+     "br0 er0 --source t1 --endpoint 10.95.30.43 --encap erspan2 --session-id 5\n"
+     "br0 edst0 --source er1:from --output t2",
+     declare_add, render_session},
     {"set-mirror", "change a session; what is given replaces what was there", "br0 span0 --source t1:from",
      declare_set, render_session},
     {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},

@@ -88,14 +88,26 @@ struct Declared {
   Query query;
 };
 
+/// "Example: vswitch-ctl ...", or several below each other.
+std::string examples_of(const Command& command) {
+  const std::string call = std::string(kProgram) + ' ' + std::string(command.name);
+  std::string text;
+  std::string_view rest = command.example;
+  do {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    text += (text.empty() ? "Example: " : "\n         ") + call;
+    if (!line.empty()) text += ' ' + std::string(line);
+  } while (!rest.empty());
+  return text;
+}
+
 std::vector<Declared> declare_commands(CLI::App& app, Options& options) {
   std::vector<Declared> all;
   for (const Command* command : commands()) {
     CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
     sub->fallthrough();
-    std::string example = "Example: " + std::string(kProgram) + ' ' + std::string(command->name);
-    if (!command->example.empty()) example += ' ' + std::string(command->example);
-    sub->footer(example);
+    sub->footer(examples_of(*command));
     all.push_back({command, sub, command->declare(*sub)});
     if (command->watch != nullptr) declare_watch(*sub, options);
   }

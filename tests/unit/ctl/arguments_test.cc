@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <sstream>
 
 #include "ctl/command.h"
 #include "tests/unit/ctl/fake_world.h"
@@ -227,12 +228,17 @@ std::string example_sessions() {
 
 TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
   for (const Command* command : commands()) {
-    std::vector<std::string> arguments = words(std::string(command->example));
-    std::erase(arguments, "--watch");  // would go on for ever
-    std::replace(arguments.begin(), arguments.end(), std::string("vspan.json"), example_sessions());
-    arguments.insert(arguments.begin(), std::string(command->name));
-    const Invocation tool(arguments);
-    EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
+    std::istringstream examples(std::string(command->example));
+    std::string example;
+    do {
+      std::getline(examples, example);
+      std::vector<std::string> arguments = words(example);
+      std::erase(arguments, "--watch");  // would go on for ever
+      std::replace(arguments.begin(), arguments.end(), std::string("vspan.json"), example_sessions());
+      arguments.insert(arguments.begin(), std::string(command->name));
+      const Invocation tool(arguments);
+      EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
+    } while (examples.good());
     const Invocation help({std::string(command->name), "--help"});
     EXPECT_EQ(help.status, kDone);
     EXPECT_THAT(help.out, HasSubstr("Example: vswitch-ctl " + std::string(command->name)));
