@@ -50,7 +50,7 @@ std::uint16_t internet_sum(std::span<const std::uint8_t> bytes) {
     bytes = bytes.subspan(sizeof word);
   }
   std::uint64_t rest = 0;
-  std::memcpy(&rest, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(&rest, bytes.data(), bytes.size());
   add(rest);
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   const auto folded = static_cast<std::uint16_t>(sum);

@@ -127,7 +127,9 @@ void Importer::check() {
   for (const auto& trouble :
        {wildcard_trouble(given_), type_trouble(given_.value("sessionType", kDefaultType), given_)}) {
     if (!trouble) continue;
-    throw invalid(std::string(trouble->role) + '.' + trouble->member, given_[trouble->role][trouble->member],
+    // It may be what is missing.
+    const Json port = given_.value(trouble->role, Json::object());
+    throw invalid(std::string(trouble->role) + '.' + trouble->member, port.value(trouble->member, Json()),
                   trouble->sentence);
   }
 }
