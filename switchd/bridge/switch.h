@@ -6,7 +6,8 @@
 //
 //     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
 //       read_desired    rows -> plain values                                     desired.cc
-//       follow          open and close devices                                   attachments.cc
+//       follow          make endpoints, ask for the way to them                  endpoints.cc
+//                       open and close devices                                   attachments.cc
 //       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compiler.cc
 //       publish         every worker uses the new snapshot when it returns       datapath/datapath.cc
 //       close_retired   devices nobody uses any more go back to the host         attachments.cc
@@ -14,7 +15,8 @@
 //     when_applied callbacks: replies go out
 // clang-format on
 //
-// A device that comes, goes or changes starts the same walk.
+// A device that comes, goes or changes starts the same walk, and so does a route, an address or a neighbour
+// on the way to an endpoint.
 #pragma once
 
 #include <cstdint>
