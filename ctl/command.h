@@ -53,6 +53,7 @@ extern const std::vector<Command> kMirrorCommands;   // mirror.cc
 extern const std::vector<Command> kVsphereCommands;  // vsphere.cc
 extern const std::vector<Command> kExplainCommands;  // explain.cc
 extern const std::vector<Command> kFdbCommands;      // fdb.cc
+extern const std::vector<Command> kStatsCommands;    // stats.cc
 extern const std::vector<Command> kSystemCommands;   // system.cc
 
 /// All of them, in the order --help shows.

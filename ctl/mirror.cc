@@ -238,13 +238,6 @@ Query declare_list(CLI::App& app) {
   return [params] { return std::vector<Call>{{"mirror.list", *params}}; };
 }
 
-Query declare_stats(CLI::App& app) {
-  const Params params = make_params();
-  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
-  text(app, params, "session", "name", "only this session")->required(false);
-  return [params] { return std::vector<Call>{{"mirror.stats", *params}}; };
-}
-
 /// "br0 span0 active: t1 -> t2"
 std::string render_session(const Json& mirror) {
   return printable(mirror["bridge"].get<std::string>() + ' ' + mirror["name"].get<std::string>() + "  " +
@@ -258,14 +251,6 @@ std::string render_nothing(const Json&) {
 
 std::string render_list(const Json& result) {
   return result["mirrors"].empty() ? "no sessions\n" : session_table(result["mirrors"]);
-}
-
-std::string lost_by(const Json& counters) {
-  std::string text;
-  for (const auto& [cause, count] : counters["lost_by"].items()) {
-    if (count != 0) text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
-  }
-  return text;
 }
 
 /// "10.0.0.1 erspan2 session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
@@ -362,42 +347,6 @@ std::string render_show(const Json& mirror) {
          destination_table(mirror.value("destinations", Json::array()));
 }
 
-std::string render_stats(const Json& result) {
-  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LOST BY", "STATE"});
-  for (const Json& mirror : result["mirrors"]) {
-    const Json& counters = mirror["counters"];
-    table.add({mirror["bridge"], mirror["name"], counters["matched"], counters["delivered"], counters["lost"],
-               lost_by(counters), state(mirror)});
-  }
-  return table.empty() ? "no sessions\n" : table.text();
-}
-
-/// The counters a session had in the earlier result; its present ones when it is new.
-const Json& counters_before(const Json& before, const Json& mirror) {
-  if (before.is_object()) {
-    for (const Json& old : before["mirrors"]) {
-      if (old["uuid"] == mirror["uuid"]) return old["counters"];
-    }
-  }
-  return mirror["counters"];
-}
-
-std::string watch_stats(const Json& result, const Json& before, double seconds) {
-  Table table(
-      {"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "MATCHED", "DELIVERED", "LOST", "STATE"});
-  for (const Json& mirror : result["mirrors"]) {
-    const Json& now = mirror["counters"];
-    const Json& then = counters_before(before, mirror);
-    const auto rate = [&](const char* key) {
-      const auto grown = now[key].get<std::int64_t>() - then[key].get<std::int64_t>();
-      return static_cast<std::int64_t>(static_cast<double>(grown) / seconds + 0.5);
-    };
-    table.add({mirror["bridge"], mirror["name"], rate("matched"), rate("delivered"), rate("lost"),
-               now["matched"], now["delivered"], now["lost"], state(mirror)});
-  }
-  return table.empty() ? "no sessions\n" : table.text();
-}
-
 }  // namespace
 
 const std::vector<Command> kMirrorCommands = {
@@ -416,8 +365,6 @@ const std::vector<Command> kMirrorCommands = {
     {"del-mirror", "remove a session", "br0 span0", declare_del, render_nothing},
     {"list-mirrors", "list the sessions of a bridge or of all", "br0", declare_list, render_list},
     {"show-mirror", "show everything about a session", "br0 span0", declare_named<kGet>, render_show},
-    {"mirror-stats", "show the counters of sessions", "br0 span0 --watch", declare_stats, render_stats,
-     watch_stats},
 };
 
 }  // namespace vswitch::ctl

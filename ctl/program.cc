@@ -229,7 +229,7 @@ void execute(const Parsed& parsed, World& world) {
 std::vector<const Command*> commands() {
   std::vector<const Command*> all;
   for (const auto* table : {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands,
-                            &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
+                            &kStatsCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
     for (const Command& command : *table) all.push_back(&command);
   }
   return all;

@@ -160,4 +160,12 @@ std::string session_table(const Json& mirrors, std::size_t indent) {
   return table.text(indent);
 }
 
+std::string lost_by(const Json& counters) {
+  std::string text;
+  for (const auto& [cause, count] : counters["lost_by"].items()) {
+    if (count != 0) text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
+  }
+  return text;
+}
+
 }  // namespace vswitch::ctl

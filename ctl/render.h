@@ -39,6 +39,8 @@ std::string sources(const Json& session);
 std::string destination(const Json& session);
 /// "waiting: no device t2"; the state alone when there is no reason.
 std::string state(const Json& object);
+/// What copies were lost by: "queue_full 3, too_big 1".
+std::string lost_by(const Json& counters);
 /// The lines of a session list, one per session.
 std::string session_table(const Json& mirrors, std::size_t indent = 0);
 

@@ -22,11 +22,9 @@ Datapath::Datapath(DatapathOptions options) : options_(std::move(options)) {
     for (std::size_t w = m; w < workers; w += mirrors) queues.push_back(&queues_[w]);
     mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, std::move(queues));
   }
-  // One session may fill half of a worker's queue: the others find room.
-  const auto budget = static_cast<std::int64_t>(options_.copy_queue_bytes / 2);
   for (std::size_t w = 0; w < workers; ++w) {
     workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],
-                          budget, options_.clock);
+                          options_.clock);
   }
   publish(std::make_unique<Snapshot>());
   if (!options_.threads) return;
@@ -40,6 +38,7 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   snapshot->generation = ++generation_;
   std::unique_ptr<const Snapshot> replaced = std::move(current_);
   current_ = std::move(snapshot);
+  if (replaced != nullptr) place_threads(replaced->work);
   published_.store(current_.get(), std::memory_order_release);
   for (Worker& worker : workers_) {
     if (options_.threads && generation_ > 1) {
@@ -52,6 +51,14 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   if (replaced != nullptr) old_.push_back({std::move(replaced), generation_});
   for (MirrorThread& thread : mirror_threads_) thread.request_drain(generation_);
   free_old_snapshots();
+}
+
+void Datapath::place_threads(const WorkSpec& before) {
+  const WorkSpec& work = current_->work;
+  for (std::size_t w = 0; w < workers_.size() && work.worker_cpus != before.worker_cpus; ++w)
+    place(workers_[w].thread(), w, work.worker_cpus, allowed_);
+  for (std::size_t m = 0; m < mirror_threads_.size() && work.mirror_cpus != before.mirror_cpus; ++m)
+    place(mirror_threads_[m].thread(), m, work.mirror_cpus, allowed_);
 }
 
 bool Datapath::free_old_snapshots(std::chrono::nanoseconds patience) {

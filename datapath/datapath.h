@@ -12,6 +12,7 @@
 #include "datapath/mirror/copy_queue.h"
 #include "datapath/mirror/mirror_thread.h"
 #include "datapath/snapshot/snapshot.h"
+#include "datapath/threads.h"
 #include "datapath/worker.h"
 
 namespace vswitch {
@@ -50,6 +51,7 @@ class Datapath {
 
   /// Bytes that wait in the mirror queues.
   std::size_t queued_copy_bytes() const;
+  const std::deque<MirrorThread>& mirror_thread_list() const { return mirror_threads_; }
   const std::deque<Worker>& worker_list() const { return workers_; }
   const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
 
@@ -62,7 +64,10 @@ class Datapath {
     std::uint64_t replaced_by;  ///< may go when the mirror threads have drained this generation
   };
 
+  void place_threads(const WorkSpec& before);
+
   const DatapathOptions options_;
+  const std::vector<unsigned> allowed_ = allowed_processors();
   std::unique_ptr<const Snapshot> current_;
   std::atomic<const Snapshot*> published_{nullptr};
   std::uint64_t generation_ = 0;

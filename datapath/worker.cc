@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
 constexpr int kMaxEvents = 64;
+constexpr std::size_t kBacklog = 64 * 1024;  // of copies: the mirror thread is behind
 
 int checked(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -25,13 +26,12 @@ int checked(int fd, const char* what) {
 }  // namespace
 
 Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-               MirrorThread& mirror_thread, std::int64_t session_budget, Clock clock)
+               MirrorThread& mirror_thread, Clock clock)
     : sender_{number},
       number_(number),
       published_(published),
       copies_(copies),
       mirror_thread_(mirror_thread),
-      session_budget_(session_budget),
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
@@ -51,7 +51,14 @@ Worker::~Worker() {
 void Worker::start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "worker");
-    while (!stopping_.load(std::memory_order_acquire)) step(-1);
+    while (!stopping_.load(std::memory_order_acquire)) {
+      // A thread that sleeps takes the processor from copies when a frame comes, one that yields does not.
+      if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
+        step(-1);
+      } else if (!step(0)) {
+        std::this_thread::yield();  // whoever else wants the processor
+      }
+    }
   });
 }
 
@@ -74,7 +81,7 @@ bool Worker::step(int timeout_ms) {
   epoll_event events[kMaxEvents];
   const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
   now_ = clock_();
-  counters_.wakeups.add();
+  if (ready > 0) counters_.wakeups.add();
   // In this order: a wake() that comes after the look at what is published must still be there at the next
   // wait.
   for (int i = 0; i < ready; ++i) {
@@ -92,7 +99,10 @@ bool Worker::step(int timeout_ms) {
     if (port != nullptr && port->device != nullptr && port->worker == number_)
       received |= receive_from(*port);
   }
-  if (received) counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - now_, 0)));
+  if (received) {
+    counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - now_, 0)));
+    spin_.received(now_);
+  }
   return received;
 }
 
@@ -124,8 +134,11 @@ void Worker::refresh() {
     }
   }
   sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
-  if (sample_seed_ != snapshot_->sample_seed) {
-    sample_seed_ = snapshot_->sample_seed;
+  spin_.set_limit(snapshot_->work.spin);
+  const std::size_t budget = snapshot_->work.session_queue_bytes;
+  session_budget_ = static_cast<std::int64_t>(budget != 0 ? budget : copies_.capacity() / 2);
+  if (sample_seed_ != snapshot_->work.sample_seed) {
+    sample_seed_ = snapshot_->work.sample_seed;
     random_.seed(static_cast<std::uint32_t>(sample_seed_ + number_ + 1));
   }
   seen_.store(snapshot_->generation, std::memory_order_release);

@@ -21,22 +21,24 @@
 #include "datapath/mirror/mirror_thread.h"
 #include "datapath/pipeline.h"
 #include "datapath/snapshot/snapshot.h"
+#include "datapath/spin.h"
+#include "datapath/threads.h"
 
 namespace vswitch {
 
 using Clock = std::function<TimeNs()>;
 
 struct WorkerCounters {
-  Counter wakeups, batches, frames, busy_ns;
+  Counter wakeups;  ///< waits that ended with something to do
+  Counter batches, frames, busy_ns;
   Counter deaf_ports;  ///< times a port could not be added to the epoll set
 };
 
 class Worker {
  public:
-  /// `published` is where new snapshots appear. `mirror_thread` reads `copies`. `session_budget`: bytes one
-  /// session may have in queues.
+  /// `published` is where new snapshots appear. `mirror_thread` reads `copies`.
   Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-         MirrorThread& mirror_thread, std::int64_t session_budget, Clock clock);
+         MirrorThread& mirror_thread, Clock clock);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -52,6 +54,10 @@ class Worker {
   std::uint64_t seen() const { return seen_.load(std::memory_order_acquire); }
   void wait_seen(std::uint64_t generation) const;
   const WorkerCounters& counters() const { return counters_; }
+  /// Processor time the thread has used, the kernel's work for it included.
+  std::uint64_t cpu_ns() const { return cpu_time(thread_); }
+  /// The thread, to be placed; it is not started with DatapathOptions::threads == false.
+  std::thread& thread() { return thread_; }
 
  private:
   struct PendingCopy {
@@ -85,7 +91,6 @@ class Worker {
   const std::atomic<const Snapshot*>& published_;
   CopyQueue& copies_;
   MirrorThread& mirror_thread_;
-  const std::int64_t session_budget_;
   const Clock clock_;
   int epoll_fd_;
   int wake_fd_;
@@ -95,6 +100,8 @@ class Worker {
       received_from_;  ///< devices in the epoll set, by PortNo
   Decider decider_;
   TimeNs now_ = 0;
+  Spin spin_;
+  std::int64_t session_budget_ = 0;  ///< bytes one session may have in the queue
   std::array<RawFrame, kBatchSize> raw_;
   std::array<Frame, kBatchSize> frames_;
   std::vector<std::vector<OutgoingFrame>> sends_;  ///< by PortNo

@@ -21,7 +21,7 @@ struct DaemonOptions {
   std::string database = "/var/lib/vswitch/conf.db";
   std::vector<std::string> remotes;  ///< besides DIR/db.sock, in the notation of parse_remote()
   std::string group;                 ///< of the sockets, a name or number; empty leaves the daemon's own
-  unsigned workers = 0;              ///< forwarding threads; 0 lets the switch choose
+  unsigned workers = 0;              ///< forwarding threads; 0 = what the database says
 };
 
 class Daemon {

@@ -62,6 +62,7 @@ void MirrorThread::run() {
     if (step()) continue;
     if (stopping) return;
     signal_.wait(signal, std::memory_order_acquire);
+    counters_.wakeups.add();
   }
 }
 
@@ -76,6 +77,8 @@ bool MirrorThread::step() {
     add(*queue->take(), queue->worker());
   }
   if (taken != 0) {
+    counters_.passes.add();
+    counters_.frames.add(taken);
     send_all();
     for (CopyQueue* queue : queues_) queue->release();
     if (endpoint_batches_.size() > kMaxEndpoints) endpoint_batches_.clear();

@@ -13,10 +13,18 @@
 #include <unordered_map>
 #include <vector>
 
+#include "datapath/counters.h"
 #include "datapath/mirror/copy_queue.h"
+#include "datapath/threads.h"
 #include "datapath/tunnel/pieces.h"
 
 namespace vswitch {
+
+struct MirrorThreadCounters {
+  Counter wakeups;  ///< times it had slept
+  Counter passes;   ///< that found something
+  Counter frames;   ///< taken from the queues, each with all its copies
+};
 
 class MirrorThread {
  public:
@@ -40,6 +48,12 @@ class MirrorThread {
   /// however much comes behind it.
   void request_drain(std::uint64_t generation);
   std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
+
+  const MirrorThreadCounters& counters() const { return counters_; }
+  /// Processor time the thread has used, the kernel's work for it included.
+  std::uint64_t cpu_ns() const { return cpu_time(thread_); }
+  /// The thread, to be placed.
+  std::thread& thread() { return thread_; }
 
  private:
   /// What a copy is charged to its session, in the queue of the worker it came through.
@@ -85,6 +99,7 @@ class MirrorThread {
   std::uint64_t marked_ = 0;
   bool held_back_ = false;  ///< there are records, but an older one may still come from a worker in mid-batch
 
+  MirrorThreadCounters counters_;
   std::atomic<std::uint32_t> signal_{0};
   std::atomic<std::uint64_t> drain_requested_{0};
   std::atomic<std::uint64_t> drained_{0};

@@ -274,6 +274,12 @@ class Receiver {
   }
 
   /// Called on any thread.
+  std::size_t memory() {
+    const std::lock_guard lock(ring_changes_);
+    return ring_.memory() == nullptr ? 0 : ring_.size().bytes();
+  }
+
+  /// Called on any thread.
   std::uint64_t overruns() {
     const std::lock_guard lock(ring_changes_);
     const tpacket_stats stats = count_overruns();
@@ -571,6 +577,7 @@ class AfPacketPort final : public Port {
     senders_[index(sender)]->send(frames);
   }
   std::uint64_t receive_overruns() override { return receiver_.overruns(); }
+  std::size_t receive_memory() override { return receiver_.memory(); }
 
  private:
   Receiver receiver_;

@@ -51,6 +51,9 @@ class Port {
   /// Frames the device lost before receive() could see them, since the port was made (ring full, memory
   /// short).
   virtual std::uint64_t receive_overruns() = 0;
+
+  /// Bytes of memory held for frames that come in, whether or not some are there. Any thread.
+  virtual std::size_t receive_memory() { return 0; }
 };
 
 }  // namespace vswitch

@@ -164,7 +164,7 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
 
   CompileResult result{.snapshot = std::make_unique<Snapshot>(), .sessions = {}};
   Snapshot& snapshot = *result.snapshot;
-  snapshot.sample_seed = spec.sample_seed;
+  snapshot.work = spec.work;
   for (const BridgeSpec& bridge : spec.bridges) add_bridge(bridge, snapshot);
   connect_patches(spec, snapshot);
   for (BridgeIndex b = 0; b < spec.bridges.size(); ++b) {

@@ -92,7 +92,7 @@ struct Snapshot {
   std::vector<BridgeConfig> bridges;
   std::vector<MirrorSession> sessions;
   OwnCopies own_copies;  ///< of all sessions
-  std::uint64_t sample_seed = 0;
+  WorkSpec work;
 
   const PortConfig* port(PortNo number) const {
     const std::size_t at = index(number);

@@ -94,10 +94,22 @@ struct BridgeSpec {
   TimeNs mac_aging = MacTable::kDefaultAging;
 };
 
+/// How the threads of the datapath go about their work.
+struct WorkSpec {
+  TimeNs spin = 0;  ///< how long a worker looks for frames before it sleeps (datapath/spin.h); 0 = never
+  std::size_t session_queue_bytes = 0;  ///< of one session in each worker's mirror queue; 0 = half of it
+  std::uint64_t sample_seed = 0;        ///< a change of it starts the workers' random numbers anew
+  /// Thread i runs on the processor at i modulo their number; empty = on any.
+  std::vector<unsigned> worker_cpus = {};
+  std::vector<unsigned> mirror_cpus = {};
+
+  bool operator==(const WorkSpec&) const = default;
+};
+
 struct SwitchSpec {
   std::vector<BridgeSpec> bridges;
-  std::uint64_t sample_seed = 0;  ///< a change of it starts the workers' random numbers anew
-  std::int64_t now_ms = 0;        ///< the time of the wall clock, ms since 1970
+  WorkSpec work = {};
+  std::int64_t now_ms = 0;  ///< the time of the wall clock, ms since 1970
 };
 
 enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, expired, error };

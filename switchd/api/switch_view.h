@@ -78,12 +78,22 @@ class SwitchView {
   virtual std::size_t workers() = 0;
 
   struct WorkerState {
-    std::vector<std::string> ports;  ///< it receives from
+    std::vector<std::string> ports = {};  ///< it receives from
     std::uint64_t wakeups = 0, batches = 0, frames = 0, busy_ns = 0;
+    std::uint64_t cpu_ns = 0;      ///< processor time, the kernel's work included
     std::uint64_t deaf_ports = 0;  ///< times a port could not be watched
     std::size_t queued_copy_bytes = 0, copy_queue_bytes = 0;
   };
-  virtual std::vector<WorkerState> worker_states() = 0;
+  struct MirrorThreadState {
+    std::uint64_t wakeups = 0, passes = 0, frames = 0, cpu_ns = 0;
+  };
+  struct DatapathState {
+    std::vector<WorkerState> workers;
+    std::vector<MirrorThreadState> mirror_threads;
+    std::size_t receive_memory_bytes = 0;  ///< rings of all ports, in the kernel
+    std::vector<std::string> complaints;   ///< settings that are not used as they are, as sentences
+  };
+  virtual DatapathState datapath_state() = 0;
 
   struct Explanation {
     struct Output {

@@ -35,6 +35,37 @@ Json info(const Methods& methods, const std::string& started) {
           {"mirrors", database.table("Mirror").size()}};
 }
 
+void add_threads(const SwitchView::DatapathState& datapath, Json& result) {
+  Json threads = Json::array();
+  std::size_t queued = 0, queue = 0;
+  for (std::size_t w = 0; w < datapath.workers.size(); ++w) {
+    const SwitchView::WorkerState& worker = datapath.workers[w];
+    queued += worker.queued_copy_bytes;
+    queue += worker.copy_queue_bytes;
+    threads.push_back({{"kind", "worker"},
+                       {"number", w},
+                       {"ports", worker.ports},
+                       {"frames", worker.frames},
+                       {"batches", worker.batches},
+                       {"wakeups", worker.wakeups},
+                       {"cpu_ns", worker.cpu_ns},
+                       {"queued_bytes", worker.queued_copy_bytes},
+                       {"queue_bytes", worker.copy_queue_bytes}});
+  }
+  for (std::size_t m = 0; m < datapath.mirror_threads.size(); ++m) {
+    const SwitchView::MirrorThreadState& thread = datapath.mirror_threads[m];
+    threads.push_back({{"kind", "mirror"},
+                       {"number", m},
+                       {"frames", thread.frames},
+                       {"batches", thread.passes},
+                       {"wakeups", thread.wakeups},
+                       {"cpu_ns", thread.cpu_ns}});
+  }
+  result["threads"] = threads;
+  result["memory"] = {
+      {"receive_bytes", datapath.receive_memory_bytes}, {"queue_bytes", queue}, {"queued_bytes", queued}};
+}
+
 Json stats(const Methods& methods) {
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(methods.database)) {
@@ -50,7 +81,10 @@ Json stats(const Methods& methods) {
     if (count != 0)
       drops.push_back({{"reason", reason}, {"count", count}, {"meaning", meaning_of_drop(reason)}});
   }
-  return {{"ports", ports}, {"drops", drops}};
+  const SwitchView::DatapathState datapath = methods.view.datapath_state();
+  Json result = {{"ports", ports}, {"drops", drops}, {"notices", datapath.complaints}};
+  add_threads(datapath, result);
+  return result;
 }
 
 }  // namespace

@@ -20,6 +20,12 @@ const log::Module kLog{"port"};
 
 constexpr std::size_t kOpenedTogether = 32;  // ports, each by a thread
 
+/// So many that the rings of small and of large slots are both whole blocks.
+std::size_t slots_of(std::size_t ring_kib) {
+  const std::size_t slots = ring_kib * 1024 / AfPacketOptions{}.slot_size;
+  return slots / 128 * 128;
+}
+
 std::string no_device(const std::string& name) {
   return "could not open network device " + name +
          " (No such device)";  // the sentence of Open vSwitch, scripts know it
@@ -129,7 +135,9 @@ std::future<std::unique_ptr<Port>> Attachments::open_system(const Attachment& at
                                     .ifindex = attachment.ifindex,
                                     .senders = senders_,
                                     .stock = &rings_,
-                                    .mirror_senders = mirror_senders_});
+                                    .mirror_senders = mirror_senders_,
+                                    .slots = slots_of(receive_.ring_kib),
+                                    .queue_bytes = receive_.queue_kib * 1024});
 }
 
 void Attachments::conclude(std::vector<Opening>& openings) {

@@ -11,6 +11,7 @@
 
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
+#include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/netlink/host_isolation.h"
@@ -45,6 +46,8 @@ class Attachments {
         senders_(senders),
         mirror_senders_(mirror_senders) {}
 
+  /// For devices that are opened from now on.
+  void set_receive_memory(const DatapathSettings::Receive& memory) { receive_ = memory; }
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
   /// workers and queued copies that still use them.
@@ -93,6 +96,7 @@ class Attachments {
   const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
+  DatapathSettings::Receive receive_;
   RingStock rings_;
   std::map<std::string, Attachment> by_name_;
   std::vector<Retired> retired_;

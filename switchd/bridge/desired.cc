@@ -460,8 +460,6 @@ Desired read_desired(const ovsdb::Database& database, std::int64_t now_ms) {
   for (const Row& root : database.table("Open_vSwitch")) {
     desired.root = root.uuid();
     desired.next_cfg = root.integer("next_cfg").value_or(0);
-    desired.sample_seed = static_cast<std::uint64_t>(
-        number_in(root, "mirror-sample-seed", 0, 0, std::numeric_limits<std::int64_t>::max()));
     for (const ovsdb::Uuid& uuid : root.uuids("bridges")) {
       if (const Row* bridge = database.find("Bridge", uuid))
         desired.bridges.push_back(read_bridge(database, *bridge, now_ms, taken, desired.reads_interface_ids));

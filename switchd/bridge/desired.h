@@ -55,8 +55,7 @@ struct DesiredBridge {
 struct Desired {
   std::optional<ovsdb::Uuid> root;  ///< the Open_vSwitch row
   std::int64_t next_cfg = 0;
-  std::vector<DesiredBridge> bridges;  ///< by name
-  std::uint64_t sample_seed = 0;
+  std::vector<DesiredBridge> bridges;    ///< by name
   std::int64_t now_ms = 0;               ///< the time it was read for, ms since 1970
   std::optional<std::int64_t> next_end;  ///< when the next session ends, ms since 1970
   bool reads_interface_ids = false;      ///< sources are found by Interface.external_ids

@@ -14,6 +14,7 @@
 #include "datapath/datapath.h"
 #include "datapath/snapshot/compiler.h"
 #include "switchd/bridge/attachments.h"
+#include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/explain.h"
@@ -37,9 +38,22 @@ constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that sti
 constexpr std::int64_t kDefaultStatsIntervalMs = 5000;    // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
-std::size_t worker_count(std::size_t asked) {
-  if (asked != 0) return asked;
-  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 4);
+/// What the database says at the start; an option of the command line is stronger.
+DatapathSettings settings_at_start(const ovsdb::Database& database, const SwitchOptions& options,
+                                   const std::vector<unsigned>& processors) {
+  DatapathSettings settings;
+  for (const ovsdb::Row& root : database.table("Open_vSwitch"))
+    settings = read_datapath_settings(root, processors);
+  std::size_t& workers = settings.at_start.worker_threads;
+  if (options.workers != 0) workers = options.workers;
+  if (workers == 0) workers = std::clamp<std::size_t>(processors.size(), 1, 4);
+  return settings;
+}
+
+DatapathOptions datapath_options(const DatapathSettings& settings) {
+  return {.workers = settings.at_start.worker_threads,
+          .mirror_threads = settings.at_start.mirror_threads,
+          .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024};
 }
 
 }  // namespace
@@ -53,7 +67,9 @@ class Switch::Impl {
         routes_(io, links_, [this] { routes_changed(); }),
         endpoints_(routes_),
         isolation_(options.rundir),
-        datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
+        worker_option_(options.workers),
+        settings_(settings_at_start(database, options, processors_)),
+        datapath_(datapath_options(settings_)),
         compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_.senders(),
                      datapath_.senders() - datapath_.workers()),
@@ -105,6 +121,7 @@ class Switch::Impl {
   SnapshotCompiler& compiler() { return compiler_; }
   const Desired& desired() const { return desired_; }
   const Attachments& attachments() const { return attachments_; }
+  const DatapathSettings& settings() const { return settings_; }
 
  private:
   void links_changed(const std::vector<std::string>& names) {
@@ -162,6 +179,7 @@ class Switch::Impl {
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
       desired_ = read_desired(database_, wall_now_ms());
+      follow_settings();
       next_end_.set(desired_.next_end);
       endpoints_.follow(desired_);
       attachments_.follow(desired_);
@@ -178,8 +196,29 @@ class Switch::Impl {
     applied();
   }
 
+  void follow_settings() {
+    const ovsdb::Row* root = desired_.root ? database_.find("Open_vSwitch", *desired_.root) : nullptr;
+    if (root == nullptr) return;
+    DatapathSettings asked = read_datapath_settings(*root, processors_);
+    const DatapathSettings::AtStart& now = settings_.at_start;
+    if (worker_option_ != 0 || asked.at_start.worker_threads == 0)
+      asked.at_start.worker_threads = now.worker_threads;
+    if (asked.at_start != now) {
+      asked.complaints.push_back(
+          "Open_vSwitch other_config: worker-threads, mirror-threads and mirror-queue-kib are taken when "
+          "vswitchd starts again");
+    }
+    for (const std::string& complaint : asked.complaints) {
+      const auto& known = settings_.complaints;
+      if (std::find(known.begin(), known.end(), complaint) == known.end()) log::warn(kLog, "{}", complaint);
+    }
+    asked.at_start = now;
+    settings_ = std::move(asked);
+    attachments_.set_receive_memory(settings_.receive);
+  }
+
   void publish() {
-    SwitchSpec spec{.bridges = {}, .sample_seed = desired_.sample_seed, .now_ms = desired_.now_ms};
+    SwitchSpec spec{.bridges = {}, .work = settings_.work, .now_ms = desired_.now_ms};
     for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
@@ -281,6 +320,9 @@ class Switch::Impl {
   RouteMonitor routes_;
   Endpoints endpoints_;
   HostIsolation isolation_;
+  const std::vector<unsigned> processors_ = allowed_processors();
+  const std::size_t worker_option_;
+  DatapathSettings settings_;  ///< what is in effect; at_start since the start
   Datapath datapath_;
   SnapshotCompiler compiler_;
   Attachments attachments_;
@@ -411,27 +453,39 @@ std::size_t Switch::workers() {
   return impl_->datapath().workers();
 }
 
-std::vector<SwitchView::WorkerState> Switch::worker_states() {
-  std::vector<WorkerState> states;
+SwitchView::DatapathState Switch::datapath_state() {
+  DatapathState state;
   const Datapath& datapath = impl_->datapath();
   for (std::size_t w = 0; w < datapath.workers(); ++w) {
     const WorkerCounters& counters = datapath.worker_list()[w].counters();
     const CopyQueue& queue = datapath.copy_queue(w);
-    WorkerState state{.ports = {},
-                      .wakeups = counters.wakeups.read(),
-                      .batches = counters.batches.read(),
-                      .frames = counters.frames.read(),
-                      .busy_ns = counters.busy_ns.read(),
-                      .deaf_ports = counters.deaf_ports.read(),
-                      .queued_copy_bytes = queue.used(),
-                      .copy_queue_bytes = queue.capacity()};
+    WorkerState worker{.ports = {},
+                       .wakeups = counters.wakeups.read(),
+                       .batches = counters.batches.read(),
+                       .frames = counters.frames.read(),
+                       .busy_ns = counters.busy_ns.read(),
+                       .cpu_ns = datapath.worker_list()[w].cpu_ns(),
+                       .deaf_ports = counters.deaf_ports.read(),
+                       .queued_copy_bytes = queue.used(),
+                       .copy_queue_bytes = queue.capacity()};
     for (const PortConfig& port : datapath.current().ports) {
       if (port.number != kNoPort && port.worker == w && port.device != nullptr)
-        state.ports.push_back(port.name);
+        worker.ports.push_back(port.name);
     }
-    states.push_back(std::move(state));
+    state.workers.push_back(std::move(worker));
   }
-  return states;
+  for (const MirrorThread& thread : datapath.mirror_thread_list()) {
+    state.mirror_threads.push_back({.wakeups = thread.counters().wakeups.read(),
+                                    .passes = thread.counters().passes.read(),
+                                    .frames = thread.counters().frames.read(),
+                                    .cpu_ns = thread.cpu_ns()});
+  }
+  for (const PortConfig& port : datapath.current().ports) {
+    if (port.number != kNoPort && port.device != nullptr)
+      state.receive_memory_bytes += port.device->receive_memory();
+  }
+  state.complaints = impl_->settings().complaints;
+  return state;
 }
 
 std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,

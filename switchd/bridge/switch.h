@@ -40,9 +40,8 @@ class Database;
 }
 
 struct SwitchOptions {
-  std::size_t workers = 0;  ///< 0 = one per processor, at most 4
-  std::size_t mirror_threads = 1;
-  std::string rundir;  ///< owner tag of what is put into the kernel
+  std::size_t workers = 0;  ///< 0 = what the database says (switchd/bridge/datapath_settings.h)
+  std::string rundir;       ///< owner tag of what is put into the kernel
 };
 
 class Switch : public SwitchView {
@@ -67,7 +66,7 @@ class Switch : public SwitchView {
   Counters interface_counters(const ovsdb::Uuid& interface) override;
   Counters drops() override;
   std::size_t workers() override;
-  std::vector<WorkerState> worker_states() override;
+  DatapathState datapath_state() override;
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) override;
 

@@ -80,7 +80,7 @@ std::vector<Shown> all_ports(const Context& context) {
 /// Every frame is looked up in the present settings: what is received is a hit.
 std::string lookups(const Context& context) {
   std::uint64_t frames = 0;
-  for (const SwitchView::WorkerState& worker : context.view.worker_states()) frames += worker.frames;
+  for (const SwitchView::WorkerState& worker : context.view.datapath_state().workers) frames += worker.frames;
   return "hit:" + std::to_string(frames) + " missed:0";
 }
 
@@ -155,20 +155,21 @@ std::string list_bridges(const Context& context) {
 std::string workers(const Context& context) {
   std::string text;
   std::size_t number = 0;
-  for (const SwitchView::WorkerState& worker : context.view.worker_states()) {
+  const SwitchView::DatapathState state = context.view.datapath_state();
+  for (const SwitchView::WorkerState& worker : state.workers) {
     char line[400];
     const double per_batch =
         worker.batches == 0 ? 0 : static_cast<double>(worker.frames) / static_cast<double>(worker.batches);
     std::snprintf(line, sizeof line,
                   "worker %zu:\n"
                   "  wakeups: %llu, batches: %llu, frames: %llu (%.1f per batch)\n"
-                  "  busy: %.3f s\n"
+                  "  busy: %.3f s, processor time: %.3f s\n"
                   "  mirror queue: %zu of %zu bytes\n",
                   number++, static_cast<unsigned long long>(worker.wakeups),
                   static_cast<unsigned long long>(worker.batches),
                   static_cast<unsigned long long>(worker.frames), per_batch,
-                  static_cast<double>(worker.busy_ns) * 1e-9, worker.queued_copy_bytes,
-                  worker.copy_queue_bytes);
+                  static_cast<double>(worker.busy_ns) * 1e-9, static_cast<double>(worker.cpu_ns) * 1e-9,
+                  worker.queued_copy_bytes, worker.copy_queue_bytes);
     text += line;
     if (worker.deaf_ports != 0)
       text += "  ports that could not be watched (no memory): " + std::to_string(worker.deaf_ports) + '\n';
@@ -176,6 +177,19 @@ std::string workers(const Context& context) {
     for (const std::string& port : worker.ports) text += ' ' + port;
     text += '\n';
   }
+  number = 0;
+  for (const SwitchView::MirrorThreadState& thread : state.mirror_threads) {
+    char line[200];
+    std::snprintf(line, sizeof line,
+                  "mirror thread %zu:\n"
+                  "  wakeups: %llu, passes: %llu, frames: %llu\n"
+                  "  processor time: %.3f s\n",
+                  number++, static_cast<unsigned long long>(thread.wakeups),
+                  static_cast<unsigned long long>(thread.passes),
+                  static_cast<unsigned long long>(thread.frames), static_cast<double>(thread.cpu_ns) * 1e-9);
+    text += line;
+  }
+  for (const std::string& complaint : state.complaints) text += complaint + '\n';
   return text;
 }
 

@@ -36,6 +36,7 @@ from wires import DESTINATIONS, LOAD_CORE, SOURCES, SWITCH_CORE, TOOLS, Wires, W
 
 OVS, OVS_TSO, BRIDGE, TRIVIAL = (kind.name for kind in (switches.OpenVswitch, switches.OpenVswitchTso, switches.Bridge, switches.Trivial))
 DPDK = switches.Testpmd.name
+SPINNING, BOTH = switches.VswitchdSpinning.name, switches.VswitchdBoth.name
 PORTS = [f"p{number}" for number in range(8)] + [f"m{number}" for number in range(8)]
 MARK = 0x88B5  # EtherType of the frame behind the last one
 SO_TIMESTAMPNS = 35
@@ -74,6 +75,9 @@ def goals():
     def tcp(side):
         return point("1 stream there", "Mbit/s", side, "tcp")
 
+    def copies(side):
+        return point("1 session at 50 %", "copies delivered", side, "loss")
+
     return [
         Goal("64-byte frames per second, no mirror, against Open vSwitch userspace", True, 2.5, rate(OURS), rate(OVS)),
         Goal("the same against testpmd net_af_packet", True, 1.8, rate(OURS), rate(DPDK)),
@@ -88,9 +92,11 @@ def goals():
         Goal("the same against the Linux bridge", True, 0.7, tcp(OURS), tcp(BRIDGE)),
         Goal("p50 latency against Open vSwitch", False, 0.4, latency("p50 us"), latency("p50 us", OVS)),
         Goal("the same against the Linux bridge", False, 2, latency("p50 us"), latency("p50 us", BRIDGE)),
+        Goal("p50 latency against Open vSwitch, spinning asked for", False, 0.4, latency("p50 us", SPINNING), latency("p50 us", OVS)),
         Goal("p50 latency with one session on against off", False, 1.03, latency("p50 us", row="1 session"), latency("p50 us")),
         Goal("p99 latency with one session on against off", False, 1.03, latency("p99 us", row="1 session"), latency("p99 us")),
-        Goal("copies delivered at half of capacity", True, 1, point("1 session at 50 %", "copies delivered", section="loss")),
+        Goal("copies delivered at half of capacity, one core for all", True, 1, copies(OURS)),
+        Goal("copies delivered at half of capacity, mirror thread on the other core", True, 1, copies(BOTH)),
         *(Goal(f"cost per frame with 4,000 sessions that do not select it ({where}), against none", False, 1.05,
                point(f"4,000 sessions on {where}", "processor", section="growth"), point("no session", "processor", section="growth"))
           for where in ("another port", "the port, another VLAN")),
@@ -242,7 +248,7 @@ class Bench:
         names = self.wanted("latency", ["no session", "1 session"])
         if not names:
             return
-        kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge)
+        kinds = self.kinds(switches.Vswitchd, switches.VswitchdSpinning, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, ["h0", "h1", "m0"]) as sides:
             for side in sides:
                 server = side.wires.spawn("h1", TOOLS / "bench_pingpong", "server", Wires.address("h1"), 7, core=SWITCH_CORE,
@@ -267,7 +273,7 @@ class Bench:
         names = self.wanted("loss", rates)
         if not names:
             return
-        kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge)
+        kinds = self.kinds(switches.Vswitchd, switches.VswitchdBoth, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, PORTS) as sides:
             capacity = {}
             for side in sides:
@@ -336,7 +342,7 @@ class Bench:
 
     def growth_of_workers(self):
         """Full receive rings are emptied by one and by two workers. Nothing is sent meanwhile, so the processors are free."""
-        kinds = {"1 worker": switches.Vswitchd, "2 workers": switches.VswitchdTwoWorkers}
+        kinds = {"1 worker": switches.VswitchdOneWorker, "2 workers": switches.VswitchdTwoWorkers}
         names = {f"{workers}, 2 pairs of ports, 64 bytes": kind for workers, kind in kinds.items()}
         wanted = self.wanted("growth", names)
         if not wanted or not self.kinds(switches.Vswitchd):
@@ -361,7 +367,7 @@ class Drain:
     It is stopped while frames are put into the rings, with a marked one at the end of each; the time from SIGCONT until the later mark
     is behind the switch counts.
     """
-    FRAMES = 1000  # a ring of vswitchd holds 1,024
+    FRAMES = 8000  # a ring holds 8,192: receive-ring-kib
     TIMES = 15
 
     def __init__(self, side):

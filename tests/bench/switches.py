@@ -114,9 +114,30 @@ class VswitchdFree(Vswitchd):
     options = ()
 
 
+class VswitchdSpinning(Vswitchd):
+    name = "vswitchd, spinning"
+    other_config = {"worker-spin-us": "50"}
+
+
+class VswitchdBoth(Vswitchd):
+    """The mirror thread may use the core of the load, which sends less than it could."""
+    name = "vswitchd, both cores"
+    other_config = {"worker-cpus": str(SWITCH_CORE), "mirror-cpus": str(LOAD_CORE)}
+
+    def pin(self):
+        """It has placed its threads itself."""
+
+
+class VswitchdOneWorker(Vswitchd):
+    """To be drained: a worker with a processor of its own."""
+    options = ("--workers", "1")
+    other_config = {"worker-cpus": str(SWITCH_CORE), "receive-ring-kib": "16384"}
+
+
 class VswitchdTwoWorkers(Vswitchd):
     name = "vswitchd, 2 workers"
     options = ("--workers", "2")
+    other_config = VswitchdOneWorker.other_config | {"worker-cpus": f"{LOAD_CORE},{SWITCH_CORE}"}
 
 
 class OpenVswitch(WithDatabase, ovsdb.Peer):

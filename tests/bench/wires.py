@@ -16,6 +16,7 @@ from net import in_namespace, run, stop
 TOOLS = BUILD / "tests"
 LOAD_CORE, SWITCH_CORE = 0, 1
 WARM_UP_S = 0.2
+COPIES = 8  # of each frame, made by tc: what bench_load alone can send is less than the fast ones forward
 SOURCES, DESTINATIONS = 0x025000000000, 0x026000000000  # MAC addresses; each stream has 2^24 of either
 PATIENCE_S = 30
 PRIMED_S = 100  # addresses are forgotten after 300
@@ -29,6 +30,11 @@ class Work:
     pairs: int = 1
     addresses: int = 1
     rate: int = 0
+
+    @property
+    def is_multiplied(self):
+        """As much as can be offered, of frames that are all alike."""
+        return (self.rate, self.flows, self.addresses) == (0, 1, 1)
 
     @property
     def name(self):
@@ -73,7 +79,8 @@ class Counters:
 
 
 class Wires:
-    """Port `name` is a device of the switch's namespace; its end is called `name`e. The ports called h0, h1, ... have hosts."""
+    """Port `name` is a device of the switch's namespace; its end is called `name`e. The ports called h0, h1, ... have hosts. What leaves
+    through `name`g is COPIES times what leaves through `name`e (ports that begin with p)."""
 
     def __init__(self, net, ports):
         self.net = net
@@ -100,6 +107,12 @@ class Wires:
                 # protocols are how a run marks a place in the stream.
                 drops += [f"qdisc add dev {name}e clsact",
                           f"filter add dev {name}e ingress protocol ip bpf da bytecode '1,6 0 0 2'"]
+            if name.startswith("p"):
+                links.append(f"link add {name}g netns {namespace} up type veth peer name {name}x netns {namespace}")
+                action = f"action mirred egress %s dev {name}e"
+                drops += [f"qdisc add dev {name}g clsact", " ".join([f"filter add dev {name}g egress protocol all u32 match u32 0 0",
+                                                                    *[action % "mirror"] * (COPIES - 1), action % "redirect"])]
+                ends.setdefault(namespace, []).append(f"link set {name}x up")
         batch("ip", self.net.switch, links)
         for namespace, lines in ends.items():
             batch("ip", namespace, lines)
@@ -122,14 +135,15 @@ class Wires:
 
     # ---- load
 
-    def load(self, streams, seconds, length="64", flows=1, addresses=1, rate=0, count=None):
+    def load(self, streams, seconds, length="64", flows=1, addresses=1, rate=0, count=None, copies=1):
         """Starts bench_load with streams of (port, first source, first destination)."""
         options = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses", addresses, "--rate", rate]
         if count is not None:
             options += ["--count", count]
-        return self.spawn_in(self.ends, TOOLS / "bench_load", *options, *(f"{port}e,{source:012x},{destination:012x}"
-                                                                         for port, source, destination in streams),
-                             core=None, stdout=subprocess.PIPE)
+        if copies > 1:
+            options += ["--copies", copies]
+        devices = (f"{port}{'g' if copies > 1 else 'e'},{source:012x},{destination:012x}" for port, source, destination in streams)
+        return self.spawn_in(self.ends, TOOLS / "bench_load", *options, *devices, core=None, stdout=subprocess.PIPE)
 
     def prime(self, work):
         """Every receiver sends a frame from each of its addresses, so that nothing has to be flooded; again until all came through, or
@@ -165,7 +179,8 @@ class Wires:
         self.prime(work)
         begin, arrived = self.behind.received(), self.at_switch.received()
         streams = [(port, source, destination) for port, _, source, destination in pairs(work.pairs)]
-        load = self.load(streams, seconds + 2 * WARM_UP_S, work.length, work.flows, work.addresses, work.rate)
+        load = self.load(streams, seconds + 2 * WARM_UP_S, work.length, work.flows, work.addresses, work.rate,
+                         copies=COPIES if work.is_multiplied else 1)
         time.sleep(WARM_UP_S)
         first = (time.monotonic(), side.cpu_ns(), self.behind.received())
         time.sleep(seconds)

@@ -64,11 +64,12 @@ inline void bind_to(int fd, const std::string& device, std::uint16_t protocol) {
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("bind to " + device);
 }
 
-/// Frames that leave with one system call, past the queueing discipline.
+/// Frames that leave with one system call, past the queueing discipline and tc filters unless told otherwise.
 class Sender {
  public:
-  explicit Sender(const std::string& device, bool with_vnet_header = false) : fd_(packet_socket()) {
-    set_option(fd_, SOL_PACKET, PACKET_QDISC_BYPASS, 1, "PACKET_QDISC_BYPASS");
+  explicit Sender(const std::string& device, bool with_vnet_header = false, bool bypasses = true)
+      : fd_(packet_socket()) {
+    set_option(fd_, SOL_PACKET, PACKET_QDISC_BYPASS, bypasses ? 1 : 0, "PACKET_QDISC_BYPASS");
     if (with_vnet_header) set_option(fd_, SOL_PACKET, PACKET_VNET_HDR, 1, "PACKET_VNET_HDR");
     set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20, "SO_SNDBUFFORCE");
     bind_to(fd_, device, 0);

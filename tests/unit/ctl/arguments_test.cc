@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
                          R"({"bridge":"br7","in_port":"t3","frame":"ffffffffffff5254000a0b0d0806"})"},
                     Asks{"fdb br7", "fdb.list", R"({"bridge":"br7"})"},
                     Asks{"fdb br7 --flush", "fdb.flush", R"({"bridge":"br7"})"},
-                    Asks{"stats", "system.stats", "{}"}, Asks{"version", "system.info", "{}"}));
+                    Asks{"mirror-stats", "mirror.stats", "{}"}, Asks{"version", "system.info", "{}"}));
 
 struct Says {
   const char* arguments;

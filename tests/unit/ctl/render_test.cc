@@ -210,6 +210,10 @@ TEST(Render, OtherTables) {
             "br0     span0    source  both       port       active\n");
   EXPECT_THAT(Invocation({"stats"}).out,
               HasSubstr("      2  no_recipient  no other port carries the VLAN\n"));
+  EXPECT_THAT(Invocation({"stats"}).out,
+              HasSubstr("THREAD    PORTS  FRAMES  BATCHES  PROCESSOR s  MIRROR QUEUE\n"
+                        "worker 0      1       4        4  0.0          0 of 16384 KiB\n"
+                        "mirror 0      -       0        0  0.0          -\n"));
   EXPECT_THAT(Invocation({"version"}).out, HasSubstr("vswitchd 0.1.0, pid 4711"));
 }
 
@@ -234,6 +238,24 @@ TEST(Watch, ShowsEachLookAndRates) {
   EXPECT_THAT(tool.out, HasSubstr("MATCHED/s"));
   EXPECT_THAT(tool.out, HasSubstr("1001000"));
   EXPECT_THAT(tool.out, Not(HasSubstr("\x1b")));
+}
+
+TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {
+  FakeDaemon daemon;
+  const Json first = example_result("system.stats");
+  Json later = first;
+  later["ports"][0]["rx_packets"] = first["ports"][0]["rx_packets"].get<int>() + 3000;
+  later["threads"][0]["frames"] = first["threads"][0]["frames"].get<int>() + 3000;
+  later["threads"][0]["cpu_ns"] = first["threads"][0]["cpu_ns"].get<std::int64_t>() + 125'000'000;
+  later["threads"][0]["queued_bytes"] = 5000;
+  later["notices"] = {"worker-cpus is not used"};
+  daemon.answers["system.stats"] = {first, later};
+  const Invocation tool(words("stats --watch --count 2 --interval 0.5"), &daemon);
+  const std::string look = tool.out.substr(tool.out.rfind("BRIDGE  PORT"));
+  EXPECT_THAT(look, testing::ContainsRegex("br0 +t1 +[1-9][0-9]+ "));
+  EXPECT_THAT(look, HasSubstr("QUEUED"));
+  EXPECT_THAT(look, testing::ContainsRegex("worker 0 +1 +[1-9][0-9]+ +0 +0 +[1-9][0-9.]+ +5 of 16384 KiB"));
+  EXPECT_THAT(look, HasSubstr("notice: worker-cpus is not used\n"));
 }
 
 TEST(Watch, JsonIsOneLinePerLook) {

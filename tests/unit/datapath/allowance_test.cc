@@ -209,7 +209,7 @@ TEST_F(Allowance, ADisabledSessionIsDisabledWhateverItsTime) {
 
 TEST_F(Allowance, TheSameSeedSamplesTheSameFrames) {
   const auto sampled = [this](std::uint64_t seed) {
-    lab.spec.sample_seed = seed;
+    lab.spec.work.sample_seed = seed;
     lab.apply();
     std::vector<std::size_t> copies;
     for (int i = 0; i < 64; ++i) copies.push_back(copies_of(1));

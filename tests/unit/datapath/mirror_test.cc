@@ -332,6 +332,23 @@ TEST_F(Mirror, AnotherSessionStandsInWhenTheFirstHasNoRoom) {
   EXPECT_EQ(b.lost, lab.lost("b", "m", DropReason::duplicate));
 }
 
+TEST_F(Mirror, TheShareOfASessionCanBeSetAndFollowsAtOnce) {
+  span("s", {{"p1", Direction::from}}, {"m"});
+  const MemoryFrame big = frame().src(kA).dst(kB).zeros(60000);
+  const auto delivered_of_ten = [&](std::size_t share) {
+    lab.spec.work.session_queue_bytes = share;
+    lab.apply();
+    const std::uint64_t before = lab.account("s", "m").delivered;
+    for (int i = 0; i < 10; ++i) lab.inject("p1", big);
+    EXPECT_EQ(lab.run().at("p2").size(), 10U) << "production does not ask for room";
+    return lab.account("s", "m").delivered - before;
+  };
+  EXPECT_EQ(delivered_of_ten(130'000), 2U);
+  EXPECT_EQ(delivered_of_ten(310'000), 5U);
+  EXPECT_EQ(lab.account("s", "m").lost, lab.lost("s", "m", DropReason::session_budget));
+  EXPECT_EQ(delivered_of_ten(0), 8U) << "half of 1 MiB";
+}
+
 TEST_F(Mirror, CopiesHaveFinishedChecksums) {
   span("s", {{"p1", Direction::from}}, {"m"});
   const Offload offload{.needs_checksum = true, .checksum_start = 14, .checksum_offset = 6};

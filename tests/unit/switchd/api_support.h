@@ -55,7 +55,7 @@ class FakeSwitch : public SwitchView {
     const auto found = numbers.find(port);
     return found == numbers.end() ? std::nullopt : std::optional(found->second);
   }
-  std::vector<WorkerState> worker_states() override { return of_workers; }
+  DatapathState datapath_state() override { return of_datapath; }
   Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
   std::map<std::string, Counters> destination_counters(const Uuid& mirror) override {
     return of_destinations[mirror];
@@ -76,7 +76,7 @@ class FakeSwitch : public SwitchView {
   std::string flushed;
   FdbStatistics of_fdb;
   std::map<std::string, std::uint32_t> numbers;
-  std::vector<WorkerState> of_workers;
+  DatapathState of_datapath;
   std::map<Uuid, std::map<std::string, Counters>> of_destinations;
   BoundSources bound;
   std::map<Uuid, Counters> of_mirror, of_interface;

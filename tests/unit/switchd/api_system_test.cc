@@ -63,7 +63,22 @@ TEST_F(SystemApi, Info) {
 TEST_F(SystemApi, Stats) {
   view.of_interface[row("Interface", "t1").uuid()] = {{"rx_packets", 7}, {"tx_bytes", 99}, {"tx_copies", 2}};
   view.dropped = {{"hairpin", 4}, {"too_big", 0}, {"copy_too_big", 1}};
+  view.of_datapath.workers = {
+      {.ports = {"t1"}, .frames = 9, .cpu_ns = 70, .queued_copy_bytes = 5, .copy_queue_bytes = 100},
+      {.queued_copy_bytes = 6, .copy_queue_bytes = 100}};
+  view.of_datapath.mirror_threads = {{.wakeups = 1, .passes = 2, .frames = 3, .cpu_ns = 4}};
+  view.of_datapath.receive_memory_bytes = 4096;
+  view.of_datapath.complaints = {"not used"};
   const Json stats = good("system.stats");
+  ASSERT_EQ(stats["threads"].size(), 3u);
+  EXPECT_EQ(stats["threads"][0]["ports"], Json({"t1"}));
+  EXPECT_EQ(stats["threads"][0]["cpu_ns"], 70);
+  EXPECT_EQ(
+      stats["threads"][2],
+      Json(
+          {{"kind", "mirror"}, {"number", 0}, {"frames", 3}, {"batches", 2}, {"wakeups", 1}, {"cpu_ns", 4}}));
+  EXPECT_EQ(stats["memory"], Json({{"receive_bytes", 4096}, {"queue_bytes", 200}, {"queued_bytes", 11}}));
+  EXPECT_EQ(stats["notices"], Json({"not used"}));
   EXPECT_EQ(stats["ports"].size(), 6u);
   EXPECT_EQ(stats["ports"][1]["name"], "t1");
   EXPECT_EQ(stats["ports"][1]["rx_packets"], 7);

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that show counters: once, or with --watch as rates between two looks.
+#include <algorithm>
+#include <cstdio>
+
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+#include "ctl/render.h"
+
+namespace vswitch::ctl {
+namespace {
+
+Query declare_mirror_stats(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  text(app, params, "session", "name", "only this session")->required(false);
+  return [params] { return std::vector<Call>{{"mirror.stats", *params}}; };
+}
+
+Query declare_stats(CLI::App&) {
+  return [] { return std::vector<Call>{{"system.stats"}, {"mirror.stats"}}; };
+}
+
+/// What has grown between two looks; nothing for what is new.
+class Growth {
+ public:
+  Growth(const Json* before, double seconds) : before_(before), seconds_(seconds) {}
+  double of(const Json& now, const char* key) const {
+    if (before_ == nullptr) return 0;
+    return (now[key].get<double>() - (*before_)[key].get<double>()) / seconds_;
+  }
+  std::int64_t rate(const Json& now, const char* key, double unit = 1) const {
+    return static_cast<std::int64_t>(of(now, key) * unit + 0.5);
+  }
+
+ private:
+  const Json* before_;
+  double seconds_;
+};
+
+/// What stands in the earlier result of the same row, found by these keys; null when there is none.
+const Json* earlier(const Json& before, const char* table, const Json& row,
+                    std::initializer_list<const char*> keys) {
+  if (!before.is_object()) return nullptr;
+  for (const Json& old : before[table]) {
+    if (std::all_of(keys.begin(), keys.end(), [&](const char* key) { return old[key] == row[key]; }))
+      return &old;
+  }
+  return nullptr;
+}
+
+/// A table of its own, behind an empty line; nothing when it is empty.
+std::string section(const Table& table) {
+  return table.empty() ? std::string() : '\n' + table.text();
+}
+
+std::string render_sessions(const Json& result) {
+  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LOST BY", "STATE"});
+  for (const Json& mirror : result["mirrors"]) {
+    const Json& counters = mirror["counters"];
+    table.add({mirror["bridge"], mirror["name"], counters["matched"], counters["delivered"], counters["lost"],
+               lost_by(counters), state(mirror)});
+  }
+  return table.empty() ? "no sessions\n" : table.text();
+}
+
+std::string watch_sessions(const Json& result, const Json& before, double seconds) {
+  Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "QUEUED", "MATCHED", "DELIVERED",
+               "LOST", "STATE"});
+  for (const Json& mirror : result["mirrors"]) {
+    const Json& now = mirror["counters"];
+    const Json* then = earlier(before, "mirrors", mirror, {"uuid"});
+    const Growth growth(then == nullptr ? nullptr : &(*then)["counters"], seconds);
+    table.add({mirror["bridge"], mirror["name"], growth.rate(now, "matched"), growth.rate(now, "delivered"),
+               growth.rate(now, "lost"), now["queued"], now["matched"], now["delivered"], now["lost"],
+               state(mirror)});
+  }
+  return table.empty() ? "no sessions\n" : table.text();
+}
+
+std::string drops(const Json& result) {
+  Table table({"DROPPED", "REASON", "MEANING"});
+  for (const Json& drop : result["drops"]) table.add({drop["count"], drop["reason"], drop["meaning"]});
+  return table.empty() ? std::string("nothing dropped\n") : table.text();
+}
+
+std::string thread_name(const Json& thread) {
+  return thread["kind"].get<std::string>() + ' ' + thread["number"].dump();
+}
+
+std::string kib(const Json& bytes) {
+  return std::to_string((bytes.get<std::uint64_t>() + 1023) / 1024) + " KiB";
+}
+
+std::string tenths(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  return text;
+}
+
+/// "12 of 16384 KiB"; mirror threads have no queue of their own.
+Json queue(const Json& thread) {
+  if (!thread.contains("queue_bytes")) return nullptr;
+  return std::to_string((thread["queued_bytes"].get<std::uint64_t>() + 1023) / 1024) + " of " +
+         kib(thread["queue_bytes"]);
+}
+
+std::string threads(const Json& result) {
+  Table table({"THREAD", "PORTS", "FRAMES", "BATCHES", "PROCESSOR s", "MIRROR QUEUE"});
+  for (const Json& thread : result["threads"]) {
+    table.add({thread_name(thread), thread.contains("ports") ? Json(thread["ports"].size()) : Json(nullptr),
+               thread["frames"], thread["batches"], tenths(thread["cpu_ns"].get<double>() * 1e-9),
+               queue(thread)});
+  }
+  return section(table);
+}
+
+std::string watch_threads(const Json& result, const Json& before, double seconds) {
+  Table table({"THREAD", "PORTS", "FRAMES/s", "BATCHES/s", "WAKEUPS/s", "PROCESSOR %", "MIRROR QUEUE"});
+  for (const Json& thread : result["threads"]) {
+    const Growth growth(earlier(before, "threads", thread, {"kind", "number"}), seconds);
+    table.add({thread_name(thread), thread.contains("ports") ? Json(thread["ports"].size()) : Json(nullptr),
+               growth.rate(thread, "frames"), growth.rate(thread, "batches"), growth.rate(thread, "wakeups"),
+               tenths(growth.of(thread, "cpu_ns") * 1e-7), queue(thread)});
+  }
+  return section(table);
+}
+
+std::string memory_and_notices(const Json& result) {
+  const Json& memory = result["memory"];
+  std::string text = "\nmemory: receive rings " + kib(memory["receive_bytes"]) + ", mirror queues " +
+                     kib(memory["queued_bytes"]) + " of " + kib(memory["queue_bytes"]) + '\n';
+  for (const Json& notice : result["notices"])
+    text += "notice: " + printable(notice.get<std::string>()) + '\n';
+  return text;
+}
+
+std::string render_stats(const Json& result) {
+  Table table(
+      {"BRIDGE", "PORT", "RX PACKETS", "RX BYTES", "RX DROPPED", "TX PACKETS", "TX BYTES", "TX DROPPED"});
+  for (const Json& port : result["ports"]) {
+    table.add({port["bridge"], port["name"], port["rx_packets"], port["rx_bytes"], port["rx_dropped"],
+               port["tx_packets"], port["tx_bytes"], port["tx_dropped"]});
+  }
+  return (table.empty() ? std::string("no ports\n") : table.text()) + '\n' + render_sessions(result) +
+         threads(result) + '\n' + drops(result) + memory_and_notices(result);
+}
+
+std::string watch_stats(const Json& result, const Json& before, double seconds) {
+  Table table({"BRIDGE", "PORT", "RX PACKETS/s", "RX Mbit/s", "TX PACKETS/s", "TX Mbit/s", "RX DROPPED",
+               "TX DROPPED"});
+  for (const Json& port : result["ports"]) {
+    const Growth growth(earlier(before, "ports", port, {"bridge", "name"}), seconds);
+    table.add({port["bridge"], port["name"], growth.rate(port, "rx_packets"),
+               growth.rate(port, "rx_bytes", 8e-6), growth.rate(port, "tx_packets"),
+               growth.rate(port, "tx_bytes", 8e-6), port["rx_dropped"], port["tx_dropped"]});
+  }
+  return (table.empty() ? std::string("no ports\n") : table.text()) + '\n' +
+         watch_sessions(result, before, seconds) + watch_threads(result, before, seconds) + '\n' +
+         drops(result) + memory_and_notices(result);
+}
+
+}  // namespace
+
+const std::vector<Command> kStatsCommands = {
+    {"mirror-stats", "show the counters of sessions", "br0 span0 --watch", declare_mirror_stats,
+     render_sessions, watch_sessions},
+    {"stats", "show the counters of ports, sessions and threads, and what was dropped", "--watch",
+     declare_stats, render_stats, watch_stats},
+};
+
+}  // namespace vswitch::ctl

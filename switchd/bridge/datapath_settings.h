@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads and memory of the datapath: what Open_vSwitch.other_config says of them. schemas/README.md lists
+// the keys.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "datapath/snapshot/spec.h"
+
+namespace vswitch {
+
+namespace ovsdb {
+class Row;
+}
+
+struct DatapathSettings {
+  /// Taken when the daemon starts.
+  struct AtStart {
+    std::size_t worker_threads = 0;  ///< 0 = one per processor, at most 4
+    std::size_t mirror_threads = 1;
+    std::size_t mirror_queue_kib = 16 * 1024;  ///< for each worker
+
+    bool operator==(const AtStart&) const = default;
+  } at_start;
+  /// Taken by devices that are opened from then on.
+  struct Receive {
+    std::size_t ring_kib = 2 * 1024;   ///< of a busy port
+    std::size_t queue_kib = 4 * 1024;  ///< long frames that wait
+
+    bool operator==(const Receive&) const = default;
+  } receive;
+  /// Taken at once.
+  WorkSpec work;
+  /// Values that could not be taken as they are, as sentences.
+  std::vector<std::string> complaints;
+};
+
+/// `processors`: those the daemon may use.
+DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vector<unsigned>& processors);
+
+}  // namespace vswitch

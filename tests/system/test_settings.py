@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads and memory of the datapath, set in Open_vSwitch other_config by a stock client."""
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from lab import wait_until
+from switch import Lab
+
+
+def set_config(lab, *pairs):
+    lab.daemon.ovs("ovs-vsctl", "--timeout=10", "set", "open_vswitch", ".", *(f"other_config:{pair}" for pair in pairs))
+
+
+def threads(lab, name):
+    """Thread ids, in the order of their making."""
+    task = f"/proc/{lab.daemon.pid}/task"
+    return [int(thread) for thread in sorted(os.listdir(task), key=int) if open(f"{task}/{thread}/comm").read().strip() == name]
+
+
+def stats(lab):
+    return lab.rpc("system.stats")
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as made:
+        yield made
+
+
+def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_until_then(lab):
+    before = [thread["kind"] for thread in stats(lab)["threads"]]
+    set_config(lab, "worker-threads=3", "mirror-threads=2", "mirror-queue-kib=1024")
+    now = stats(lab)
+    assert [thread["kind"] for thread in now["threads"]] == before
+    assert [notice for notice in now["notices"] if "starts again" in notice]
+    assert "starts again" in lab.ctl("stats").stdout
+    lab.daemon.restart()
+    now = stats(lab)
+    assert [thread["kind"] for thread in now["threads"]] == ["worker"] * 3 + ["mirror"] * 2
+    assert now["memory"]["queue_bytes"] == 3 * 1024 * 1024
+    assert now["notices"] == []
+    assert len(threads(lab, "worker")) == 3 and len(threads(lab, "mirror")) == 2
+
+
+def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab):
+    allowed = os.sched_getaffinity(lab.daemon.pid)
+    cpu = max(allowed)
+    set_config(lab, f"worker-cpus={cpu}", f"mirror-cpus=0-{cpu}")
+    for worker in threads(lab, "worker"):
+        assert os.sched_getaffinity(worker) == {cpu}
+    for number, mirror in enumerate(threads(lab, "mirror")):
+        assert os.sched_getaffinity(mirror) == {sorted(allowed)[number % len(allowed)]}
+    lab.daemon.ovs("ovs-vsctl", "--timeout=10", "clear", "open_vswitch", ".", "other_config")
+    for thread in threads(lab, "worker") + threads(lab, "mirror"):
+        assert os.sched_getaffinity(thread) == allowed
+
+
+def test_values_that_make_no_sense_are_not_used_and_said_where_stats_are_shown(lab):
+    set_config(lab, "worker-cpus=x", "worker-spin-us=-5", "mirror-session-kib=1")
+    notices = stats(lab)["notices"]
+    assert len(notices) == 3
+    for key in ("worker-cpus", "worker-spin-us", "mirror-session-kib"):
+        assert [notice for notice in notices if f'other_config:{key}="' in notice], notices
+    set_config(lab, "worker-cpus=0", "worker-spin-us=5", "mirror-session-kib=100")
+    assert stats(lab)["notices"] == []
+
+
+def test_receive_rings_follow_their_bound(lab):
+    set_config(lab, "receive-ring-kib=512")
+    lab.host("t1", "10.9.0.1")
+    small = stats(lab)["memory"]["receive_bytes"]
+    set_config(lab, "receive-ring-kib=4096")
+    lab.host("t2", "10.9.0.2")
+    large = stats(lab)["memory"]["receive_bytes"] - small
+    assert 0 < small < large <= 4096 * 1024
+
+
+def test_stats_watch_shows_rates_queues_and_processor_share(lab):
+    host = lab.host("t1", "10.9.0.1")
+    lab.host("t2", "10.9.0.2")
+    lab.mirror("m", "--source", "t1", "--output", "t2", "--normal-io")
+    host.popen("ping", "-q", "-i", "0.002", "10.9.0.2", stdout=subprocess.DEVNULL)
+    wait_until(lambda: lab.rpc("mirror.stats")["mirrors"][0]["counters"]["matched"] > 10, "copies are made")
+    text = lab.ctl("stats", "--watch", "--count", "2", "--interval", "0.5").stdout
+    look = text[text.rindex("BRIDGE  PORT"):]
+    assert re.search(r"^br0 +t1 +[1-9][0-9]* ", look, re.M), look
+    assert re.search(r"^br0 +m +[1-9][0-9]* +[1-9][0-9]* ", look, re.M), look
+    assert re.search(r"^worker \d+ +\d+ +[1-9][0-9]* +\d+ +\d+ +\d+\.\d +\d+ of \d+ KiB$", look, re.M), look
+    assert re.search(r"^mirror 0 +- +[1-9][0-9]* ", look, re.M), look
+
+
+def test_a_spinning_worker_sleeps_when_nothing_comes(lab):
+    host = lab.host("t1", "10.9.0.1")
+    lab.host("t2", "10.9.0.2")
+    set_config(lab, "worker-spin-us=1000")
+    assert host.run("ping", "-c", "50", "-i", "0.002", "10.9.0.2").returncode == 0
+    time.sleep(0.1)
+    busy = [thread["cpu_ns"] for thread in stats(lab)["threads"]]
+    time.sleep(0.5)
+    idle = [thread["cpu_ns"] for thread in stats(lab)["threads"]]
+    assert sum(idle) - sum(busy) < 0.1 * 0.5e9
