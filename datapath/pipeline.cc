@@ -184,7 +184,10 @@ void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates
   if (trace_ != nullptr) {  // which tells of those too that do not select the VLAN
     for (const SessionIndex session : candidates.all()) one(session);
   } else {
-    candidates.visit(tags.vlan(), one);
+    if (found_.size() == visits_) found_.emplace_back();
+    candidates.visit(
+        tags.vlan(), [&]() -> const FlowKey& { return key_of(tags); }, found_[visits_++], one);
+    --visits_;
   }
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,6 +81,10 @@ class Decider {
   FlowKey key_;
   BridgeTags key_tags_;
   bool key_known_ = false;
+
+  // Memory for Candidates::visit(), by depth: a copy may be mirrored while sessions are visited.
+  std::deque<std::vector<SessionIndex>> found_;
+  std::size_t visits_ = 0;
 
   // "Already done for this frame", by session and by destination port: equal to serial_ means yes.
   std::uint64_t serial_ = 0;

@@ -37,6 +37,9 @@ class Filter {
   static Parsed parse(std::string_view text);
 
   bool matches(const FlowKey& key) const;
+  /// What is compared, and the bits of it that count; ports in a range are not among them.
+  const FlowKey& value() const { return value_; }
+  const FlowKey& mask() const { return mask_; }
   /// As it was written.
   const std::string& text() const { return text_; }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sessions that may copy what passes a port in one direction, by VLAN: a frame pays for those that can
-// select it, and not for the thousands on the same port that watch other VLANs.
+// The sessions that may copy what passes a port in one direction, by VLAN and by filter: a frame pays for
+// those that can select it, and not for the thousands on the same port that watch something else.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "datapath/mirror/filter_index.h"
 #include "datapath/types.h"
 
 namespace vswitch {
@@ -18,43 +22,70 @@ using SessionIndex = std::uint32_t;
 class Candidates {
  public:
   /// Sessions are added in the order they are tried, which is ascending; the last one again changes nothing.
-  /// `vlans`: those it selects, empty = any.
-  void add(SessionIndex session, const std::vector<VlanId>& vlans) {
+  /// `vlans`: those it selects, empty = any. `rules`: null = every frame.
+  void add(SessionIndex session, const std::vector<VlanId>& vlans, const FilterRules* rules) {
     if (!all_.empty() && all_.back() == session) return;
     all_.push_back(session);
-    if (vlans.empty() || vlans.size() > kFewVlans) {
-      any_vlan_.push_back(session);
-      return;
+    if (vlans.empty() || vlans.size() > kFewVlans) return any_vlan_.add(session, rules);
+    for (std::size_t i = 0; i < vlans.size(); ++i) {
+      if (std::find(vlans.begin(), vlans.begin() + static_cast<std::ptrdiff_t>(i), vlans[i]) ==
+          vlans.begin() + static_cast<std::ptrdiff_t>(i))
+        by_vlan_[vlans[i]].add(session, rules);
     }
-    for (const VlanId vlan : vlans) {
-      std::vector<SessionIndex>& of_vlan = by_vlan_[vlan];
-      if (of_vlan.empty() || of_vlan.back() != session) of_vlan.push_back(session);
-    }
+  }
+  /// After the last add().
+  void finish() {
+    any_vlan_.filtered.finish();
+    for (auto& [vlan, sessions] : by_vlan_) sessions.filtered.finish();
   }
 
   bool empty() const { return all_.empty(); }
   const std::vector<SessionIndex>& all() const { return all_; }
 
-  /// Calls visit(session), in the order they are tried, for each that may select a frame of the VLAN. Whether
-  /// it does is still to be asked.
-  template <typename Visit>
-  void visit(VlanId vlan, Visit visit) const {
-    static const std::vector<SessionIndex> kNone;
-    const auto found = by_vlan_.find(vlan);
-    const std::vector<SessionIndex>& of_vlan = found == by_vlan_.end() ? kNone : found->second;
-    auto x = any_vlan_.begin();
-    auto y = of_vlan.begin();
-    while (x != any_vlan_.end() || y != of_vlan.end())
-      visit(y == of_vlan.end() || (x != any_vlan_.end() && *x < *y) ? *x++ : *y++);
+  /// Calls visit(session), in the order they are tried, for each that may select a frame of the VLAN with the
+  /// header fields that key() gives, which is asked only when a filter wants to know. Whether it does select
+  /// it is still to be asked. `found` is memory to work in, the caller's while it is visited.
+  template <typename Key, typename Visit>
+  void visit(VlanId vlan, Key key, std::vector<SessionIndex>& found, Visit visit) const {
+    static const Sessions kNone;
+    const auto at = by_vlan_.find(vlan);
+    const Sessions& of_vlan = at == by_vlan_.end() ? kNone : at->second;
+    found.clear();
+    for (const Sessions* sessions : {&any_vlan_, &of_vlan}) {
+      if (!sessions->filtered.empty()) sessions->filtered.find(key(), found);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    std::array<std::span<const SessionIndex>, 3> lists{any_vlan_.unfiltered, of_vlan.unfiltered, found};
+    for (;;) {
+      auto* next = &lists[0];
+      for (auto& list : lists) {
+        if (!list.empty() && (next->empty() || list.front() < next->front())) next = &list;
+      }
+      if (next->empty()) return;
+      const SessionIndex session = next->front();
+      *next = next->subspan(1);
+      visit(session);
+    }
   }
 
  private:
+  struct Sessions {
+    std::vector<SessionIndex> unfiltered;  ///< those that may select any frame
+    FilterIndex filtered;
+
+    void add(SessionIndex session, const FilterRules* rules) {
+      if (rules == nullptr || rules->filter.empty()) return unfiltered.push_back(session);
+      for (const Filter& filter : rules->filter) filtered.add(filter, session);
+    }
+  };
+
   /// A session of more VLANs than this is tried for all of them, which bounds the memory of the index.
   static constexpr std::size_t kFewVlans = 16;
 
   std::vector<SessionIndex> all_;
-  std::vector<SessionIndex> any_vlan_;
-  std::unordered_map<VlanId, std::vector<SessionIndex>> by_vlan_;
+  Sessions any_vlan_;
+  std::unordered_map<VlanId, Sessions> by_vlan_;
 };
 
 }  // namespace vswitch

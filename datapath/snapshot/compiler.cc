@@ -185,6 +185,10 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
                                             spec.now_ms, snapshot));
     }
   }
+  for (PortConfig& port : snapshot.ports) {
+    for (Candidates* candidates : {&port.mirrors_from, &port.mirrors_to, &port.mirrors_of_copies})
+      candidates->finish();
+  }
   make_flood_lists(snapshot);
   add_vlan_destinations(snapshot);
   snapshot.own_copies.finish();
@@ -286,17 +290,17 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
     const PortNo number = number_of(source.port);
     if (number == kNoPort) continue;
     PortConfig& port = snapshot.ports[index(number)];
-    if (source.direction != Direction::to) port.mirrors_from.add(self, session.vlans);
+    if (source.direction != Direction::to) port.mirrors_from.add(self, session.vlans, session.rules.get());
     if (source.direction != Direction::from) {
-      port.mirrors_to.add(self, session.vlans);
-      port.mirrors_of_copies.add(self, session.vlans);
+      port.mirrors_to.add(self, session.vlans, session.rules.get());
+      port.mirrors_of_copies.add(self, session.vlans, session.rules.get());
     }
   }
   if (session.all_ports) {
     for (const PortNo number : snapshot.bridges[at].ports) {
       if (destinations.contains(number)) continue;
-      snapshot.ports[index(number)].mirrors_from.add(self, session.vlans);
-      snapshot.ports[index(number)].mirrors_to.add(self, session.vlans);
+      snapshot.ports[index(number)].mirrors_from.add(self, session.vlans, session.rules.get());
+      snapshot.ports[index(number)].mirrors_to.add(self, session.vlans, session.rules.get());
     }
   }
   snapshot.sessions.push_back(std::move(config));

@@ -99,7 +99,7 @@ def goals():
         Goal("copies delivered at half of capacity, mirror thread on the other core", True, 1, copies(BOTH)),
         *(Goal(f"cost per frame with 4,000 sessions that do not select it ({where}), against none", False, 1.05,
                point(f"4,000 sessions on {where}", "processor", section="growth"), point("no session", "processor", section="growth"))
-          for where in ("another port", "the port, another VLAN")),
+          for where in ("another port", "the port, another VLAN", "the port, other filters")),
         Goal("two workers on two pairs of ports against one, processors free", True, 1.7, point(cores, "frames/s", section="growth"),
              point(cores.replace("2 workers", "1 worker"), "frames/s", section="growth")),
     ]
@@ -303,11 +303,13 @@ class Bench:
         self.growth_of_workers()
 
     def growth_of_sessions(self):
-        """Sessions that do not select the frame: on another port, and on its port but in another VLAN."""
+        """Sessions that do not select the frame: on another port, and on its port but in another VLAN, or with a filter each that does not match."""
         counts = (1, 100, 4000)
         mirrors = {"no session": []}
         mirrors |= {f"{plural(count, 'session')} on another port": [("p2", f"m{n % 8}", None) for n in range(count)] for count in counts}
         mirrors |= {f"{plural(count, 'session')} on the port, another VLAN": [("p0", f"m{n % 8}", 2 + n % 4000) for n in range(count)]
+                    for count in counts}
+        mirrors |= {f"{plural(count, 'session')} on the port, other filters": [("p0", f"m{n % 8}", None, f"tcp,tp_dst={1 + n}") for n in range(count)]
                     for count in counts}
         names = self.wanted("growth", mirrors)
         if not names:

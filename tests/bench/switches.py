@@ -73,13 +73,14 @@ class WithDatabase(Forwarder):
         self.sessions = sessions
 
     def set_mirrors(self, wanted):
-        """Replaces all mirrors by one for each (source port, output port, VLAN or None); returns when they work."""
+        """Replaces all mirrors by one for each (source port, output port, VLAN or None, perhaps filter); returns when they work."""
         with Rpc(self.socket) as rpc:
             ports = {row["name"]: row["_uuid"] for row in select(rpc, "Port", "name", "_uuid")}
             inserts = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{number}",
                         "row": {"name": f"m{number}", "select_src_port": ports[source], "select_dst_port": ports[source],
-                                "output_port": ports[output], **({"select_vlan": vlan} if vlan else {})}}
-                       for number, (source, output, vlan) in enumerate(wanted)]
+                                "output_port": ports[output], **({"select_vlan": vlan} if vlan else {}),
+                                **({"filter": rules[0]} if rules else {})}}
+                       for number, (source, output, vlan, *rules) in enumerate(wanted)]
             wanted_cfg = select(rpc, "Open_vSwitch", "next_cfg")[0]["next_cfg"] + 1
             transact(rpc, *inserts,
                      {"op": "update", "table": "Bridge", "where": [],

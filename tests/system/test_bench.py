@@ -9,13 +9,14 @@ import pytest
 from lab import BUILD, ROOT
 
 OURS, BRIDGE, TRIVIAL = "vswitchd", "Linux bridge", "trivial forwarder"
+SPINNING, BOTH = "vswitchd, spinning", "vswitchd, both cores"
 ROWS = {  # one of each section
     ("rates", "64 bytes, 1 flow, 1 pair"): [OURS, BRIDGE, TRIVIAL],
     ("mirrors", "64 bytes, 1 session"): [OURS, BRIDGE, TRIVIAL],
     ("encapsulated", "64 bytes, 1 session"): [OURS],
     ("tcp", "1 stream there"): [OURS, BRIDGE, TRIVIAL],
-    ("latency", "no session"): [OURS, BRIDGE, TRIVIAL],
-    ("loss", "1 session at 25 %"): [OURS, BRIDGE, TRIVIAL],
+    ("latency", "no session"): [OURS, SPINNING, BRIDGE, TRIVIAL],
+    ("loss", "1 session at 25 %"): [OURS, BOTH, BRIDGE, TRIVIAL],
     ("growth", "100 addresses on either side"): [OURS, BRIDGE],
     ("growth", "2 workers, 2 pairs of ports, 64 bytes"): [OURS],
 }
@@ -32,6 +33,15 @@ def found(tmp_path_factory):
                           env={**os.environ, "VSWITCH_BUILD": str(BUILD)}, text=True, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return {**json.loads((where / "found.json").read_text()), "text": done.stdout, "svg": (where / "found.svg").read_text()}
+
+
+def test_every_step_of_the_walk_is_measured():
+    done = subprocess.run([BUILD / "tests" / "bench_micro", "--benchmark_min_time=0.001", "--benchmark_format=json"], text=True,
+                          capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)["benchmarks"]
+    assert len(measured) > 20
+    assert all(one["iterations"] > 0 and "error_message" not in one for one in measured)
 
 
 def rows(found, section, name):

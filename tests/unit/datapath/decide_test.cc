@@ -98,9 +98,11 @@ TEST_F(Deciding, ATraceChangesNothingButTellsOfSessionsThatArePassedOver) {
   EXPECT_EQ(trace.tests[2].result, Trace::Result::vlan_not_selected);
 }
 
-std::vector<SessionIndex> visited(const Candidates& candidates, VlanId vlan) {
-  std::vector<SessionIndex> sessions;
-  candidates.visit(vlan, [&sessions](SessionIndex session) { sessions.push_back(session); });
+std::vector<SessionIndex> visited(const Candidates& candidates, VlanId vlan, const FlowKey& key = {}) {
+  std::vector<SessionIndex> sessions, found;
+  candidates.visit(
+      vlan, [&key]() -> const FlowKey& { return key; }, found,
+      [&sessions](SessionIndex session) { sessions.push_back(session); });
   return sessions;
 }
 
@@ -109,17 +111,48 @@ TEST(Candidates, AreVisitedInOrderIfTheyMaySelectTheVlan) {
   std::iota(many.begin(), many.end(), VlanId{100});
   Candidates candidates;
   EXPECT_TRUE(candidates.empty());
-  candidates.add(1, {10, 10});
-  candidates.add(2, {});
-  candidates.add(2, {});
-  candidates.add(5, {13, 10});
-  candidates.add(6, many);
-  candidates.add(9, {});
+  candidates.add(1, {10, 10}, nullptr);
+  candidates.add(2, {}, nullptr);
+  candidates.add(2, {}, nullptr);
+  candidates.add(5, {13, 10}, nullptr);
+  candidates.add(6, many, nullptr);
+  candidates.add(9, {}, nullptr);
+  candidates.finish();
   EXPECT_EQ(visited(candidates, 10), (std::vector<SessionIndex>{1, 2, 5, 6, 9}));
   EXPECT_EQ(visited(candidates, 13), (std::vector<SessionIndex>{2, 5, 6, 9}));
   EXPECT_EQ(visited(candidates, 0), (std::vector<SessionIndex>{2, 6, 9}))
       << "6 selects too many for the index";
   EXPECT_EQ(candidates.all(), (std::vector<SessionIndex>{1, 2, 5, 6, 9}));
+}
+
+TEST(Candidates, AreVisitedInOrderIfTheirFiltersMayMatch) {
+  const auto rules = [](std::vector<std::string> matches) {
+    FilterRules made;
+    for (const std::string& match : matches) made.filter.push_back(*Filter::parse(match).filter);
+    return made;
+  };
+  const FilterRules web = rules({"tcp,tp_dst=80", "tcp,tp_src=80"});
+  const FilterRules other_web = rules({"tcp,tp_dst=8080"});
+  const FilterRules net = rules({"ip,nw_src=10.0.0.0/8"});
+  const FilterRules ports = rules({"tcp,tp_dst=79-81"});
+  FilterRules only_skips;
+  only_skips.skip.push_back(*Filter::parse("arp").filter);
+  Candidates candidates;
+  candidates.add(1, {}, &net);
+  candidates.add(2, {}, nullptr);
+  candidates.add(3, {7}, &web);
+  candidates.add(4, {}, &other_web);
+  candidates.add(5, {}, &ports);
+  candidates.add(6, {7}, &only_skips);
+  candidates.finish();
+  FlowKey key;
+  key.set_number(key_slot::kEthType, 0x0800);
+  key.set_number(key_slot::kProtocol, 6);
+  key.set_number(key_slot::kIpv4Src, 0x0a010203);
+  key.set_number(key_slot::kDstPort, 80);
+  EXPECT_EQ(visited(candidates, 7, key), (std::vector<SessionIndex>{1, 2, 3, 5, 6}));
+  EXPECT_EQ(visited(candidates, 8, key), (std::vector<SessionIndex>{1, 2, 5})) << "a range is for all ports";
+  EXPECT_EQ(visited(candidates, 7), (std::vector<SessionIndex>{2, 6}));
 }
 
 }  // namespace
