@@ -93,6 +93,7 @@ struct TransactContext {
   std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
   bool read_only = false;                                  ///< refuse writes (database _Server)
   std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
+  std::size_t first = 0;  ///< place of the first operation: 1 in the params of a request
 };
 
 /// Outcome of Database::transact().
