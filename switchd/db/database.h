@@ -133,9 +133,9 @@ class Database {
   ListenerId on_commit(Listener listener);
   void remove_listener(ListenerId id);
 
-  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by the first
-  /// commit after a begin_sync(), before listeners hear of it, and a sync that begins behind it has to end
-  /// before anybody outside hears.
+  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by each commit
+  /// that needs one, before listeners hear of it, and a sync that begins behind it has to end before anybody
+  /// outside hears.
   void sync_later(std::function<void()> unsynced) { on_unsynced_ = std::move(unsynced); }
   /// Waits until what was committed before begin_sync() is on disk, and says how it went; on any thread,
   /// while commits go on.
