@@ -152,6 +152,8 @@ class Database {
 
   /// Rewrites the file without history now. Throws std::runtime_error; the old file then stays in use.
   void compact();
+  /// False when a sync failed and a new file could not be written since.
+  bool trusts_disk() const { return !distrusted_; }
   /// Sentences about the file since the last call, such as a compaction that failed; for the log.
   std::vector<std::string> take_warnings();
   /// Whether its schema lets rows that are not reachable refer to each other in a circle (integrity.h).
