@@ -56,7 +56,7 @@ class Switch::Impl {
         datapath_({.workers = worker_count(options.workers), .mirror_threads = options.mirror_threads}),
         compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_.senders(),
-                     datapath_.senders() - datapath_.workers()),
+                     datapath_.senders() - datapath_.workers(), [this] { post([this] { apply(); }); }),
         timer_(io),
         next_end_(io, [this] { request_apply(); }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
@@ -64,7 +64,7 @@ class Switch::Impl {
       if (!std::exchange(own_commit_, false))
         request_apply(concern_of(changes, desired_.reads_interface_ids));
     });
-    apply();
+    request_apply();
     schedule_housekeeping();
   }
 
@@ -73,7 +73,7 @@ class Switch::Impl {
     // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
     desired_ = {};
     endpoints_.follow(desired_);
-    attachments_.follow(desired_);
+    (void)attachments_.follow(desired_);
     publish();
   }
 
@@ -124,8 +124,14 @@ class Switch::Impl {
 
   /// On a worker's thread.
   void quota_used_up() {
-    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-      if (alive.lock()) request_apply();
+    post([this] { request_apply(); });
+  }
+
+  /// For the control thread, from any; nothing after the end of the switch.
+  template <typename Work>
+  void post(Work work) {
+    boost::asio::post(io_, [work, alive = std::weak_ptr(alive_)] {
+      if (alive.lock()) work();
     });
   }
 
@@ -133,10 +139,7 @@ class Switch::Impl {
     if (concern == Concern::nothing) return;
     const Concern before = std::exchange(requested_, std::max(requested_, concern));
     if (before != Concern::nothing) return;
-    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-      if (!alive.lock()) return;
-      requested_ == Concern::settings ? apply() : report_next_cfg();
-    });
+    post([this] { requested_ == Concern::settings ? apply() : report_next_cfg(); });
   }
 
   void applied() {
@@ -161,10 +164,14 @@ class Switch::Impl {
     requested_ = Concern::nothing;
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
-      desired_ = read_desired(database_, wall_now_ms());
+      Desired desired = read_desired(database_, wall_now_ms());
+      endpoints_.follow(desired);
+      if (!attachments_.follow(desired)) {  // which will see to it that it goes on
+        requested_ = Concern::settings;
+        return;
+      }
+      desired_ = std::move(desired);
       next_end_.set(desired_.next_end);
-      endpoints_.follow(desired_);
-      attachments_.follow(desired_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
         // Once: whoever writes others later, as ovs-ctl does, is right.
