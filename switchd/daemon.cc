@@ -98,7 +98,9 @@ class Daemon::Parts {
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {
     wait_for_signal();
     add_handlers();
-    open_sockets(options);
+    open_control_sockets(options);
+    wait_until_applied();
+    for (const std::string& socket : directory_.operator_sockets()) operator_.open("punix:" + socket);
     log::info(kLog, "vswitchd {} serves {}", VSWITCH_VERSION, directory_.control_socket());
   }
 
@@ -150,11 +152,18 @@ class Daemon::Parts {
     commands_.serve(operator_dispatcher_);
   }
 
-  void open_sockets(const DaemonOptions& options) {
-    for (const std::string& socket : directory_.operator_sockets()) operator_.open("punix:" + socket);
+  void open_control_sockets(const DaemonOptions& options) {
     control_.open("punix:" + directory_.control_socket());
     for (const std::string& remote : options.remotes) control_.open(remote);
     managers_.emplace(io_, *database_, control_);
+  }
+
+  /// Clients are served meanwhile. A signal ends it.
+  void wait_until_applied() {
+    const auto applied = std::make_shared<bool>(false);
+    switch_.when_applied([applied] { *applied = true; });
+    while (!*applied && io_.run_one() > 0) {
+    }
   }
 
   /// Not said to be done, and not known to be undone: clients ask again after they have come back.

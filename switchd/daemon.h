@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon as a whole: what is made in which order, and taken down in the reverse one.
 //
-//     log -> run directory (its lock) -> database -> switch -> handlers -> control and operator sockets ->
-//     ready
+//     log -> run directory (its lock) -> database -> switch -> handlers -> control sockets -> settings of the
+//     database in the datapath -> operator sockets -> ready
 //
-// Sockets come last and go first, so that no client ever meets half a daemon; the lock comes first and goes
-// last, so that a successor never meets the devices or the file of its predecessor.
+// The database is served while its settings are being applied: who waits for the switch waits for cur_cfg, or
+// for the answer of the session API. Sockets go first, so that no client meets half a daemon; the lock comes
+// first and goes last, so that a successor never meets the devices or the file of its predecessor.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  /// Makes everything and serves from then on. Throws std::exception with a sentence; what was made is gone
-  /// then.
+  /// Makes everything, and returns when what the database says is in the datapath. Throws std::exception with
+  /// a sentence; what was made is gone then.
   explicit Daemon(const DaemonOptions& options);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;

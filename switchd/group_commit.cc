@@ -9,19 +9,26 @@ namespace vswitch {
 
 namespace asio = boost::asio;
 
-constexpr std::chrono::microseconds kNotWorthAThread{50};
+constexpr std::chrono::microseconds kAtOnce{50};  // takes the disk no longer than waking a thread
+constexpr std::chrono::milliseconds kFast{1};
+constexpr std::size_t kAlone = 2;  // commits: a client's, and what the switch reports on it
 
 GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, OutputGate& gate,
                          std::function<void(const std::string&)> failed)
     : io_(io), database_(database), gate_(gate), failed_(std::move(failed)) {
   database_.sync_later([this] {
     gate_.hold();
+    ++commits_;
     if (!std::exchange(busy_, true)) begin_soon();
   });
 }
 
 GroupCommit::~GroupCommit() {
   database_.sync_later(nullptr);
+}
+
+bool GroupCommit::worth_a_thread() const {
+  return took_ >= (commits_ <= kAlone ? kFast : kAtOnce);
 }
 
 void GroupCommit::begin_soon() {
@@ -40,7 +47,9 @@ void GroupCommit::begin() {
     return outcome;
   });
   under_way_ = task.get_future();
-  if (took_ < kNotWorthAThread) {
+  const bool here = !worth_a_thread();
+  commits_ = 0;
+  if (here) {
     task();
     return end();
   }

@@ -92,7 +92,7 @@ struct RingSize {
 };
 
 RingSize first_size(const AfPacketOptions& options) {
-  return {options.slots, options.first_slot_size, options.queue_bytes};
+  return {options.first_slots, options.first_slot_size, options.queue_bytes};
 }
 RingSize full_size(const AfPacketOptions& options) {
   return {options.slots, options.slot_size, options.queue_bytes};

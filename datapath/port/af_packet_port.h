@@ -54,8 +54,9 @@ struct AfPacketOptions {
   // Memory (README.md of this room has the sum).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.
   std::size_t slots = 1024;
-  /// Bytes of a slot until the port is busy, as slot_size. The larger ring is made in the network namespace
+  /// The ring until the port is busy, as slots and slot_size. The larger one is made in the network namespace
   /// of the thread that receives, which has to be the one the port was opened in.
+  std::size_t first_slots = 256;
   std::size_t first_slot_size = 256;
   /// Bytes, a power of two from 256 to 32768. 76 of them are not for the frame.
   std::size_t slot_size = 2048;

@@ -233,6 +233,8 @@ void resolve_references(DatabaseSchema& schema) {
       const std::string where = "column " + column.name + " of table " + table.name;
       resolve_reference(column.type.key, schema, where);
       if (column.type.value) resolve_reference(*column.type.value, schema, where);
+      if (column.type.has_reference(true)) table.strong_columns.push_back(column.index);
+      if (column.type.has_reference(false)) table.weak_columns.push_back(column.index);
     }
   }
 }
@@ -337,7 +339,7 @@ std::string ColumnType::to_text() const {
 }
 
 const ColumnSchema* TableSchema::find(std::string_view column) const {
-  const auto found = column_index.find(std::string(column));
+  const auto found = column_index.find(column);
   return found == column_index.end() ? nullptr : &columns[found->second];
 }
 
@@ -348,7 +350,7 @@ std::size_t TableSchema::at(std::string_view column) const {
 }
 
 const TableSchema* DatabaseSchema::find(std::string_view table) const {
-  const auto found = table_index.find(std::string(table));
+  const auto found = table_index.find(table);
   return found == table_index.end() ? nullptr : &tables[found->second];
 }
 

@@ -59,6 +59,13 @@ struct ColumnType {
   bool operator==(const ColumnType&) const = default;
 };
 
+/// Places by name; a lookup makes no string.
+struct NameHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+};
+using NameIndex = std::unordered_map<std::string, std::size_t, NameHash, std::equal_to<>>;
+
 struct ColumnSchema {
   std::string name;
   ColumnType type;
@@ -78,11 +85,13 @@ struct TableSchema {
 
   std::string name;
   std::vector<ColumnSchema> columns;
-  std::unordered_map<std::string, std::size_t> column_index;
+  NameIndex column_index;
   bool is_root = false;
   std::size_t max_rows = kUnlimited;
   std::vector<std::vector<std::size_t>> indexes;  ///< unique indexes, by column
   std::size_t index = 0;                          ///< place in DatabaseSchema::tables
+  std::vector<std::size_t> strong_columns;        ///< those that hold strong references
+  std::vector<std::size_t> weak_columns;
 
   /// nullptr when there is no such column.
   const ColumnSchema* find(std::string_view column) const;
@@ -96,7 +105,7 @@ struct DatabaseSchema {
   std::string version;
   std::string cksum;
   std::vector<TableSchema> tables;  ///< sorted by name
-  std::unordered_map<std::string, std::size_t> table_index;
+  NameIndex table_index;
 
   const TableSchema* find(std::string_view table) const;
   const TableSchema& at(std::string_view table) const;

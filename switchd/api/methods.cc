@@ -24,15 +24,34 @@ void register_api(Dispatcher& dispatcher, ovsdb::Database& database, SwitchView&
 
 namespace api {
 
+namespace {
+
+/// Also for an outcome that came late: somebody else may have removed what it tells of.
+template <class Make>
+void answer(const Reply& reply, const Make& make) {
+  try {
+    reply(make());
+  } catch (const jsonrpc::Error& error) {
+    reply.fail(error);
+  }
+}
+
+}  // namespace
+
 void Methods::read(const std::string& method, std::function<Json(const Json&)> handler) {
   session(method, [handler = std::move(handler)](Session&, const Json& params) { return handler(params); });
 }
 
 void Methods::session(const std::string& method, std::function<Json(Session&, const Json&)> handler) {
-  dispatcher_.add(method, Dispatcher::PlainHandler([method, handler = std::move(handler)](
-                                                       Session& session, const jsonrpc::Request& request) {
-                    return handler(session, checked_params(method, request));
-                  }));
+  dispatcher_.add(
+      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                      Session& session, const jsonrpc::Request& request, Reply reply) {
+        this_view->when_applied(
+            [client = session.weak_from_this(), reply, handler, params = checked_params(method, request)] {
+              const std::shared_ptr<Session> alive = client.lock();
+              if (alive && alive->is_open()) answer(reply, [&] { return handler(*alive, params); });
+            });
+      }));
 }
 
 void Methods::change(const std::string& method, std::function<Outcome(const Json&)> handler) {
@@ -42,18 +61,12 @@ void Methods::change(const std::string& method, std::function<Outcome(const Json
 }
 
 void Methods::change(const std::string& method, std::function<Outcome(Session&, const Json&)> handler) {
-  dispatcher_.add(method,
-                  Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                          Session& session, const jsonrpc::Request& request, Reply reply) {
-                    Outcome outcome = handler(session, checked_params(method, request));
-                    this_view->when_applied([reply, outcome = std::move(outcome)] {
-                      try {
-                        reply(outcome());
-                      } catch (const jsonrpc::Error& error) {  // somebody else removed it meanwhile
-                        reply.fail(error);
-                      }
-                    });
-                  }));
+  dispatcher_.add(
+      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                      Session& session, const jsonrpc::Request& request, Reply reply) {
+        Outcome outcome = handler(session, checked_params(method, request));
+        this_view->when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
+      }));
 }
 
 void commit(ovsdb::Transaction& transaction) {

@@ -21,10 +21,12 @@ class Methods {
   Methods(Dispatcher& to, ovsdb::Database& rows, SwitchView& of_switch)
       : database(rows), view(of_switch), dispatcher_(to) {}
 
-  /// A method that reads: answered at once. Handlers get checked params with defaults and throw
-  /// jsonrpc::Error.
+  // All are answered when the changes made so far are in the datapath, which is at once as a rule. Handlers
+  // get checked params with defaults and throw jsonrpc::Error.
+
+  /// A method that reads.
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
-  /// A method that changes rows: answered when the change is in the datapath.
+  /// A method that changes rows.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler to which it matters who asks.
   void change(const std::string& method, std::function<Outcome(Session&, const Json& params)> handler);

@@ -18,12 +18,9 @@ namespace {
 
 const log::Module kLog{"port"};
 
-constexpr std::size_t kOpenedTogether = 32;  // ports, each by a thread
-
-/// So many that the rings of small and of large slots are both whole blocks.
+/// So many that they are whole blocks of 32 KiB.
 std::size_t slots_of(std::size_t ring_kib) {
-  const std::size_t slots = ring_kib * 1024 / AfPacketOptions{}.slot_size;
-  return slots / 128 * 128;
+  return ring_kib / 32 * 32 * 1024 / AfPacketOptions{}.slot_size;
 }
 
 std::string no_device(const std::string& name) {
@@ -42,7 +39,9 @@ std::shared_ptr<Endpoint> endpoint_of(const Endpoints& endpoints, const DesiredI
 
 }  // namespace
 
-void Attachments::follow(const Desired& desired) {
+bool Attachments::follow(const Desired& desired) {
+  opened_ = 0;
+  is_complete_ = true;
   std::set<std::string> wanted;
   for (const DesiredBridge& bridge : desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) wanted.insert(interface.name);
@@ -52,21 +51,28 @@ void Attachments::follow(const Desired& desired) {
       ++it;
       continue;
     }
+    if (it->second.opening.valid()) conclude(it->second);
     retire(it->second);
     it = by_name_.erase(it);
   }
-  std::vector<Opening> openings;
   for (const DesiredBridge& bridge : desired.bridges) {
-    for (const DesiredInterface& interface : bridge.interfaces) {
-      follow_interface(interface, openings);
-      if (openings.size() == kOpenedTogether) conclude(openings);
-    }
+    for (const DesiredInterface& interface : bridge.interfaces) follow_interface(interface);
   }
-  conclude(openings);
+  if (is_complete_) ++round_;
+  if (!is_complete_ && opening_ == 0) go_on_();  // otherwise the last thread does
+  return is_complete_;
 }
 
-void Attachments::follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings) {
+void Attachments::follow_interface(const DesiredInterface& interface) {
   Attachment& attachment = by_name_[interface.name];
+  if (attachment.opening.valid()) {
+    if (threads_->load() != 0) {
+      is_complete_ = false;
+      return;
+    }
+    conclude(attachment);
+    tell(interface, attachment, attachment.earlier_error);
+  }
   const bool is_tunnel = interface.type == InterfaceType::tunnel;
   const Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
   const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface)
@@ -80,21 +86,29 @@ void Attachments::follow_interface(const DesiredInterface& interface, std::vecto
     log::info(kLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
     retire(attachment);
   }
+  const bool is_tried = attachment.failed_in == round_ && attachment.type == interface.type;
   attachment.type = interface.type;
-  if (attachment.device == nullptr) {
+  if (attachment.device == nullptr && !is_tried && has_device(interface.type) && !may_open()) {
+    is_complete_ = false;
+    return;
+  }
+  if (attachment.device == nullptr && !is_tried) {
     const std::string earlier = std::exchange(attachment.error, interface.refusal);
     attachment.may_pass = attachment.error.empty() && is_renamed;
     if (attachment.may_pass) attachment.error = renamed(interface.name);  // and would be again, at once
     const bool possible = attachment.error.empty();
     if (possible && interface.type == InterfaceType::system && prepare_system(interface, attachment)) {
-      openings.push_back({interface, attachment, earlier, open_system(attachment, interface.name)});
-      return;
+      attachment.earlier_error = earlier;
+      is_complete_ = false;
+      return begin_opening(interface.name, attachment);
     }
     if (possible && interface.type == InterfaceType::internal) attach_internal(interface, attachment);
     if (possible && is_tunnel) attach_tunnel(interface, attachment);
     tell(interface, attachment, earlier);
   }
-  if (attachment.device != nullptr && has_device(interface.type)) configure(interface, attachment);
+  if (attachment.device == nullptr || !has_device(interface.type)) return;
+  configure(interface, attachment);
+  if (const Link* now = links_.find(interface.name)) attachment.resets = now->link_resets;
 }
 
 void Attachments::tell(const DesiredInterface& interface, const Attachment& attachment,
@@ -127,35 +141,44 @@ bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& 
   return true;
 }
 
-/// Several ports are opened at once: see RingStock.
-std::future<std::unique_ptr<Port>> Attachments::open_system(const Attachment& attachment,
-                                                            const std::string& name) {
-  return std::async(std::launch::async, open_af_packet_port,
-                    AfPacketOptions{.name = name,
-                                    .ifindex = attachment.ifindex,
-                                    .senders = senders_,
-                                    .stock = &rings_,
-                                    .mirror_senders = mirror_senders_,
-                                    .slots = slots_of(receive_.ring_kib),
-                                    .queue_bytes = receive_.queue_kib * 1024});
+/// By a thread: the kernel lets all processors pass meanwhile, for several ports at once. See RingStock.
+void Attachments::begin_opening(const std::string& name, Attachment& attachment) {
+  ++opening_;
+  threads_->fetch_add(1);
+  const AfPacketOptions options{.name = name,
+                                .ifindex = attachment.ifindex,
+                                .senders = senders_,
+                                .stock = &rings_,
+                                .mirror_senders = mirror_senders_,
+                                .slots = slots_of(receive_.ring_kib),
+                                .queue_bytes = receive_.queue_kib * 1024};
+  attachment.opening = std::async(std::launch::async, [options, threads = threads_, go_on = go_on_] {
+    const auto tell = [&] {
+      if (threads->fetch_sub(1) == 1) go_on();
+    };
+    try {
+      auto port = open_af_packet_port(options);
+      tell();
+      return port;
+    } catch (...) {
+      tell();
+      throw;
+    }
+  });
 }
 
-void Attachments::conclude(std::vector<Opening>& openings) {
-  for (Opening& opening : openings) {
-    Attachment& attachment = opening.attachment;
-    try {
-      attachment.device = opening.port.get();
-    } catch (const std::system_error& error) {
-      give_back(attachment.ifindex);
-      attachment.ifindex = 0;
-      attachment.generation = 0;
-      attachment.error = error.what();
-      attachment.may_pass = true;
-    }
-    tell(opening.interface, attachment, opening.earlier);
-    if (attachment.device != nullptr) configure(opening.interface, attachment);
+void Attachments::conclude(Attachment& attachment) {
+  --opening_;
+  try {
+    attachment.device = attachment.opening.get();
+  } catch (const std::system_error& error) {
+    give_back(attachment.ifindex);
+    attachment.ifindex = 0;
+    attachment.generation = 0;
+    attachment.error = error.what();
+    attachment.may_pass = true;
+    attachment.failed_in = round_;
   }
-  openings.clear();
 }
 
 void Attachments::attach_tunnel(const DesiredInterface& interface, Attachment& attachment) {
@@ -189,6 +212,7 @@ void Attachments::attach_internal(const DesiredInterface& interface, Attachment&
   }
   attachment.ifindex = link->ifindex;
   attachment.generation = link->generation;
+  ++opened_;
 }
 
 /// Settings of the device itself. What the kernel refuses is a warning: frames pass all the same.
@@ -209,6 +233,7 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
 void Attachments::retire(Attachment& attachment) {
   if (attachment.device == nullptr) return;
   attachment.earlier_overruns += attachment.device->receive_overruns();
+  attachment.earlier_resets += std::exchange(attachment.resets, 0);
   if (attachment.type == InterfaceType::system) give_back(attachment.ifindex);
   retired_.push_back({std::move(attachment.device), attachment.type});
   attachment.device = nullptr;

@@ -2,7 +2,10 @@
 // The devices behind the ports: opened when they appear, closed when they go, however often.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -24,34 +27,45 @@ struct Attachment {
   std::shared_ptr<Port> device;  ///< null while there is none
   InterfaceType type = InterfaceType::system;
   int ifindex = 0;
-  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port: the one its device sends to
-  std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
-  std::string error;                   ///< why there is no device, as a sentence
-  bool may_pass = false;               ///< the error may pass by itself: worth another try
-  std::string not_isolated;            ///< why the host's stack still sees the device
-  std::string not_configured;          ///< why MTU or MAC are not what was asked for
-  std::uint64_t earlier_overruns = 0;  ///< of devices this interface had before
+  std::shared_ptr<Endpoint> endpoint;               ///< of a tunnel port: the one its device sends to
+  std::uint64_t generation = 0;                     ///< Link::generation of the device that was opened
+  std::string error;                                ///< why there is no device, as a sentence
+  bool may_pass = false;                            ///< the error may pass by itself: worth another try
+  std::string not_isolated;                         ///< why the host's stack still sees the device
+  std::string not_configured;                       ///< why MTU or MAC are not what was asked for
+  std::uint64_t earlier_overruns = 0;               ///< of devices this interface had before
+  std::uint64_t earlier_resets = 0;                 ///< changes of the carrier, likewise
+  std::uint64_t resets = 0;                         ///< of the device it has, when it was last looked at
+  std::future<std::unique_ptr<Port>> opening = {};  ///< valid while a thread opens the device
+  std::string earlier_error = {};                   ///< the one it had before
+  std::uint64_t failed_in = 0;                      ///< round in which the opening failed
 
   std::uint64_t overruns() const { return earlier_overruns + (device ? device->receive_overruns() : 0); }
 };
 
 class Attachments {
  public:
-  /// `mirror_senders` of the senders send copies.
+  static constexpr std::size_t kOpenedTogether = 32;  ///< in one turn, and at one time
+
+  /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when follow() is to be
+  /// called again.
   Attachments(LinkMonitor& links, HostIsolation& isolation, const Endpoints& endpoints, std::size_t senders,
-              std::size_t mirror_senders)
+              std::size_t mirror_senders, std::function<void()> go_on)
       : links_(links),
         isolation_(isolation),
         endpoints_(endpoints),
         senders_(senders),
-        mirror_senders_(mirror_senders) {}
+        mirror_senders_(mirror_senders),
+        go_on_(std::move(go_on)) {}
 
   /// For devices that are opened from now on.
   void set_receive_memory(const DatapathSettings::Receive& memory) { receive_ = memory; }
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
-  /// workers and queued copies that still use them.
-  void follow(const Desired& desired);
+  /// workers and queued copies that still use them. False when that takes more than one turn of the event
+  /// loop: devices are being opened by threads, or there are many. Then nothing may be made of what find()
+  /// says until another call has returned true.
+  [[nodiscard]] bool follow(const Desired& desired);
   bool has_retired() const { return !retired_.empty(); }
   /// To be called when no snapshot mentions retired devices any more.
   void close_retired();
@@ -71,18 +85,11 @@ class Attachments {
     InterfaceType type;
   };
 
-  /// A device that is being opened, beside the control thread.
-  struct Opening {
-    const DesiredInterface& interface;
-    Attachment& attachment;
-    std::string earlier;  ///< the error it had before
-    std::future<std::unique_ptr<Port>> port;
-  };
-
-  void follow_interface(const DesiredInterface& interface, std::vector<Opening>& openings);
+  void follow_interface(const DesiredInterface& interface);
+  bool may_open() const { return opening_ + opened_ < kOpenedTogether; }
   bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
-  std::future<std::unique_ptr<Port>> open_system(const Attachment& attachment, const std::string& name);
-  void conclude(std::vector<Opening>& openings);
+  void begin_opening(const std::string& name, Attachment& attachment);
+  void conclude(Attachment& attachment);
   void tell(const DesiredInterface& interface, const Attachment& attachment,
             const std::string& earlier) const;
   void attach_tunnel(const DesiredInterface& interface, Attachment& attachment);
@@ -97,8 +104,15 @@ class Attachments {
   const std::size_t senders_;
   const std::size_t mirror_senders_;
   DatapathSettings::Receive receive_;
+  const std::function<void()> go_on_;
   RingStock rings_;
   std::map<std::string, Attachment> by_name_;
+  std::size_t opening_ = 0;  ///< attachments whose `opening` is valid
+  std::size_t opened_ = 0;   ///< by follow() itself, this time
+  bool is_complete_ = true;  ///< follow() has found nothing that has to wait
+  std::uint64_t round_ =
+      1;  ///< calls of follow() up to one that returns true; each opens a device at most once
+  std::shared_ptr<std::atomic<std::size_t>> threads_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::vector<Retired> retired_;
   std::vector<std::future<void>> closing_;
 };

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "schemas/ovsdb/schema.h"
+#include "switchd/bridge/system_statistics.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
 #include "switchd/wall_clock.h"
@@ -135,7 +136,7 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
                                                                       : link->kind;
     row.set("admin_state", std::string(link->up ? "up" : "down"));
     row.set("link_state", std::string(link->carrier ? "up" : "down"));
-    row.set("link_resets", static_cast<std::int64_t>(link->link_resets));
+    row.set("link_resets", static_cast<std::int64_t>(attachment.earlier_resets + link->link_resets));
     row.set("ifindex", std::int64_t{link->ifindex});
     row.set("mtu", static_cast<std::int64_t>(link->mtu));
     row.set("mac_in_use", link->mac.to_string());
@@ -430,6 +431,13 @@ void write_versions(const Uuid& root_row, Transaction& transaction) {
 }
 
 void write_statistics(const SwitchStatus& status, Transaction& transaction) {
+  if (status.desired.root) {
+    RowWriter root(transaction, "Open_vSwitch", *status.desired.root);
+    const std::string* enabled =
+        root.row() ? root.row()->value("other_config", "enable-statistics") : nullptr;
+    root.set("statistics",
+             enabled && *enabled == "true" ? system_statistics() : std::map<std::string, std::string>());
+  }
   for (const DesiredBridge& bridge : status.desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) {
       const auto counters = status.compiler.port_counters(bridge.spec.name, interface.name);

@@ -72,7 +72,7 @@ class Switch::Impl {
         datapath_(datapath_options(settings_)),
         compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_.senders(),
-                     datapath_.senders() - datapath_.workers()),
+                     datapath_.senders() - datapath_.workers(), [this] { post([this] { apply(); }); }),
         timer_(io),
         next_end_(io, [this] { request_apply(); }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
@@ -80,7 +80,7 @@ class Switch::Impl {
       if (!std::exchange(own_commit_, false))
         request_apply(concern_of(changes, desired_.reads_interface_ids));
     });
-    apply();
+    request_apply();
     schedule_housekeeping();
   }
 
@@ -89,7 +89,7 @@ class Switch::Impl {
     // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
     desired_ = {};
     endpoints_.follow(desired_);
-    attachments_.follow(desired_);
+    (void)attachments_.follow(desired_);
     publish();
   }
 
@@ -141,8 +141,14 @@ class Switch::Impl {
 
   /// On a worker's thread.
   void quota_used_up() {
-    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-      if (alive.lock()) request_apply();
+    post([this] { request_apply(); });
+  }
+
+  /// For the control thread, from any; nothing after the end of the switch.
+  template <typename Work>
+  void post(Work work) {
+    boost::asio::post(io_, [work, alive = std::weak_ptr(alive_)] {
+      if (alive.lock()) work();
     });
   }
 
@@ -150,10 +156,7 @@ class Switch::Impl {
     if (concern == Concern::nothing) return;
     const Concern before = std::exchange(requested_, std::max(requested_, concern));
     if (before != Concern::nothing) return;
-    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-      if (!alive.lock()) return;
-      requested_ == Concern::settings ? apply() : report_next_cfg();
-    });
+    post([this] { requested_ == Concern::settings ? apply() : report_next_cfg(); });
   }
 
   void applied() {
@@ -178,11 +181,15 @@ class Switch::Impl {
     requested_ = Concern::nothing;
     try {
       links_.sync();  // a device made a moment ago is seen by the command that adds it
-      desired_ = read_desired(database_, wall_now_ms());
-      follow_settings();
+      Desired desired = read_desired(database_, wall_now_ms());
+      follow_settings(desired);
+      endpoints_.follow(desired);
+      if (!attachments_.follow(desired)) {  // which will see to it that it goes on
+        requested_ = Concern::settings;
+        return;
+      }
+      desired_ = std::move(desired);
       next_end_.set(desired_.next_end);
-      endpoints_.follow(desired_);
-      attachments_.follow(desired_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
         // Once: whoever writes others later, as ovs-ctl does, is right.
@@ -196,8 +203,8 @@ class Switch::Impl {
     applied();
   }
 
-  void follow_settings() {
-    const ovsdb::Row* root = desired_.root ? database_.find("Open_vSwitch", *desired_.root) : nullptr;
+  void follow_settings(const Desired& desired) {
+    const ovsdb::Row* root = desired.root ? database_.find("Open_vSwitch", *desired.root) : nullptr;
     if (root == nullptr) return;
     DatapathSettings asked = read_datapath_settings(*root, processors_);
     const DatapathSettings::AtStart& now = settings_.at_start;

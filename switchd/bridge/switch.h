@@ -7,7 +7,7 @@
 //     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
 //       read_desired    rows -> plain values                                     desired.cc
 //       follow          make endpoints, ask for the way to them                  endpoints.cc
-//                       open and close devices                                   attachments.cc
+//                       open and close devices, some a turn                      attachments.cc
 //       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compiler.cc
 //       publish         every worker uses the new snapshot when it returns       datapath/datapath.cc
 //       close_retired   devices nobody uses any more go back to the host         attachments.cc
@@ -46,8 +46,9 @@ struct SwitchOptions {
 
 class Switch : public SwitchView {
  public:
-  /// Cleans what an earlier daemon of this run directory left in the kernel, and applies what the database
-  /// says. Throws std::system_error when the machine refuses netlink sockets, threads or memory.
+  /// Cleans what an earlier daemon of this run directory left in the kernel. What the database says is
+  /// applied by the event loop. Throws std::system_error when the machine refuses netlink sockets, threads or
+  /// memory.
   Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options);
   /// Gives every device back to the host.
   ~Switch() override;

@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <array>
+#include <span>
 #include <utility>
 
 #include "switchd/log.h"
@@ -230,7 +231,7 @@ void Connection::write(std::string text) {
   }
   backlog_ += text.size();
   queue_.push_back({std::move(text), gate_ == nullptr ? 0 : gate_->needed()});
-  if (!writing_) begin_writing();
+  if (!waiting_to_write_) write_queue();
   if (overloaded()) watch_progress();
 }
 
@@ -239,27 +240,44 @@ bool Connection::held_back() const {
   return !queue_.empty() && !may_pass(queue_.front());
 }
 
-void Connection::begin_writing() {
-  writing_ = true;
-  if (!held_back()) return write_some();
-  gate_->when_open([self = self()] {
-    self->writing_ = false;
-    if (self->is_open() && !self->queue_.empty()) self->begin_writing();
-  });
+// Gives the socket what it takes at once, which is nearly always all: no handler of the event loop for each
+// answer.
+void Connection::write_queue() {
+  while (!queue_.empty()) {
+    if (held_back()) return wait_for_gate();
+    error_code error;
+    const std::size_t bytes = write_some(error);
+    if (error == asio::error::would_block) return wait_writable();
+    if (error && error != asio::error::interrupted) return drop("connection lost: " + error.message());
+    written(bytes);
+  }
+  if (closing_) finish(close_reason_);
 }
 
-void Connection::write_some() {
+void Connection::wait_for_gate() {
+  waiting_to_write_ = true;
+  gate_->when_open([self = self()] { self->write_on(); });
+}
+
+void Connection::wait_writable() {
+  waiting_to_write_ = true;
+  socket_.async_wait(Socket::wait_write, [self = self()](error_code) { self->write_on(); });
+}
+
+void Connection::write_on() {
+  waiting_to_write_ = false;
+  if (!is_open()) return;
+  write_queue();
+  resume_if_relieved();
+}
+
+std::size_t Connection::write_some(error_code& error) {
   std::array<asio::const_buffer, kGather> buffers;
-  std::size_t offset = front_offset_;
-  const std::size_t most = std::min(queue_.size(), kGather);
-  for (std::size_t i = 0; i < most && may_pass(queue_[i]); ++i, offset = 0)
-    buffers[i] = asio::buffer(queue_[i].text) + offset;
-  socket_.async_write_some(buffers, [self = self()](error_code error, std::size_t bytes) {
-    self->writing_ = false;
-    if (!self->is_open()) return;
-    if (error) return self->finish("connection lost: " + error.message());
-    self->written(bytes);
-  });
+  std::size_t count = 0;
+  for (; count < std::min(queue_.size(), kGather) && may_pass(queue_[count]); ++count)
+    buffers[count] = asio::buffer(queue_[count].text);
+  buffers[0] += front_offset_;
+  return socket_.write_some(std::span(buffers).first(count), error);
 }
 
 void Connection::written(std::size_t bytes) {
@@ -270,9 +288,6 @@ void Connection::written(std::size_t bytes) {
     front_offset_ -= queue_.front().text.size();
     queue_.pop_front();
   }
-  resume_if_relieved();
-  if (!queue_.empty()) return begin_writing();
-  if (closing_) finish(close_reason_);
 }
 
 // While more than pause_bytes wait, or the last bytes before the end, the client has to take some from time

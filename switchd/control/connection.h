@@ -83,8 +83,11 @@ class Connection final : public Session {
 
   void write(std::string text) override;
   bool held_back() const;
-  void begin_writing();
-  void write_some();
+  void write_queue();
+  void wait_for_gate();
+  void wait_writable();
+  void write_on();
+  std::size_t write_some(boost::system::error_code& error);
   void written(std::size_t bytes);
   void watch_progress();
   void drop(const std::string& reason);
@@ -119,8 +122,8 @@ class Connection final : public Session {
   std::deque<Message> queue_;
   std::size_t front_offset_ = 0;
   std::size_t backlog_ = 0;
-  bool writing_ = false;
-  bool closing_ = false;  // no more input, no more output than what is queued
+  bool waiting_to_write_ = false;  // for the gate, or until the socket takes more
+  bool closing_ = false;           // no more input, no more output than what is queued
   std::string close_reason_;
   std::uint64_t progress_ = 0;
   boost::asio::steady_timer stall_timer_;

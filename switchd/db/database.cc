@@ -139,8 +139,8 @@ std::unique_ptr<Database> Database::open(const std::string& path, DatabaseSchema
 
 void Database::store(const Changes& changes) {
   if (!storage_ || !storage_->append(changes)) return;
-  const bool first = !std::exchange(unsynced_, true);
-  if (first && on_unsynced_) on_unsynced_();
+  unsynced_ = true;
+  if (on_unsynced_) on_unsynced_();
 }
 
 Database::DiskWait Database::begin_sync() {

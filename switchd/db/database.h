@@ -93,6 +93,7 @@ struct TransactContext {
   std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
   bool read_only = false;                                  ///< refuse writes (database _Server)
   std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
+  std::size_t first = 0;  ///< place of the first operation: 1 in the params of a request
 };
 
 /// Outcome of Database::transact().
@@ -132,9 +133,9 @@ class Database {
   ListenerId on_commit(Listener listener);
   void remove_listener(ListenerId id);
 
-  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by the first
-  /// commit after a begin_sync(), before listeners hear of it, and a sync that begins behind it has to end
-  /// before anybody outside hears.
+  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by each commit
+  /// that needs one, before listeners hear of it, and a sync that begins behind it has to end before anybody
+  /// outside hears.
   void sync_later(std::function<void()> unsynced) { on_unsynced_ = std::move(unsynced); }
   /// Waits until what was committed before begin_sync() is on disk, and says how it went; on any thread,
   /// while commits go on.
@@ -151,6 +152,8 @@ class Database {
 
   /// Rewrites the file without history now. Throws std::runtime_error; the old file then stays in use.
   void compact();
+  /// False when a sync failed and a new file could not be written since.
+  bool trusts_disk() const { return !distrusted_; }
   /// Sentences about the file since the last call, such as a compaction that failed; for the log.
   std::vector<std::string> take_warnings();
   /// Whether its schema lets rows that are not reachable refer to each other in a circle (integrity.h).

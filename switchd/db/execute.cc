@@ -53,14 +53,13 @@ class Execution {
 
   /// The results of all operations; stops at the first error. True when all were good.
   bool run(const Json& operations, Json& results) {
-    std::size_t at = 0;
-    for (const Json& operation : operations) {
+    count_ = operations.size() - context_.first;
+    for (number_ = 1; number_ <= count_; ++number_) {
       try {
-        number_ = " " + std::to_string(++at) + " of " + std::to_string(operations.size());
-        results.push_back(execute(operation));
+        results.push_back(execute(operations[context_.first + number_ - 1]));
       } catch (const Error& error) {
         results.push_back(error.to_json());
-        while (results.size() < operations.size()) results.push_back(nullptr);
+        while (results.size() < count_) results.push_back(nullptr);
         return false;
       }
     }
@@ -106,13 +105,14 @@ class Execution {
     return all;
   }
 
-  Error misparsed(const Json& json, const std::string& why) const {
-    return syntax_error(json, "Parsing ovsdb operation" + number_ + " failed: " + why);
+  Error misparsed(const Json& json, const std::string& why) const { return syntax_error(json, failed(why)); }
+  std::string failed(const std::string& why) const {
+    return "Parsing ovsdb operation " + std::to_string(number_) + " of " + std::to_string(count_) +
+           " failed: " + why;
   }
 
   Json execute(const Json& json) {
-    if (!json.is_object())
-      throw Error("syntax error", "Parsing ovsdb operation" + number_ + " failed: Object expected.");
+    if (!json.is_object()) throw Error("syntax error", failed("Object expected."));
     const auto op = json.find("op");
     if (op == json.end()) throw misparsed(json, "Required 'op' member is missing.");
     if (!op->is_string()) throw misparsed(json, "Type mismatch for member 'op'.");
@@ -360,7 +360,8 @@ class Execution {
   const TransactContext& context_;
   Transaction transaction_;
   NamedUuids names_;
-  std::string number_;  ///< " 2 of 5", for messages
+  std::size_t number_ = 0;  ///< of the operation, beginning with 1
+  std::size_t count_ = 0;
 };
 
 }  // namespace

@@ -204,8 +204,8 @@ class Settling {
   bool drop_weak_references() {
     bool released = false;
     for (const TableSchema& table : schema_.tables) {
-      for (const ColumnSchema& column : table.columns) {
-        if (!column.type.has_reference(false)) continue;
+      for (const std::size_t at : table.weak_columns) {
+        const ColumnSchema& column = table.columns[at];
         const auto visit = [&](const Row& row) { released |= drop_weak_references(column, row); };
         const bool search_all =
             (is_weak(column.type.key) && loses_rows(column.type.key.ref_index)) ||
@@ -235,8 +235,9 @@ class Settling {
   }
 
   void check_sizes(const Row& row) {
-    for (const ColumnSchema& column : row.schema().columns) {
-      if (!column.type.has_reference(false) || row[column.index].size() >= column.type.min) continue;
+    for (const std::size_t at : row.schema().weak_columns) {
+      const ColumnSchema& column = row.schema().columns[at];
+      if (row[at].size() >= column.type.min) continue;
       throw Error("constraint violation", "Deletion of weak references leaves column " + column.name +
                                               " of " + row.schema().name + " row " + row.uuid().to_string() +
                                               " with " + std::to_string(row[column.index].size()) +
@@ -263,10 +264,11 @@ class Settling {
 
   void check_targets(const Row& row) {
     const Row* before = committed(row.schema().index).find(row.uuid());
-    for (const ColumnSchema& column : row.schema().columns) {
-      if (before && (*before)[column.index].same(row[column.index])) continue;
-      check_targets(row, column, column.type.key, row[column.index].keys());
-      if (column.type.value) check_targets(row, column, *column.type.value, row[column.index].values());
+    for (const std::size_t at : row.schema().strong_columns) {
+      const ColumnSchema& column = row.schema().columns[at];
+      if (before && (*before)[at].same(row[at])) continue;
+      check_targets(row, column, column.type.key, row[at].keys());
+      if (column.type.value) check_targets(row, column, *column.type.value, row[at].values());
     }
   }
 
@@ -365,10 +367,11 @@ class Settling {
 void count_references(const Row* before, const Row* after, ReferenceDeltas& deltas) {
   static const Datum none;
   if (!before && !after) return;
-  for (const ColumnSchema& column : (before ? before : after)->schema().columns) {
-    if (!column.type.has_reference(true)) continue;
-    const Datum& old_datum = before ? (*before)[column.index] : none;
-    const Datum& new_datum = after ? (*after)[column.index] : none;
+  const TableSchema& schema = (before ? before : after)->schema();
+  for (const std::size_t at : schema.strong_columns) {
+    const ColumnSchema& column = schema.columns[at];
+    const Datum& old_datum = before ? (*before)[at] : none;
+    const Datum& new_datum = after ? (*after)[at] : none;
     if (old_datum.same(new_datum)) continue;
     if (is_strong(column.type.key))
       count_keys(old_datum.keys(), new_datum.keys(), deltas[column.type.key.ref_index]);

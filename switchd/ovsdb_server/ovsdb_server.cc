@@ -135,25 +135,24 @@ OvsdbServer::Served& OvsdbServer::served_of(const jsonrpc::Request& request) {
 
 // Transactions.
 
-TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, const Json& operations,
+TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, const Json& params,
                                     Clock::time_point since) {
   TransactContext context;
+  context.first = 1;  // behind the name of the database
   context.elapsed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
   context.read_only = served.read_only;
   context.owns_lock = [this, client](const std::string& name) { return locks_.owns(name, client); };
-  return served.database->transact(operations, context);
+  return served.database->transact(params, context);
 }
 
 void OvsdbServer::transact(Session& session, const jsonrpc::Request& request, const Reply& reply) {
   Served& served = served_of(request);
   const std::uint64_t client = session.id();
   const Clock::time_point since = Clock::now();
-  Json operations = request.params;
-  operations.erase(operations.begin());
-  const TransactResult result = attempt(client, served, operations, since);
+  const TransactResult result = attempt(client, served, request.params, since);
   if (!result.waiting()) return reply(*result.reply);
   client_of(session);  // so that its end is heard
-  waits_.push_back(Wait{next_wait_++, client, request.id, &served, std::move(operations), reply, since,
+  waits_.push_back(Wait{next_wait_++, client, request.id, &served, request.params, reply, since,
                         boost::asio::steady_timer(io_)});
   const auto wait = std::prev(waits_.end());
   if (!result.retry_after_ms) return;
@@ -177,7 +176,7 @@ void OvsdbServer::expire(std::uint64_t serial) {
 }
 
 void OvsdbServer::retry(Waits::iterator wait) {
-  const TransactResult result = attempt(wait->client, *wait->served, wait->operations, wait->since);
+  const TransactResult result = attempt(wait->client, *wait->served, wait->params, wait->since);
   if (result.waiting()) {
     if (result.retry_after_ms) arm(wait, *result.retry_after_ms);
     return;

@@ -70,7 +70,7 @@ class OvsdbServer {
     std::uint64_t client;
     Json id;
     Served* served;
-    Json operations;
+    Json params;
     Reply reply;
     Clock::time_point since;
     boost::asio::steady_timer timer;
@@ -85,7 +85,7 @@ class OvsdbServer {
   Served& served_of(const jsonrpc::Request& request);
 
   void transact(Session& session, const jsonrpc::Request& request, const Reply& reply);
-  TransactResult attempt(std::uint64_t client, const Served& served, const Json& operations,
+  TransactResult attempt(std::uint64_t client, const Served& served, const Json& params,
                          Clock::time_point since);
   void arm(Waits::iterator wait, std::int64_t after_ms);
   void expire(std::uint64_t serial);

@@ -44,6 +44,13 @@ std::string compact(const Context& context, Args args) {
   return "";
 }
 
+std::string storage_status(const Context& context, Args args) {
+  if (args[0] != context.database.schema().name && args[0] != kServerDatabase)
+    throw Refused("Failed to find the database.");  // the sentence of ovsdb-server
+  return context.database.trusts_disk() ? "status: ok"
+                                        : "status: the disk failed, and so did writing a new file";
+}
+
 }  // namespace
 
 void add_ovsdb_commands(Registry& registry, Context context) {
@@ -55,6 +62,8 @@ void add_ovsdb_commands(Registry& registry, Context context) {
   registry.add("ovsdb-server/remove-remote", "REMOTE", 1, 1,
                [context](Args args) { return remove_remote(context, args); });
   registry.add("ovsdb-server/compact", "[DB]", 0, 1, [context](Args args) { return compact(context, args); });
+  registry.add("ovsdb-server/get-db-storage-status", "DB", 1, 1,
+               [context](Args args) { return storage_status(context, args); });
   registry.add("ovsdb-server/reconnect", "", 0, 0, [context](Args) {
     context.control.disconnect_clients();
     return "";

@@ -32,6 +32,7 @@ class AfPacketPortTest : public PlatformTest {
   /// With the whole ring from the beginning, lest a test gets a new one in its middle.
   std::unique_ptr<Port> open(const std::string& name = "p0", std::size_t senders = 1) {
     AfPacketOptions options;
+    options.first_slots = options.slots;
     options.first_slot_size = options.slot_size;
     return open(options, name, senders);
   }
@@ -307,7 +308,7 @@ TEST_F(AfPacketPortTest, ADeletedDeviceMakesThePortQuiet) {
 // The ring is small until a large batch comes; then a larger one takes over while frames come.
 TEST_F(AfPacketPortTest, ABusyPortGetsALargerRingAndLosesNextToNothing) {
   const auto port = open(AfPacketOptions{});
-  EXPECT_EQ(mapped_sockets(), AfPacketOptions{}.slots * AfPacketOptions{}.first_slot_size);
+  EXPECT_EQ(mapped_sockets(), AfPacketOptions{}.first_slots * AfPacketOptions{}.first_slot_size);
   const Inside inside(switch_);  // the new ring's socket is made where the frames are received
   constexpr std::uint32_t kFrames = 60'000;
   std::thread sender([this] {

@@ -49,8 +49,9 @@ class TransferTest : public PlatformTest {
     AfPacketOptions options;
     options.name = name;
     options.ifindex = ifindex_of(switch_, name);
-    options.first_slot_size =
-        options.slot_size;  // the forwarder's thread is in no namespace where a ring could grow
+    // The forwarder's thread is in no namespace where a ring could grow.
+    options.first_slots = options.slots;
+    options.first_slot_size = options.slot_size;
     const Inside inside(switch_);
     return open_af_packet_port(options);
   }

@@ -144,7 +144,14 @@ class Daemon:
         assert status is None, f"the daemon ended with status {status}\n{self.log_text()}"
         try:
             with Rpc(self.socket) as rpc:
-                return rpc.call("echo", [], version=1) == []
+                return bool(rpc.call("system.info"))  # answered when the settings of the database are in the datapath
+        except OSError:
+            return False
+
+    def listens(self):
+        try:
+            self.connect().close()
+            return True
         except OSError:
             return False
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operator commands: stock ovs-appctl asks a switch with hosts behind it."""
+import os
+import pathlib
 import re
 
 import pytest
@@ -91,6 +93,7 @@ def test_a_pinned_address_gets_its_frames(lab):
     (["ovsdb-server/remove-remote", "punix:nosuch"], "no such remote"),
     (["ovsdb-server/add-remote", "pssl:6640"], None),
     (["ovsdb-server/compact", "nosuch"], "no database by that name"),
+    (["ovsdb-server/get-db-storage-status", "nosuch"], "Failed to find the database."),
 ])
 def test_refusals(lab, args, sentence):
     said = refused(lab, *args)
@@ -147,6 +150,8 @@ def test_trace_tells_what_happens_and_changes_nothing(lab):
 
 def test_the_embedded_database_server(lab):
     assert lab.appctl("-t", "ovsdb-server", "ovsdb-server/list-dbs") == "Open_vSwitch\n_Server\n"
+    for database in ("Open_vSwitch", "_Server"):
+        assert lab.appctl("-t", "ovsdb-server", "ovsdb-server/get-db-storage-status", database) == "status: ok\n"
     remotes = lab.appctl("ovsdb-server/list-remotes").split()
     lab.appctl("ovsdb-server/add-remote", f"punix:{lab.daemon.rundir}/more.sock")
     assert set(lab.appctl("ovsdb-server/list-remotes").split()) - set(remotes) == {f"punix:{lab.daemon.rundir}/more.sock"}
@@ -163,3 +168,31 @@ def test_the_embedded_database_server(lab):
         assert client.call("echo", ["x"], version=1) == ["x"]
         lab.appctl("ovsdb-server/reconnect")
         assert client.receive() is None
+
+
+def test_statistics_of_the_machine_when_they_are_asked_for(lab):
+    def statistics():
+        text = lab.daemon.ovs("ovs-vsctl", "get", "Open_vSwitch", ".", "statistics").stdout
+        return dict(re.findall(r'(\w+)="?([^"}]*?)"?(?:, (?=\w+=)|})', text))
+
+    assert statistics() == {}
+    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:enable-statistics=true", "other_config:stats-update-interval=1000")
+    wait_until(statistics, "there are statistics")
+    shown = statistics()
+    assert shown.keys() == {"cpu", "load_average", "memory", "process_vswitchd", "file_systems"}
+    assert int(shown["cpu"]) == os.cpu_count()
+    assert all(abs(float(one) - now) < 5 for one, now in zip(shown["load_average"].split(","), os.getloadavg(), strict=True))
+    total, used, cached, swap, swapped = map(int, shown["memory"].split(","))
+    assert total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
+    assert total > used > cached > 0 and swap >= swapped >= 0
+    virtual, resident, processor_ms, crashes, age_ms, running_ms = map(int, shown["process_vswitchd"].split(","))
+    status = pathlib.Path(f"/proc/{lab.daemon.pid}/status").read_text()
+    assert abs(resident - int(re.search(r"VmRSS:\s+(\d+)", status)[1])) < 4096 < resident < virtual
+    assert crashes == 0 < processor_ms and 500 < age_ms == running_ms < 120_000
+    name, size, taken = next(one for one in shown["file_systems"].split() if one.startswith("/,")).split(",")
+    space = os.statvfs("/")
+    assert int(size) == space.f_blocks * space.f_frsize // 1024
+    assert abs(int(taken) - (space.f_blocks - space.f_bfree) * space.f_frsize // 1024) < 1 << 20
+    wait_until(lambda: statistics()["process_vswitchd"] != shown["process_vswitchd"], "they are kept up to date")
+    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:enable-statistics=false")
+    wait_until(lambda: statistics() == {}, "they go")

@@ -116,6 +116,43 @@ def test_the_row_shows_the_device_as_it_is(lab):
     assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "t1", "link_state").stdout.strip() == "down"
 
 
+def test_link_resets_do_not_fall_when_the_device_is_made_again(lab):
+    host = lab.host("t1")
+
+    def resets():
+        return int(lab.daemon.ovs("ovs-vsctl", "get", "Interface", "t1", "link_resets").stdout)
+
+    for state in ("down", "up"):
+        host.ip("link", "set", "eth0", state)
+        lab.wait_port("t1", {"down": "down", "up": "active"}[state])
+    before = resets()
+    assert before >= 2
+    host.unplug()
+    lab.wait_port("t1", "waiting")
+    assert resets() == before
+    host.plug()
+    lab.wait_port("t1", "active")
+    assert resets() >= before
+    host.ip("link", "set", "eth0", "down")
+    lab.wait_port("t1", "down")
+    assert resets() > before
+
+
+def test_more_ports_than_are_opened_at_once_and_some_that_cannot_be(lab):
+    """Those that fail are tried once, and hold up no others."""
+    batch = "\n".join(f"link add p{n} type veth peer name q{n}\nlink set p{n} up\nlink set q{n} up" for n in range(50))
+    run("ip", "-n", lab.net.switch, "-batch", "-", input=batch)
+    many = [word for n in range(50) for word in ("--", "add-port", "br0", f"p{n}")]
+    none = [word for n in range(50) for word in ("--", "add-port", "br0", f"no{n}")]
+    taps = [word for n in range(40) for word in ("--", "add-port", "br0", f"i{n}", "--", "set", "Interface", f"i{n}", "type=internal")]
+    added = lab.daemon.ovs("ovs-vsctl", *none, *many, *taps)
+    assert added.stderr.count("No such device") == 50
+    states = {port["name"]: port["state"] for port in lab.rpc("port.list", bridge="br0")["ports"]}
+    assert {states[f"p{n}"] for n in range(50)} == {"active"}
+    assert {states[f"no{n}"] for n in range(50)} == {"waiting"}
+    assert {states[f"i{n}"] for n in range(40)} == {"down"}
+
+
 def test_a_stock_mirror_command_means_what_it_means_in_open_vswitch(lab):
     for name in ("t1", "t2", "t3"):
         lab.host(name)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon dies or ends: everything comes back, nothing is left behind."""
+import json
+
 import pytest
 
-from lab import Daemon
+from lab import Daemon, wait_until
 from net import BROADCAST, frame, mac, run
 from switch import Lab
 
@@ -34,6 +36,25 @@ def test_kill_9_and_restart_with_everything_back(lab):
         t3.wire.clear()
         t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
         assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
+
+
+def test_the_database_is_served_while_its_settings_are_being_applied(lab):
+    """cur_cfg and the session API wait for the switch; who only reads or writes rows does not."""
+    batch = "\n".join(f"link add p{n} up type veth peer name q{n}\nlink set q{n} up" for n in range(200))
+    run("ip", "-n", lab.net.switch, "-batch", "-", input=batch, timeout=60)
+    lab.daemon.ovs("ovs-vsctl", *(word for n in range(200) for word in ("--", "add-port", "br0", f"p{n}")))
+    assert lab.daemon.stop() == 0
+    forget = ["Open_vSwitch", {"op": "update", "table": "Open_vSwitch", "where": [], "row": {"cur_cfg": 0, "next_cfg": 7}}]
+    run("ovsdb-tool", "transact", lab.daemon.database, json.dumps(forget))
+    select = {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["cur_cfg"]}
+    lab.daemon.spawn()
+    wait_until(lab.daemon.listens, "somebody listens")
+    with lab.daemon.connect() as early, lab.daemon.connect() as late:
+        assert early.call("transact", ["Open_vSwitch", select], version=1) == [{"rows": [{"cur_cfg": 0}]}]
+        assert not list(lab.daemon.rundir.glob("*.ctl")), "operators ask when there is something to tell"
+        states = {port["name"]: port["state"] for port in late.call("port.list", {"bridge": "br0"})["ports"]}
+        assert {states[f"p{n}"] for n in range(200)} == {"active"}
+        assert early.call("transact", ["Open_vSwitch", select], version=1) == [{"rows": [{"cur_cfg": 7}]}]
 
 
 def test_every_change_that_was_answered_survives_kill_9(lab):
