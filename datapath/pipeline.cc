@@ -91,13 +91,25 @@ void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   if (!bridge.forward_bpdu && is_reserved_multicast(frame_->dst))
     return dropped(DropReason::reserved_multicast, in);
 
-  const bool learning = !bridge.flood_vlans[tags.vlan()];
-  if (learning && !frame_->src.is_multicast()) {
+  if (bridge.flood_vlans[tags.vlan()]) {
+    note_intrusion(bridge, tags.vlan());
+  } else if (!frame_->src.is_multicast()) {
     verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number});
     note("learn ", frame_->src, " in VLAN ", tags.vlan(), " on ", in.name);
   }
   const DropReason reason = choose_outputs(in, tags);
   if (reason != DropReason::none) dropped(reason, in);
+}
+
+/// Sessions that put copies into the VLAN get to know of a frame that is there besides. It may be one that
+/// should not be, or a copy that another switch has put into the VLAN: nothing in it tells.
+void Decider::note_intrusion(const BridgeConfig& bridge, VlanId vlan) {
+  auto at = std::lower_bound(bridge.output_vlans.begin(), bridge.output_vlans.end(),
+                             std::pair(vlan, SessionIndex{0}));
+  for (; at != bridge.output_vlans.end() && at->first == vlan; ++at) {
+    verdict_.intrusions.push_back({at->second});
+    note("in VLAN ", vlan, ", where session ", snapshot_->sessions[at->second].name, " puts its copies");
+  }
 }
 
 DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags) {

@@ -49,6 +49,7 @@ class Decider {
 
  private:
   void switch_frame(const PortConfig& in, const BridgeTags& tags);
+  void note_intrusion(const BridgeConfig& bridge, VlanId vlan);
   DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
   void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
   void cross_patch(const PortConfig& out, const TagList& wire);

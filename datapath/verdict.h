@@ -32,6 +32,11 @@ struct Match {
   SessionIndex session;
 };
 
+/// The frame is no copy and came in a session's output VLAN: where copies leave it does too.
+struct Intrusion {
+  SessionIndex session;
+};
+
 /// Where and how the frame was when it was copied.
 struct CopyOrigin {
   std::optional<VlanTag> tag;  ///< of its VLAN
@@ -61,6 +66,7 @@ struct Verdict {
   std::vector<Match> matches;
   std::vector<Copy> copies;
   std::vector<PatchDrop> patch_drops;
+  std::vector<Intrusion> intrusions;
 
   void clear() {
     drop = DropReason::none;
@@ -69,6 +75,7 @@ struct Verdict {
     matches.clear();
     copies.clear();
     patch_drops.clear();
+    intrusions.clear();
   }
 };
 

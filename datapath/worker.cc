@@ -180,6 +180,8 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
         .received_drops[static_cast<std::size_t>(drop.reason)]
         .add();
   }
+  for (const Intrusion& intrusion : verdict.intrusions)
+    snapshot_->sessions[intrusion.session].production->of(sender_).add();
   const Send* previous = nullptr;
   std::span<const std::uint8_t> header;
   for (const Send& send : verdict.sends) {

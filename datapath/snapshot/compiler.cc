@@ -185,6 +185,8 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
                                             spec.now_ms, snapshot));
     }
   }
+  for (BridgeConfig& bridge : snapshot.bridges)
+    std::sort(bridge.output_vlans.begin(), bridge.output_vlans.end());
   make_flood_lists(snapshot);
   add_vlan_destinations(snapshot);
   snapshot.own_copies.finish();
@@ -200,7 +202,8 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
                               .flood_vlans = entry.flood_vlans,
                               .forward_bpdu = bridge.forward_bpdu,
                               .secure = bridge.secure,
-                              .macs = entry.macs});
+                              .macs = entry.macs,
+                              .output_vlans = {}});
   for (const PortSpec& port : bridge.ports) {
     const PortEntry& known = port_entry(bridge, port);
     snapshot.ports.resize(std::max<std::size_t>(snapshot.ports.size(), index(known.number) + 1));
@@ -236,6 +239,9 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   if (!entry.last_honoured || !asked.enabled || entry.end) return status;
   const SessionSpec& session = *entry.last_honoured;
   follow_limits(entry, session);
+  if (std::exchange(entry.output_vlan, session.tags.output_vlan) != session.tags.output_vlan)
+    entry.production =
+        session.tags.output_vlan ? std::make_shared<ProductionCounters>(senders_) : nullptr;
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});
@@ -258,6 +264,7 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                        .quota = entry.quota,
                        .destinations = {},
                        .counters = entry.counters,
+                       .production = entry.production,
                        .queued_bytes = entry.queued_bytes,
                        .own_copies = &snapshot.own_copies};
   std::set<PortNo> destinations;
@@ -299,6 +306,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
       snapshot.ports[index(number)].mirrors_to.add(self, session.vlans);
     }
   }
+  if (session.tags.output_vlan)
+    snapshot.bridges[at].output_vlans.emplace_back(*session.tags.output_vlan, self);
   snapshot.sessions.push_back(std::move(config));
   return status;
 }

@@ -43,6 +43,9 @@ class SnapshotCompiler {
   struct SessionEntry {
     std::shared_ptr<SessionCounters> counters;
     std::shared_ptr<QueuedBytes> queued_bytes;
+    /// With an output VLAN; they begin anew in another one.
+    std::shared_ptr<ProductionCounters> production;
+    std::optional<VlanId> output_vlan;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
         destinations;  ///< by name of the port or endpoint; kept while the session lives
     /// What it did before it asked for something that cannot be honoured; it goes on doing that.

@@ -35,7 +35,7 @@ Json counters_json(SwitchView& view, const Row& mirror) {
   SwitchView::Counters counters = view.mirror_counters(mirror.uuid());
   if (counters.empty()) counters = mirror.counters("statistics");
   Json json = account_json(counters);
-  for (const char* key : {"tx_packets", "tx_bytes"}) json[key] = counters[key];
+  for (const char* key : {"tx_packets", "tx_bytes", "production_frames"}) json[key] = counters[key];
   return json;
 }
 
@@ -88,6 +88,7 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
   const MirrorSession session = read_session(database, mirror);
   const MirrorState state = state_of_mirror(mirror);
   const std::string* since = mirror.value("status", "since");
+  const Json counters = counters_json(view, mirror);
   return {{"bridge", bridge.str("name")},
           {"name", session.name},
           {"uuid", mirror.uuid().to_string()},
@@ -114,7 +115,8 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
-          {"counters", counters_json(view, mirror)},
+          {"notice", production_notice(counters["production_frames"], session.output_vlan)},
+          {"counters", counters},
           {"destinations", destinations_json(database, view, mirror)}};
 }
 
@@ -269,12 +271,15 @@ Json stats(const Methods& methods, const Json& params) {
     for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
       if (params.contains("name") && params["name"] != name) continue;
       const MirrorState state = state_of_mirror(*mirror);
+      const Json counters = counters_json(methods.view, *mirror);
       mirrors.push_back({{"bridge", bridge_name},
                          {"name", name},
                          {"uuid", mirror->uuid().to_string()},
                          {"state", state.state},
                          {"reason", state.reason},
-                         {"counters", counters_json(methods.view, *mirror)},
+                         {"notice", production_notice(counters["production_frames"],
+                                                      mirror->integer("output_vlan"))},
+                         {"counters", counters},
                          {"destinations", destinations_json(methods.database, methods.view, *mirror)}});
     }
   }

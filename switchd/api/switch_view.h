@@ -62,7 +62,7 @@ class SwitchView {
 
   using Counters = std::map<std::string, std::int64_t>;
   /// With the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched, delivered, lost,
-  /// lost_<cause>) or Interface (rx_packets, ...) row, as of this moment. Empty when the row is not in the
+  /// lost_<cause>, production_frames) or Interface (rx_packets, ...) row, as of this moment. Empty when the row is not in the
   /// datapath.
   virtual Counters mirror_counters(const ovsdb::Uuid& mirror) = 0;
   /// The same for each destination that has been one since the session was made: by name of the port, or uuid
@@ -113,5 +113,9 @@ class SwitchView {
 
 /// What a key of SwitchView::drops() means, as a sentence.
 std::string meaning_of_drop(std::string_view key);
+
+/// What is to be said of a session into whose output VLAN frames came that are no copies; empty for none. It
+/// is no fault of the session: on the way of an RSPAN VLAN they are the copies of another switch.
+std::string production_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
 
 }  // namespace vswitch
