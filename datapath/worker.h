@@ -58,9 +58,11 @@ class Worker {
     std::size_t frame;  ///< position in frames_
     CopyTarget target;
     bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
+    WalkNo walk;
   };
   struct Withheld {
     SessionIndex session;
+    WalkNo walk;
     DropReason reason;  ///< none: the session has ended
   };
   struct HeaderBytes {
@@ -73,7 +75,10 @@ class Worker {
   void handle(const PortConfig& in, const RawFrame& raw, std::size_t at);
   void learn(const Verdict& verdict);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
+  void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy);
   void note_copies(const Verdict& verdict, std::size_t at);
+  const Withheld* withheld(SessionIndex session, WalkNo walk) const;
+  bool takes_place(const Verdict& verdict, WalkNo walk) const;
   std::optional<DropReason> withholds(const MirrorSession& session, std::size_t bytes);
   void flush_sends();
   void queue_copies();
@@ -106,6 +111,7 @@ class Worker {
   std::uint64_t sample_seed_ = 0;
   std::minstd_rand random_;
   std::vector<CopyTarget> targets_;
+  std::vector<WalkNo> target_walks_;  ///< of targets_
   std::vector<CopyTarget> duplicates_;
 
   WorkerCounters counters_;

@@ -134,10 +134,13 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
     near.daemon.ovs("ovs-vsctl", "set", "open_vswitch", ".", "other_config:stats-update-interval=1000")
 
     def row():
-        return near.daemon.ovs("ovs-vsctl", "--columns=status,statistics", "list", "mirror", "rspan0").stdout
+        select = {"op": "select", "table": "Mirror", "where": [], "columns": ["status", "statistics"]}
+        found, = near.daemon.rpc("transact", ["Open_vSwitch", select], version=1)[0]["rows"]
+        return {**dict(found["status"][1]), **dict(found["statistics"][1])}
 
-    wait_until(lambda: "notice=" in row(), "the notice is in the row")
-    assert "production_frames=3" in row() and "state=active" in row() and clean["since"] in row()
+    wait_until(lambda: row().get("production_frames") == 3, "the number is in the row")
+    assert row()["notice"] == told["notice"]
+    assert (row()["state"], row()["since"]) == ("active", clean["since"])
     # In another VLAN nobody has come yet.
     near.ctl("set-mirror", "br0", "rspan0", "--output-vlan", "901")
     moved = near.rpc("mirror.get", bridge="br0", name="rspan0")
