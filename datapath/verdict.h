@@ -20,10 +20,10 @@ inline constexpr WalkNo kFrameItself = 0;
 /// forwarded and mirrored there, and can cross further patches. All of that happens only if the session does
 /// not leave the frame out (sample, rate, quota), which is not known yet when it is decided.
 struct CopyWalk {
-  WalkNo parent;             ///< the walk the copy was made on
-  SessionIndex session;      ///< whose copy it is
-  std::uint32_t destination; ///< position of the patch port in MirrorSession::destinations
-  WalkNo first;              ///< the first walk of such a copy over the same patch: one of them takes place
+  WalkNo parent;              ///< the walk the copy was made on
+  SessionIndex session;       ///< whose copy it is
+  std::uint32_t destination;  ///< position of the patch port in MirrorSession::destinations
+  WalkNo first;               ///< the first walk of such a copy over the same patch: one of them takes place
 };
 
 /// An address to be learned.
@@ -67,9 +67,9 @@ struct Copy {
   PortNo port;                ///< kNoPort: the destination is an endpoint
   TagList tags;
   CopyOrigin origin = {};
-  DropReason drop = DropReason::none;  ///< otherwise it is lost already, and why
-  std::uint32_t snaplen = kWholeFrame; ///< bytes it has at most, with its tags
-  WalkNo walk = kFrameItself;          ///< of a copy behind a patch: its own; otherwise that of its frame
+  DropReason drop = DropReason::none;   ///< otherwise it is lost already, and why
+  std::uint32_t snaplen = kWholeFrame;  ///< bytes it has at most, with its tags
+  WalkNo walk = kFrameItself;           ///< of a copy behind a patch: its own; otherwise that of its frame
 };
 
 /// A frame that crossed a patch and was refused on arrival in the peer's bridge.

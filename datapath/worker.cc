@@ -25,12 +25,13 @@ int checked(int fd, const char* what) {
 }  // namespace
 
 Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-               MirrorThread& mirror_thread, std::int64_t session_budget, Clock clock)
+               MirrorThread& mirror_thread, NextFrames& next_frames, std::int64_t session_budget, Clock clock)
     : sender_{number},
       number_(number),
       published_(published),
       copies_(copies),
       mirror_thread_(mirror_thread),
+      next_frames_(next_frames),
       session_budget_(session_budget),
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
@@ -136,6 +137,8 @@ bool Worker::receive_from(const PortConfig& in) {
   copies_.begin(clock_());
   const std::size_t count = in.device->receive(raw_);
   now_ = clock_();
+  if (next_frames_.anybody_waits()) [[unlikely]]
+    next_frames_.look(*snapshot_, in, std::span(raw_).first(count));
   for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
   flush_sends();
   queue_copies();
@@ -266,10 +269,8 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
       continue;
     }
     const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
-    pending_copies_.push_back({at,
-                               {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen},
-                               stand_in,
-                               copy.walk});
+    pending_copies_.push_back(
+        {at, {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen}, stand_in, copy.walk});
   }
 }
 

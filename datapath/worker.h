@@ -19,6 +19,7 @@
 
 #include "datapath/mirror/copy_queue.h"
 #include "datapath/mirror/mirror_thread.h"
+#include "datapath/next_frame.h"
 #include "datapath/pipeline.h"
 #include "datapath/snapshot/snapshot.h"
 
@@ -36,7 +37,7 @@ class Worker {
   /// `published` is where new snapshots appear. `mirror_thread` reads `copies`. `session_budget`: bytes one
   /// session may have in queues.
   Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-         MirrorThread& mirror_thread, std::int64_t session_budget, Clock clock);
+         MirrorThread& mirror_thread, NextFrames& next_frames, std::int64_t session_budget, Clock clock);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -90,6 +91,7 @@ class Worker {
   const std::atomic<const Snapshot*>& published_;
   CopyQueue& copies_;
   MirrorThread& mirror_thread_;
+  NextFrames& next_frames_;
   const std::int64_t session_budget_;
   const Clock clock_;
   int epoll_fd_;

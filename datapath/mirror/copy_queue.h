@@ -20,8 +20,9 @@
 
 namespace vswitch {
 
-/// One copy due. Of a copy behind a patch port `port` is the one it leaves by, in whatever bridge. The pointers belong to the snapshot the worker decided with; Datapath keeps it until the
-/// queues have been drained.
+/// One copy due. Of a copy behind a patch port `port` is the one it leaves by, in whatever bridge. The
+/// pointers belong to the snapshot the worker decided with; Datapath keeps it until the queues have been
+/// drained.
 struct CopyTarget {
   const MirrorSession* session;
   const PortConfig* port;     ///< null: the destination is an endpoint

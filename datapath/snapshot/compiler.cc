@@ -243,8 +243,7 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   const SessionSpec& session = *entry.last_honoured;
   follow_limits(entry, session);
   if (std::exchange(entry.output_vlan, session.tags.output_vlan) != session.tags.output_vlan)
-    entry.production =
-        session.tags.output_vlan ? std::make_shared<ProductionCounters>(senders_) : nullptr;
+    entry.production = session.tags.output_vlan ? std::make_shared<ProductionCounters>(senders_) : nullptr;
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});

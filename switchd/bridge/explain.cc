@@ -54,6 +54,37 @@ bool takes_place(const Verdict& verdict, WalkNo number) {
   return verdict.walk(number).first == number && takes_place(verdict, verdict.walk(number).parent);
 }
 
+std::string count(std::uint64_t number, const char* what) {
+  return std::to_string(number) + ' ' + what;
+}
+
+/// What the session does with some of such frames only. It is the worker that decides of each; this is how
+/// things are at present.
+std::vector<std::string> limits_of(const MirrorSession& session, TimeNs now) {
+  std::vector<std::string> limits;
+  if (session.sample > 1) limits.push_back("then sampled: 1 in " + std::to_string(session.sample));
+  if (session.rate != nullptr) {
+    const RateSpec& most = session.rate->spec();
+    const RateSpec left = session.rate->left(now);
+    if (most.packets != 0)
+      limits.push_back("then limited to " + count(most.packets, "packets per second; at this moment ") +
+                       count(left.packets, "may come"));
+    if (most.bits != 0)
+      limits.push_back("then limited to " + count(most.bits, "bits per second; at this moment ") +
+                       count(left.bits, "may come"));
+  }
+  if (session.quota != nullptr) {
+    const QuotaSpec& most = session.quota->spec();
+    const QuotaSpec left = session.quota->left();
+    if (most.packets != 0)
+      limits.push_back("then ends after " + count(most.packets, "packets; ") +
+                       count(left.packets, "are left"));
+    if (most.bytes != 0)
+      limits.push_back("then ends after " + count(most.bytes, "bytes; ") + count(left.bytes, "are left"));
+  }
+  return limits;
+}
+
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
 Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
                            const Verdict& verdict, DropReason refused) {
@@ -138,8 +169,10 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
                        verdict.drop == DropReason::vlan_not_admitted;
   for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
     if (snapshot.sessions[at].bridge != in.bridge) continue;
-    explanation.mirrors.push_back(
-        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none));
+    Explanation::Verdict judged =
+        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none);
+    if (judged.copied) judged.then = limits_of(snapshot.sessions[at], now);
+    explanation.mirrors.push_back(std::move(judged));
   }
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {

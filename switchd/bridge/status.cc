@@ -261,7 +261,8 @@ void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
 
 std::int64_t production_frames(const SnapshotCompiler::SessionEntry& session) {
   if (session.production == nullptr) return 0;
-  return static_cast<std::int64_t>(session.production->sum([](const Counter& count) { return count.read(); }));
+  return static_cast<std::int64_t>(
+      session.production->sum([](const Counter& count) { return count.read(); }));
 }
 
 void write_sessions(const SwitchStatus& status, Transaction& transaction) {

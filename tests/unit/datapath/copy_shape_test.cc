@@ -40,7 +40,9 @@ class CopyShape : public ::testing::Test {
   }
   /// Frames that came in the session's output VLAN.
   std::uint64_t production(const std::string& name) {
-    return lab.compiler.session("br0/" + name)->production->sum([](const Counter& count) { return count.read(); });
+    return lab.compiler.session("br0/" + name)->production->sum([](const Counter& count) {
+      return count.read();
+    });
   }
   SwitchLab lab;
 };

@@ -43,7 +43,8 @@ class PatchCopies : public ::testing::Test {
     return session;
   }
   std::uint64_t frames_of(const std::string& id) {
-    return lab.compiler.session(id)->counters->sum([](const SessionCell& cell) { return cell.frames.read(); });
+    return lab.compiler.session(id)->counters->sum(
+        [](const SessionCell& cell) { return cell.frames.read(); });
   }
   std::uint64_t crossed(const std::string& port, const std::string& bridge) {
     return lab.compiler.port_counters(bridge, port)->sum([](const PortCell& cell) {
@@ -95,8 +96,9 @@ TEST_F(PatchCopies, AreNoProductionFramesOfThePeersOutputVlan) {
   lab.apply();
   lab.inject("p1", broadcast);
   lab.run();
-  EXPECT_EQ(lab.compiler.session("br1/far")->production->sum([](const Counter& count) { return count.read(); }),
-            0U);
+  EXPECT_EQ(
+      lab.compiler.session("br1/far")->production->sum([](const Counter& count) { return count.read(); }),
+      0U);
 }
 
 TEST_F(PatchCopies, AreMirroredThereByTheNormalRules) {
@@ -119,9 +121,10 @@ TEST_F(PatchCopies, AreFramesBesideThoseTheyWereMadeOf) {
   span("all", {{"to0", Direction::from}}, {"m"}, "br1");
   lab.apply();
   const MemoryFrame copy = frame().src(kA).dst(kBroadcast).vlan(kRspan).text("bc");
-  lab.expect("p1", broadcast,
-             {{"p2", {broadcast}}, {"q1", {broadcast, copy}}, {"q2", {broadcast, copy}}, {"m", {copy, broadcast}}},
-             "both came over the patch, so the session there copies both");
+  lab.expect(
+      "p1", broadcast,
+      {{"p2", {broadcast}}, {"q1", {broadcast, copy}}, {"q2", {broadcast, copy}}, {"m", {copy, broadcast}}},
+      "both came over the patch, so the session there copies both");
   EXPECT_EQ(frames_of("br1/all"), 2U);
 }
 
@@ -175,7 +178,8 @@ TEST_F(PatchCopies, GoRoundOnceAndNotForEver) {
   lab.inject("p1", broadcast);
   const Sent sent = lab.run();
   // The frame, the copy of it by "there", and what "back" sends back of each.
-  EXPECT_EQ(sent.at("q1").size(), 2U + 1U) << "what came back as a copy of the frame is copied by \"there\" again";
+  EXPECT_EQ(sent.at("q1").size(), 2U + 1U)
+      << "what came back as a copy of the frame is copied by \"there\" again";
   EXPECT_EQ(sent.at("p2").size(), 1U + 2U);
   for (const auto& [id, destination] : {std::pair("br0/there", "to1"), std::pair("br1/back", "to0")}) {
     const auto& counters = *lab.compiler.session(id)->destinations.at(destination);
