@@ -23,6 +23,7 @@ namespace vswitch::ctl {
 struct Call {
   std::string method;
   Json params = Json::object();
+  double waits = 0;  ///< seconds the daemon may take over it besides those of --timeout
 
   bool operator==(const Call&) const = default;
 };

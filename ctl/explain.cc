@@ -21,12 +21,16 @@ struct FrameSource {
   std::string hex;
   std::string file;
   std::size_t number = 1;
+  bool next = false;
+  std::string match;
+  double wait = 10;
 };
 
 Query declare_explain(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "the bridge");
-  text(app, params, "--in-port", "in_port", "port the frame arrives on")->required()->type_name("PORT");
+  text(app, params, "--in-port,--port", "in_port", "port the frame arrives on; with --next [any]")
+      ->type_name("PORT");
   auto source = std::make_shared<FrameSource>();
   auto* hex =
       app.add_option("--frame", source->hex, "the frame from its destination address on, in hexadecimal")
@@ -35,9 +39,25 @@ Query declare_explain(CLI::App& app) {
       app.add_option("--pcap", source->file, "take the frame from a capture file (pcap)")->type_name("FILE");
   app.add_option("--number", source->number, "which frame of the file")->needs(file)->capture_default_str();
   hex->excludes(file);
+  auto* next =
+      app.add_flag("--next", source->next, "take the next frame that comes, and say what becomes of it");
+  next->excludes(hex)->excludes(file);
+  app.add_option("--match", source->match, "with --next: the next one that fits, such as tcp,tp_dst=80")
+      ->needs(next)
+      ->type_name("MATCH");
+  app.add_option("--wait", source->wait, "with --next: seconds to wait for it")
+      ->needs(next)
+      ->capture_default_str()
+      ->type_name("SECONDS");
   return [params, source] {
+    if (source->next) {
+      (*params)["next"] = {{"wait", source->wait}};
+      if (!source->match.empty()) (*params)["next"]["match"] = source->match;
+      return std::vector<Call>{{"mirror.explain", *params, source->wait}};
+    }
     if (source->hex.empty() == source->file.empty())
-      throw UsageError("give the frame with --frame HEX or --pcap FILE");
+      throw UsageError("give the frame with --frame HEX or --pcap FILE, or wait for one with --next");
+    if (!params->contains("in_port")) throw UsageError("--in-port is required: where the frame arrives");
     (*params)["frame"] =
         source->hex.empty() ? frame_of_capture(source->file, source->number) : digits(source->hex);
     return std::vector<Call>{{"mirror.explain", *params}};
@@ -56,6 +76,10 @@ std::size_t bytes(const Json& hex) {
 
 std::string render_explain(const Json& result) {
   std::string text;
+  if (result.contains("frame")) {
+    text = "a frame of " + std::to_string(bytes(result["frame"])) + " bytes came on " +
+           printable(result["in_port"].get<std::string>()) + ": " + result["frame"].get<std::string>() + '\n';
+  }
   for (const Json& line : result["trace"]) text += printable(line.get<std::string>()) + '\n';
   Table table({"GOES TO", "AS", "BYTES", "FRAME"});
   for (const Json& output : result["outputs"]) {
@@ -68,7 +92,9 @@ std::string render_explain(const Json& result) {
   text += table.empty() ? "the frame goes nowhere\n" : table.text();
   Table verdicts({"SESSION", "COPIES IT", "WHY"});
   for (const Json& mirror : result["mirrors"]) {
-    verdicts.add({mirror["session"], mirror["copied"] == true ? "yes" : "no", mirror["reason"]});
+    std::string why = mirror["reason"];
+    for (const Json& limit : mirror.value("then", Json::array())) why += "; " + limit.get<std::string>();
+    verdicts.add({mirror["session"], mirror["copied"] == true ? "yes" : "no", why});
   }
   return verdicts.empty() ? text : text + verdicts.text();
 }
@@ -87,7 +113,9 @@ std::string render_who(const Json& result) {
 
 const std::vector<Command> kExplainCommands = {
     {"explain", "say what would happen to a frame, and which sessions would copy it, and why",
-     "br0 --in-port t1 --frame ffffffffffff5254000a0b0c0800", declare_explain, render_explain},
+     "br0 --in-port t1 --frame ffffffffffff5254000a0b0c0800\n"
+     "br0 --next --port t1 --match tcp,tp_dst=80 --wait 60",
+     declare_explain, render_explain},
     {"who", "list the sessions that watch a port or deliver to it", "t1", declare_who, render_who},
 };
 

@@ -304,6 +304,8 @@ std::string render_show(const Json& mirror) {
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
+  if (const std::string notice = mirror.value("notice", ""); !notice.empty())
+    text += line("notice", notice + " (" + counters["production_frames"].dump() + " so far)");
   text += line("sources", sources(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");

@@ -214,7 +214,9 @@ void complain(World& world, const std::string& sentence, const std::string& what
 }
 
 void execute(const Parsed& parsed, World& world) {
-  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(parsed.options.timeout * 1000));
+  double seconds = parsed.options.timeout;
+  for (const Call& call : parsed.calls) seconds += call.waits;
+  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
   const std::unique_ptr<Caller> daemon = world.connect(socket_path(parsed.options, world), timeout);
   if (parsed.options.watch) {
     watch(parsed, *daemon, world);

@@ -69,6 +69,9 @@ struct SessionCell {
 };
 using SessionCounters = PerSender<SessionCell>;
 
+/// Frames that came in the output VLAN of a session and are no copies: they leave with its copies.
+using ProductionCounters = PerSender<Counter>;
+
 /// Bytes of one session that wait in each worker's mirror queue. Written by that worker and by the mirror
 /// thread that reads the queue.
 class QueuedBytes {

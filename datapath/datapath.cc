@@ -13,7 +13,8 @@ TimeNs steady_now() {
   return now.tv_sec * kSecondNs + now.tv_nsec;
 }
 
-Datapath::Datapath(DatapathOptions options) : options_(std::move(options)) {
+Datapath::Datapath(DatapathOptions options)
+    : options_(std::move(options)), next_frames_(options_.frame_caught) {
   const std::size_t workers = std::max<std::size_t>(options_.workers, 1);
   const std::size_t mirrors = std::clamp<std::size_t>(options_.mirror_threads, 1, workers);
   for (std::size_t w = 0; w < workers; ++w) queues_.emplace_back(options_.copy_queue_bytes, w);
@@ -24,7 +25,7 @@ Datapath::Datapath(DatapathOptions options) : options_(std::move(options)) {
   }
   for (std::size_t w = 0; w < workers; ++w) {
     workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],
-                          options_.clock);
+                          next_frames_, options_.clock);
   }
   publish(std::make_unique<Snapshot>());
   if (!options_.threads) return;

@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "datapath/mirror/copy_queue.h"
 #include "datapath/mirror/mirror_thread.h"
+#include "datapath/next_frame.h"
 #include "datapath/snapshot/snapshot.h"
 #include "datapath/threads.h"
 #include "datapath/worker.h"
@@ -25,6 +27,8 @@ struct DatapathOptions {
   std::size_t mirror_threads = 1;                        ///< at least 1
   std::size_t copy_queue_bytes = std::size_t{16} << 20;  ///< per worker, touched only as far as it is used
   Clock clock = steady_now;
+  /// Called on a worker's thread: next_frames() has something to take.
+  std::function<void()> frame_caught = [] {};
   bool threads = true;  ///< false: nothing runs but run_until_idle(), for tests
 };
 
@@ -53,6 +57,7 @@ class Datapath {
   std::size_t queued_copy_bytes() const;
   const std::deque<MirrorThread>& mirror_thread_list() const { return mirror_threads_; }
   const std::deque<Worker>& worker_list() const { return workers_; }
+  NextFrames& next_frames() { return next_frames_; }
   const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
 
   /// threads == false: handles frames and copies until there are no more.
@@ -72,6 +77,7 @@ class Datapath {
   std::atomic<const Snapshot*> published_{nullptr};
   std::uint64_t generation_ = 0;
   std::vector<OldSnapshot> old_;
+  NextFrames next_frames_;
   std::deque<CopyQueue> queues_;             ///< one for each worker
   std::deque<MirrorThread> mirror_threads_;  ///< queue w belongs to mirror thread w modulo their number
   std::deque<Worker> workers_;               ///< destroyed first: they write to the queues

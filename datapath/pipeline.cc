@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "datapath/switching/reserved_multicast.h"
 
@@ -56,7 +57,8 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
   verdict_.clear();
   vlan_destination_done_.clear();
   key_known_ = false;
-  ++serial_;
+  carried_ = nullptr;
+  serial_ = ++last_serial_;
   session_done_.resize(std::max(session_done_.size(), snapshot.sessions.size()));
   destination_done_.resize(std::max(destination_done_.size(), snapshot.ports.size()));
 
@@ -91,13 +93,26 @@ void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   if (!bridge.forward_bpdu && is_reserved_multicast(frame_->dst))
     return dropped(DropReason::reserved_multicast, in);
 
-  const bool learning = !bridge.flood_vlans[tags.vlan()];
-  if (learning && !frame_->src.is_multicast()) {
-    verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number});
+  if (bridge.flood_vlans[tags.vlan()]) {
+    note_intrusion(bridge, tags.vlan());
+  } else if (!frame_->src.is_multicast()) {
+    verdict_.learns.push_back({in.bridge, tags.vlan(), frame_->src, in.number, walk()});
     note("learn ", frame_->src, " in VLAN ", tags.vlan(), " on ", in.name);
   }
   const DropReason reason = choose_outputs(in, tags);
   if (reason != DropReason::none) dropped(reason, in);
+}
+
+/// Sessions that put copies into the VLAN get to know of a frame that is there besides. It may be one that
+/// should not be, or a copy that another switch has put into the VLAN: nothing in it tells.
+void Decider::note_intrusion(const BridgeConfig& bridge, VlanId vlan) {
+  auto at = std::lower_bound(bridge.output_vlans.begin(), bridge.output_vlans.end(),
+                             std::pair(vlan, SessionIndex{0}));
+  if (carried_ != nullptr) return;  // it is a copy
+  for (; at != bridge.output_vlans.end() && at->first == vlan; ++at) {
+    verdict_.intrusions.push_back({at->second});
+    note("in VLAN ", vlan, ", where session ", snapshot_->sessions[at->second].name, " puts its copies");
+  }
 }
 
 DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags) {
@@ -145,11 +160,29 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
   } else if (!out.is_patch && out.device == nullptr) {
     send.drop = DropReason::port_waiting;
   }
-  verdict_.sends.push_back(send);
+  carried_ == nullptr ? verdict_.sends.push_back(send) : carry_out(out, send.tags, send.drop);
   if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", send.drop);
   note("send to ", out.name, send.tags.count == 0 ? " untagged" : " tagged");
   mirror(out, out.mirrors_to, send.tags, true);
   if (out.is_patch) cross_patch(out, send.tags);
+}
+
+/// deliver() of a copy that has become a frame behind a patch: where it leaves it is one of its session's.
+void Decider::carry_out(const PortConfig& out, const TagList& wire, DropReason drop) {
+  if (out.is_patch && drop == DropReason::none) {
+    verdict_.crossings.push_back({out.number, walk()});
+    return;
+  }
+  std::uint32_t snaplen = kWholeFrame;
+  if (carried_->cut != kWholeFrame) snaplen = header_length(wire) + carried_->cut;
+  verdict_.copies.push_back({.session = carried_->session,
+                             .destination = carried_->destination,
+                             .port = out.number,
+                             .tags = wire,
+                             .origin = carried_->origin,
+                             .drop = drop,
+                             .snaplen = snaplen,
+                             .walk = walk()});
 }
 
 /// The frame goes on in the peer's bridge as if it had been received there.
@@ -201,18 +234,18 @@ void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeT
   if (selected && !fits) result = Trace::Result::not_for_output_vlan;
   if (trace_ != nullptr) {
     const Filter* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
-    trace_->tests.push_back({at, source.number, delivered, result, skip});
+    trace_->tests.push_back({at, source.number, delivered, result, walk(), skip});
   }
   if (!selected) return;
-  session_done_[at] = serial_;
-  fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at});
+  mark(session_done_[at]);
+  fits ? copy(at, tags, delivered) : verdict_.matches.push_back({at, walk()});
 }
 
 /// Whether the session selects the frame as it is here. One that it does not select now may still be selected
 /// at another port, where it has other tags.
 Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
   const MirrorSession& session = snapshot_->sessions[at];
-  if (session_done_[at] == serial_) return Trace::Result::already_copied;
+  if (session_done_[at] == serial_ || is_copy_of(at)) return Trace::Result::already_copied;
   if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) return Trace::Result::vlan_not_selected;
   if (session.rules == nullptr) return Trace::Result::copied;
   const FlowKey& key = key_of(tags);
@@ -233,7 +266,28 @@ const FlowKey& Decider::key_of(const BridgeTags& tags) {
 bool Decider::first_there(PortNo port, const MirrorSession& session) {
   if (!session.tags.output_vlan) return destination_done_[index(port)] != serial_;
   return std::find(vlan_destination_done_.begin(), vlan_destination_done_.end(),
-                   std::pair(port, *session.tags.output_vlan)) == vlan_destination_done_.end();
+                   VlanDone{port, *session.tags.output_vlan, serial_}) == vlan_destination_done_.end();
+}
+
+/// Done for what is walking, the frame or a copy.
+void Decider::mark(std::uint64_t& done) {
+  if (carried_ != nullptr) overwritten_.push_back({&done, done});
+  done = serial_;
+}
+
+/// Whether what is walking is a copy by the session, or a copy of one: it would copy its own copies for ever.
+bool Decider::is_copy_of(SessionIndex session) const {
+  for (WalkNo walk = this->walk(); walk != kFrameItself; walk = verdict_.walk(walk).parent) {
+    if (verdict_.walk(walk).session == session) return true;
+  }
+  return false;
+}
+
+/// Bytes that a copy has at most when it leaves with these tags. A copy of a copy is not longer than that.
+std::uint32_t Decider::cut_at(const MirrorSession& session, const TagList& wire) const {
+  const auto snaplen = static_cast<std::uint32_t>(session.snaplen);
+  if (carried_ == nullptr || carried_->cut == kWholeFrame) return snaplen;
+  return std::min(snaplen, header_length(wire) + carried_->cut);
 }
 
 bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const {
@@ -252,13 +306,18 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
   for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
     const PortNo number = session.destinations[d].port;
     if (number == kNoPort) {
-      if (!counted) verdict_.matches.push_back({at});
+      if (!counted) verdict_.matches.push_back({at, walk()});
       counted = true;
       nowhere = false;
       // As a trunk port would send it.
       const TagList wire = depart_copy(kTrunk, session.tags, tags);
-      verdict_.copies.push_back(
-          {.session = at, .destination = d, .port = kNoPort, .tags = wire, .origin = origin});
+      verdict_.copies.push_back({.session = at,
+                                 .destination = d,
+                                 .port = kNoPort,
+                                 .tags = wire,
+                                 .origin = origin,
+                                 .snaplen = cut_at(session, wire),
+                                 .walk = walk()});
       note("copy to ", session.destinations[d].label);
       continue;
     }
@@ -268,24 +327,85 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     DropReason drop = DropReason::none;
     if (!first_there(number, session)) {
       drop = DropReason::duplicate;
-    } else if (out.device == nullptr) {
+    } else if (out.is_patch && out.patch_peer == kNoPort) {
+      drop = DropReason::patch_unconnected;
+    } else if (out.is_patch && (patch_depth_ >= kMaxPatchDepth || patches_crossed_ >= kMaxPatches)) {
+      drop = DropReason::patch_loop;
+    } else if (!out.is_patch && out.device == nullptr) {
       drop = DropReason::port_waiting;
     }
     if (drop != DropReason::duplicate) {
       if (drop == DropReason::none && session.tags.output_vlan) {
-        vlan_destination_done_.emplace_back(number, *session.tags.output_vlan);
+        vlan_destination_done_.push_back({number, *session.tags.output_vlan, serial_});
       } else if (drop == DropReason::none) {
-        destination_done_[index(number)] = serial_;
+        mark(destination_done_[index(number)]);
       }
-      if (!counted) verdict_.matches.push_back({at});
+      if (!counted) verdict_.matches.push_back({at, walk()});
       counted = true;
     }
     const TagList wire = depart_copy(out.vlan, session.tags, tags);
-    verdict_.copies.emplace_back(at, d, number, wire, origin, drop);
+    const bool goes_on = drop == DropReason::none || drop == DropReason::duplicate;
     drop == DropReason::none ? note("copy to ", out.name) : note("copy to ", out.name, ": lost, ", drop);
+    if (out.is_patch && goes_on) {
+      copy_over_patch(at, d, out, wire, origin);
+    } else {
+      verdict_.copies.push_back({.session = at,
+                                 .destination = d,
+                                 .port = number,
+                                 .tags = wire,
+                                 .origin = origin,
+                                 .drop = drop,
+                                 .snaplen = cut_at(session, wire),
+                                 .walk = walk()});
+    }
     if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
   }
-  if (nowhere) verdict_.matches.push_back({at});  // selected, though no port carries its output VLAN
+  if (nowhere) verdict_.matches.push_back({at, walk()});  // selected, though no port carries its output VLAN
+}
+
+/// A copy that leaves by a patch port is a frame in the peer's bridge: a walk of its own, of which only the
+/// worker knows whether it takes place. If several sessions copy the frame over the same patch, each gets its
+/// walk, and the first that does not leave the frame out is the one.
+void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out,
+                              const TagList& wire, const CopyOrigin& origin) {
+  const MirrorSession& session = snapshot_->sessions[at];
+  const WalkNo number = static_cast<WalkNo>(verdict_.walks.size()) + 1;
+  const auto same = std::find_if(verdict_.walks.begin(), verdict_.walks.end(), [&](const CopyWalk& walk) {
+    const MirrorSession& other = snapshot_->sessions[walk.session];
+    return walk.parent == this->walk() && other.destinations[walk.destination].port == out.number &&
+           other.tags.output_vlan == session.tags.output_vlan;
+  });
+  const WalkNo first = same == verdict_.walks.end() ? number : same->first;
+  const std::uint32_t length = cut_at(session, wire);
+  verdict_.walks.push_back({this->walk(), at, destination, first});
+  verdict_.crossings.push_back({out.number, number});
+  Carried carried{.walk = number, .session = at, .destination = destination, .origin = origin, .cut = length};
+  if (length != kWholeFrame) carried.cut = length - std::min(length, header_length(wire));
+
+  const Carried* before = std::exchange(carried_, &carried);
+  const std::uint64_t serial_before = std::exchange(serial_, ++last_serial_);
+  const std::size_t overwritten_before = overwritten_.size();
+  walk_as_copy(out, wire);
+  for (; overwritten_.size() > overwritten_before; overwritten_.pop_back())
+    *overwritten_.back().where = overwritten_.back().what;
+  serial_ = serial_before;
+  carried_ = before;
+}
+
+void Decider::walk_as_copy(const PortConfig& out, const TagList& wire) {
+  if (carried_->cut >= frame_->payload.size()) return cross_patch(out, wire);
+  if (carried_->cut < sizeof(std::uint16_t)) {  // its EtherType has been cut off
+    note("the copy is lost at ", out.name, ": ", DropReason::malformed);
+    verdict_.patch_drops.push_back({out.patch_peer, DropReason::malformed, walk()});
+    return carry_out(out, wire, DropReason::malformed);
+  }
+  Frame cut = *frame_;
+  cut.payload = cut.payload.first(carried_->cut);
+  const Frame* whole = std::exchange(frame_, &cut);
+  key_known_ = false;
+  cross_patch(out, wire);
+  frame_ = whole;
+  key_known_ = false;
 }
 
 /// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.
@@ -293,9 +413,10 @@ void Decider::dropped(DropReason reason, const PortConfig& port) {
   note("dropped on ", port.name, ": ", reason);
   if (patch_depth_ == 0) {
     verdict_.drop = reason;
-  } else {
-    verdict_.patch_drops.push_back({port.number, reason});
+    return;
   }
+  verdict_.patch_drops.push_back({port.number, reason, walk()});
+  if (carried_ != nullptr) carry_out(port, {}, reason);
 }
 
 }  // namespace vswitch

@@ -35,6 +35,7 @@ struct Trace {
     PortNo port;     ///< the source port that made the session a candidate
     bool delivered;  ///< tested because of a frame to the port; otherwise from it
     Result result;
+    WalkNo walk = kFrameItself;
     const Filter* skip = nullptr;  ///< the rule that skipped it; lives as long as the snapshot
   };
   std::vector<std::string> steps;
@@ -50,9 +51,17 @@ class Decider {
 
  private:
   void switch_frame(const PortConfig& in, const BridgeTags& tags);
+  void note_intrusion(const BridgeConfig& bridge, VlanId vlan);
   DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
   void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
   void cross_patch(const PortConfig& out, const TagList& wire);
+  void carry_out(const PortConfig& out, const TagList& wire, DropReason drop);
+  void copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out, const TagList& wire,
+                       const CopyOrigin& origin);
+  void walk_as_copy(const PortConfig& out, const TagList& wire);
+  bool is_copy_of(SessionIndex session) const;
+  void mark(std::uint64_t& done);
+  std::uint32_t cut_at(const MirrorSession& session, const TagList& wire) const;
   void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered);
   void mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
                    bool delivered);
@@ -86,11 +95,35 @@ class Decider {
   std::deque<std::vector<SessionIndex>> found_;
   std::size_t visits_ = 0;
 
-  // "Already done for this frame", by session and by destination port: equal to serial_ means yes.
+  /// Null while it is the frame that walks; otherwise the copy that does.
+  struct Carried {
+    WalkNo walk;
+    SessionIndex session;
+    std::uint32_t destination;
+    CopyOrigin origin;
+    std::uint32_t cut;  ///< bytes of payload it still has, or kWholeFrame
+  };
+  const Carried* carried_ = nullptr;
+  WalkNo walk() const { return carried_ == nullptr ? kFrameItself : carried_->walk; }
+
+  // "Already done for this frame", by session and by destination port: equal to serial_ means yes. A copy
+  // behind a patch is a frame of its own: it has another serial, and what it overwrites is put back.
   std::uint64_t serial_ = 0;
+  std::uint64_t last_serial_ = 0;
+  struct Overwritten {
+    std::uint64_t* where;
+    std::uint64_t what;
+  };
+  std::vector<Overwritten> overwritten_;
   std::vector<std::uint64_t> session_done_;
   std::vector<std::uint64_t> destination_done_;
-  std::vector<std::pair<PortNo, VlanId>> vlan_destination_done_;  ///< of this frame, with an output VLAN
+  struct VlanDone {
+    PortNo port;
+    VlanId vlan;
+    std::uint64_t serial;
+    bool operator==(const VlanDone&) const = default;
+  };
+  std::vector<VlanDone> vlan_destination_done_;  ///< of this frame, with an output VLAN
 };
 
 }  // namespace vswitch

@@ -26,12 +26,13 @@ int checked(int fd, const char* what) {
 }  // namespace
 
 Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-               MirrorThread& mirror_thread, Clock clock)
+               MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock)
     : sender_{number},
       number_(number),
       published_(published),
       copies_(copies),
       mirror_thread_(mirror_thread),
+      next_frames_(next_frames),
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
@@ -149,6 +150,8 @@ bool Worker::receive_from(const PortConfig& in) {
   copies_.begin(clock_());
   const std::size_t count = in.device->receive(raw_);
   now_ = clock_();
+  if (next_frames_.anybody_waits()) [[unlikely]]
+    next_frames_.look(*snapshot_, in, std::span(raw_).first(count));
   for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
   flush_sends();
   queue_copies();
@@ -172,13 +175,14 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
   frames_[at] = parsed.frame;
   if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
   const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
+  note_copies(verdict, at);  // first: it finds out which copies walk behind patches
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);
-  note_copies(verdict, at);
 }
 
 void Worker::learn(const Verdict& verdict) {
   for (const Learn& learn : verdict.learns) {
+    if (!takes_place(verdict, learn.walk)) continue;
     snapshot_->bridges[learn.bridge].macs->learn(learn.vlan, learn.mac, learn.port, now_);
   }
 }
@@ -188,11 +192,18 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
     in.counters->of(sender_).received_drops[static_cast<std::size_t>(verdict.drop)].add();
   }
   for (const PatchDrop& drop : verdict.patch_drops) {
+    if (!takes_place(verdict, drop.walk)) continue;
     snapshot_->ports[index(drop.port)]
         .counters->of(sender_)
         .received_drops[static_cast<std::size_t>(drop.reason)]
         .add();
   }
+  for (const Crossing& crossing : verdict.crossings) {
+    if (takes_place(verdict, crossing.walk))
+      count_crossing(snapshot_->ports[index(crossing.port)], frame, true);
+  }
+  for (const Intrusion& intrusion : verdict.intrusions)
+    snapshot_->sessions[intrusion.session].production->of(sender_).add();
   const Send* previous = nullptr;
   std::span<const std::uint8_t> header;
   for (const Send& send : verdict.sends) {
@@ -203,11 +214,7 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
       continue;
     }
     if (out.is_patch) {
-      PortCell& peer = snapshot_->ports[index(out.patch_peer)].counters->of(sender_);
-      cell.sent_frames.add();
-      cell.sent_bytes.add(frame.wire_length());
-      peer.received_frames.add();
-      peer.received_bytes.add(frame.wire_length());
+      count_crossing(out, frame, false);
       continue;
     }
     if (previous == nullptr || !(previous->tags == send.tags)) {
@@ -220,6 +227,16 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
     if (queue.empty()) dirty_.push_back(index(send.port));
     queue.push_back(outgoing(header, frame.payload, frame.offload));
   }
+}
+
+void Worker::count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) {
+  PortCell& cell = out.counters->of(sender_);
+  PortCell& peer = snapshot_->ports[index(out.patch_peer)].counters->of(sender_);
+  cell.sent_frames.add();
+  cell.sent_bytes.add(frame.wire_length());
+  if (is_copy) cell.copies_sent.add();
+  peer.received_frames.add();
+  peer.received_bytes.add(frame.wire_length());
 }
 
 /// Why a session that selects a frame leaves it out, nothing if it copies it. What is sampled is chosen by
@@ -236,9 +253,10 @@ std::optional<DropReason> Worker::withholds(const MirrorSession& session, std::s
 void Worker::note_copies(const Verdict& verdict, std::size_t at) {
   withheld_.clear();
   for (const Match& match : verdict.matches) {
+    if (!takes_place(verdict, match.walk)) continue;
     const MirrorSession& session = snapshot_->sessions[match.session];
     if (const auto reason = withholds(session, frames_[at].wire_length())) {
-      withheld_.push_back({match.session, *reason});
+      withheld_.push_back({match.session, match.walk, *reason});
       continue;
     }
     SessionCell& cell = session.counters->of(sender_);
@@ -247,24 +265,46 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
   }
   for (const Copy& copy : verdict.copies) {
     const MirrorSession& session = snapshot_->sessions[copy.session];
+    const WalkNo made_on = verdict.made_on(copy);
+    if (!takes_place(verdict, made_on)) continue;
     DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
-    const auto withheld = std::find_if(withheld_.begin(), withheld_.end(),
-                                       [&copy](const Withheld& one) { return one.session == copy.session; });
-    const bool is_withheld = withheld != withheld_.end();
-    if (is_withheld && withheld->reason == DropReason::none) continue;
+    DropReason drop = copy.drop;
+    if (const Withheld* found = withheld(copy.session, made_on)) {
+      if (found->reason == DropReason::none) continue;
+      drop = found->reason;
+    } else if (!takes_place(verdict, copy.walk)) {  // behind a patch that another's copy has crossed
+      drop = DropReason::duplicate;
+    }
     cell.matched.add();
-    if (is_withheld) {
-      cell.lost[static_cast<std::size_t>(withheld->reason)].add();
+    const bool stand_in = drop == DropReason::duplicate && drop == copy.drop;
+    if (drop != DropReason::none && !stand_in) {
+      cell.lost[static_cast<std::size_t>(drop)].add();
       continue;
     }
-    if (copy.drop != DropReason::none && copy.drop != DropReason::duplicate) {
-      cell.lost[static_cast<std::size_t>(copy.drop)].add();
-      continue;
-    }
-    const bool stand_in = copy.drop == DropReason::duplicate;
     const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
-    pending_copies_.push_back({at, {&session, port, copy.destination, copy.tags, copy.origin}, stand_in});
+    pending_copies_.push_back(
+        {at, {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen}, stand_in, copy.walk});
   }
+}
+
+const Worker::Withheld* Worker::withheld(SessionIndex session, WalkNo walk) const {
+  const auto found = std::find_if(withheld_.begin(), withheld_.end(), [&](const Withheld& one) {
+    return one.session == session && one.walk == walk;
+  });
+  return found == withheld_.end() ? nullptr : &*found;
+}
+
+/// Whether a copy walks behind its patch: its session does not leave the frame out, and no other's copy is
+/// there already. Sessions are asked in the order of the verdict, so those before are known.
+bool Worker::takes_place(const Verdict& verdict, WalkNo number) const {
+  if (number == kFrameItself) [[likely]]
+    return true;
+  const CopyWalk& walk = verdict.walk(number);
+  if (!takes_place(verdict, walk.parent) || withheld(walk.session, walk.parent) != nullptr) return false;
+  for (WalkNo other = walk.first; other < number; ++other) {
+    if (verdict.walk(other).first == walk.first && takes_place(verdict, other)) return false;
+  }
+  return true;
 }
 
 void Worker::flush_sends() {
@@ -305,13 +345,18 @@ void Worker::queue_copies() {
 void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending) {
   const std::int64_t cost = CopyQueue::cost(frame.payload.size());
   targets_.clear();
+  target_walks_.clear();
   duplicates_.clear();
+  const auto is_there = [this](const PendingCopy& copy) {
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+      if (targets_[i].port == copy.target.port && target_walks_[i] == copy.walk &&
+          targets_[i].session->tags.output_vlan == copy.target.session->tags.output_vlan)
+        return true;
+    }
+    return false;
+  };
   for (const PendingCopy& copy : pending) {
-    const auto is_there = [&copy](const CopyTarget& target) {
-      return target.port == copy.target.port &&
-             target.session->tags.output_vlan == copy.target.session->tags.output_vlan;
-    };
-    if (copy.stand_in && std::any_of(targets_.begin(), targets_.end(), is_there)) {
+    if (copy.stand_in && is_there(copy)) {
       duplicates_.push_back(copy.target);
       continue;
     }
@@ -322,6 +367,7 @@ void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pe
     }
     queued.fetch_add(cost, std::memory_order_relaxed);
     targets_.push_back(copy.target);
+    target_walks_.push_back(copy.walk);
   }
   const bool queued = targets_.empty() || copies_.push(frame, now_, targets_);
   for (const CopyTarget& target : duplicates_)

@@ -19,6 +19,7 @@
 
 #include "datapath/mirror/copy_queue.h"
 #include "datapath/mirror/mirror_thread.h"
+#include "datapath/next_frame.h"
 #include "datapath/pipeline.h"
 #include "datapath/snapshot/snapshot.h"
 #include "datapath/spin.h"
@@ -38,7 +39,7 @@ class Worker {
  public:
   /// `published` is where new snapshots appear. `mirror_thread` reads `copies`.
   Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-         MirrorThread& mirror_thread, Clock clock);
+         MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -64,9 +65,11 @@ class Worker {
     std::size_t frame;  ///< position in frames_
     CopyTarget target;
     bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
+    WalkNo walk;
   };
   struct Withheld {
     SessionIndex session;
+    WalkNo walk;
     DropReason reason;  ///< none: the session has ended
   };
   struct HeaderBytes {
@@ -79,7 +82,10 @@ class Worker {
   void handle(const PortConfig& in, const RawFrame& raw, std::size_t at);
   void learn(const Verdict& verdict);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
+  void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy);
   void note_copies(const Verdict& verdict, std::size_t at);
+  const Withheld* withheld(SessionIndex session, WalkNo walk) const;
+  bool takes_place(const Verdict& verdict, WalkNo walk) const;
   std::optional<DropReason> withholds(const MirrorSession& session, std::size_t bytes);
   void flush_sends();
   void queue_copies();
@@ -91,6 +97,7 @@ class Worker {
   const std::atomic<const Snapshot*>& published_;
   CopyQueue& copies_;
   MirrorThread& mirror_thread_;
+  NextFrames& next_frames_;
   const Clock clock_;
   int epoll_fd_;
   int wake_fd_;
@@ -113,6 +120,7 @@ class Worker {
   std::uint64_t sample_seed_ = 0;
   std::minstd_rand random_;
   std::vector<CopyTarget> targets_;
+  std::vector<WalkNo> target_walks_;  ///< of targets_
   std::vector<CopyTarget> duplicates_;
 
   WorkerCounters counters_;

@@ -116,6 +116,11 @@ struct TagList {
   }
 };
 
+/// Of addresses and tags.
+constexpr std::uint32_t header_length(const TagList& tags) {
+  return static_cast<std::uint32_t>(kAddressesLength + tags.count * kTagLength);
+}
+
 inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + TagList::kCapacity * kTagLength;
 
 /// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to

@@ -33,6 +33,12 @@ void TokenBucket::give_back(std::uint64_t units) {
   full_at_.fetch_sub(time_of(units), std::memory_order_relaxed);
 }
 
+std::uint64_t TokenBucket::left(TimeNs now) const {
+  const TimeNs free = burst_ - std::max<TimeNs>(full_at_.load(std::memory_order_relaxed) - now, 0);
+  if (free <= 0) return 0;
+  return static_cast<std::uint64_t>(free) * per_second_ / std::uint64_t{kSecondNs};
+}
+
 RateLimit::RateLimit(RateSpec spec) : spec_(spec) {
   if (spec.packets != 0) packets_.emplace(spec.packets, 1);
   if (spec.bits != 0) bits_.emplace(spec.bits, kLongestFrame * 8);
@@ -43,6 +49,16 @@ bool RateLimit::take(std::uint64_t bytes, TimeNs now) {
   if (!bits_ || bits_->take(bytes * 8, now)) return true;
   if (packets_) packets_->give_back(1);
   return false;
+}
+
+RateSpec RateLimit::left(TimeNs now) const {
+  return {.packets = packets_ ? packets_->left(now) : 0, .bits = bits_ ? bits_->left(now) : 0};
+}
+
+QuotaSpec Quota::left() const {
+  const auto of = [](std::uint64_t all, std::uint64_t taken) { return all > taken ? all - taken : 0; };
+  return {.packets = of(spec_.packets, packets_.load(std::memory_order_relaxed)),
+          .bytes = of(spec_.bytes, bytes_.load(std::memory_order_relaxed))};
 }
 
 Quota::Quota(QuotaSpec spec, std::function<void()> used_up) : spec_(spec), on_end_(std::move(used_up)) {}

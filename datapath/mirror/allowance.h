@@ -38,6 +38,8 @@ class TokenBucket {
   /// Any thread. False, and nothing taken, if so many are not there.
   bool take(std::uint64_t units, TimeNs now);
   void give_back(std::uint64_t units);
+  /// How many could be taken now.
+  std::uint64_t left(TimeNs now) const;
 
  private:
   TimeNs time_of(std::uint64_t units) const;
@@ -53,6 +55,8 @@ class RateLimit {
   const RateSpec& spec() const { return spec_; }
   /// Any thread: whether a frame of so many bytes may be copied; it is charged then.
   bool take(std::uint64_t bytes, TimeNs now);
+  /// What could be copied now; of what is not limited, 0.
+  RateSpec left(TimeNs now) const;
 
  private:
   const RateSpec spec_;
@@ -77,6 +81,8 @@ class Quota {
   const QuotaSpec& spec() const { return spec_; }
   /// Any thread: whether a frame of so many bytes may be copied; it is charged then.
   bool take(std::uint64_t bytes);
+  /// What may still be copied; of what is not limited, 0.
+  QuotaSpec left() const;
   bool is_used_up() const { return used_up_.load(std::memory_order_relaxed); }
 
  private:

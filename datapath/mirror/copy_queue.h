@@ -20,14 +20,16 @@
 
 namespace vswitch {
 
-/// One copy due. The pointers belong to the snapshot the worker decided with; Datapath keeps it until the
-/// queues have been drained.
+/// One copy due. Of a copy behind a patch port `port` is the one it leaves by, in whatever bridge. The
+/// pointers belong to the snapshot the worker decided with; Datapath keeps it until the queues have been
+/// drained.
 struct CopyTarget {
   const MirrorSession* session;
   const PortConfig* port;     ///< null: the destination is an endpoint
   std::uint32_t destination;  ///< position in session->destinations
   TagList tags;
   CopyOrigin origin = {};
+  std::uint32_t snaplen = kWholeFrame;  ///< bytes of it at most, with its tags
 };
 
 /// A frame of which copies are due.

@@ -171,7 +171,7 @@ DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, cons
   const std::size_t length = write_header(record.dst, record.src, target.tags, header);
   return batch.pieces.add(outgoing({header.data(), length}, record.payload, offload),
                           {.cut_superframes = cuts_superframes(session, batch.endpoint),
-                           .snaplen = session.snaplen,
+                           .snaplen = target.snaplen,
                            .endpoint = batch.endpoint,
                            .mtu_policy = session.mtu_policy,
                            .facts = {.tag = target.origin.tag,

@@ -30,10 +30,12 @@ std::string source_trouble(const BridgeSpec& bridge, const std::string& name) {
   return "";
 }
 
-std::string destination_trouble(const BridgeSpec& bridge, const std::string& name) {
+/// `connected`: patch ports whose peer points back.
+std::string destination_trouble(const BridgeSpec& bridge, const std::set<std::string>& connected,
+                                const std::string& name) {
   std::string trouble = source_trouble(bridge, name);
   if (trouble.empty() && find_port(bridge, name)->is_patch)
-    return "port " + name + " is a patch port and cannot be a destination";
+    return connected.contains(name) ? "" : "patch port " + name + " has no peer that points back";
   if (trouble.empty() && !find_port(bridge, name)->tunnel_trouble.empty())
     return "port " + name + ": " + find_port(bridge, name)->tunnel_trouble;
   if (trouble.empty() && !find_port(bridge, name)->link_up) return "port " + name + " is down";
@@ -63,7 +65,8 @@ bool leaves_in_vlan(const SessionSpec& session) {
 }
 
 /// State and reason of a session from what keeps its sources and destinations from working.
-SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session, const std::string& end) {
+SessionStatus judge(const BridgeSpec& bridge, const std::set<std::string>& connected,
+                    const SessionSpec& session, const std::string& end) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
   if (!end.empty()) return {session.id, SessionState::expired, end};
@@ -90,14 +93,14 @@ SessionStatus judge(const BridgeSpec& bridge, const SessionSpec& session, const 
   if (leaves_in_vlan(session)) {
     const VlanId vlan = *session.tags.output_vlan;
     good_destinations = static_cast<std::size_t>(
-        std::count_if(bridge.ports.begin(), bridge.ports.end(), [&bridge, vlan](const PortSpec& port) {
-          return may_carry(port.vlan, vlan) && destination_trouble(bridge, port.name).empty();
+        std::count_if(bridge.ports.begin(), bridge.ports.end(), [&](const PortSpec& port) {
+          return may_carry(port.vlan, vlan) && destination_trouble(bridge, connected, port.name).empty();
         }));
     if (good_destinations == 0)
       troubles.push_back("destination: no working port carries VLAN " + std::to_string(vlan));
   }
   for (const std::string& destination : session.destinations) {
-    std::string trouble = destination_trouble(bridge, destination);
+    std::string trouble = destination_trouble(bridge, connected, destination);
     if (trouble.empty() && session.tags.output_vlan) {
       const auto port = std::find_if(bridge.ports.begin(), bridge.ports.end(),
                                      [&destination](const PortSpec& one) { return one.name == destination; });
@@ -189,6 +192,8 @@ CompileResult SnapshotCompiler::compile(const SwitchSpec& spec) {
     for (Candidates* candidates : {&port.mirrors_from, &port.mirrors_to, &port.mirrors_of_copies})
       candidates->finish();
   }
+  for (BridgeConfig& bridge : snapshot.bridges)
+    std::sort(bridge.output_vlans.begin(), bridge.output_vlans.end());
   make_flood_lists(snapshot);
   add_vlan_destinations(snapshot);
   snapshot.own_copies.finish();
@@ -204,7 +209,8 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
                               .flood_vlans = entry.flood_vlans,
                               .forward_bpdu = bridge.forward_bpdu,
                               .secure = bridge.secure,
-                              .macs = entry.macs});
+                              .macs = entry.macs,
+                              .output_vlans = {}});
   for (const PortSpec& port : bridge.ports) {
     const PortEntry& known = port_entry(bridge, port);
     snapshot.ports.resize(std::max<std::size_t>(snapshot.ports.size(), index(known.number) + 1));
@@ -230,7 +236,7 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                                             Snapshot& snapshot) {
   SessionEntry& entry = session_entry(asked);
   follow_end(entry, asked, now_ms);
-  SessionStatus status = judge(bridge, asked, entry.end ? entry.end->reason : "");
+  SessionStatus status = judge(bridge, connected_, asked, entry.end ? entry.end->reason : "");
   if (entry.end) status.ended_at = entry.end->at;
   if (asked.refusal.empty()) {
     entry.last_honoured = asked;
@@ -240,6 +246,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   if (!entry.last_honoured || !asked.enabled || entry.end) return status;
   const SessionSpec& session = *entry.last_honoured;
   follow_limits(entry, session);
+  if (std::exchange(entry.output_vlan, session.tags.output_vlan) != session.tags.output_vlan)
+    entry.production = session.tags.output_vlan ? std::make_shared<ProductionCounters>(senders_) : nullptr;
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});
@@ -262,13 +270,13 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                        .quota = entry.quota,
                        .destinations = {},
                        .counters = entry.counters,
+                       .production = entry.production,
                        .queued_bytes = entry.queued_bytes,
                        .own_copies = &snapshot.own_copies};
   std::set<PortNo> destinations;
   for (const std::string& name : session.destinations) {
     const PortNo number = number_of(name);
-    if (number == kNoPort || snapshot.ports[index(number)].is_patch || !destinations.insert(number).second)
-      continue;
+    if (number == kNoPort || !destinations.insert(number).second) continue;
     const std::shared_ptr<Endpoint>& endpoint = snapshot.ports[index(number)].endpoint;
     if (endpoint != nullptr)
       snapshot.own_copies.add(endpoint->settings(), find_port(bridge, name)->tunnel_source);
@@ -303,6 +311,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
       snapshot.ports[index(number)].mirrors_to.add(self, session.vlans, session.rules.get());
     }
   }
+  if (session.tags.output_vlan)
+    snapshot.bridges[at].output_vlans.emplace_back(*session.tags.output_vlan, self);
   snapshot.sessions.push_back(std::move(config));
   return status;
 }
@@ -355,7 +365,8 @@ void SnapshotCompiler::add_vlan_destinations(Snapshot& snapshot) {
     if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // those of endpoints too
     for (const PortNo number : snapshot.bridges[session.bridge].flood_ports) {
       const PortConfig& port = snapshot.ports[index(number)];
-      if (port.is_patch || !may_carry(port.vlan, *session.tags.output_vlan)) continue;
+      if (!may_carry(port.vlan, *session.tags.output_vlan)) continue;
+      if (port.is_patch && !reaches_peer(snapshot, port, *session.tags.output_vlan)) continue;
       session.destinations.push_back({.port = number,
                                       .label = {},
                                       .endpoint = port.endpoint,
@@ -364,7 +375,16 @@ void SnapshotCompiler::add_vlan_destinations(Snapshot& snapshot) {
   }
 }
 
+/// Of a patch that carries the VLAN: whether the other end admits it too. A bridge that it is not meant for
+/// would be a loss for each copy.
+bool SnapshotCompiler::reaches_peer(const Snapshot& snapshot, const PortConfig& patch, VlanId vlan) {
+  if (patch.patch_peer == kNoPort) return false;
+  const TagList wire = depart(patch.vlan, {.outer = VlanTag{}.with_vid(vlan), .inner = {}});
+  return arrive(snapshot.ports[index(patch.patch_peer)].vlan, wire).has_value();
+}
+
 void SnapshotCompiler::connect_patches(const SwitchSpec& spec, Snapshot& snapshot) {
+  connected_.clear();
   std::unordered_map<std::string, std::pair<const PortSpec*, PortNo>> patches;
   for (const BridgeSpec& bridge : spec.bridges) {
     for (const PortSpec& port : bridge.ports) {
@@ -375,6 +395,7 @@ void SnapshotCompiler::connect_patches(const SwitchSpec& spec, Snapshot& snapsho
     const auto peer = patches.find(patch.first->patch_peer);
     if (peer == patches.end() || peer->second.first->patch_peer != name || peer->first == name) continue;
     snapshot.ports[index(patch.second)].patch_peer = peer->second.second;
+    connected_.insert(name);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,9 @@ class SnapshotCompiler {
   struct SessionEntry {
     std::shared_ptr<SessionCounters> counters;
     std::shared_ptr<QueuedBytes> queued_bytes;
+    /// With an output VLAN; they begin anew in another one.
+    std::shared_ptr<ProductionCounters> production;
+    std::optional<VlanId> output_vlan;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
         destinations;  ///< by name of the port or endpoint; kept while the session lives
     /// What it did before it asked for something that cannot be honoured; it goes on doing that.
@@ -87,6 +91,7 @@ class SnapshotCompiler {
   SessionStatus add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
                             std::int64_t now_ms, Snapshot& snapshot);
   void connect_patches(const SwitchSpec& spec, Snapshot& snapshot);
+  static bool reaches_peer(const Snapshot& snapshot, const PortConfig& patch, VlanId vlan);
   static void make_flood_lists(Snapshot& snapshot);
   void add_vlan_destinations(Snapshot& snapshot);
   std::shared_ptr<DestinationCounters> destination_counters(SessionEntry& entry,
@@ -96,6 +101,7 @@ class SnapshotCompiler {
   const std::size_t workers_;
   const std::function<void()> quota_used_up_;
   std::map<PortId, PortEntry> ports_;
+  std::set<std::string> connected_;  ///< patch ports whose peer points back
   std::map<std::string, BridgeEntry> bridges_;
   std::map<std::string, SessionEntry> sessions_;
   std::vector<PortNo> free_numbers_;

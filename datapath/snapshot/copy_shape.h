@@ -7,7 +7,7 @@
 
 namespace vswitch {
 
-inline constexpr std::size_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
+inline constexpr std::uint32_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
 
 /// What happens to a copy that is longer than the way to its endpoint carries.
 enum class MtuPolicy : std::uint8_t { cut, fragment, drop };

@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/counters.h"
@@ -55,6 +56,9 @@ struct BridgeConfig {
   bool forward_bpdu = false;
   bool secure = false;  ///< fail_mode=secure without a controller: nothing is forwarded
   std::shared_ptr<MacTable> macs;
+  /// Sessions that put copies into a VLAN of the bridge, ascending by VLAN. All of these VLANs are among
+  /// flood_vlans.
+  std::vector<std::pair<VlanId, SessionIndex>> output_vlans;
 };
 
 /// A port of the session's bridge that gets copies (with an output VLAN: if it carries the copy), or an
@@ -82,6 +86,7 @@ struct MirrorSession {
   std::shared_ptr<Quota> quota = {};     ///< null = no limit
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
+  std::shared_ptr<ProductionCounters> production = {};  ///< with an output VLAN
   std::shared_ptr<QueuedBytes> queued_bytes;
   const OwnCopies* own_copies = nullptr;  ///< of the snapshot
 };

@@ -2,6 +2,10 @@
 // mirror.explain and mirror.who: why a frame is copied, and who watches a port.
 #include <algorithm>
 #include <cctype>
+#include <chrono>
+#include <set>
+#include <sstream>
+#include <utility>
 
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
@@ -50,21 +54,83 @@ Json to_json(const SwitchView::Explanation& explanation) {
   }
   Json mirrors = Json::array();
   for (const auto& verdict : explanation.mirrors) {
-    mirrors.push_back({{"session", verdict.session}, {"copied", verdict.copied}, {"reason", verdict.reason}});
+    mirrors.push_back({{"session", verdict.session},
+                       {"copied", verdict.copied},
+                       {"reason", verdict.reason},
+                       {"then", verdict.then}});
   }
   return {{"trace", explanation.trace}, {"outputs", outputs}, {"copies", copies}, {"mirrors", mirrors}};
 }
 
-Json explain(const Methods& methods, const Json& params) {
+/// Requests of one client that wait for a frame: they end with it.
+struct Waiting {
+  std::set<std::uint64_t> requests;
+  bool ends_with_session = false;
+};
+
+std::string seconds(double wait) {
+  std::ostringstream text;
+  text << wait << (wait == 1 ? " second" : " seconds");
+  return text.str();
+}
+
+void explain_next(const Methods& methods, Session& session, const std::string& bridge,
+                  const std::string& in_port, const Json& next, const Reply& reply) {
+  std::optional<Filter> match;
+  if (next["match"].is_string()) {
+    Filter::Parsed parsed = Filter::parse(next["match"].get<std::string>());
+    if (!parsed.filter) throw invalid("next.match", next["match"], "next.match: " + parsed.trouble);
+    match = std::move(parsed.filter);
+  }
+  const double wait = next["wait"];
+  const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(wait * 1000));
+  // The state lives as long as the session, which is alive if it has not ended.
+  auto& waiting = session.state<Waiting>();
+  const auto number = std::make_shared<std::uint64_t>(0);
+  const auto done = [reply, number, bridge, in_port, wait, has_match = match.has_value(),
+                     client = session.weak_from_this()](std::optional<SwitchView::NextFrame> caught) {
+    if (const auto alive = client.lock()) alive->state<Waiting>().requests.erase(*number);
+    if (!caught) {
+      reply.fail(unavailable("no frame" + std::string(has_match ? " that fits the match" : "") + " came to " +
+                             (in_port.empty() ? "any port of " + bridge : "port " + in_port) + " within " +
+                             seconds(wait)));
+    } else if (!caught->explanation) {
+      reply.fail(unavailable("a frame came, but port " + caught->in_port + " does not receive any more"));
+    } else {
+      Json result = to_json(*caught->explanation);
+      result["in_port"] = caught->in_port;
+      result["frame"] = to_hex(caught->frame);
+      reply(std::move(result));
+    }
+  };
+  const auto request = methods.view.explain_next(bridge, in_port, std::move(match), patience, done);
+  if (!request)
+    throw unavailable("as many clients wait for a frame already as may: try again when one has its own");
+  *number = *request;
+  waiting.requests.insert(*request);
+  if (std::exchange(waiting.ends_with_session, true)) return;
+  session.on_close([view = &methods.view, client = &session] {
+    for (const std::uint64_t one : client->state<Waiting>().requests) view->stop_waiting(one);
+  });
+}
+
+void explain(const Methods& methods, Session& session, const Json& params, const Reply& reply) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
-  const std::string in_port = params["in_port"];
+  const std::string in_port = params.value("in_port", "");
   const ByName ports = ports_of(methods.database, bridge);
-  if (!ports.contains(in_port)) {
+  if (params.contains("in_port") && !ports.contains(in_port)) {
     throw not_found("in_port", in_port, "bridge " + bridge.str("name") + " has no port " + in_port);
   }
+  const bool is_next = params.contains("next");
+  if (is_next == params.contains("frame"))
+    throw invalid("frame", nullptr,
+                  is_next ? "frame and next exclude each other: next explains a frame that comes"
+                          : "frame is missing: the frame to explain, or next for one that comes");
+  if (is_next) return explain_next(methods, session, bridge.str("name"), in_port, params["next"], reply);
+  if (in_port.empty()) throw invalid("in_port", nullptr, "in_port is missing: where the frame arrives");
   const auto explanation = methods.view.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
   if (!explanation) throw unavailable("port " + in_port + " does not receive: see its state with port.get");
-  return to_json(*explanation);
+  reply(to_json(*explanation));
 }
 
 struct Watcher {
@@ -121,7 +187,9 @@ Json who(const Database& database, SwitchView& view, const std::string& port) {
 
 void add_explain_methods(Methods& methods) {
   const Methods shared = methods;
-  methods.read("mirror.explain", [shared](const Json& params) { return explain(shared, params); });
+  methods.later("mirror.explain", [shared](Session& session, const Json& params, const Reply& reply) {
+    explain(shared, session, params, reply);
+  });
   methods.read("mirror.who",
                [shared](const Json& params) { return who(shared.database, shared.view, params["port"]); });
 }

@@ -54,6 +54,15 @@ void Methods::session(const std::string& method, std::function<Json(Session&, co
       }));
 }
 
+void Methods::later(const std::string& method,
+                    std::function<void(Session&, const Json&, const Reply&)> handler) {
+  dispatcher_.add(
+      method, Dispatcher::Handler([method, handler = std::move(handler)](
+                                      Session& session, const jsonrpc::Request& request, const Reply& reply) {
+        handler(session, checked_params(method, request), reply);
+      }));
+}
+
 void Methods::change(const std::string& method, std::function<Outcome(const Json&)> handler) {
   change(method,
          std::function<Outcome(Session&, const Json&)>(

@@ -30,6 +30,9 @@ class Methods {
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler to which it matters who asks.
   void change(const std::string& method, std::function<Outcome(Session&, const Json& params)> handler);
+  /// A method that may be answered later, or not at all once its session has ended.
+  void later(const std::string& method,
+             std::function<void(Session&, const Json& params, const Reply& reply)> handler);
   /// A method about the connection it came on.
   void session(const std::string& method, std::function<Json(Session&, const Json& params)> handler);
 

@@ -30,12 +30,29 @@ Json account_json(SwitchView::Counters counters) {
   return json;
 }
 
-/// Counters of a session as of now; from the row when the datapath does not have it.
-Json counters_json(SwitchView& view, const Row& mirror) {
-  SwitchView::Counters counters = view.mirror_counters(mirror.uuid());
-  if (counters.empty()) counters = mirror.counters("statistics");
+/// Counters of a session and of its destinations as of one moment; from the row when the datapath does not
+/// have the session.
+struct Account {
+  SwitchView::Counters of_session;
+  std::map<std::string, SwitchView::Counters> of_destinations;
+};
+
+Account account_of(SwitchView& view, const Row& mirror) {
+  Account account{view.mirror_counters(mirror.uuid()), view.destination_counters(mirror.uuid())};
+  if (account.of_session.empty()) account.of_session = mirror.counters("statistics");
+  // Copies are counted meanwhile: both have to be of the same reading.
+  for (const auto& [name, counters] : account.of_destinations) {
+    for (const auto& [key, count] : counters) account.of_session[key] = 0;
+  }
+  for (const auto& [name, counters] : account.of_destinations) {
+    for (const auto& [key, count] : counters) account.of_session[key] += count;
+  }
+  return account;
+}
+
+Json counters_json(SwitchView::Counters counters) {
   Json json = account_json(counters);
-  for (const char* key : {"tx_packets", "tx_bytes"}) json[key] = counters[key];
+  for (const char* key : {"tx_packets", "tx_bytes", "production_frames"}) json[key] = counters[key];
   return json;
 }
 
@@ -50,9 +67,9 @@ std::string endpoint_name(const Row& endpoint) {
 }
 
 /// The account of each destination: ports by their name, endpoints by encapsulation and address.
-Json destinations_json(const Database& database, SwitchView& view, const Row& mirror) {
+Json destinations_json(const Database& database, const Account& account) {
   Json list = Json::array();
-  for (auto& [name, counters] : view.destination_counters(mirror.uuid())) {
+  for (const auto& [name, counters] : account.of_destinations) {
     const auto uuid = Uuid::parse(name);
     const Row* endpoint = uuid ? database.find("Mirror_Endpoint", *uuid) : nullptr;
     if (uuid && endpoint == nullptr) continue;  // it was one
@@ -88,6 +105,8 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
   const MirrorSession session = read_session(database, mirror);
   const MirrorState state = state_of_mirror(mirror);
   const std::string* since = mirror.value("status", "since");
+  const Account account = account_of(view, mirror);
+  const Json counters = counters_json(account.of_session);
   return {{"bridge", bridge.str("name")},
           {"name", session.name},
           {"uuid", mirror.uuid().to_string()},
@@ -114,8 +133,9 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
-          {"counters", counters_json(view, mirror)},
-          {"destinations", destinations_json(database, view, mirror)}};
+          {"notice", production_notice(counters["production_frames"], session.output_vlan)},
+          {"counters", counters},
+          {"destinations", destinations_json(database, account)}};
 }
 
 /// nullptr when there is none. OVSDB clients may give one name to several sessions: those only they can tell
@@ -269,13 +289,17 @@ Json stats(const Methods& methods, const Json& params) {
     for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
       if (params.contains("name") && params["name"] != name) continue;
       const MirrorState state = state_of_mirror(*mirror);
-      mirrors.push_back({{"bridge", bridge_name},
-                         {"name", name},
-                         {"uuid", mirror->uuid().to_string()},
-                         {"state", state.state},
-                         {"reason", state.reason},
-                         {"counters", counters_json(methods.view, *mirror)},
-                         {"destinations", destinations_json(methods.database, methods.view, *mirror)}});
+      const Account account = account_of(methods.view, *mirror);
+      const Json counters = counters_json(account.of_session);
+      mirrors.push_back(
+          {{"bridge", bridge_name},
+           {"name", name},
+           {"uuid", mirror->uuid().to_string()},
+           {"state", state.state},
+           {"reason", state.reason},
+           {"notice", production_notice(counters["production_frames"], mirror->integer("output_vlan"))},
+           {"counters", counters},
+           {"destinations", destinations_json(methods.database, account)}});
     }
   }
   return {{"mirrors", mirrors}};

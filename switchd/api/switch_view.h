@@ -4,6 +4,7 @@
 // the rows.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "datapath/mirror/filter.h"
 #include "datapath/types.h"
 #include "schemas/ovsdb/uuid.h"
 
@@ -62,8 +64,8 @@ class SwitchView {
 
   using Counters = std::map<std::string, std::int64_t>;
   /// With the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched, delivered, lost,
-  /// lost_<cause>) or Interface (rx_packets, ...) row, as of this moment. Empty when the row is not in the
-  /// datapath.
+  /// lost_<cause>, production_frames) or Interface (rx_packets, ...) row, as of this moment. Empty when the
+  /// row is not in the datapath.
   virtual Counters mirror_counters(const ovsdb::Uuid& mirror) = 0;
   /// The same for each destination that has been one since the session was made: by name of the port, or uuid
   /// of the Mirror_Endpoint.
@@ -109,6 +111,9 @@ class SwitchView {
       std::string session;
       bool copied = false;
       std::string reason;  ///< why, or why not
+      /// What a session that copies does with some of such frames only (sample, rate, end): a sentence each,
+      /// in the order in which they are asked.
+      std::vector<std::string> then = {};
     };
     std::vector<std::string> trace;  ///< one line per step
     std::vector<Output> outputs;
@@ -119,9 +124,28 @@ class SwitchView {
   /// Changes nothing. nullopt when the port is not in the datapath.
   virtual std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                              std::span<const std::uint8_t> frame) = 0;
+
+  struct NextFrame {
+    std::string in_port;
+    std::vector<std::uint8_t> frame;
+    std::optional<Explanation> explanation;  ///< nothing: the port has gone meanwhile
+  };
+  /// Waits for the next frame that arrives on a port of the bridge (`in_port` empty: on any) and fits the
+  /// match, and calls back later, once: with the frame explained as of then, or with nothing when none has
+  /// come within `patience`. Returns a number for stop_waiting(), or nothing if as many wait as may.
+  virtual std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
+                                                    std::optional<Filter> match,
+                                                    std::chrono::milliseconds patience,
+                                                    std::function<void(std::optional<NextFrame>)> done) = 0;
+  /// Nobody is called back. A number that is not waited for any more does nothing.
+  virtual void stop_waiting(std::uint64_t request) = 0;
 };
 
 /// What a key of SwitchView::drops() means, as a sentence.
 std::string meaning_of_drop(std::string_view key);
+
+/// What is to be said of a session into whose output VLAN frames came that are no copies; empty for none. It
+/// is no fault of the session: on the way of an RSPAN VLAN they are the copies of another switch.
+std::string production_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
 
 }  // namespace vswitch

@@ -41,10 +41,48 @@ std::string_view text(Trace::Result result) {
 }
 
 /// The bytes of a copy, cut as the session says.
-std::vector<std::uint8_t> copy_bytes(const Frame& frame, const Copy& copy, const MirrorSession& session) {
+std::vector<std::uint8_t> copy_bytes(const Frame& frame, const Copy& copy) {
   std::vector<std::uint8_t> bytes = frame_bytes(frame, copy.tags);
-  if (bytes.size() > session.snaplen) bytes.resize(session.snaplen);
+  if (bytes.size() > copy.snaplen) bytes.resize(copy.snaplen);
   return bytes;
+}
+
+/// Whether a copy goes on behind its patch, if no session leaves the frame out: where several would cross the
+/// same patch, the first does.
+bool takes_place(const Verdict& verdict, WalkNo number) {
+  if (number == kFrameItself) return true;
+  return verdict.walk(number).first == number && takes_place(verdict, verdict.walk(number).parent);
+}
+
+std::string count(std::uint64_t number, const char* what) {
+  return std::to_string(number) + ' ' + what;
+}
+
+/// What the session does with some of such frames only. It is the worker that decides of each; this is how
+/// things are at present.
+std::vector<std::string> limits_of(const MirrorSession& session, TimeNs now) {
+  std::vector<std::string> limits;
+  if (session.sample > 1) limits.push_back("then sampled: 1 in " + std::to_string(session.sample));
+  if (session.rate != nullptr) {
+    const RateSpec& most = session.rate->spec();
+    const RateSpec left = session.rate->left(now);
+    if (most.packets != 0)
+      limits.push_back("then limited to " + count(most.packets, "packets per second; at this moment ") +
+                       count(left.packets, "may come"));
+    if (most.bits != 0)
+      limits.push_back("then limited to " + count(most.bits, "bits per second; at this moment ") +
+                       count(left.bits, "may come"));
+  }
+  if (session.quota != nullptr) {
+    const QuotaSpec& most = session.quota->spec();
+    const QuotaSpec left = session.quota->left();
+    if (most.packets != 0)
+      limits.push_back("then ends after " + count(most.packets, "packets; ") +
+                       count(left.packets, "are left"));
+    if (most.bytes != 0)
+      limits.push_back("then ends after " + count(most.bytes, "bytes; ") + count(left.bytes, "are left"));
+  }
+  return limits;
 }
 
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
@@ -56,12 +94,14 @@ Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trac
   if (refused != DropReason::none)
     answer.reason = "the frame is not admitted: " + std::string(sentence(refused));
   for (const Trace::SessionTest& test : trace.tests) {
-    if (test.session != at || answer.copied) continue;
+    if (test.session != at || answer.copied || !takes_place(verdict, test.walk)) continue;
     answer.copied = test.result == Trace::Result::copied;
     answer.reason = std::string(text(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
                     (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)].name;
   }
-  const auto is_of_it = [at](const Copy& copy) { return copy.session == at; };
+  const auto is_of_it = [&](const Copy& copy) {
+    return copy.session == at && takes_place(verdict, verdict.made_on(copy));
+  };
   if (answer.copied && std::none_of(verdict.copies.begin(), verdict.copies.end(), is_of_it)) {
     answer.copied = false;
     answer.reason += ", but no port carries the copy in its output VLAN";
@@ -113,14 +153,15 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
       explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
   }
   for (const Copy& copy : verdict.copies) {
+    if (!takes_place(verdict, copy.walk)) continue;
     const MirrorSession& session = snapshot.sessions[copy.session];
     if (copy.port == kNoPort) {
-      explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy, session));
+      explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy));
       continue;
     }
     const PortConfig& out = snapshot.ports[index(copy.port)];
     if (leaves("the copy of " + session.name, out, copy.drop))
-      explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy, session)});
+      explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
   }
 
   // Other reasons to drop it come after the sessions of its port have seen it.
@@ -128,8 +169,10 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
                        verdict.drop == DropReason::vlan_not_admitted;
   for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
     if (snapshot.sessions[at].bridge != in.bridge) continue;
-    explanation.mirrors.push_back(
-        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none));
+    Explanation::Verdict judged =
+        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none);
+    if (judged.copied) judged.then = limits_of(snapshot.sessions[at], now);
+    explanation.mirrors.push_back(std::move(judged));
   }
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {

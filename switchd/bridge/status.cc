@@ -8,6 +8,7 @@
 #include <set>
 
 #include "schemas/ovsdb/schema.h"
+#include "switchd/api/switch_view.h"
 #include "switchd/bridge/system_statistics.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
@@ -259,6 +260,12 @@ void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
   }
 }
 
+std::int64_t production_frames(const SnapshotCompiler::SessionEntry& session) {
+  if (session.production == nullptr) return 0;
+  return static_cast<std::int64_t>(
+      session.production->sum([](const Counter& count) { return count.read(); }));
+}
+
 void write_sessions(const SwitchStatus& status, Transaction& transaction) {
   for (const SessionStatus& session : status.sessions) {
     const auto uuid = Uuid::parse(session.id);
@@ -270,8 +277,13 @@ void write_sessions(const SwitchStatus& status, Transaction& transaction) {
     if (!session.reason.empty()) after["reason"] = session.reason;
     auto earlier = before;
     earlier.erase("since");
+    earlier.erase("notice");
     const auto since = before.find("since");
     after["since"] = earlier == after && since != before.end() ? since->second : now_text();
+    if (const auto* entry = status.compiler.session(session.id)) {
+      const std::string notice = production_notice(production_frames(*entry), entry->output_vlan);
+      if (!notice.empty()) after["notice"] = notice;
+    }
     row.set("status", after);
     // Whatever ended it: a restart does not give it a new life.
     if (session.ended_at) row.set("expires_at", *session.ended_at);
@@ -364,6 +376,7 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
   for (const auto& [name, destination] : session.destinations) {
     for (const auto& [key, count] : destination_statistics(*destination)) map[key] += count;
   }
+  if (session.production != nullptr) map["production_frames"] = production_frames(session);
   return map;
 }
 
@@ -450,6 +463,7 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
       row.set("statistics", interface_statistics(*counters, attachment->overruns()));
     }
   }
+  write_sessions(status, transaction);  // their notices follow from what was counted
   for (const SessionStatus& session : status.sessions) {
     const auto* entry = status.compiler.session(session.id);
     const auto uuid = Uuid::parse(session.id);

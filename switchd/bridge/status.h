@@ -40,8 +40,9 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 /// super-frame that is cut up is one copy and many packets.
 CounterMap destination_statistics(const DestinationCounters& destination);
 
-/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)), the others are the sums
-/// over all destinations.
+/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)); production_frames, of a
+/// session with an output VLAN, those that came in it and are no copies; the others are the sums over all
+/// destinations.
 CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).
@@ -56,7 +57,7 @@ void write_next_cfg(const ovsdb::Uuid& root, std::int64_t next_cfg, ovsdb::Trans
 /// Writes ovs_version, db_version, system_type and system_version, as Open vSwitch's start script does.
 void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
 
-/// Writes the statistics columns.
+/// Writes the statistics columns, and what the sessions' status says of them.
 void write_statistics(const SwitchStatus& status, ovsdb::Transaction& transaction);
 
 }  // namespace vswitch

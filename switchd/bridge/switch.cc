@@ -50,16 +50,20 @@ DatapathSettings settings_at_start(const ovsdb::Database& database, const Switch
   return settings;
 }
 
-DatapathOptions datapath_options(const DatapathSettings& settings) {
+DatapathOptions datapath_options(const DatapathSettings& settings, std::function<void()> frame_caught) {
   return {.workers = settings.at_start.worker_threads,
           .mirror_threads = settings.at_start.mirror_threads,
-          .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024};
+          .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
+          .frame_caught = std::move(frame_caught)};
 }
 
 }  // namespace
 
 class Switch::Impl {
  public:
+  using Explanation = SwitchView::Explanation;
+  using NextFrame = SwitchView::NextFrame;
+
   Impl(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options)
       : io_(io),
         database_(database),
@@ -69,7 +73,7 @@ class Switch::Impl {
         isolation_(options.rundir),
         worker_option_(options.workers),
         settings_(settings_at_start(database, options, processors_)),
-        datapath_(datapath_options(settings_)),
+        datapath_(datapath_options(settings_, [this] { frame_caught(); })),
         compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_.senders(),
                      datapath_.senders() - datapath_.workers(), [this] { post([this] { apply(); }); }),
@@ -116,6 +120,34 @@ class Switch::Impl {
     return found == snapshot.ports.end() ? nullptr : &*found;
   }
 
+  std::optional<Explanation> explain(const std::string& bridge_name, const std::string& in_port,
+                                     std::span<const std::uint8_t> frame) const {
+    const PortConfig* in = port(bridge_name, in_port);
+    const DesiredBridge* desired = bridge(bridge_name);
+    if (in == nullptr || desired == nullptr) return std::nullopt;
+    return vswitch::explain(datapath_.current(), *in, desired->spec, sessions_, frame, steady_now());
+  }
+
+  std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
+                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::function<void(std::optional<NextFrame>)> done) {
+    const auto request = datapath_.next_frames().ask({bridge, in_port, std::move(match)});
+    if (!request) return std::nullopt;
+    Waiter& waiter =
+        waiters_.try_emplace(*request, Waiter{bridge, std::move(done), boost::asio::steady_timer(io_)})
+            .first->second;
+    waiter.patience.expires_after(patience);
+    waiter.patience.async_wait([this, number = *request](const boost::system::error_code& error) {
+      if (!error) answer(number, nullptr);
+    });
+    return request;
+  }
+
+  void stop_waiting(std::uint64_t request) {
+    datapath_.next_frames().forget(request);
+    waiters_.erase(request);
+  }
+
   ovsdb::Database& database() { return database_; }
   Datapath& datapath() { return datapath_; }
   SnapshotCompiler& compiler() { return compiler_; }
@@ -137,6 +169,24 @@ class Switch::Impl {
   void routes_changed() {
     links_.sync();
     if (endpoints_.refresh()) request_apply();
+  }
+
+  /// On a worker's thread.
+  void frame_caught() {
+    post([this] {
+      for (const NextFrames::Caught& caught : datapath_.next_frames().take()) answer(caught.request, &caught);
+    });
+  }
+
+  void answer(std::uint64_t request, const NextFrames::Caught* caught) {
+    const auto found = waiters_.find(request);
+    if (found == waiters_.end()) return;
+    const Waiter waiter = std::move(found->second);
+    stop_waiting(request);
+    if (caught == nullptr) return waiter.done(std::nullopt);
+    waiter.done(NextFrame{.in_port = caught->port,
+                          .frame = caught->frame,
+                          .explanation = explain(waiter.bridge, caught->port, caught->frame)});
   }
 
   /// On a worker's thread.
@@ -344,7 +394,13 @@ class Switch::Impl {
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
-  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that has been told our versions
+  struct Waiter {
+    std::string bridge;
+    std::function<void(std::optional<NextFrame>)> done;
+    boost::asio::steady_timer patience;
+  };
+  std::map<std::uint64_t, Waiter> waiters_;  ///< for a frame to be explained, by request
+  std::optional<ovsdb::Uuid> versions_in_;   ///< the Open_vSwitch row that has been told our versions
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -497,11 +553,18 @@ SwitchView::DatapathState Switch::datapath_state() {
 
 std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,
                                                        std::span<const std::uint8_t> frame) {
-  const PortConfig* in = impl_->port(bridge, in_port);
-  const DesiredBridge* desired = impl_->bridge(bridge);
-  if (in == nullptr || desired == nullptr) return std::nullopt;
-  return vswitch::explain(impl_->datapath().current(), *in, desired->spec, impl_->status().sessions, frame,
-                          steady_now());
+  return impl_->explain(bridge, in_port, frame);
+}
+
+std::optional<std::uint64_t> Switch::explain_next(const std::string& bridge, const std::string& in_port,
+                                                  std::optional<Filter> match,
+                                                  std::chrono::milliseconds patience,
+                                                  std::function<void(std::optional<NextFrame>)> done) {
+  return impl_->explain_next(bridge, in_port, std::move(match), patience, std::move(done));
+}
+
+void Switch::stop_waiting(std::uint64_t request) {
+  impl_->stop_waiting(request);
 }
 
 std::size_t Switch::queued_copy_bytes() const {

@@ -70,6 +70,10 @@ class Switch : public SwitchView {
   DatapathState datapath_state() override;
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) override;
+  std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
+                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::function<void(std::optional<NextFrame>)> done) override;
+  void stop_waiting(std::uint64_t request) override;
 
   /// Bytes that wait in the mirror queues.
   std::size_t queued_copy_bytes() const;

@@ -43,6 +43,16 @@ const Snapshot& snapshot() {
     made->session("three").sources = {{"p6", Direction::to}, {"to1", Direction::both}};
     made->session("three").vlans = {0, 10, 20};
     made->session("three").destinations = {"p5"};
+    // Copies over the patch, into a VLAN too, and back again.
+    made->session("four").sources = {{"p0", Direction::from}, {"to1", Direction::both}};
+    made->session("four").destinations = {"to1"};
+    made->session("four").normal_io = true;
+    made->session("four").snaplen = 20;
+    made->session("five").sources = {{"p3", Direction::both}};
+    made->session("five").tags.output_vlan = 60;
+    made->session("back", "br1").sources = {{"to0", Direction::both}};
+    made->session("back", "br1").destinations = {"to0", "q"};
+    made->session("back", "br1").normal_io = true;
     made->bridge().forward_bpdu = true;
     made->apply();
     return made;
@@ -92,14 +102,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static Decider decider;
   Trace trace;
   const Verdict& verdict = decider.decide(snapshot(), in, parsed.frame, kSecondNs, &trace);
-  check(verdict.learns.size() <= 130);
+  check(verdict.learns.size() <= 2048);
   if (verdict.drop == DropReason::none) check(!verdict.sends.empty());
   for (const Send& send : verdict.sends) check(snapshot().port(send.port) != nullptr && send.tags.count <= 2);
   std::set<PortNo> destinations;
   std::set<std::pair<SessionIndex, std::uint32_t>> accounted;
   for (const Copy& copy : verdict.copies) {
-    check(accounted.insert({copy.session, copy.destination}).second);
-    if (copy.drop == DropReason::none) check(destinations.insert(copy.port).second);
+    check(copy.walk <= verdict.walks.size());
+    if (copy.walk == kFrameItself) {  // behind a patch there may be several
+      check(accounted.insert({copy.session, copy.destination}).second);
+      if (copy.drop == DropReason::none) check(destinations.insert(copy.port).second);
+    }
     std::array<std::uint8_t, kMaxHeaderLength> header{};
     const std::size_t length = write_header(parsed.frame.dst, parsed.frame.src, copy.tags, header);
     const OutgoingFrame out = outgoing({header.data(), length}, parsed.frame.payload, parsed.frame.offload);

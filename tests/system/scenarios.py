@@ -15,7 +15,7 @@ from net import BROADCAST, mac
 LEFT_OUT = {
     "learning in an output VLAN": "goes on in Open vSwitch unless flood_vlans has it, and ends by itself in vswitchd",
     "tunnels": "GRE, ERSPAN and VXLAN destinations are not in vswitchd yet",
-    "patch output": "a patch port as output port is not in vswitchd yet",
+    "cut copies over a patch": "Open vSwitch does not send them at all",
     "copies of copies": "a mirror of all ports copies in Open vSwitch what other mirrors send to their outputs as well",
     "patch mirrors": "patch ports trigger no mirrors in Open vSwitch, and do in vswitchd",
     "protected output": "`protected` keeps copies from an output port in Open vSwitch, not in vswitchd",
@@ -244,9 +244,12 @@ class Generator:
 
     def some_mirrors(self, bridge):
         ports = self.ports[bridge]
-        possible = [port for port in ports
-                    if not ("protected" in self.modes[port] and avoid("protected output"))
-                    and not ("access" in self.modes[port] and self.with_tunnels and avoid("customer tag at access output"))]
+        def usable(port):
+            return (not ("protected" in self.modes[port] and avoid("protected output"))
+                    and not ("access" in self.modes[port] and self.with_tunnels and avoid("customer tag at access output")))
+
+        patch = f"to-br{1 - int(bridge[2])}"
+        possible = [port for port in ports if usable(port)]
         if not possible:
             return []
         outputs = self.some(possible, 2)
@@ -277,7 +280,10 @@ class Generator:
             if into_a_vlan and self.chance(0.15):
                 one["output"] = None
                 one["settings"].append(f"output_vlan={self.random.choice(OUTPUT_VLANS)}")
-            if self.chance(0.15):
+            elif self.joined and one["output"] in ports and self.chance(0.2) and usable(patch):
+                one["output"] = patch
+            over_patch = self.joined and one["output"] in (None, patch)
+            if self.chance(0.15) and not (over_patch and avoid("cut copies over a patch")):
                 one["settings"].append(f"snaplen={self.random.choice((14, 18, 20, 42, 60, 100, 65535))}")
             mirrors.append(one)
         return mirrors

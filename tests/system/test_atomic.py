@@ -10,9 +10,11 @@ import pytest
 from net import BROADCAST, frame, mac
 from switch import Lab
 
-FRAMES = 3000
-PERIOD_S = 0.001  # between changes, if the machine keeps up
-AT_LEAST = 200    # changes while frames are under way; below this the test has shown nothing
+CHANGES = 3000
+PERIOD_S = 0.0008   # between changes, whether those before are answered or not
+UNDER_WAY = 64      # at most; a daemon that cannot keep up is waited for
+APPLIED = 1000      # changes that reached the datapath one by one; below this the test has shown nothing
+PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -25,44 +27,103 @@ def lab(tmp_path):
         yield lab
 
 
+class Stream:
+    """JSON values over the control socket, both ways."""
+
+    def __init__(self, lab):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(lab.daemon.rundir / "db.sock"))
+        self.text = ""
+        self.decoder = json.JSONDecoder()
+
+    def send(self, method, params, request):
+        self.sock.sendall(json.dumps({"method": method, "params": params, "id": request}).encode())
+
+    def next(self):
+        """The next value, or None when the connection is closed."""
+        while True:
+            self.text = self.text.lstrip()
+            if self.text:
+                try:
+                    value, end = self.decoder.raw_decode(self.text)
+                    self.text = self.text[end:]
+                    return value
+                except json.JSONDecodeError:
+                    pass
+            data = self.sock.recv(65536)
+            if not data:
+                return None
+            self.text += data.decode()
+
+
 class Changes:
-    """Transactions of two updates each, one after the other, on a connection of their own."""
+    """Transactions of two updates each, to and fro, at a steady pace and without waiting for the answers.
+
+    Each counts next_cfg up; what of it appears in cur_cfg, seen by a monitor, has reached the datapath. Commits that come together
+    are applied together, so the pace is what has them applied one by one.
+    """
 
     def __init__(self, lab, a, b):
         self.settings = (a, b)
-        self.done = 0
-        self.stop = threading.Event()
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(lab.daemon.rundir / "db.sock"))
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
+        self.answered = 0
+        self.applied = []  # values of cur_cfg
+        self.failures = []
+        self.room = threading.Semaphore(UNDER_WAY)
+        self.client = Stream(lab)
+        self.monitor = Stream(lab)
+        self.monitor.send("monitor", ["Open_vSwitch", "m", {"Open_vSwitch": {"columns": ["cur_cfg"], "select": {"initial": False}}}], "m")
+        self.monitor.next()
+        self.begin = time.monotonic()
+        self.seconds = None
+        self.threads = [threading.Thread(target=run, daemon=True) for run in (self.ask, self.hear, self.watch)]
+        for thread in self.threads:
+            thread.start()
 
-    def run(self):
-        replies = self.sock.makefile("r")
-        decoder, text = json.JSONDecoder(), ""
+    def ask(self):
         due = time.monotonic()
-        while not self.stop.is_set():
-            rows = self.settings[self.done % 2]
-            operations = [{"op": "update", "table": "Mirror", "where": [["name", "==", name]], "row": row} for name, row in rows.items()]
-            self.sock.sendall(json.dumps({"method": "transact", "params": ["Open_vSwitch", *operations], "id": self.done}).encode())
-            while True:
-                text += replies.read(1)
-                if text.endswith("}"):
-                    try:
-                        reply, _ = decoder.raw_decode(text)
-                        break
-                    except json.JSONDecodeError:
-                        continue
-            assert reply["error"] is None and [part.get("count") for part in reply["result"]] == [1, 1], reply
-            text = ""
-            self.done += 1
-            due += PERIOD_S
+        for n in range(CHANGES):
+            operations = [{"op": "update", "table": "Mirror", "where": [["name", "==", name]], "row": row}
+                          for name, row in self.settings[n % 2].items()]
+            operations.append({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
+            self.room.acquire()
+            self.client.send("transact", ["Open_vSwitch", *operations], n)
+            due = max(due + PERIOD_S, time.monotonic() - 10 * PERIOD_S)
             time.sleep(max(0, due - time.monotonic()))
 
+    def hear(self):
+        while self.answered < CHANGES:
+            reply = self.client.next()
+            if reply is None or reply["error"] is not None or [part.get("count") for part in reply["result"]] != [1, 1, 1]:
+                self.failures.append(reply)
+                return
+            self.answered += 1
+            self.room.release()
+        self.seconds = time.monotonic() - self.begin
+
+    def watch(self):
+        while (update := self.monitor.next()) is not None:
+            row, = update["params"][1]["Open_vSwitch"].values()
+            self.applied.append(row["new"]["cur_cfg"])
+
+    def under_way(self):
+        return self.threads[1].is_alive() and not self.failures
+
     def end(self):
-        self.stop.set()
-        self.thread.join()
-        self.sock.close()
+        """Waits for the last answer and its cur_cfg, says how fast it was, and checks that all were made."""
+        self.threads[1].join(PATIENCE_S)
+        deadline = time.monotonic() + 5
+        while not (self.applied and self.applied[-1] - self.applied[0] >= CHANGES - 1) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for stream in (self.client, self.monitor):
+            stream.sock.shutdown(socket.SHUT_RDWR)
+            stream.sock.close()
+        for thread in self.threads:
+            thread.join(5)
+        assert not self.failures and self.answered == CHANGES, (self.answered, self.failures)
+        print(f"{CHANGES} transactions in {self.seconds:.2f} s, {CHANGES / self.seconds:.0f} a second, "
+              f"applied one after the other in {len(self.applied)} steps, {len(self.applied) / self.seconds:.0f} a second")
+        assert self.applied == sorted(set(self.applied)), "cur_cfg only grows"
+        assert len(self.applied) >= APPLIED, f"only {len(self.applied)} changes took effect by themselves"
 
 
 def numbered(n):
@@ -74,31 +135,33 @@ def number_in(copy):
 
 
 def stream(lab, changes):
-    """Sends the frames in small groups, and returns how many changes took effect meanwhile."""
-    before = changes.done
-    for n in range(FRAMES):
-        lab.t1.wire.send(numbered(n))
-        if n % 4 == 3:
-            time.sleep(PERIOD_S * 2)
-    return changes.done - before
+    """Sends frames in small groups as long as changes are under way; returns how many."""
+    sent = 0
+    while changes.under_way():
+        lab.t1.wire.send(*[numbered(sent + n) for n in range(4)])
+        sent += 4
+        time.sleep(0.002)
+        if sent % 256 == 0:
+            for host in (lab.one, lab.two, lab.other):
+                host.wire.wait(0)  # empties the socket
+    return sent
 
 
 def test_two_sessions_changed_together_never_mix(lab):
     changes = Changes(lab, {"one": {"snaplen": 60}, "two": {"snaplen": 60}}, {"one": {"snaplen": 80}, "two": {"snaplen": 80}})
     try:
-        made = stream(lab, changes)
-        lab.other.wire.wait(FRAMES)
+        sent = stream(lab, changes)
     finally:
         changes.end()
-    assert made >= AT_LEAST, f"only {made} changes"
-    at_a = {number_in(copy): len(copy) for copy in lab.one.wire.settle(FRAMES)}
-    at_b = {number_in(copy): len(copy) for copy in lab.two.wire.settle(FRAMES)}
-    assert len(at_a) == len(lab.one.wire.frames) == FRAMES
+    lab.other.wire.wait(sent)
+    at_a = {number_in(copy): len(copy) for copy in lab.one.wire.settle(sent)}
+    at_b = {number_in(copy): len(copy) for copy in lab.two.wire.settle(sent)}
+    assert len(at_a) == len(lab.one.wire.frames) == sent
     assert at_a == at_b, "a frame that one session saw with the old settings and the other with the new"
     assert set(at_a.values()) == {60, 80}
-    assert [number_in(copy) for copy in lab.other.wire.settle(FRAMES)] == list(range(FRAMES)), "the session that nobody touched"
+    assert [number_in(copy) for copy in lab.other.wire.settle(sent)] == list(range(sent)), "the session that nobody touched"
     for session in ("one", "two", "other"):
-        assert lab.account(session)["delivered"] == lab.account(session)["matched"] == FRAMES
+        assert lab.account(session)["delivered"] == lab.account(session)["matched"] == sent
 
 
 def test_of_two_sessions_one_is_always_on(lab):
@@ -106,16 +169,15 @@ def test_of_two_sessions_one_is_always_on(lab):
     lab.ctl("disable-mirror", "br0", "two")
     changes = Changes(lab, {"one": off, "two": on}, {"one": on, "two": off})
     try:
-        made = stream(lab, changes)
-        lab.other.wire.wait(FRAMES)
+        sent = stream(lab, changes)
     finally:
         changes.end()
-    assert made >= AT_LEAST, f"only {made} changes"
+    lab.other.wire.wait(sent)
     at_a = [number_in(copy) for copy in lab.one.wire.settle()]
     at_b = [number_in(copy) for copy in lab.two.wire.settle()]
     # A session that is off reserves nothing: its port gets the production frame then, which is not cut.
     at_a = [n for n, copy in zip(at_a, lab.one.wire.frames) if len(copy) == 60]
     at_b = [n for n, copy in zip(at_b, lab.two.wire.frames) if len(copy) == 60]
     assert at_a and at_b
-    assert sorted(at_a + at_b) == list(range(FRAMES)), "each frame copied once, by the one that was on"
-    assert [number_in(copy) for copy in lab.other.wire.settle(FRAMES)] == list(range(FRAMES))
+    assert sorted(at_a + at_b) == list(range(sent)), "each frame copied once, by the one that was on"
+    assert [number_in(copy) for copy in lab.other.wire.settle(sent)] == list(range(sent))

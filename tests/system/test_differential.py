@@ -207,6 +207,28 @@ RULES = {
     "mirrors on both sides of a patch": [
         *THREE, bridge("br1", p4="", p5="", p6=""), patch(), mirror("br0", "m1", "p3", ["p1"]), mirror("br1", "m2", "p6", [], ["p4"]), *KNOWN,
         *everybody("p4", "p5"), send("p1", 1, 4, 10), send("p1", 1, BROADCAST, (10, 3))],
+    "a patch port as output": [
+        *THREE, bridge("br1", p4="", p5=""), patch(), mirror("br0", "m", "to-br1", ["p1"]), *KNOWN, *everybody("p4", "p5"), send("p1", 1, 5),
+        send("p1", 1, 9), send("p2", 2, 5), send("p1", 1, 4, 10), send("p5", 5, 1), send("p1", 1, "0180c2000000")],
+    "a patch port as output, with VLAN settings at both ends": [
+        bridge(p1="", p2="tag=10"), bridge("br1", p3="", p4="tag=20", p5="tag=10"), patch(),
+        vsctl("set port to-br1 vlan_mode=native-untagged tag=10", "set port to-br0 trunks=0,20"), mirror("br0", "m", "to-br1", ["p1", "p2"]),
+        *[send("p1", 1, BROADCAST, tag) for tag in (0, 10, (10, 3), 20, (20, 5, 0x88A8), (0, 3))], send("p2", 2, BROADCAST)],
+    "mirrors of what comes over a patch as copies": [
+        *THREE, bridge("br1", p4="", p5="", p6=""), patch(), mirror("br0", "m1", "to-br1", ["p1"], ["p1"]),
+        mirror("br1", "m2", "p6", [], ["p4"]), *KNOWN, *everybody("p4", "p5"), send("p1", 1, 2), send("p2", 2, 1), send("p1", 1, 4, 10)],
+    "two mirrors over one patch": [
+        *THREE, bridge("br1", p4="", p5=""), patch(), mirror("br0", "m1", "to-br1", ["p1"]), mirror("br0", "m2", "to-br1", ["p1", "p2"]),
+        *KNOWN, send("p1", 1, 2)],
+    "into a VLAN over a patch": [
+        bridge(p1="tag=10", p2="tag=10"), bridge("br1", p3="tag=900", p4="tag=20", p5="trunks=20,900"), patch(),
+        vsctl("set bridge br0 flood_vlans=900", "set bridge br1 flood_vlans=900"),
+        mirror("br0", "m", None, ["p1"], [], "output_vlan=900"), *everybody("p1", "p2", "p3", "p4"), send("p1", 1, 2), send("p1", 1, BROADCAST),
+        send("p1", 1, 3), mirror("br1", "m2", "p5", [], ["p3"]), send("p1", 1, BROADCAST)],
+    "copies teach behind a patch": [
+        bridge(p1="tag=10", p2="tag=10"), bridge("br1", p3="tag=900", p4="tag=900"), patch(), vsctl("set bridge br0 flood_vlans=900"),
+        mirror("br0", "m", None, ["p1"], [], "output_vlan=900"), send("p1", 1, BROADCAST), send("p3", 3, 1), send("p3", 3, BROADCAST),
+        send("p1", 1, 3), send("p1", 3, BROADCAST), send("p4", 4, 3)],
     "a patch that nobody answers": [
         *THREE, vsctl("add-port br0 nowhere", "set interface nowhere type=patch options:peer=nothere"), *KNOWN,
         bridge("br1", p4="", p5=""), vsctl("add-port br1 nothere", "set interface nothere type=patch options:peer=elsewhere"), *KNOWN,

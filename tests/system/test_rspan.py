@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from lab import wait_until
 from net import BROADCAST, frame, mac, run
 from switch import Lab
 
@@ -107,6 +108,43 @@ def test_the_trunk_goes_and_comes_back(pair):
     near.wait_state("rspan0", "active")
     near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
     assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD)]
+
+
+def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
+    near, far = pair
+    source_by_ctl(near)
+    far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
+    near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
+    far.probe.wire.wait(1)
+    clean = near.rpc("mirror.get", bridge="br0", name="rspan0")
+    assert (clean["notice"], clean["counters"]["production_frames"], clean["counters"]["delivered"]) == ("", 0, 1)
+    assert "notice" not in near.ctl("show-mirror", "br0", "rspan0").stdout
+    # A host whose port carries the VLAN, and frames of the VLAN that come over the trunk: nothing tells them from another switch's copies.
+    stray = near.host("stray", port_options=("--trunks", RSPAN))
+    for n in range(3):
+        stray.wire.send(frame(mac(5), BROADCAST, b"stray", vlan=int(RSPAN)))
+    assert len(far.probe.wire.wait(4)) == 4, "they travel along"
+    told = near.rpc("mirror.get", bridge="br0", name="rspan0")
+    assert told["counters"]["production_frames"] == 3
+    assert told["notice"] == f"VLAN {RSPAN} carries frames that are not copies of this bridge's sessions; they travel along with the copies"
+    assert (told["state"], told["reason"], told["since"]) == ("active", "", clean["since"]), "no fault of the session"
+    assert f"{told['notice']} (3 so far)" in near.ctl("show-mirror", "br0", "rspan0").stdout
+    assert far.account("rdst0")["delivered"] == 4
+    # Clients of OVSDB find it in the row, as often as statistics are written.
+    near.daemon.ovs("ovs-vsctl", "set", "open_vswitch", ".", "other_config:stats-update-interval=1000")
+
+    def row():
+        select = {"op": "select", "table": "Mirror", "where": [], "columns": ["status", "statistics"]}
+        found, = near.daemon.rpc("transact", ["Open_vSwitch", select], version=1)[0]["rows"]
+        return {**dict(found["status"][1]), **dict(found["statistics"][1])}
+
+    wait_until(lambda: row().get("production_frames") == 3, "the number is in the row")
+    assert row()["notice"] == told["notice"]
+    assert (row()["state"], row()["since"]) == ("active", clean["since"])
+    # In another VLAN nobody has come yet.
+    near.ctl("set-mirror", "br0", "rspan0", "--output-vlan", "901")
+    moved = near.rpc("mirror.get", bridge="br0", name="rspan0")
+    assert (moved["notice"], moved["counters"]["production_frames"]) == ("", 0)
 
 
 def test_cut_and_sampled_copies(pair):

@@ -314,6 +314,23 @@ TEST_F(MirrorApi, WhoWatchesAPort) {
   EXPECT_EQ(who("nowhere"), "");
 }
 
+TEST_F(MirrorApi, WhatElseIsInTheOutputVlan) {
+  good(
+      "mirror.add",
+      {{"bridge", "br0"}, {"name", "r"}, {"sources", {{"ports", {"t1"}}}}, {"destination", {{"vlan", 900}}}});
+  const auto get = [this] { return good("mirror.get", {{"bridge", "br0"}, {"name", "r"}}); };
+  EXPECT_EQ(get()["notice"], "");
+  EXPECT_EQ(get()["counters"]["production_frames"], 0);
+  view.of_mirror[*Uuid::parse(get()["uuid"].get<std::string>())] = {{"matched", 0},
+                                                                    {"production_frames", 17}};
+  EXPECT_THAT(get()["notice"].get<std::string>(), StartsWith("VLAN 900 carries frames that are not copies"));
+  const Json stats = good("mirror.stats", {{"bridge", "br0"}, {"name", "r"}})["mirrors"][0];
+  EXPECT_EQ(stats["notice"], get()["notice"]);
+  EXPECT_EQ(stats["counters"]["production_frames"], 17);
+  good("mirror.set", {{"bridge", "br0"}, {"name", "r"}, {"destination", {{"ports", {"t2"}}}}});
+  EXPECT_EQ(get()["notice"], "") << "it has no output VLAN any more";
+}
+
 TEST_F(MirrorApi, Explain) {
   SwitchView::Explanation explanation;
   explanation.trace = {"arrives on t1"};
@@ -338,6 +355,78 @@ TEST_F(MirrorApi, Explain) {
   EXPECT_THAT(explain({{"frame", "00"}}), StartsWith("invalid frame: "));
   view.explanation.reset();
   EXPECT_THAT(explain(Json::object()), StartsWith("unavailable : port t1 does not receive"));
+  EXPECT_THAT(refusal("mirror.explain", {{"bridge", "br0"}, {"in_port", "t1"}}),
+              StartsWith("invalid frame: frame is missing"));
+  EXPECT_THAT(refusal("mirror.explain", {{"bridge", "br0"}, {"frame", std::string(28, '0')}}),
+              StartsWith("invalid in_port: in_port is missing"));
+}
+
+TEST_F(MirrorApi, ExplainNamesWhatIsLeftOut) {
+  SwitchView::Explanation explanation;
+  explanation.mirrors = {{"s", true, "selected: from t1", {"then sampled: 1 in 10"}},
+                         {"off", false, "disabled"}};
+  view.explanation = explanation;
+  const Json result =
+      good("mirror.explain", {{"bridge", "br0"}, {"in_port", "t1"}, {"frame", std::string(28, '0')}});
+  EXPECT_EQ(result["mirrors"][0]["then"], Json({"then sampled: 1 in 10"}));
+  EXPECT_EQ(result["mirrors"][1]["then"], Json::array());
+}
+
+TEST_F(MirrorApi, ExplainNext) {
+  const Json on_br0 = {{"bridge", "br0"}};
+  const auto first =
+      send("mirror.explain", with(on_br0, {{"in_port", "t1"}, {"next", {{"match", "tcp"}, {"wait", 0.5}}}}));
+  const auto second = send("mirror.explain", with(on_br0, {{"next", Json::object()}}));
+  EXPECT_EQ(*first, Json()) << "not yet";
+  ASSERT_EQ(view.waiters.size(), 2U);
+  const auto& one = view.waiters.at(1);
+  EXPECT_EQ(one.bridge + ' ' + one.port + ' ' + one.match, "br0 t1 tcp");
+  EXPECT_EQ(one.patience, std::chrono::milliseconds(500));
+  EXPECT_EQ(view.waiters.at(2).port + view.waiters.at(2).match, "");
+  EXPECT_EQ(view.waiters.at(2).patience, std::chrono::seconds(10));
+
+  SwitchView::Explanation explanation;
+  explanation.trace = {"arrives on t2"};
+  view.answer(2, SwitchView::NextFrame{"t2", {0x01, 0xab}, explanation});
+  const Json result = (*second)["result"];
+  EXPECT_FALSE(openrpc::control().check_result("mirror.explain", result));
+  EXPECT_EQ(result["in_port"], "t2");
+  EXPECT_EQ(result["frame"], "01ab");
+  EXPECT_EQ(result["trace"], Json({"arrives on t2"}));
+  EXPECT_EQ(*first, Json());
+  view.answer(1, std::nullopt);
+  EXPECT_EQ((*first)["error"]["data"]["reason"], "unavailable");
+  EXPECT_EQ((*first)["error"]["message"], "no frame that fits the match came to port t1 within 0.5 seconds");
+}
+
+TEST_F(MirrorApi, ExplainNextOfAPortThatGoes) {
+  const auto asked = send("mirror.explain", {{"bridge", "br0"}, {"next", Json::object()}});
+  view.answer(1, SwitchView::NextFrame{"t2", {0x01, 0xab}, std::nullopt});
+  EXPECT_EQ((*asked)["error"]["message"], "a frame came, but port t2 does not receive any more");
+}
+
+TEST_F(MirrorApi, WhoGoesWaitsForNoFrame) {
+  for (int i = 0; i < 3; ++i) send("mirror.explain", {{"bridge", "br0"}, {"next", Json::object()}});
+  view.answer(2, std::nullopt);
+  EXPECT_EQ(view.waiters.size(), 2U);
+  client->hang_up();
+  EXPECT_TRUE(view.waiters.empty());
+}
+
+TEST_F(MirrorApi, ExplainNextRefuses) {
+  const auto next = [this](const Json& more, const Json& how) {
+    return refusal("mirror.explain", with({{"bridge", "br0"}, {"next", how}}, more));
+  };
+  EXPECT_THAT(next(Json::object(), {{"match", "tpc"}}), StartsWith("invalid next.match: next.match: "));
+  EXPECT_THAT(next(Json::object(), {{"wait", 0}}), StartsWith("invalid next.wait: "));
+  EXPECT_THAT(next(Json::object(), {{"until", 5}}), StartsWith("invalid next"));
+  EXPECT_THAT(next({{"in_port", "u1"}}, Json::object()), StartsWith("not_found in_port: "));
+  EXPECT_THAT(next({{"bridge", "nowhere"}}, Json::object()), StartsWith("not_found bridge: "));
+  EXPECT_THAT(next({{"frame", std::string(28, '0')}}, Json::object()),
+              StartsWith("invalid frame: frame and next"));
+  view.may_wait = false;
+  EXPECT_THAT(next(Json::object(), Json::object()), StartsWith("unavailable : as many clients wait"));
+  EXPECT_TRUE(view.waiters.empty());
 }
 
 }  // namespace

@@ -70,6 +70,28 @@ class FakeSwitch : public SwitchView {
     return explanation;
   }
 
+  std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
+                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::function<void(std::optional<NextFrame>)> done) override {
+    if (!may_wait) return std::nullopt;
+    waiters[++last_waiter] = {bridge, in_port, match ? match->text() : "", patience, std::move(done)};
+    return last_waiter;
+  }
+  void stop_waiting(std::uint64_t request) override { waiters.erase(request); }
+  void answer(std::uint64_t request, std::optional<NextFrame> frame) {
+    const auto done = waiters.at(request).done;
+    waiters.erase(request);
+    done(std::move(frame));
+  }
+
+  struct Waiter {
+    std::string bridge, port, match;
+    std::chrono::milliseconds patience;
+    std::function<void(std::optional<NextFrame>)> done;
+  };
+  std::map<std::uint64_t, Waiter> waiters;
+  std::uint64_t last_waiter = 0;
+  bool may_wait = true;
   bool immediate = true;
   std::vector<std::function<void()>> waiting;
   std::vector<FdbEntry> learned;

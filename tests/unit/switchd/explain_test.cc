@@ -14,6 +14,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 class ExplainTest : public testing::Test {
@@ -58,6 +59,31 @@ TEST_F(ExplainTest, NamesWhereFrameAndCopyGo) {
   EXPECT_EQ(answer.copies[0].port, "t3");
   EXPECT_EQ(answer.copies[0].frame, test::frame().bytes());
   EXPECT_THAT(verdicts(answer), ElementsAre("+s: selected: from t1"));
+}
+
+TEST_F(ExplainTest, SaysWhatASessionDoesWithSomeFramesOnly) {
+  SessionSpec& session = lab.session("s");
+  session.sample = 10;
+  session.rate = {.packets = 100, .bits = 1'000'000};
+  session.quota = {.packets = 7, .bytes = 5000};
+  auto answer = explain("t1");
+  ASSERT_EQ(answer.mirrors.size(), 1U);
+  EXPECT_THAT(
+      answer.mirrors[0].then,
+      ElementsAre("then sampled: 1 in 10",
+                  "then limited to 100 packets per second; at this moment 10 may come",
+                  "then limited to 1000000 bits per second; at this moment 524288 may come",
+                  "then ends after 7 packets; 7 are left", "then ends after 5000 bytes; 5000 are left"));
+  // It is asked, not taken: what comes then finds it so, and leaves less.
+  session.sample = 1;
+  lab.apply();
+  for (int i = 0; i < 3; ++i) lab.inject("t1", test::frame());
+  lab.run();
+  answer = explain("t1");
+  EXPECT_THAT(answer.mirrors[0].then[0], HasSubstr("at this moment 7 may come"));
+  EXPECT_THAT(answer.mirrors[0].then[2], HasSubstr("4 are left"));
+  session.vlans = {99};
+  EXPECT_THAT(explain("t1").mirrors[0].then, IsEmpty()) << "it does not copy the frame";
 }
 
 TEST_F(ExplainTest, NothingLeavesThroughADeviceThatIsDown) {

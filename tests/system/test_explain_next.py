@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""explain --next: the next frame that comes and fits, explained; who gives up, goes or asks for nonsense leaves nothing behind."""
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lab import VSWITCH_CTL, wait_until
+from net import BROADCAST, frame, mac
+from switch import Lab
+
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with Lab(tmp_path) as lab:
+        for name in ("t1", "t2", "probe"):
+            setattr(lab, name, lab.host(name))
+        lab.mirror("span0", "--source", "t1:from", "--output", "probe", "--sample", "3", "--rate", "1000")
+        yield lab
+
+
+class Asking:
+    """vswitch-ctl explain in the background."""
+
+    def __init__(self, lab, *options):
+        self.process = subprocess.Popen([str(VSWITCH_CTL), "--rundir", str(lab.daemon.rundir), *options], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def answer(self):
+        """(exit status, standard output, standard error)"""
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+def udp(port, payload=b"x" * 30):
+    ip = bytes.fromhex("4500") + (28 + len(payload)).to_bytes(2, "big") + bytes.fromhex("00010000401100000a0000010a000002")
+    return frame(mac(1), BROADCAST, ip + (1234).to_bytes(2, "big") + port.to_bytes(2, "big") + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload,
+                 ether_type=0x0800)
+
+
+def send_until_answered(wire, data, asking):
+    """A frame that comes before the request is not the next one."""
+    deadline = time.monotonic() + PATIENCE_S
+    while asking.process.poll() is None and time.monotonic() < deadline:
+        wire.send(*data)
+        time.sleep(0.02)
+    return asking.answer()
+
+
+def test_the_next_frame_that_fits_and_no_other(lab):
+    asking = Asking(lab, "explain", "br0", "--next", "--port", "t1", "--match", "udp,tp_dst=80")
+    status, out, err = send_until_answered(lab.t1.wire, [udp(81), udp(80), udp(82)], asking)
+    assert (status, err) == (0, ""), err
+    assert out.startswith(f"a frame of {len(udp(80))} bytes came on t1: {udp(80).hex()}\n"), out
+    assert "arrives on t1" in out and "copy of span0" in out
+    assert "selected: from t1; then sampled: 1 in 3; then limited to 1000 packets per second; at this moment " in out
+
+
+def test_any_port_and_what_is_not_copied(lab):
+    asking = Asking(lab, "--json", "explain", "br0", "--next", "--match", "dl_vlan=7")
+    threading.Timer(0.3, lambda: lab.t2.wire.send(frame(mac(2), BROADCAST, b"no"), frame(mac(2), BROADCAST, b"yes", vlan=7, pcp=5))).start()
+    status, out, err = asking.answer()
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["in_port"] == "t2" and result["frame"] == frame(mac(2), BROADCAST, b"yes", vlan=7, pcp=5).hex()
+    assert result["mirrors"] == [{"session": "span0", "copied": False, "reason": "the frame touches none of its source ports", "then": []}]
+
+
+def test_nobody_comes(lab):
+    begin = time.monotonic()
+    status, _, err = Asking(lab, "--timeout", "0.5", "explain", "br0", "--next", "--port", "t1", "--wait", "1.5").answer()
+    assert status == 1 and "no frame came to port t1 within 1.5 seconds" in err, err
+    assert 1.4 < time.monotonic() - begin < 10, "it waits longer than --timeout, which is for the daemon"
+    for options, says in ((("--match", "tpc"), "tpc"), (("--port", "nowhere"), "no port nowhere")):
+        status, _, err = Asking(lab, "explain", "br0", "--next", *options).answer()
+        assert status == 1 and says in err, err
+
+
+def test_eight_may_wait_and_who_goes_makes_room(lab):
+    askings = [Asking(lab, "explain", "br0", "--next", "--match", "dl_vlan=9", "--wait", "60") for _ in range(8)]
+
+    def refused():
+        status, _, err = Asking(lab, "explain", "br0", "--next", "--match", "dl_vlan=9", "--wait", "0.01").answer()
+        return status == 1 and "as many clients wait" in err
+
+    wait_until(refused, "a ninth is turned away")
+    askings[0].process.kill()
+    askings[0].answer()
+    wait_until(lambda: not refused(), "the place of one that went is free")
+    lab.t1.wire.send(frame(mac(1), BROADCAST, b"for all", vlan=9))
+    for asking in askings[1:]:
+        status, out, err = asking.answer()
+        assert status == 0 and frame(mac(1), BROADCAST, b"for all", vlan=9).hex() in out, err
+
+
+def test_under_load_every_asker_gets_a_frame_and_production_goes_on(lab):
+    sent = 0
+    stop = threading.Event()
+
+    def load():
+        nonlocal sent
+        while not stop.is_set():
+            lab.t1.wire.send(*[frame(mac(1), mac(2), sent.to_bytes(4, "big") + bytes(60)) for _ in range(16)])
+            sent += 16
+            time.sleep(0.001)
+
+    lab.t2.wire.send(frame(mac(2), BROADCAST, b"here"))
+    lab.t1.wire.wait(1)
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        for n in range(40):
+            result = lab.rpc("mirror.explain", bridge="br0", in_port="t1", next={"wait": 10})
+            assert result["in_port"] == "t1" and [output["port"] for output in result["outputs"]] == ["t2"], n
+    finally:
+        stop.set()
+        thread.join()
+    assert len([data for data in lab.t2.wire.settle(sent) if data[:6] == mac(2)]) == sent
+    lab.account("span0")
