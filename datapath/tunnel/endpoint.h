@@ -4,7 +4,8 @@
 // Packets are handed to a raw socket, so routing, policy routing, source address, neighbour, fragmentation
 // and the firewall are the host's and follow its changes without us. What the host would do silently is asked
 // of it beforehand (switchd/netlink/route_monitor) and kept here as the path: where there is no route, or
-// where the neighbour does not answer, nothing is sent, so that what is counted as sent left, but for the last ms.
+// where the neighbour does not answer, nothing is sent, so that what is counted as sent left, but for the
+// last ms.
 #pragma once
 
 #include <atomic>

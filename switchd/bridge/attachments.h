@@ -24,6 +24,7 @@ struct Attachment {
   InterfaceType type = InterfaceType::system;
   int ifindex = 0;
   std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port: the one its device sends to
+  std::vector<IpAddress> not_to;       ///< of a tunnel port: DesiredInterface::not_to of its device
   std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
   std::string error;                   ///< why there is no device, as a sentence
   bool may_pass = false;               ///< the error may pass by itself: worth another try

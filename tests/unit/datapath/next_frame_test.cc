@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The next frame that fits, taken off the wire for somebody who waits.
+#include "datapath/next_frame.h"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -7,7 +9,6 @@
 #include <set>
 #include <thread>
 
-#include "datapath/next_frame.h"
 #include "tests/support/switch_lab.h"
 
 namespace vswitch::test {
