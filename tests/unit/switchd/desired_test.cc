@@ -144,7 +144,7 @@ TEST_F(DesiredTest, InterfaceTypes) {
 }
 
 TEST_F(DesiredTest, ATunnelWithALocalAddressTakesItsPacketsFromTheOneWithout) {
-  const auto tunnel = [this](const std::string& name, Strings options) {
+  const auto tunnel = [this](const std::string& name, std::map<std::string, std::string> options) {
     port(name, "gre");
     options["remote_ip"] = "10.0.0.9";
     txn.set("Interface", interfaces.at(name), "options", Datum::map_of(options));
