@@ -27,31 +27,41 @@ namespace {
 constexpr int kReceiveBytes = 4 << 20;
 constexpr std::size_t kLongestPacket = 65535;
 
-/// Only packets whose IP source address is `remote`.
-void receive_only_from(const UniqueFd& fd, const IpAddress& remote) {
-  // Offsets from the network header: a raw IPv6 socket's data begins behind it.
-  constexpr std::uint32_t kIpv4Source = 12;
-  constexpr std::uint32_t kIpv6Source = 8;
-  std::vector<sock_filter> program;
-  const auto bytes = remote.bytes();
+/// Goes on with what follows if the address that many bytes behind the network header is this one, otherwise
+/// `otherwise` instructions behind it. (A raw IPv6 socket's data begins behind the header.)
+void compare_address(std::vector<sock_filter>& program, std::uint32_t offset, const IpAddress& address,
+                     std::size_t otherwise) {
+  const auto bytes = address.bytes();
   const std::size_t words = bytes.size() / 4;
   for (std::size_t i = 0; i < words; ++i) {
     const std::uint32_t word = static_cast<std::uint32_t>(bytes[4 * i] << 24 | bytes[4 * i + 1] << 16 |
                                                           bytes[4 * i + 2] << 8 | bytes[4 * i + 3]);
-    const std::uint32_t at =
-        static_cast<std::uint32_t>(SKF_NET_OFF) + (remote.v6 ? kIpv6Source : kIpv4Source);
-    const auto to_drop = static_cast<std::uint8_t>(2 * (words - 1 - i) + 1);
+    const std::uint32_t at = static_cast<std::uint32_t>(SKF_NET_OFF) + offset;
+    const auto elsewhere = static_cast<std::uint8_t>(2 * (words - 1 - i) + otherwise);
     program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at + static_cast<std::uint32_t>(4 * i)));
-    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word, 0, to_drop));
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word, 0, elsewhere));
   }
+}
+
+/// Only packets whose IP source address is `remote`, and whose destination is none of `not_to`.
+void receive_only_from(const UniqueFd& fd, const IpAddress& remote, std::span<const IpAddress> not_to) {
+  const std::uint32_t source = remote.v6 ? 8 : 12;
+  const std::uint32_t destination = remote.v6 ? 24 : 16;
+  const sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  std::vector<sock_filter> program;
+  for (const IpAddress& other : not_to) {
+    compare_address(program, destination, other, 1);
+    program.push_back(drop);
+  }
+  compare_address(program, source, remote, 1);
   program.push_back(BPF_STMT(BPF_RET | BPF_K, 0xffffffffU));
-  program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  program.push_back(drop);
   set_socket_filter(fd, program);
 }
 
-UniqueFd open_receiver(const EndpointSettings& settings) {
+UniqueFd open_receiver(const EndpointSettings& settings, std::span<const IpAddress> not_to) {
   UniqueFd fd = open_raw_socket(settings);
-  receive_only_from(fd, settings.remote);
+  receive_only_from(fd, settings.remote, not_to);
   set_socket_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2, "SO_RCVBUFFORCE");  // doubled there
   return fd;
 }
@@ -82,9 +92,9 @@ std::span<const std::uint8_t> behind_ip(std::span<const std::uint8_t> packet, bo
 
 class TunnelPort final : public Port {
  public:
-  TunnelPort(std::shared_ptr<Endpoint> endpoint, std::size_t senders)
+  TunnelPort(std::shared_ptr<Endpoint> endpoint, std::size_t senders, std::span<const IpAddress> not_to)
       : endpoint_(std::move(endpoint)),
-        receiver_(open_receiver(endpoint_->settings())),
+        receiver_(open_receiver(endpoint_->settings(), not_to)),
         udp_port_(hold_udp_port(endpoint_->settings())),
         // Memory only as far as packets were long.
         arena_(new std::uint8_t[kBatchSize * kLongestPacket]),
@@ -161,8 +171,9 @@ class TunnelPort final : public Port {
 
 }  // namespace
 
-std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders) {
-  return std::make_unique<TunnelPort>(std::move(endpoint), senders);
+std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders,
+                                       std::span<const IpAddress> not_to) {
+  return std::make_unique<TunnelPort>(std::move(endpoint), senders, not_to);
 }
 
 }  // namespace vswitch

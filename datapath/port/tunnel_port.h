@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "datapath/port/port.h"
 #include "datapath/tunnel/endpoint.h"
@@ -10,6 +11,9 @@
 namespace vswitch {
 
 /// Throws std::system_error: no raw socket to be had.
-std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders);
+/// `not_to`: addresses of this host at which a tunnel that is otherwise the same has its end; what comes
+/// there is for that one.
+std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<Endpoint> endpoint, std::size_t senders,
+                                       std::span<const IpAddress> not_to = {});
 
 }  // namespace vswitch

@@ -75,7 +75,8 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
   }
   const bool is_tunnel = interface.type == InterfaceType::tunnel;
   const Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
-  const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface)
+  const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface) ||
+                                               attachment.not_to != interface.not_to
                                          : link == nullptr || link->generation != attachment.generation;
   const bool is_renamed = link == nullptr && attachment.device != nullptr &&
                           attachment.type == InterfaceType::internal &&
@@ -185,8 +186,9 @@ void Attachments::attach_tunnel(const DesiredInterface& interface, Attachment& a
   const Endpoints::Entry* entry = endpoints_.find(interface.row);
   try {
     if (entry->endpoint == nullptr) throw std::runtime_error(entry->error);
-    attachment.device = open_tunnel_port(entry->endpoint, senders_);
+    attachment.device = open_tunnel_port(entry->endpoint, senders_, interface.not_to);
     attachment.endpoint = entry->endpoint;
+    attachment.not_to = interface.not_to;
   } catch (const std::runtime_error& error) {
     attachment.error = error.what();
     attachment.may_pass = true;

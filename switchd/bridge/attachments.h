@@ -27,15 +27,16 @@ struct Attachment {
   std::shared_ptr<Port> device;  ///< null while there is none
   InterfaceType type = InterfaceType::system;
   int ifindex = 0;
-  std::shared_ptr<Endpoint> endpoint;               ///< of a tunnel port: the one its device sends to
-  std::uint64_t generation = 0;                     ///< Link::generation of the device that was opened
-  std::string error;                                ///< why there is no device, as a sentence
-  bool may_pass = false;                            ///< the error may pass by itself: worth another try
-  std::string not_isolated;                         ///< why the host's stack still sees the device
-  std::string not_configured;                       ///< why MTU or MAC are not what was asked for
-  std::uint64_t earlier_overruns = 0;               ///< of devices this interface had before
-  std::uint64_t earlier_resets = 0;                 ///< changes of the carrier, likewise
-  std::uint64_t resets = 0;                         ///< of the device it has, when it was last looked at
+  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port: the one its device sends to
+  std::vector<IpAddress> not_to = {};  ///< of a tunnel port: DesiredInterface::not_to of its device
+  std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
+  std::string error;                   ///< why there is no device, as a sentence
+  bool may_pass = false;               ///< the error may pass by itself: worth another try
+  std::string not_isolated;            ///< why the host's stack still sees the device
+  std::string not_configured;          ///< why MTU or MAC are not what was asked for
+  std::uint64_t earlier_overruns = 0;  ///< of devices this interface had before
+  std::uint64_t earlier_resets = 0;    ///< changes of the carrier, likewise
+  std::uint64_t resets = 0;            ///< of the device it has, when it was last looked at
   std::future<std::unique_ptr<Port>> opening = {};  ///< valid while a thread opens the device
   std::string earlier_error = {};                   ///< the one it had before
   std::uint64_t failed_in = 0;                      ///< round in which the opening failed

@@ -422,6 +422,17 @@ void check_tunnels(Desired& desired) {
       tunnels[i]->refusal =
           tunnels[i]->name + ": has the same remote_ip, local_ip and key as tunnel " + (*other)->name;
   }
+  // A packet that two could take is for the one that names the address it came to.
+  for (DesiredInterface* tunnel : tunnels) {
+    if (tunnel->tunnel->settings.local) continue;
+    for (const DesiredInterface* other : tunnels) {
+      EndpointSettings anywhere = other->tunnel->settings;
+      const auto local = std::exchange(anywhere.local, std::nullopt);
+      if (local && other->refusal.empty() && same_ends(anywhere, tunnel->tunnel->settings))
+        tunnel->not_to.push_back(*local);
+    }
+    std::sort(tunnel->not_to.begin(), tunnel->not_to.end());
+  }
 }
 
 /// The end of the next session that has one.

@@ -41,8 +41,10 @@ struct DesiredInterface {
   std::string refusal;                    ///< not empty: it cannot be a port, as a sentence
   std::string peer;                       ///< of a patch port: the interface at its other end
   std::optional<DesiredEndpoint> tunnel;  ///< of a tunnel port
-  bool is_port = false;                   ///< it has been given a port number
-  std::string trouble;                    ///< not empty: it is a port, but carries nothing, as a sentence
+  std::vector<IpAddress> not_to =
+      {};                ///< of a tunnel without local_ip: where others of the same end have theirs
+  bool is_port = false;  ///< it has been given a port number
+  std::string trouble;   ///< not empty: it is a port, but carries nothing, as a sentence
 };
 
 struct DesiredBridge {

@@ -114,8 +114,9 @@ def test_open_vswitch_receives_our_copies(lab, peer):
             t1.wire.send(data)
             peer.far.wire.wait((len(expected) - 1) * number)
         got = peer.far.wire.settle()
-        assert {port: peer.received(port) for port in expected} == expected
         assert len(got) == (len(expected) - 1) * len(FRAMES)
+        # Open vSwitch counts what its cache forwarded when it gets round to it.
+        wait_until(lambda: {port: peer.received(port) for port in expected} == expected, f"each tunnel has received {expected}")
         for number, one in enumerate(got):
             l3.assert_frame(one, FRAMES[number // (len(expected) - 1)], "what Open vSwitch delivers")
         for port in expected:
@@ -368,6 +369,54 @@ def test_only_what_belongs_to_the_tunnel_is_taken(lab):
     got = t1.wire.settle(len(good))
     assert sorted(data for data in got if data in good) == sorted(good)  # two ports: any order
     assert len(got) == len(good), f"taken: {[data for data in got if data not in good]}"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("kind", ["gre", "vxlan"])
+def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, version, kind):
+    """As in Open vSwitch: of two tunnels that differ in local_ip alone, one takes each packet."""
+    lab.under = l3.underlay(lab.net)
+    second = {4: "10.81.0.21", 6: "fd81::21"}[version]
+    l3.set_address(lab.net.switch, "under", second, {4: 24, 6: 64}[version])
+    hosts = {}
+    for name, tag in (("any", 11), ("named", 12), ("other", 13)):
+        hosts[name] = lab.host(f"{name}h", port_options=("--tag", str(tag)))
+
+    def tunnel(name, tag, *options):
+        words = [word for option in (f"remote_ip={GATEWAY[version]}", *options) for word in ("--option", option)]
+        lab.ctl("add-port", "br0", name, "--type", kind, "--tag", str(tag), *words)
+        wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", name)
+
+    def open_sender():
+        family = socket.AF_INET6 if version == 6 else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM) if kind == "vxlan" else socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_GRE)
+        sock.bind((GATEWAY[version], 0))
+        return sock
+
+    sender = in_namespace(lab.under.namespace, open_sender)
+    lab.net.closing.callback(sender.close)
+    count = 0
+
+    def arrives(to, key=5):
+        """At which hosts a packet that comes to the address arrives."""
+        nonlocal count
+        count += 1
+        data = frame(mac(1), BROADCAST, b"packet %4d" % count)
+        head = struct.pack("!BxxxI", 8, key << 8) if kind == "vxlan" else struct.pack("!HHI", 0x2000, 0x6558, key)
+        sender.sendto(head + data, (to, 4789 if kind == "vxlan" else 0))
+        for host in hosts.values():
+            host.wire.wait(1, timeout=0.4, match=lambda got: got == data)
+        return [name for name, host in hosts.items() for got in host.wire.frames if got == data]
+
+    tunnel("any", 11, "key=5")
+    assert arrives(NEAR[version]) == arrives(second) == ["any"]
+    tunnel("named", 12, "key=5", f"local_ip={second}")
+    tunnel("other", 13, "key=6", f"local_ip={NEAR[version]}")
+    assert arrives(NEAR[version]) == ["any"], "a tunnel with another key has nothing to do with it"
+    assert arrives(second) == ["named"]
+    assert arrives(NEAR[version], key=6) == ["other"] and arrives(second, key=6) == []
+    lab.ctl("del-port", "br0", "named")
+    assert arrives(second) == ["any"]
 
 
 def test_a_second_tunnel_with_the_same_ends_is_refused(lab):

@@ -143,6 +143,25 @@ TEST_F(DesiredTest, InterfaceTypes) {
   EXPECT_EQ(spec_of(desired, "i-patch").patch_peer, "i-other");
 }
 
+TEST_F(DesiredTest, ATunnelWithALocalAddressTakesItsPacketsFromTheOneWithout) {
+  const auto tunnel = [this](const std::string& name, std::map<std::string, std::string> options) {
+    port(name, "gre");
+    options["remote_ip"] = "10.0.0.9";
+    txn.set("Interface", interfaces.at(name), "options", Datum::map_of(options));
+  };
+  tunnel("any", {{"key", "5"}});
+  tunnel("here", {{"key", "5"}, {"local_ip", "10.0.0.2"}});
+  tunnel("there", {{"key", "5"}, {"local_ip", "10.0.0.1"}});
+  tunnel("twice", {{"key", "5"}, {"local_ip", "10.0.0.1"}});
+  tunnel("other key", {{"key", "6"}, {"local_ip", "10.0.0.3"}});
+  const DesiredBridge desired = read();
+  std::map<std::string, std::vector<IpAddress>> not_to;
+  for (const DesiredInterface& interface : desired.interfaces) not_to[interface.name] = interface.not_to;
+  EXPECT_EQ(not_to["any"],
+            (std::vector<IpAddress>{*IpAddress::parse("10.0.0.1"), *IpAddress::parse("10.0.0.2")}));
+  EXPECT_TRUE(not_to["here"].empty() && not_to["other key"].empty());
+}
+
 TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
   for (const char* name : {"a-name-of-16-byt", "lo", "a/b"}) port(name);
   port("another-of-16-by", "internal");
