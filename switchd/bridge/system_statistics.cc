@@ -50,8 +50,9 @@ std::string memory() {
 std::uint64_t processor_time_ms() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto ms = [](const timeval& time) { return static_cast<std::uint64_t>(time.tv_sec) * 1000 +
-                                                    static_cast<std::uint64_t>(time.tv_usec) / 1000; };
+  const auto ms = [](const timeval& time) {
+    return static_cast<std::uint64_t>(time.tv_sec) * 1000 + static_cast<std::uint64_t>(time.tv_usec) / 1000;
+  };
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
@@ -65,7 +66,8 @@ std::uint64_t age_ms() {
   std::size_t at = text.rfind(')');
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
   if (at == std::string::npos) return 0;
-  const double began_s = std::strtod(text.c_str() + at, nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const double began_s =
+      std::strtod(text.c_str() + at, nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   return static_cast<std::uint64_t>(std::max(0.0, now_s - began_s) * 1000);
 }
 
@@ -93,7 +95,8 @@ std::string file_systems() {
         ::statvfs(mount->mnt_dir, &space) != 0)
       continue;
     std::string name = mount->mnt_dir;
-    std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
     const auto kib = [&space](auto blocks) { return std::uint64_t{blocks} * space.f_frsize / 1024; };
     text += (text.empty() ? "" : " ") + name + "," + std::to_string(kib(space.f_blocks)) + "," +
             std::to_string(kib(space.f_blocks - space.f_bfree));
@@ -104,11 +107,12 @@ std::string file_systems() {
 }  // namespace
 
 std::map<std::string, std::string> system_statistics() {
-  std::map<std::string, std::string> all{{"cpu", std::to_string(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)))},
-                                         {"load_average", load_average()},
-                                         {"memory", memory()},
-                                         {"process_vswitchd", process()},
-                                         {"file_systems", file_systems()}};
+  std::map<std::string, std::string> all{
+      {"cpu", std::to_string(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)))},
+      {"load_average", load_average()},
+      {"memory", memory()},
+      {"process_vswitchd", process()},
+      {"file_systems", file_systems()}};
   std::erase_if(all, [](const auto& item) { return item.second.empty(); });
   return all;
 }
