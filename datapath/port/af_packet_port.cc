@@ -459,6 +459,21 @@ class Receiver {
 // -------------------------------------------------------------------------------------------------------------------
 // send
 
+/// What sendmmsg(2) is given: 8 KiB for a thread, not for each port.
+struct Messages {
+  std::array<VnetHeader, kBatchSize> headers = {};
+  std::array<std::array<iovec, 3>, kBatchSize> parts = {};  // virtio_net_hdr, Ethernet header, payload
+  std::array<mmsghdr, kBatchSize> messages = {};
+
+  Messages() {
+    for (std::size_t i = 0; i < kBatchSize; ++i) {
+      parts[i][0] = {&headers[i], sizeof headers[i]};
+      messages[i].msg_hdr.msg_iov = parts[i].data();
+      messages[i].msg_hdr.msg_iovlen = parts[i].size();
+    }
+  }
+};
+
 /// What one thread needs to send on the port.
 class Sender {
  public:
@@ -470,11 +485,6 @@ class Sender {
                "cannot set SO_SNDBUFFORCE for " + options.name);
     set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark, "cannot set SO_MARK for " + options.name);
     bind_to(fd_, ifindex_, 0, options.name);
-    for (std::size_t i = 0; i < kBatchSize; ++i) {
-      parts_[i][0] = {&headers_[i], sizeof headers_[i]};
-      messages_[i].msg_hdr.msg_iov = parts_[i].data();
-      messages_[i].msg_hdr.msg_iovlen = parts_[i].size();
-    }
   }
 
   void send(std::span<OutgoingFrame> frames) {
@@ -493,16 +503,18 @@ class Sender {
   }
 
   void send_batch(std::span<OutgoingFrame> frames) {
+    thread_local Messages to_send;
+    auto& [headers, parts, messages] = to_send;
     for (std::size_t i = 0; i < frames.size(); ++i) {
       const OutgoingFrame& frame = frames[i];
-      headers_[i] = vnet_header_from_offload(frame.offload, frame.length());
+      headers[i] = vnet_header_from_offload(frame.offload, frame.length());
       // sendmsg(2) reads through iovec only.
-      parts_[i][1] = {const_cast<std::uint8_t*>(frame.header.data()), frame.header.size()};
-      parts_[i][2] = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()};
+      parts[i][1] = {const_cast<std::uint8_t*>(frame.header.data()), frame.header.size()};
+      parts[i][2] = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()};
     }
     std::size_t settled = 0;
     while (settled < frames.size()) {
-      const int sent = ::sendmmsg(fd_.get(), &messages_[settled],
+      const int sent = ::sendmmsg(fd_.get(), &messages[settled],
                                   static_cast<unsigned>(frames.size() - settled), MSG_DONTWAIT);
       if (sent <= 0) {
         settled += refused(errno, frames.subspan(settled));
@@ -558,9 +570,6 @@ class Sender {
   const bool bypasses_;
   UniqueFd fd_;
   std::uint32_t queueing_left_ = 0;  // calls of send() that go through the queueing discipline
-  std::array<VnetHeader, kBatchSize> headers_{};
-  std::array<std::array<iovec, 3>, kBatchSize> parts_{};  // virtio_net_hdr, Ethernet header, payload
-  std::array<mmsghdr, kBatchSize> messages_{};
 };
 
 class AfPacketPort final : public Port {

@@ -56,7 +56,7 @@ struct AfPacketOptions {
   std::size_t slots = 1024;
   /// The ring until the port is busy, as slots and slot_size. The larger one is made in the network namespace
   /// of the thread that receives, which has to be the one the port was opened in.
-  std::size_t first_slots = 256;
+  std::size_t first_slots = 384;
   std::size_t first_slot_size = 256;
   /// Bytes, a power of two from 256 to 32768. 76 of them are not for the frame.
   std::size_t slot_size = 2048;

@@ -59,6 +59,8 @@ std::optional<Json> StreamDecoder::next() {
 // Looks at new bytes until a message is complete; scanned_ is then its end.
 bool StreamDecoder::find_end() {
   while (scanned_ < buffer_.size()) {
+    if (inside_ == Inside::string) skip_plain_text();
+    if (scanned_ == buffer_.size()) break;
     const char byte = buffer_[scanned_];
     if (open_.empty() && is_space(byte)) {
       start_ = ++scanned_;
@@ -77,6 +79,12 @@ bool StreamDecoder::find_end() {
     if (open_.empty()) return true;
   }
   return false;
+}
+
+/// Most of a message is this.
+void StreamDecoder::skip_plain_text() {
+  const std::size_t end = std::min(buffer_.size(), start_ + limits_.message_bytes);
+  while (scanned_ < end && buffer_[scanned_] != '"' && buffer_[scanned_] != '\\') ++scanned_;
 }
 
 void StreamDecoder::scan_structure(char byte) {

@@ -58,6 +58,7 @@ class StreamDecoder {
 
  private:
   bool find_end();
+  void skip_plain_text();
   void scan_string(char byte);
   void scan_structure(char byte);
   [[noreturn]] void refuse(DecodeError::Kind kind, const std::string& message);

@@ -237,6 +237,48 @@ Json to_json(const Datum& datum, const ColumnType& type) {
   return Json::array({"set", std::move(elements)});
 }
 
+void append_text(std::string& text, const std::string& string) {
+  const auto plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+  if (!std::all_of(string.begin(), string.end(), plain)) {
+    text += Json(string).dump();
+    return;
+  }
+  text += '"';
+  text += string;
+  text += '"';
+}
+
+namespace {
+
+void append_atom(std::string& text, const Atom& atom) {
+  if (const auto* string = std::get_if<std::string>(&atom)) {
+    append_text(text, *string);
+  } else if (const auto* uuid = std::get_if<Uuid>(&atom)) {
+    text += R"(["uuid",")" + uuid->to_string() + R"("])";
+  } else {
+    text += to_json(atom).dump();
+  }
+}
+
+}  // namespace
+
+void append_text(std::string& text, const Datum& datum, const ColumnType& type) {
+  const auto keys = datum.keys();
+  const auto values = datum.values();
+  if (!type.is_map() && keys.size() == 1) return append_atom(text, keys[0]);
+  text += type.is_map() ? R"(["map",[)" : R"(["set",[)";
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (i != 0) text += ',';
+    if (type.is_map()) text += '[';
+    append_atom(text, keys[i]);
+    if (!type.is_map()) continue;
+    text += ',';
+    append_atom(text, values[i]);
+    text += ']';
+  }
+  text += "]]";
+}
+
 void check_constraints(const Atom& atom, const BaseType& type) {
   check_enum(atom, type);
   switch (type_of(atom)) {

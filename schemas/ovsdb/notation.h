@@ -45,6 +45,10 @@ Datum datum_from_json_any_size(const nlohmann::json& json, const ColumnType& typ
 nlohmann::json to_json(const Atom& atom);
 /// A set of one element is written bare, an empty set as ["set", []], a map always as ["map", ...].
 nlohmann::json to_json(const Datum& datum, const ColumnType& type);
+/// Appends the text of that, without making a tree of it first.
+void append_text(std::string& text, const Datum& datum, const ColumnType& type);
+/// A string as JSON.
+void append_text(std::string& text, const std::string& string);
 
 /// Throws Error when a value violates enum, range or length, or the number of elements does.
 void check_constraints(const Atom& atom, const BaseType& type);

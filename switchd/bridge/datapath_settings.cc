@@ -81,7 +81,7 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   reader.read<std::size_t>("worker-threads", 1, 64, settings.at_start.worker_threads);
   reader.read<std::size_t>("mirror-threads", 1, 64, settings.at_start.mirror_threads);
   reader.read<std::size_t>("mirror-queue-kib", 256, kMostKib, settings.at_start.mirror_queue_kib);
-  reader.read<std::size_t>("receive-ring-kib", 64, 64 * 1024, settings.receive.ring_kib);
+  reader.read<std::size_t>("receive-ring-kib", 96, 64 * 1024, settings.receive.ring_kib);
   reader.read<std::size_t>("receive-queue-kib", 256, kMostKib, settings.receive.queue_kib);
   std::size_t session_kib = 0;
   reader.read<std::size_t>("mirror-session-kib", 64, kMostKib, session_kib);

@@ -98,7 +98,7 @@ struct TransactContext {
 
 /// Outcome of Database::transact().
 struct TransactResult {
-  std::shared_ptr<const nlohmann::json> reply;  ///< array for the "result" member; null while waiting
+  std::shared_ptr<nlohmann::json> reply;  ///< array for the "result" member; null while waiting
   std::optional<std::int64_t>
       retry_after_ms;  ///< waiting: try again after a commit or this long; nullopt: no limit
   bool waiting() const { return !reply; }

@@ -376,7 +376,7 @@ TransactResult Database::transact(const Json& operations, const TransactContext&
   } catch (const NotYet& waiting) {
     return {nullptr, waiting.retry_after_ms};
   }
-  return {std::make_shared<const Json>(std::move(results)), std::nullopt};
+  return {std::make_shared<Json>(std::move(results)), std::nullopt};
 }
 
 }  // namespace vswitch::ovsdb

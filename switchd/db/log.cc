@@ -159,8 +159,8 @@ LogContents parse_log(std::string_view bytes) {
   return contents;
 }
 
-std::string log_record(const Json& json) {
-  const std::string text = json.dump() + "\n";
+std::string log_record(std::string text) {
+  text += '\n';
   std::string record(kMagic);
   record += std::to_string(text.size()) + " " + sha1_hex(text) + "\n" + text;
   return record;

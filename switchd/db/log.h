@@ -44,8 +44,8 @@ struct LogContents {
 };
 
 LogContents parse_log(std::string_view bytes);
-/// One record as it stands in the file.
-std::string log_record(const nlohmann::json& json);
+/// One record, of this JSON, as it stands in the file.
+std::string log_record(std::string text);
 
 /// The open file; writes go to its end.
 class LogFile {

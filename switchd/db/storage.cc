@@ -24,66 +24,104 @@ std::int64_t now_ms() {
 
 // Writing.
 
-/// Null when no column of the change is persistent.
-Json modified_to_json(const RowChange& change) {
-  Json columns = Json::object();
+/// An object, member by member; the tree of a Json would be taken apart at once.
+class ObjectText {
+ public:
+  explicit ObjectText(std::string& text) : text_(text), begin_(text.size()) {}
+  /// Gives the text to which the value is to be appended.
+  std::string& member(const std::string& name) {
+    text_ += text_.size() == begin_ ? '{' : ',';
+    append_text(text_, name);
+    text_ += ':';
+    return text_;
+  }
+  bool empty() const { return text_.size() == begin_; }
+  void end() { text_ += empty() ? "{}" : "}"; }
+
+ private:
+  std::string& text_;
+  std::size_t begin_;
+};
+
+/// False when no column of the change is persistent; then nothing is appended.
+bool append_modified(std::string& text, const RowChange& change) {
+  ObjectText columns(text);
   for (const std::size_t at : change.columns) {
     const ColumnSchema& column = change.after->schema().columns[at];
     if (!column.persistent) continue;
     const Datum& after = (*change.after)[at];
-    columns[column.name] =
-        to_json(column.type.is_composite() ? difference((*change.before)[at], after) : after, column.type);
+    append_text(columns.member(column.name),
+                column.type.is_composite() ? difference((*change.before)[at], after) : after, column.type);
   }
-  return columns.empty() ? Json() : columns;
+  if (columns.empty()) return false;
+  columns.end();
+  return true;
 }
 
-Json inserted_to_json(const Row& row) {
-  Json columns = Json::object();
+void append_inserted(std::string& text, const Row& row) {
+  ObjectText columns(text);
   for (const ColumnSchema& column : row.schema().columns) {
     const bool declared = column.index >= TableSchema::kDeclared;
     const Datum& datum = row[column.index];
     if (declared && column.persistent && datum != column.initial)
-      columns[column.name] = to_json(datum, column.type);
+      append_text(columns.member(column.name), datum, column.type);
   }
-  return columns;
+  columns.end();
 }
 
-/// The record of a commit, null when nothing persistent changed.
-Json changes_to_json(const Changes& changes) {
-  Json record;
-  for (const TableChanges& table : changes.tables) {
-    Json rows;
-    for (const RowChange& change : table.rows) {
-      const std::string uuid = change.uuid.to_string();
-      if (change.deleted()) {
-        rows[uuid] = nullptr;
-      } else if (change.inserted()) {
-        rows[uuid] = inserted_to_json(*change.after);
-      } else if (Json columns = modified_to_json(change); !columns.is_null()) {
-        rows[uuid] = std::move(columns);
-      }
-    }
-    if (!rows.is_null()) record[table.schema->name] = std::move(rows);
+bool append_change(std::string& text, const RowChange& change) {
+  if (change.modified()) return append_modified(text, change);
+  if (change.deleted()) {
+    text += "null";
+  } else {
+    append_inserted(text, *change.after);
   }
-  if (record.is_null()) return record;
-  record["_date"] = now_ms();
-  record["_is_diff"] = true;
-  if (!changes.comment.empty()) record["_comment"] = changes.comment;
-  return record;
+  return true;
+}
+
+/// The record of a commit, empty when nothing persistent changed.
+std::string record_of(const Changes& changes) {
+  std::string text;
+  ObjectText record(text);
+  for (const TableChanges& table : changes.tables) {
+    const std::size_t before = text.size();
+    bool any = false;
+    ObjectText rows(record.member(table.schema->name));
+    for (const RowChange& change : table.rows) {
+      const std::size_t begin = text.size();
+      const bool told = append_change(rows.member(change.uuid.to_string()), change);
+      if (!told) text.resize(begin);
+      any = any || told;
+    }
+    rows.end();
+    if (!any) text.resize(before);
+  }
+  if (record.empty()) return text;
+  record.member("_date") += std::to_string(now_ms());
+  record.member("_is_diff") += "true";
+  if (!changes.comment.empty()) append_text(record.member("_comment"), changes.comment);
+  record.end();
+  return text;
 }
 
 /// The whole database without history, as the bytes of a file.
 std::string snapshot(const Database& database) {
-  Json record = {{"_date", now_ms()}, {"_comment", "compacting database"}};
+  std::string text;
+  ObjectText record(text);
+  record.member("_date") += std::to_string(now_ms());
+  append_text(record.member("_comment"), std::string("compacting database"));
   bool empty = true;
   for (const TableSchema& schema : database.schema().tables) {
-    for (const Row& row : database.table(schema.index)) {
-      record[schema.name][row.uuid().to_string()] = inserted_to_json(row);
-      empty = false;
-    }
+    const Table& table = database.table(schema.index);
+    if (table.size() == 0) continue;
+    ObjectText rows(record.member(schema.name));
+    for (const Row& row : table) append_inserted(rows.member(row.uuid().to_string()), row);
+    rows.end();
+    empty = false;
   }
-  const std::string schema = log_record(database.schema().to_json());
-  return empty ? schema : schema + log_record(record);
+  record.end();
+  const std::string schema = log_record(database.schema().to_json().dump());
+  return empty ? schema : schema + log_record(std::move(text));
 }
 
 // Reading.
@@ -235,7 +273,7 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
   const std::string path = real_path(given_path);
   Descriptor lock = lock_log(path);
   ::unlink(LogFile::temporary_name(path).c_str());  // of a writer that crashed: the lock is ours now
-  if (is_missing(path)) LogFile::create(path, log_record(database.schema().to_json()));
+  if (is_missing(path)) LogFile::create(path, log_record(database.schema().to_json().dump()));
   std::unique_ptr<Storage> storage(new Storage(std::move(lock), LogFile(path)));
   const LogContents contents = read_log(storage->log_, warnings);
   try {
@@ -261,10 +299,10 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
 }
 
 bool Storage::append(const Changes& changes) {
-  const Json record = changes_to_json(changes);
-  if (record.is_null()) return false;
+  std::string record = record_of(changes);
+  if (record.empty()) return false;
   try {
-    log_.append(log_record(record));
+    log_.append(log_record(std::move(record)));
     return true;
   } catch (const std::system_error& error) {
     throw Error("I/O error", error.what());

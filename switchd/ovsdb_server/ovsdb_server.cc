@@ -150,7 +150,7 @@ void OvsdbServer::transact(Session& session, const jsonrpc::Request& request, co
   const std::uint64_t client = session.id();
   const Clock::time_point since = Clock::now();
   const TransactResult result = attempt(client, served, request.params, since);
-  if (!result.waiting()) return reply(*result.reply);
+  if (!result.waiting()) return reply(std::move(*result.reply));
   client_of(session);  // so that its end is heard
   waits_.push_back(Wait{next_wait_++, client, request.id, &served, request.params, reply, since,
                         boost::asio::steady_timer(io_)});
@@ -183,7 +183,7 @@ void OvsdbServer::retry(Waits::iterator wait) {
   }
   const Reply reply = wait->reply;
   waits_.erase(wait);
-  reply(*result.reply);
+  reply(std::move(*result.reply));
 }
 
 void OvsdbServer::schedule_retry() {

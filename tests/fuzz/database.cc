@@ -84,7 +84,7 @@ std::string file_of(std::string_view input) {
     const std::size_t end = std::min(input.find('\n'), input.size());
     const std::string_view line = bytes.empty() && end == 0 ? kSchema : input.substr(0, end);
     const Json record = Json::parse(line, nullptr, false);
-    if (!record.is_discarded()) bytes += ovsdb::log_record(record);
+    if (!record.is_discarded()) bytes += ovsdb::log_record(record.dump());
     input.remove_prefix(std::min(end + 1, input.size()));
   }
   return bytes;

@@ -54,6 +54,9 @@ std::optional<Datum> parse_value(const Json& json, const ColumnType& type) {
 void check_round_trip(const Datum& datum, const ColumnType& type) {
   check_type(datum, type);  // throws when the parser took what it should not
   const Json written = to_json(datum, type);
+  std::string text;
+  append_text(text, datum, type);
+  check(text == written.dump());
   const Datum again = datum_from_json(Json::parse(written.dump()), type);
   check(again == datum && again.hash() == datum.hash() && to_json(again, type) == written);
 }

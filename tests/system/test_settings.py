@@ -85,9 +85,9 @@ def test_receive_rings_of_busy_ports_keep_to_their_bound(lab):
         return (stats(lab)["memory"]["receive_bytes"] - first) // 1024
 
     set_config(lab, "receive-ring-kib=512")
-    assert grown("t1") == 512 - 64
+    assert grown("t1") == 512 - 96
     set_config(lab, "receive-ring-kib=4096")
-    assert grown("t2") == 4096 - 64
+    assert grown("t2") == 4096 - 96
 
 
 def test_stats_watch_shows_rates_queues_and_processor_share(lab):

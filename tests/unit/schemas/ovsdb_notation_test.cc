@@ -62,6 +62,7 @@ TEST(Notation, RoundTripsEveryShape) {
       {"share", "0.75"},
       {"flag", "true"},
       {"word", "\"h\u00e9j\""},
+      {"word", R"("\"\\\u0007")"},
       {"color", R"(["set",[]])"},
       {"color", "\"green\""},
       {"sizes", R"(["set",[3,5,7]])"},
@@ -69,8 +70,13 @@ TEST(Notation, RoundTripsEveryShape) {
       {"names", R"(["map",[["a","1"],["b",""]]])"},
       {"names", R"(["map",[]])"},
       {"friends", R"(["uuid","00000000-0000-0001-0000-000000000002"])"}};
-  for (const auto& [name, text] : cases)
-    EXPECT_EQ(to_json(parse(name, text), column(name).type), Json::parse(text)) << name;
+  for (const auto& [name, text] : cases) {
+    const Datum datum = parse(name, text);
+    EXPECT_EQ(to_json(datum, column(name).type), Json::parse(text)) << name;
+    std::string written;
+    append_text(written, datum, column(name).type);
+    EXPECT_EQ(written, Json::parse(text).dump()) << name;
+  }
 }
 
 TEST(Notation, OneElementMayComeAsASet) {

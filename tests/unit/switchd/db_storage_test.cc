@@ -189,7 +189,7 @@ TEST_F(StorageTest, WhatIsNotADatabaseIsRefused) {
   }
   Json other = test::schema().to_json();
   other["name"] = "Other";
-  write_file(path, log_record(other));
+  write_file(path, log_record(other.dump()));
   EXPECT_NE(refusal().find("it holds a database Other, not Test"), std::string::npos) << refusal();
 }
 
@@ -407,11 +407,10 @@ TEST_F(StorageTest, AConversionThatWouldBreakAValueIsRefusedAndLeavesTheFile) {
 }
 
 TEST_F(StorageTest, RecordsWithoutDifferencesAreRead) {
-  std::string bytes = log_record(test::schema().to_json());
+  std::string bytes = log_record(test::schema().to_json().dump());
   const std::string row = id(1).to_string();
-  bytes += log_record(
-      Json::parse(R"({"_date":1,"Root":{")" + row + R"(":{"name":"a","config":["map",[["k","v"]]]}}})"));
-  bytes += log_record(Json::parse(R"({"_date":2,"Root":{")" + row + R"(":{"config":["map",[["l","w"]]]}}})"));
+  bytes += log_record(R"({"_date":1,"Root":{")" + row + R"(":{"name":"a","config":["map",[["k","v"]]]}}})");
+  bytes += log_record(R"({"_date":2,"Root":{")" + row + R"(":{"config":["map",[["l","w"]]]}}})");
   write_file(path, bytes);
   EXPECT_EQ(open()->find("Root", id(1))->map("config"), (std::map<std::string, std::string>{{"l", "w"}}));
 }
