@@ -98,13 +98,18 @@ RingSize full_size(const AfPacketOptions& options) {
   return {options.slots, options.slot_size, options.queue_bytes};
 }
 
-/// A receive socket with its ring, not bound to a device.
+/// PACKET_FANOUT_FLAG_IGNORE_OUTGOING: older kernels ignore it, and older headers do not have it.
+constexpr int kFanoutIgnoresOutgoing = 0x4000;
+constexpr auto kPacketType = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE);
+
+/// A receive socket with its ring, not bound to a device at first. On a device it is one of a fanout group:
+/// each frame goes to one socket of the group, so that one can take over from another without a frame lost or
+/// seen twice.
 class Ring {
  public:
   /// `device` is for the sentences of errors.
   Ring(const RingSize& size, const std::string& device) : size_(size), fd_(packet_socket(device)) {
     set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + device);
-    set_option(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "cannot set PACKET_IGNORE_OUTGOING for " + device);
     set_option(fd_, SOL_PACKET, PACKET_COPY_THRESH, 1, "cannot set PACKET_COPY_THRESH for " + device);
     set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
                static_cast<int>(size.queue_bytes / 2),  // the kernel doubles it
@@ -128,22 +133,28 @@ class Ring {
   std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() works
 
   /// Receives from now on.
-  void bind(int ifindex, const std::string& device) const { bind_to(fd_, ifindex, ETH_P_ALL, device); }
+  void begin(int ifindex, const std::string& device) {
+    join(ifindex, device, PACKET_FANOUT_FLAG_UNIQUEID);
+    hear();
+  }
+  /// Is ready to take over from `before`, on the same device. begin() and this take the kernel milliseconds.
+  void stand_by(const Ring& before, int ifindex, const std::string& device) {
+    join(ifindex, device, before.group());
+    drop();  // lets all processors pass: none is left that came before the group
+    if (!map()) fail("cannot get a larger receive ring for " + device);
+    hear();
+  }
+  /// The one that stands by gets every frame from now on. False when the kernel refuses.
+  bool hand_over_to_second() const {
+    sock_filter second{BPF_RET | BPF_K, 0, 0, 1};
+    const sock_fprog program{1, &second};
+    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT_DATA, &program, sizeof program) == 0;
+  }
   void make_promiscuous(int ifindex, const std::string& device) const {
     packet_mreq promiscuous{};
     promiscuous.mr_ifindex = ifindex;
     promiscuous.mr_type = PACKET_MR_PROMISC;
     set_option(fd_, SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous, "cannot make " + device + " promiscuous");
-  }
-  /// Receives no more, at once; unbinding would wait for all processors. What is in it stays.
-  void deafen() const {
-    sock_filter nothing{BPF_RET | BPF_K, 0, 0, 0};
-    const sock_fprog program{1, &nothing};
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-  }
-  void hear_again() const {
-    const int ignored = 0;
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
   }
 
   bool map() {
@@ -161,6 +172,37 @@ class Ring {
   }
 
  private:
+  /// Deaf until hear(): between bind() and the group it would get frames that the group gives another one.
+  void join(int ifindex, const std::string& device, int group) {
+    deafen();
+    bind_to(fd_, ifindex, ETH_P_ALL, device);
+    int argument = (PACKET_FANOUT_CBPF | kFanoutIgnoresOutgoing) << 16 | (group & 0xffff);
+    if (group == PACKET_FANOUT_FLAG_UNIQUEID)
+      argument = (PACKET_FANOUT_CBPF | kFanoutIgnoresOutgoing | group) << 16;
+    set_option(fd_, SOL_PACKET, PACKET_FANOUT, argument, "cannot set PACKET_FANOUT for " + device);
+  }
+  int group() const {
+    int argument = 0;
+    socklen_t length = sizeof argument;
+    ::getsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT, &argument, &length);
+    return argument & 0xffff;
+  }
+  void deafen() const {
+    sock_filter nothing{BPF_RET | BPF_K, 0, 0, 0};
+    attach({1, &nothing});
+  }
+  /// Only what comes in, also where the kernel does not know kFanoutIgnoresOutgoing; a group has no
+  /// PACKET_IGNORE_OUTGOING.
+  void hear() const {
+    std::array<sock_filter, 4> incoming{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, kPacketType},
+                                         {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, PACKET_OUTGOING},
+                                         {BPF_RET | BPF_K, 0, 0, 0},
+                                         {BPF_RET | BPF_K, 0, 0, 0x40000}}};
+    attach({incoming.size(), incoming.data()});
+  }
+  void attach(const sock_fprog& program) const {
+    set_option(fd_, SOL_SOCKET, SO_ATTACH_FILTER, program, "cannot set SO_ATTACH_FILTER");
+  }
   bool set(std::size_t bytes) {
     tpacket_req request{};
     request.tp_block_size = bytes == 0 ? 0 : static_cast<unsigned>(kRingBlock);
@@ -218,12 +260,15 @@ RingStock::~RingStock() = default;
 
 namespace {
 
+/// How long after a handover the old ring may still be written to, by processors that were in the middle of
+/// it.
+constexpr std::chrono::microseconds kOnTheirWay{50};
+
 /// The receive socket and its ring.
 ///
 /// A port is idle most of its life, so it begins with a ring of small slots: frames that fit none take the
-/// way of long ones. A large batch asks for the full ring, which is made on a thread of its own. When it is
-/// there, the old ring hears nothing more, the new one is bound (between these two system calls a frame may
-/// be lost, but none arrives twice), and the old one is emptied first.
+/// way of long ones. A large batch asks for the full ring, which is made on a thread of its own. When it
+/// stands by, it takes over: no frame is lost and none comes twice. The old one is emptied first.
 class Receiver {
  public:
   explicit Receiver(const AfPacketOptions& options)
@@ -235,7 +280,7 @@ class Receiver {
         poll_(::epoll_create1(EPOLL_CLOEXEC)),
         ring_(options.stock != nullptr ? options.stock->impl().take(first_size(options), options.name)
                                        : Ring(first_size(options), options.name)) {
-    ring_.bind(ifindex_, name_);
+    ring_.begin(ifindex_, name_);
     require_ethernet();
     ring_.make_promiscuous(ifindex_, name_);
     if (!poll_ || !watch(ring_)) fail("cannot wait for frames of " + name_);
@@ -253,7 +298,7 @@ class Receiver {
     arena_used_ = 0;
     if (larger_.valid()) begin_handover();
     while (count < into.size() && take(into[count])) ++count;
-    if (count == 0 && successor_) {
+    if (count == 0 && successor_ && handed_over_ + kOnTheirWay < std::chrono::steady_clock::now()) {
       end_handover();
       while (count < into.size() && take(into[count])) ++count;
     }
@@ -310,6 +355,7 @@ class Receiver {
     larger_ = std::async(std::launch::async, [this]() -> std::optional<Ring> {
       try {
         Ring ring(full_size_, name_);
+        ring.stand_by(ring_, ifindex_, name_);
         ring.make_promiscuous(ifindex_, name_);
         return ring;
       } catch (const std::system_error&) {
@@ -321,14 +367,8 @@ class Receiver {
   void begin_handover() {
     if (larger_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
     successor_ = larger_.get();
-    if (!successor_ || !watch(*successor_)) return successor_.reset();
-    ring_.deafen();
-    try {
-      successor_->bind(ifindex_, name_);
-    } catch (const std::system_error&) {  // the device has gone
-      ring_.hear_again();
-      successor_.reset();
-    }
+    if (!successor_ || !watch(*successor_) || !ring_.hand_over_to_second()) return successor_.reset();
+    handed_over_ = std::chrono::steady_clock::now();
   }
 
   /// The old ring is empty. Closing it takes the kernel as long as making one, so somebody else does it.
@@ -427,7 +467,8 @@ class Receiver {
   /// is the way out.
   void repair_if_stuck() {
     if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
-    if (oldest_ == next_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
+    const bool changes = larger_.valid() || successor_;  // the group counts on their order
+    if (!changes && oldest_ == next_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
       ring_.drop();
       next_ = oldest_ = 0;
     }
@@ -447,6 +488,7 @@ class Receiver {
   bool asked_ = false;  // for a larger one
   std::future<std::optional<Ring>> larger_;
   std::optional<Ring> successor_;  // receives already, while ring_ is being emptied
+  std::chrono::steady_clock::time_point handed_over_;
   std::future<void> closing_;
   std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
   std::size_t oldest_ = 0;  // first slot handed out and not released
