@@ -53,7 +53,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
   now_ = now;
   trace_ = trace;
   patch_depth_ = 0;
-  patches_crossed_ = 0;
+  patches_crossed_ = copies_crossed_ = 0;
   verdict_.clear();
   vlan_destination_done_.clear();
   key_known_ = false;
@@ -301,13 +301,13 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
   note("session ", session.name, " copies it");
   const bool in_vlan = tags.outer && (tags.outer->tci & 0xefff) != 0;
   const CopyOrigin origin{.tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered};
-  bool counted = false;
+  const std::size_t match = verdict_.matches.size();
+  verdict_.matches.push_back({at, walk(), false});
   bool nowhere = true;
   for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
     const PortNo number = session.destinations[d].port;
     if (number == kNoPort) {
-      if (!counted) verdict_.matches.push_back({at, walk()});
-      counted = true;
+      verdict_.matches[match].counts = true;
       nowhere = false;
       // As a trunk port would send it.
       const TagList wire = depart_copy(kTrunk, session.tags, tags);
@@ -329,7 +329,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
       drop = DropReason::duplicate;
     } else if (out.is_patch && out.patch_peer == kNoPort) {
       drop = DropReason::patch_unconnected;
-    } else if (out.is_patch && (patch_depth_ >= kMaxPatchDepth || patches_crossed_ >= kMaxPatches)) {
+    } else if (out.is_patch && (patch_depth_ >= kMaxPatchDepth || copies_crossed_ >= kMaxPatches)) {
       drop = DropReason::patch_loop;
     } else if (!out.is_patch && out.device == nullptr) {
       drop = DropReason::port_waiting;
@@ -340,8 +340,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
       } else if (drop == DropReason::none) {
         mark(destination_done_[index(number)]);
       }
-      if (!counted) verdict_.matches.push_back({at, walk()});
-      counted = true;
+      verdict_.matches[match].counts = true;
     }
     const TagList wire = depart_copy(out.vlan, session.tags, tags);
     const bool goes_on = drop == DropReason::none || drop == DropReason::duplicate;
@@ -360,7 +359,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     }
     if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
   }
-  if (nowhere) verdict_.matches.push_back({at, walk()});  // selected, though no port carries its output VLAN
+  if (nowhere) verdict_.matches[match].counts = true;  // selected, though no port carries its output VLAN
 }
 
 /// A copy that leaves by a patch port is a frame in the peer's bridge: a walk of its own, of which only the
@@ -382,6 +381,7 @@ void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const 
   Carried carried{.walk = number, .session = at, .destination = destination, .origin = origin, .cut = length};
   if (length != kWholeFrame) carried.cut = length - std::min(length, header_length(wire));
 
+  const int production_crossed = std::exchange(patches_crossed_, copies_crossed_);
   const Carried* before = std::exchange(carried_, &carried);
   const std::uint64_t serial_before = std::exchange(serial_, ++last_serial_);
   const std::size_t overwritten_before = overwritten_.size();
@@ -390,6 +390,8 @@ void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const 
     *overwritten_.back().where = overwritten_.back().what;
   serial_ = serial_before;
   carried_ = before;
+  copies_crossed_ = patches_crossed_;
+  patches_crossed_ = before == nullptr ? production_crossed : copies_crossed_;
 }
 
 void Decider::walk_as_copy(const PortConfig& out, const TagList& wire) {

@@ -82,6 +82,7 @@ class Decider {
   Trace* trace_ = nullptr;
   VlanId customer_ = 0;
   int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
+  int copies_crossed_ = 0;   ///< the same for copies, which must not use up what production may
   int patches_crossed_ = 0;  ///< in all, so that parallel patches cannot multiply a frame without end
   Verdict verdict_;
 

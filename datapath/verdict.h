@@ -46,6 +46,7 @@ struct Send {
 struct Match {
   SessionIndex session;
   WalkNo walk = kFrameItself;
+  bool counts = true;  ///< false: other sessions copy it already to all its destinations
 };
 
 /// The frame is no copy and came in a session's output VLAN: where copies leave it does too.

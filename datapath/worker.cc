@@ -259,6 +259,7 @@ void Worker::note_copies(const Verdict& verdict, std::size_t at) {
       withheld_.push_back({match.session, match.walk, *reason});
       continue;
     }
+    if (!match.counts) continue;
     SessionCell& cell = session.counters->of(sender_);
     cell.frames.add();
     cell.bytes.add(frames_[at].wire_length());

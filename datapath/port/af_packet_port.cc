@@ -99,7 +99,7 @@ RingSize full_size(const AfPacketOptions& options) {
 }
 
 /// PACKET_FANOUT_FLAG_IGNORE_OUTGOING: older kernels ignore it, and older headers do not have it.
-constexpr int kFanoutIgnoresOutgoing = 0x4000;
+constexpr std::uint32_t kFanoutIgnoresOutgoing = 0x4000;
 constexpr auto kPacketType = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE);
 
 /// A receive socket with its ring, not bound to a device at first. On a device it is one of a fanout group:
@@ -134,12 +134,19 @@ class Ring {
 
   /// Receives from now on.
   void begin(int ifindex, const std::string& device) {
-    join(ifindex, device, PACKET_FANOUT_FLAG_UNIQUEID);
+    deafen();  // until it is in the group
+    bind_to(fd_, ifindex, ETH_P_ALL, device);
+    // Before Linux 6.13 a device that is down cannot have a group (EINVAL): there will be one when it is
+    // busy.
+    if (!join(std::nullopt) && errno != EINVAL) fail("cannot set PACKET_FANOUT for " + device);
     hear();
   }
   /// Is ready to take over from `before`, on the same device. begin() and this take the kernel milliseconds.
   void stand_by(const Ring& before, int ifindex, const std::string& device) {
-    join(ifindex, device, before.group());
+    if (!before.group() && !before.join(std::nullopt)) fail("cannot set PACKET_FANOUT for " + device);
+    deafen();
+    bind_to(fd_, ifindex, ETH_P_ALL, device);
+    if (!join(before.group())) fail("cannot set PACKET_FANOUT for " + device);
     drop();  // lets all processors pass: none is left that came before the group
     if (!map()) fail("cannot get a larger receive ring for " + device);
     hear();
@@ -172,19 +179,18 @@ class Ring {
   }
 
  private:
-  /// Deaf until hear(): between bind() and the group it would get frames that the group gives another one.
-  void join(int ifindex, const std::string& device, int group) {
-    deafen();
-    bind_to(fd_, ifindex, ETH_P_ALL, device);
-    int argument = (PACKET_FANOUT_CBPF | kFanoutIgnoresOutgoing) << 16 | (group & 0xffff);
-    if (group == PACKET_FANOUT_FLAG_UNIQUEID)
-      argument = (PACKET_FANOUT_CBPF | kFanoutIgnoresOutgoing | group) << 16;
-    set_option(fd_, SOL_PACKET, PACKET_FANOUT, argument, "cannot set PACKET_FANOUT for " + device);
+  /// A group, or a new one. False with errno.
+  bool join(std::optional<std::uint32_t> group) const {
+    const std::uint32_t kind =
+        PACKET_FANOUT_CBPF | kFanoutIgnoresOutgoing | (group ? 0 : PACKET_FANOUT_FLAG_UNIQUEID);
+    const std::uint32_t argument = kind << 16 | group.value_or(0);
+    return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT, &argument, sizeof argument) == 0;
   }
-  int group() const {
-    int argument = 0;
+  std::optional<std::uint32_t> group() const {
+    std::uint32_t argument = 0;
     socklen_t length = sizeof argument;
-    ::getsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT, &argument, &length);
+    if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT, &argument, &length) != 0 || argument == 0)
+      return std::nullopt;  // the kind of a group is not 0
     return argument & 0xffff;
   }
   void deafen() const {
@@ -299,6 +305,7 @@ class Receiver {
     if (larger_.valid()) begin_handover();
     while (count < into.size() && take(into[count])) ++count;
     if (count == 0 && successor_ && handed_over_ + kOnTheirWay < std::chrono::steady_clock::now()) {
+      const std::lock_guard lock(ring_changes_);
       end_handover();
       while (count < into.size() && take(into[count])) ++count;
     }
@@ -327,6 +334,7 @@ class Receiver {
   /// Called on any thread.
   std::uint64_t overruns() {
     const std::lock_guard lock(ring_changes_);
+    look_after_handover();
     const tpacket_stats stats = count_overruns();
     if ((stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) || without_ring_) repair_if_stuck();
     return overruns_;
@@ -348,10 +356,10 @@ class Receiver {
     return ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, ring.socket().get(), &event) == 0;
   }
 
-  /// Once: where there is no memory for it, the port goes on as it is, and its losses are counted.
+  /// Where it cannot be had the port goes on as it is, its losses are counted, and it asks again later.
   void ask_for_larger() {
-    if (asked_ || ring_.size() == full_size_) return;
-    asked_ = true;
+    if (larger_.valid() || successor_ || ring_.size() == full_size_) return;
+    if (batches_before_asking_ > 0 && --batches_before_asking_ > 0) return;
     larger_ = std::async(std::launch::async, [this]() -> std::optional<Ring> {
       try {
         Ring ring(full_size_, name_);
@@ -367,14 +375,28 @@ class Receiver {
   void begin_handover() {
     if (larger_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
     successor_ = larger_.get();
-    if (!successor_ || !watch(*successor_) || !ring_.hand_over_to_second()) return successor_.reset();
+    if (!successor_ || !watch(*successor_) || !ring_.hand_over_to_second()) {
+      batches_before_asking_ = kBatchesBeforeRetrying;
+      return successor_.reset();
+    }
     handed_over_ = std::chrono::steady_clock::now();
   }
 
-  /// The old ring is empty. Closing it takes the kernel as long as making one, so somebody else does it.
+  /// A ring that is stuck wakes nobody, so receive() would never hear that another one is there.
+  void look_after_handover() {
+    if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
+    if (larger_.valid()) begin_handover();
+    const bool is_empty =
+        oldest_ == next_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0;
+    if (successor_ && is_empty && handed_over_ + kOnTheirWay < std::chrono::steady_clock::now())
+      end_handover();
+    repairing_or_in_use_.clear(std::memory_order_release);
+  }
+
+  /// The old ring is empty; ring_changes_ is held. Closing it takes the kernel as long as making one, so
+  /// somebody else does it.
   void end_handover() {
     ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, ring_.socket().get(), nullptr);
-    const std::lock_guard lock(ring_changes_);
     count_overruns();
     ring_ = std::move(*successor_);  // they change places
     next_ = oldest_ = 0;
@@ -485,7 +507,7 @@ class Receiver {
   const UniqueFd poll_;  // of the ring's socket, and of its successor's
   std::mutex ring_changes_;
   Ring ring_;
-  bool asked_ = false;  // for a larger one
+  std::uint32_t batches_before_asking_ = 0;  // for a larger one
   std::future<std::optional<Ring>> larger_;
   std::optional<Ring> successor_;  // receives already, while ring_ is being emptied
   std::chrono::steady_clock::time_point handed_over_;

@@ -27,13 +27,20 @@ namespace api {
 namespace {
 
 /// Also for an outcome that came late: somebody else may have removed what it tells of.
-template <class Make>
-void answer(const Reply& reply, const Make& make) {
+template <class Work>
+void guarded(const Reply& reply, const Work& work) {
   try {
-    reply(make());
+    work();
   } catch (const jsonrpc::Error& error) {
     reply.fail(error);
+  } catch (const std::exception& error) {
+    reply.fail({jsonrpc::kInternalError, std::string("internal error: ") + error.what(), {}});
   }
+}
+
+template <class Make>
+void answer(const Reply& reply, const Make& make) {
+  guarded(reply, [&] { reply(make()); });
 }
 
 }  // namespace
@@ -57,9 +64,13 @@ void Methods::session(const std::string& method, std::function<Json(Session&, co
 void Methods::later(const std::string& method,
                     std::function<void(Session&, const Json&, const Reply&)> handler) {
   dispatcher_.add(
-      method, Dispatcher::Handler([method, handler = std::move(handler)](
-                                      Session& session, const jsonrpc::Request& request, const Reply& reply) {
-        handler(session, checked_params(method, request), reply);
+      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                      Session& session, const jsonrpc::Request& request, Reply reply) {
+        this_view->when_applied(
+            [client = session.weak_from_this(), reply, handler, params = checked_params(method, request)] {
+              const std::shared_ptr<Session> alive = client.lock();
+              if (alive && alive->is_open()) guarded(reply, [&] { handler(*alive, params, reply); });
+            });
       }));
 }
 

@@ -144,8 +144,6 @@ bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& 
 
 /// By a thread: the kernel lets all processors pass meanwhile, for several ports at once. See RingStock.
 void Attachments::begin_opening(const std::string& name, Attachment& attachment) {
-  ++opening_;
-  threads_->fetch_add(1);
   const AfPacketOptions options{.name = name,
                                 .ifindex = attachment.ifindex,
                                 .senders = senders_,
@@ -153,7 +151,7 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
                                 .mirror_senders = mirror_senders_,
                                 .slots = slots_of(receive_.ring_kib),
                                 .queue_bytes = receive_.queue_kib * 1024};
-  attachment.opening = std::async(std::launch::async, [options, threads = threads_, go_on = go_on_] {
+  const auto open = [options, threads = threads_, go_on = go_on_] {
     const auto tell = [&] {
       if (threads->fetch_sub(1) == 1) go_on();
     };
@@ -165,20 +163,32 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
       tell();
       throw;
     }
-  });
+  };
+  threads_->fetch_add(1);
+  try {
+    attachment.opening = std::async(std::launch::async, open);
+    ++opening_;
+  } catch (const std::exception& error) {  // no thread to be had
+    threads_->fetch_sub(1);
+    failed(attachment, error);
+  }
+}
+
+void Attachments::failed(Attachment& attachment, const std::exception& error) {
+  give_back(attachment.ifindex);
+  attachment.ifindex = 0;
+  attachment.generation = 0;
+  attachment.error = error.what();
+  attachment.may_pass = true;
+  attachment.failed_in = round_;
 }
 
 void Attachments::conclude(Attachment& attachment) {
   --opening_;
   try {
     attachment.device = attachment.opening.get();
-  } catch (const std::system_error& error) {
-    give_back(attachment.ifindex);
-    attachment.ifindex = 0;
-    attachment.generation = 0;
-    attachment.error = error.what();
-    attachment.may_pass = true;
-    attachment.failed_in = round_;
+  } catch (const std::exception& error) {
+    failed(attachment, error);
   }
 }
 

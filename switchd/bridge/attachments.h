@@ -91,6 +91,7 @@ class Attachments {
   bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
   void begin_opening(const std::string& name, Attachment& attachment);
   void conclude(Attachment& attachment);
+  void failed(Attachment& attachment, const std::exception& error);
   void tell(const DesiredInterface& interface, const Attachment& attachment,
             const std::string& earlier) const;
   void attach_tunnel(const DesiredInterface& interface, Attachment& attachment);

@@ -44,6 +44,7 @@ DatapathSettings settings_at_start(const ovsdb::Database& database, const Switch
   DatapathSettings settings;
   for (const ovsdb::Row& root : database.table("Open_vSwitch"))
     settings = read_datapath_settings(root, processors);
+  settings.complaints.clear();  // they are told when the settings are followed
   std::size_t& workers = settings.at_start.worker_threads;
   if (options.workers != 0) workers = options.workers;
   if (workers == 0) workers = std::clamp<std::size_t>(processors.size(), 1, 4);
@@ -98,8 +99,8 @@ class Switch::Impl {
   }
 
   void when_applied(std::function<void()> done) {
-    if (requested_ == Concern::nothing) return done();
-    waiting_.push_back(std::move(done));
+    if (requested_ == Concern::nothing && !under_way_) return done();
+    (outdated_ ? waiting_for_next_ : waiting_).push_back(std::move(done));
   }
 
   SwitchStatus status() const { return {desired_, attachments_, endpoints_, links_, compiler_, sessions_}; }
@@ -204,13 +205,18 @@ class Switch::Impl {
 
   void request_apply(Concern concern = Concern::settings) {
     if (concern == Concern::nothing) return;
+    if (under_way_) {
+      outdated_ = true;
+      return;
+    }
     const Concern before = std::exchange(requested_, std::max(requested_, concern));
     if (before != Concern::nothing) return;
     post([this] { requested_ == Concern::settings ? apply() : report_next_cfg(); });
   }
 
   void applied() {
-    for (const auto& done : std::exchange(waiting_, {})) done();
+    for (const auto& done : std::exchange(waiting_, std::exchange(waiting_for_next_, {}))) done();
+    if (std::exchange(outdated_, false)) request_apply();
   }
 
   /// Nothing is to be done but to say so.
@@ -225,20 +231,23 @@ class Switch::Impl {
     applied();
   }
 
+  void begin_apply() {
+    links_.sync();  // a device made a moment ago is seen by the command that adds it
+    under_way_ = read_desired(database_, wall_now_ms());
+    follow_settings(*under_way_);
+    endpoints_.follow(*under_way_);
+  }
+
   /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
-  /// goes on as it is.
+  /// goes on as it is. Devices may take several turns of the event loop to open; what is committed meanwhile
+  /// is applied after that, so that there is an end to it however fast commits come.
   void apply() {
     requested_ = Concern::nothing;
     try {
-      links_.sync();  // a device made a moment ago is seen by the command that adds it
-      Desired desired = read_desired(database_, wall_now_ms());
-      follow_settings(desired);
-      endpoints_.follow(desired);
-      if (!attachments_.follow(desired)) {  // which will see to it that it goes on
-        requested_ = Concern::settings;
-        return;
-      }
-      desired_ = std::move(desired);
+      if (!under_way_) begin_apply();
+      if (!attachments_.follow(*under_way_)) return;  // it will see to it that apply() is called again
+      desired_ = std::move(*under_way_);
+      under_way_.reset();
       next_end_.set(desired_.next_end);
       publish();
       write([this](ovsdb::Transaction& transaction) {
@@ -249,6 +258,7 @@ class Switch::Impl {
       });
     } catch (const std::exception& error) {
       log::err(kLog, "the settings could not be applied: {}", error.what());
+      under_way_.reset();
     }
     applied();
   }
@@ -360,7 +370,7 @@ class Switch::Impl {
     for (const DesiredBridge& bridge : desired_.bridges) {
       if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
     }
-    close_retired(std::chrono::milliseconds(0));
+    if (!under_way_) close_retired(std::chrono::milliseconds(0));
     attachments_.look_after();
     if (endpoints_.look_after()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
@@ -389,7 +399,10 @@ class Switch::Impl {
 
   Desired desired_;
   std::vector<SessionStatus> sessions_;
+  std::optional<Desired> under_way_;  ///< what apply() is at, over several turns of the event loop
+  bool outdated_ = false;             ///< and there is something newer
   std::vector<std::function<void()>> waiting_;
+  std::vector<std::function<void()>> waiting_for_next_;
   Concern requested_ = Concern::nothing;  ///< of an apply() that is posted
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
