@@ -244,6 +244,36 @@ TEST_F(PatchCopies, OfTwoSessionsCrossOnceByTheFirstThatCopies) {
   EXPECT_EQ(frames_of("br1/nested"), 2U);
 }
 
+TEST_F(PatchCopies, OfASessionThatStandsInKeepToItsOwnLimits) {
+  span("s1", {{"p1", Direction::from}}, {"to1"}).rate.packets = 1;
+  span("s2", {{"p1", Direction::from}}, {"to1", "p2"}).rate.packets = 1;
+  lab.port("p3");
+  span("nested", {{"to0", Direction::from}}, {"m"}, "br1");
+  lab.apply();
+  lab.inject("p1", broadcast);
+  EXPECT_EQ(lab.run().at("q1").size(), 1U);
+  lab.inject("p1", broadcast);
+  EXPECT_FALSE(lab.run().contains("q1")) << "the second has used its rate up as well";
+  EXPECT_EQ(lab.lost("s2", "to1", DropReason::rate_limited), 2U);
+  EXPECT_EQ(frames_of("br1/nested"), 1U) << "what did not cross was not there";
+}
+
+TEST_F(PatchCopies, DoNotUseUpThePatchesOfProduction) {
+  for (int i = 0; i < 16; ++i) {
+    const std::string n = std::to_string(i);
+    lab.port("z" + n, "bx" + n);
+    join("x" + n, "br1", "y" + n, "bx" + n);
+  }
+  lab.port("r", "br2");
+  join("to2", "br0", "back", "br2");
+  for (int i = 0; i < 64; ++i) span("s" + std::to_string(i), {{"p1", Direction::from}}, {"to1"});
+  lab.apply();
+  lab.inject("p1", broadcast);
+  const Sent sent = lab.run();
+  EXPECT_EQ(sent.at("r").size(), 1U);
+  EXPECT_EQ(sent.at("z15").size(), 1U);
+}
+
 TEST_F(PatchCopies, AreCutWhereTheyLeave) {
   span("s", {{"p1", Direction::from}}, {"to1"}).snaplen = 20;
   span("nested", {{"to0", Direction::from}}, {"m"}, "br1");
