@@ -246,8 +246,7 @@ TEST_F(PatchCopies, OfTwoSessionsCrossOnceByTheFirstThatCopies) {
 
 TEST_F(PatchCopies, OfASessionThatStandsInKeepToItsOwnLimits) {
   span("s1", {{"p1", Direction::from}}, {"to1"}).rate.packets = 1;
-  span("s2", {{"p1", Direction::from}}, {"to1", "p2"}).rate.packets = 1;
-  lab.port("p3");
+  span("s2", {{"p1", Direction::from}}, {"to1"}).rate.packets = 1;
   span("nested", {{"to0", Direction::from}}, {"m"}, "br1");
   lab.apply();
   lab.inject("p1", broadcast);
