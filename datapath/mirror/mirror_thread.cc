@@ -167,6 +167,9 @@ DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, cons
                                     const Offload& offload) {
   const MirrorSession& session = *target.session;
   if (batch.endpoint != nullptr && session.own_copies->contains(record.payload)) return DropReason::own_copy;
+  if (target.port != nullptr && target.port->endpoint != nullptr &&
+      target.port->own_packets.contains(record.payload))
+    return DropReason::own_copy;
   std::array<std::uint8_t, kMaxHeaderLength> header;
   const std::size_t length = write_header(record.dst, record.src, target.tags, header);
   return batch.pieces.add(outgoing({header.data(), length}, record.payload, offload),

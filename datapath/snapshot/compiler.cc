@@ -223,6 +223,10 @@ void SnapshotCompiler::add_bridge(const BridgeSpec& bridge, Snapshot& snapshot) 
     config.is_patch = port.is_patch;
     config.device = port.device;
     config.endpoint = port.endpoint;
+    if (port.endpoint != nullptr) {
+      config.own_packets.add(port.endpoint->settings(), port.tunnel_source);
+      config.own_packets.finish();
+    }
     config.link_up = port.link_up;
     config.counters = known.counters;
     config.worker = index(known.number) % static_cast<std::uint32_t>(workers_);

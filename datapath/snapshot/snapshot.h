@@ -38,6 +38,7 @@ struct PortConfig {
   PortNo patch_peer = kNoPort;         ///< the other end, if it points back
   std::shared_ptr<Port> device;        ///< null while the port waits for its device
   std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
+  OwnCopies own_packets;               ///< of a tunnel port: no copy of them goes into it, by a patch either
   bool link_up = true;       ///< as known when compiled; explain asks, the worker leaves it to the device
   std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;

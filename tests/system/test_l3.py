@@ -393,6 +393,26 @@ def test_copies_through_a_tunnel_port_are_not_copied_again(looped):
     assert account["lost_by"].get("own_copy", 0) >= 1
 
 
+def test_copies_over_a_patch_through_a_tunnel_port_are_not_copied_again(looped):
+    """br-tun has a tunnel whose packets leave by br0, where everything is copied over the patch into br-tun."""
+    lab = looped
+    lab.ctl("add-br", "br-tun")
+    lab.ctl("add-port", "br-tun", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(lab.version, 1)}")
+    wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", "gre0", "status:state").stdout == "up\n", "the tunnel is up")
+    lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "to-tun", "--", "set", "interface", "to-tun", "type=patch", "options:peer=to-br0",
+                   "--", "add-port", "br-tun", "to-br0", "--", "set", "interface", "to-br0", "type=patch", "options:peer=to-tun")
+    lab.mirror("loop", "--source", "all", "--output", "to-tun")
+    lab.wait_state("loop", "active")
+    lab.uplink.wire.clear()
+    lab.t1.wire.send(frame(mac(1), mac(99), b"over a patch" * 9))
+    time.sleep(0.3)
+    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and b"over a patch" in copy]
+    account = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]
+    lab.ctl("del-mirror", "br0", "loop")
+    assert len(copies) == 1, f"one frame made {len(copies)} packets: {layers(copies)}; {account}"
+    assert account["lost_by"].get("own_copy", 0) >= 1
+
+
 def test_answers_that_quote_copies_are_not_copied(looped):
     """A host that does not want them says so in ICMP, which has the copy's beginning in it: copied, it would be answered again."""
     version, uplink = looped.version, looped.uplink
