@@ -267,8 +267,8 @@ RingStock::~RingStock() = default;
 namespace {
 
 /// How long after a handover the old ring may still be written to, by processors that were in the middle of
-/// it.
-constexpr std::chrono::microseconds kOnTheirWay{50};
+/// it. In a virtual machine they may be taken from it for a while; the new ring has room for 2 ms meanwhile.
+constexpr std::chrono::microseconds kOnTheirWay{300};
 
 /// The receive socket and its ring.
 ///

@@ -16,7 +16,8 @@
 // clang-format on
 //
 // A device that comes, goes or changes starts the same walk, and so does a route, an address or a neighbour
-// on the way to an endpoint.
+// on the way to an endpoint. One walk ends before the next begins: what is committed while devices are being
+// opened is the next one's.
 #pragma once
 
 #include <cstdint>
