@@ -177,11 +177,16 @@ class Daemon::Parts {
     for (const std::string& warning : database_->take_warnings()) log::warn(kLog, "{}", warning);
   }
 
-  unixctl::Figures memory() const {
+  unixctl::Figures memory() {
+    const SwitchView::DatapathState datapath = switch_.datapath_state();
+    std::size_t queues = 0;
+    for (const SwitchView::WorkerState& worker : datapath.workers) queues += worker.copy_queue_bytes;
     return {{"resident-kib", resident_kib()},
             {"sessions", control_.sessions()},
             {"backlog", control_.backlog()},
             {"monitors", ovsdb_server_.monitors()},
+            {"receive-ring-bytes", datapath.receive_memory_bytes},
+            {"copy-queue-bytes", queues},
             {"queued-copy-bytes", switch_.queued_copy_bytes()}};
   }
 

@@ -43,6 +43,7 @@ def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_u
     now = stats(lab)
     assert [thread["kind"] for thread in now["threads"]] == ["worker"] * 3 + ["mirror"] * 2
     assert now["memory"]["queue_bytes"] == 3 * 1024 * 1024
+    assert f"copy-queue-bytes:{3 * 1024 * 1024} " in lab.daemon.ovs("ovs-appctl", "memory/show").stdout
     assert now["notices"] == []
     assert len(threads(lab, "worker")) == 3 and len(threads(lab, "mirror")) == 2
 
