@@ -83,9 +83,12 @@ class Side:
         return sum(sum(map(int, stat_fields(process.pid)[11:13])) for process in self.processes) / TICKS_PER_S
 
     def cpu_ns(self):
-        """Of the threads there are."""
-        files = (path for process in self.processes for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/schedstat"))
-        return sum(int(path.read_text().split()[0]) for path in files)
+        """Of the threads there are; some end while one looks."""
+        used = 0
+        for path in (path for process in self.processes for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/schedstat")):
+            with contextlib.suppress(OSError):
+                used += int(path.read_text().split()[0])
+        return used
 
     def rss_mib(self):
         def one(pid):
