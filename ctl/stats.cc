@@ -128,8 +128,9 @@ std::string watch_threads(const Json& result, const Json& before, double seconds
 
 std::string memory_and_notices(const Json& result) {
   const Json& memory = result["memory"];
-  std::string text = "\nmemory: receive rings " + kib(memory["receive_bytes"]) + ", mirror queues " +
-                     kib(memory["queued_bytes"]) + " of " + kib(memory["queue_bytes"]) + '\n';
+  std::string text = "\nmemory: receive rings " + kib(memory["receive_bytes"]) + ", send rings " +
+                     kib(memory["send_bytes"]) + ", mirror queues " + kib(memory["queued_bytes"]) + " of " +
+                     kib(memory["queue_bytes"]) + '\n';
   for (const Json& notice : result["notices"])
     text += "notice: " + printable(notice.get<std::string>()) + '\n';
   return text;

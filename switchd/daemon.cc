@@ -186,6 +186,7 @@ class Daemon::Parts {
             {"backlog", control_.backlog()},
             {"monitors", ovsdb_server_.monitors()},
             {"receive-ring-bytes", datapath.receive_memory_bytes},
+            {"send-ring-bytes", datapath.send_memory_bytes},
             {"copy-queue-bytes", queues},
             {"queued-copy-bytes", switch_.queued_copy_bytes()}};
   }

@@ -2,7 +2,7 @@
 // AF_PACKET ports: a TPACKET_V2 ring with a side queue for long frames, and one sending socket per sender.
 //
 // The kernel behaviours relied on here are each pinned by a test in
-// tests/platform/af_packet_assumptions_test.cc.
+// tests/platform/af_packet_port_test.cc.
 #include "datapath/port/af_packet_port.h"
 
 #include <arpa/inet.h>
@@ -29,8 +29,11 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/port/background.h"
+#include "datapath/port/device_query.h"
 #include "datapath/port/unique_fd.h"
 #include "datapath/port/vnet_header.h"
+#include "datapath/port/xdp_sender.h"
 
 namespace vswitch {
 namespace {
@@ -69,17 +72,6 @@ void bind_to(const UniqueFd& fd, int ifindex, std::uint16_t protocol, const std:
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     fail("cannot attach to device " + device);
   }
-}
-
-/// Whether the device has a carrier; asked only when it refused a frame. IFF_RUNNING follows the carrier up
-/// to a second late, but unlike ETHTOOL_GLINK it needs no lock that other network configuration may hold for
-/// milliseconds.
-bool has_carrier(int socket, int ifindex) {
-  ifreq request{};
-  request.ifr_ifindex = ifindex;
-  if (::ioctl(socket, SIOCGIFNAME, &request) != 0 || ::ioctl(socket, SIOCGIFFLAGS, &request) != 0)
-    return false;
-  return (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -241,14 +233,14 @@ class RingStock::Impl {
 
   std::optional<Ring> take_spare() {
     const std::lock_guard lock(mutex_);
-    if (spare_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
-    std::optional<Ring> ring = spare_.get();
+    if (spare_.valid() && !is_ready(spare_)) return std::nullopt;
+    std::optional<Ring> ring = spare_.valid() ? spare_.get() : std::nullopt;
     refill();
     return ring;
   }
 
   void refill() {
-    spare_ = std::async(std::launch::async, []() -> std::optional<Ring> {
+    spare_ = in_background([]() -> std::optional<Ring> {
       try {
         return Ring(kUsual, "the next port");
       } catch (const std::system_error&) {
@@ -360,7 +352,8 @@ class Receiver {
   void ask_for_larger() {
     if (larger_.valid() || successor_ || ring_.size() == full_size_) return;
     if (batches_before_asking_ > 0 && --batches_before_asking_ > 0) return;
-    larger_ = std::async(std::launch::async, [this]() -> std::optional<Ring> {
+    batches_before_asking_ = kBatchesBeforeRetrying;  // should it not come
+    larger_ = in_background([this]() -> std::optional<Ring> {
       try {
         Ring ring(full_size_, name_);
         ring.stand_by(ring_, ifindex_, name_);
@@ -373,12 +366,9 @@ class Receiver {
   }
 
   void begin_handover() {
-    if (larger_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    if (!is_ready(larger_)) return;
     successor_ = larger_.get();
-    if (!successor_ || !watch(*successor_) || !ring_.hand_over_to_second()) {
-      batches_before_asking_ = kBatchesBeforeRetrying;
-      return successor_.reset();
-    }
+    if (!successor_ || !watch(*successor_) || !ring_.hand_over_to_second()) return successor_.reset();
     handed_over_ = std::chrono::steady_clock::now();
   }
 
@@ -400,8 +390,7 @@ class Receiver {
     count_overruns();
     ring_ = std::move(*successor_);  // they change places
     next_ = oldest_ = 0;
-    closing_ = std::async(std::launch::async,
-                          [old = std::move(*successor_)]() mutable { const Ring gone = std::move(old); });
+    closing_ = in_background([old = std::move(*successor_)]() mutable { const Ring gone = std::move(old); });
     successor_.reset();
   }
 
@@ -541,8 +530,9 @@ struct Messages {
 /// What one thread needs to send on the port.
 class Sender {
  public:
-  Sender(const AfPacketOptions& options, bool bypasses)
-      : ifindex_(options.ifindex), bypasses_(bypasses), fd_(packet_socket(options.name)) {
+  /// `xdp`: another way for production frames; null for copies.
+  Sender(const AfPacketOptions& options, XdpSender* xdp)
+      : ifindex_(options.ifindex), bypasses_(xdp != nullptr), xdp_(xdp), fd_(packet_socket(options.name)) {
     if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
     const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
     set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
@@ -553,6 +543,7 @@ class Sender {
 
   void send(std::span<OutgoingFrame> frames) {
     if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
+    if (xdp_ != nullptr && queueing_left_ == 0) frames = frames.subspan(xdp_->send(frames, fd_.get()));
     while (!frames.empty()) {
       const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), kBatchSize));
       send_batch(batch);
@@ -632,15 +623,19 @@ class Sender {
 
   const int ifindex_;
   const bool bypasses_;
+  XdpSender* const xdp_;
   UniqueFd fd_;
   std::uint32_t queueing_left_ = 0;  // calls of send() that go through the queueing discipline
 };
 
 class AfPacketPort final : public Port {
  public:
-  explicit AfPacketPort(const AfPacketOptions& options) : receiver_(options) {
-    for (std::size_t i = 0; i < options.senders; ++i)
-      senders_.push_back(std::make_unique<Sender>(options, i + options.mirror_senders < options.senders));
+  explicit AfPacketPort(const AfPacketOptions& options)
+      : receiver_(options), xdp_(options.ifindex, options.xdp_transmit) {
+    for (std::size_t i = 0; i < options.senders; ++i) {
+      const bool sends_copies = i + options.mirror_senders >= options.senders;
+      senders_.push_back(std::make_unique<Sender>(options, sends_copies ? nullptr : &xdp_));
+    }
   }
 
   int receive_fd() const override { return receiver_.fd(); }
@@ -651,9 +646,11 @@ class AfPacketPort final : public Port {
   }
   std::uint64_t receive_overruns() override { return receiver_.overruns(); }
   std::size_t receive_memory() override { return receiver_.memory(); }
+  std::size_t send_memory() override { return xdp_.memory(); }
 
  private:
   Receiver receiver_;
+  XdpSender xdp_;
   std::vector<std::unique_ptr<Sender>> senders_;
 };
 

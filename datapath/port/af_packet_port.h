@@ -50,6 +50,9 @@ struct AfPacketOptions {
   /// The last ones, which send copies: through the queueing discipline, so that a capture on the device of a
   /// mirror destination shows them (ovs-tcpdump captures there).
   std::size_t mirror_senders = 0;
+  /// Production frames that need no work leave by AF_XDP (xdp_sender.h) while the port is busy, where that
+  /// can be had.
+  bool xdp_transmit = true;
 
   // Memory (README.md of this room has the sum).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.

@@ -54,6 +54,8 @@ class Port {
 
   /// Bytes of memory held for frames that come in, whether or not some are there. Any thread.
   virtual std::size_t receive_memory() { return 0; }
+  /// The same for frames that go out.
+  virtual std::size_t send_memory() { return 0; }
 };
 
 }  // namespace vswitch

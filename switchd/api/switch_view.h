@@ -93,6 +93,7 @@ class SwitchView {
     std::vector<WorkerState> workers;
     std::vector<MirrorThreadState> mirror_threads;
     std::size_t receive_memory_bytes = 0;  ///< rings of all ports, in the kernel
+    std::size_t send_memory_bytes = 0;     ///< of ports that send by AF_XDP
     std::vector<std::string> complaints;   ///< settings that are not used as they are, as sentences
   };
   virtual DatapathState datapath_state() = 0;

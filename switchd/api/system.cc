@@ -62,8 +62,10 @@ void add_threads(const SwitchView::DatapathState& datapath, Json& result) {
                        {"cpu_ns", thread.cpu_ns}});
   }
   result["threads"] = threads;
-  result["memory"] = {
-      {"receive_bytes", datapath.receive_memory_bytes}, {"queue_bytes", queue}, {"queued_bytes", queued}};
+  result["memory"] = {{"receive_bytes", datapath.receive_memory_bytes},
+                      {"send_bytes", datapath.send_memory_bytes},
+                      {"queue_bytes", queue},
+                      {"queued_bytes", queued}};
 }
 
 Json stats(const Methods& methods) {

@@ -149,8 +149,9 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
                                 .senders = senders_,
                                 .stock = &rings_,
                                 .mirror_senders = mirror_senders_,
-                                .slots = slots_of(receive_.ring_kib),
-                                .queue_bytes = receive_.queue_kib * 1024};
+                                .xdp_transmit = settings_.xdp_transmit,
+                                .slots = slots_of(settings_.receive_ring_kib),
+                                .queue_bytes = settings_.receive_queue_kib * 1024};
   const auto open = [options, threads = threads_, go_on = go_on_] {
     const auto tell = [&] {
       if (threads->fetch_sub(1) == 1) go_on();

@@ -60,7 +60,7 @@ class Attachments {
         go_on_(std::move(go_on)) {}
 
   /// For devices that are opened from now on.
-  void set_receive_memory(const DatapathSettings::Receive& memory) { receive_ = memory; }
+  void set_port_settings(const DatapathSettings::Ports& settings) { settings_ = settings; }
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
   /// workers and queued copies that still use them. False when that takes more than one turn of the event
@@ -105,7 +105,7 @@ class Attachments {
   const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
-  DatapathSettings::Receive receive_;
+  DatapathSettings::Ports settings_;
   const std::function<void()> go_on_;
   RingStock rings_;
   std::map<std::string, Attachment> by_name_;

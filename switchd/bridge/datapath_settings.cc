@@ -40,6 +40,16 @@ class Reader {
     }
   }
 
+  void read(std::string_view key, bool& value) {
+    const std::string* text = root_.value("other_config", key);
+    if (text == nullptr) return;
+    if (*text == "true" || *text == "false") {
+      value = *text == "true";
+    } else {
+      complain(key, *text, "give true or false");
+    }
+  }
+
   /// Processors as in cpuset(7): 0-3,8.
   void read(std::string_view key, const std::vector<unsigned>& processors, std::vector<unsigned>& cpus) {
     const std::string* text = root_.value("other_config", key);
@@ -81,8 +91,9 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   reader.read<std::size_t>("worker-threads", 1, 64, settings.at_start.worker_threads);
   reader.read<std::size_t>("mirror-threads", 1, 64, settings.at_start.mirror_threads);
   reader.read<std::size_t>("mirror-queue-kib", 256, kMostKib, settings.at_start.mirror_queue_kib);
-  reader.read<std::size_t>("receive-ring-kib", 96, 64 * 1024, settings.receive.ring_kib);
-  reader.read<std::size_t>("receive-queue-kib", 256, kMostKib, settings.receive.queue_kib);
+  reader.read<std::size_t>("receive-ring-kib", 96, 64 * 1024, settings.ports.receive_ring_kib);
+  reader.read<std::size_t>("receive-queue-kib", 256, kMostKib, settings.ports.receive_queue_kib);
+  reader.read("xdp-transmit", settings.ports.xdp_transmit);
   std::size_t session_kib = 0;
   reader.read<std::size_t>("mirror-session-kib", 64, kMostKib, session_kib);
   settings.work.session_queue_bytes = session_kib * 1024;

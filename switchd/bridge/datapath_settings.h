@@ -25,12 +25,13 @@ struct DatapathSettings {
     bool operator==(const AtStart&) const = default;
   } at_start;
   /// Taken by devices that are opened from then on.
-  struct Receive {
-    std::size_t ring_kib = 2 * 1024;   ///< of a busy port
-    std::size_t queue_kib = 4 * 1024;  ///< long frames that wait
+  struct Ports {
+    std::size_t receive_ring_kib = 2 * 1024;   ///< of a busy port
+    std::size_t receive_queue_kib = 4 * 1024;  ///< long frames that wait
+    bool xdp_transmit = true;                  ///< where it can be had
 
-    bool operator==(const Receive&) const = default;
-  } receive;
+    bool operator==(const Ports&) const = default;
+  } ports;
   /// Taken at once.
   WorkSpec work;
   /// Values that could not be taken as they are, as sentences.

@@ -281,7 +281,7 @@ class Switch::Impl {
     }
     asked.at_start = now;
     settings_ = std::move(asked);
-    attachments_.set_receive_memory(settings_.receive);
+    attachments_.set_port_settings(settings_.ports);
   }
 
   void publish() {
@@ -557,8 +557,10 @@ SwitchView::DatapathState Switch::datapath_state() {
                                     .cpu_ns = thread.cpu_ns()});
   }
   for (const PortConfig& port : datapath.current().ports) {
-    if (port.number != kNoPort && port.device != nullptr)
+    if (port.number != kNoPort && port.device != nullptr) {
       state.receive_memory_bytes += port.device->receive_memory();
+      state.send_memory_bytes += port.device->send_memory();
+    }
   }
   state.complaints = impl_->settings().complaints;
   return state;

@@ -2,13 +2,14 @@
 """Threads and memory of the datapath, set in Open_vSwitch other_config by a stock client."""
 import os
 import re
+import signal
 import subprocess
 import time
 
 import pytest
 
 from lab import wait_until
-from net import frame
+from net import frame, mac
 from switch import Lab
 
 
@@ -89,6 +90,39 @@ def test_receive_rings_of_busy_ports_keep_to_their_bound(lab):
     assert grown("t1") == 512 - 96
     set_config(lab, "receive-ring-kib=4096")
     assert grown("t2") == 4096 - 96
+
+
+def at_once(lab, host, frames):
+    """Frames that the switch finds all waiting."""
+    os.kill(lab.daemon.pid, signal.SIGSTOP)
+    try:
+        host.wire.send(*frames)
+    finally:
+        os.kill(lab.daemon.pid, signal.SIGCONT)
+
+
+def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab):
+    def sends_by_xdp(number):
+        """Whether the way from one new host to another does once it was busy. Frames in great number arrive as they were sent."""
+        one, two = lab.host(f"from{number}"), lab.host(f"to{number}")
+        here, there = mac(2 * number), mac(2 * number + 1)
+        two.wire.send(*(frame(there, here, b"learn", vlan=vlan) for vlan in (None, 1, 2)))  # nothing is flooded
+        before = stats(lab)["memory"]["send_bytes"]
+        frames = [frame(here, there, bytes([number % 256, number // 256]) + b"x" * (number * 5), vlan=number % 3 or None)
+                  for number in range(290)]
+        for _ in range(60):
+            two.wire.clear()
+            at_once(lab, one, frames)
+            assert two.wire.wait(290) == frames
+            time.sleep(0.01)  # the socket is opened by a thread
+        return stats(lab)["memory"]["send_bytes"] > before
+
+    assert sends_by_xdp(1)
+    assert "send rings 131 KiB" in lab.ctl("stats").stdout
+    set_config(lab, "xdp-transmit=false")
+    assert not sends_by_xdp(2)
+    set_config(lab, "xdp-transmit=true")
+    assert sends_by_xdp(3)
 
 
 def test_stats_watch_shows_rates_queues_and_processor_share(lab):

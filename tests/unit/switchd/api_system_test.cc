@@ -68,6 +68,7 @@ TEST_F(SystemApi, Stats) {
       {.queued_copy_bytes = 6, .copy_queue_bytes = 100}};
   view.of_datapath.mirror_threads = {{.wakeups = 1, .passes = 2, .frames = 3, .cpu_ns = 4}};
   view.of_datapath.receive_memory_bytes = 4096;
+  view.of_datapath.send_memory_bytes = 512;
   view.of_datapath.complaints = {"not used"};
   const Json stats = good("system.stats");
   ASSERT_EQ(stats["threads"].size(), 3u);
@@ -77,7 +78,8 @@ TEST_F(SystemApi, Stats) {
       stats["threads"][2],
       Json(
           {{"kind", "mirror"}, {"number", 0}, {"frames", 3}, {"batches", 2}, {"wakeups", 1}, {"cpu_ns", 4}}));
-  EXPECT_EQ(stats["memory"], Json({{"receive_bytes", 4096}, {"queue_bytes", 200}, {"queued_bytes", 11}}));
+  EXPECT_EQ(stats["memory"],
+            Json({{"receive_bytes", 4096}, {"send_bytes", 512}, {"queue_bytes", 200}, {"queued_bytes", 11}}));
   EXPECT_EQ(stats["notices"], Json({"not used"}));
   EXPECT_EQ(stats["ports"].size(), 6u);
   EXPECT_EQ(stats["ports"][1]["name"], "t1");

@@ -31,7 +31,7 @@ DatapathSettings settings(const std::map<std::string, std::string>& other_config
 TEST(DatapathSettings, NothingSaidIsTheDefault) {
   const DatapathSettings none = settings({{"stats-update-interval", "7000"}});
   EXPECT_EQ(none.at_start, DatapathSettings::AtStart{});
-  EXPECT_EQ(none.receive, DatapathSettings::Receive{});
+  EXPECT_EQ(none.ports, DatapathSettings::Ports{});
   EXPECT_EQ(none.work, WorkSpec{});
   EXPECT_THAT(none.complaints, IsEmpty());
 }
@@ -43,12 +43,13 @@ TEST(DatapathSettings, EveryKeyIsTaken) {
                                          {"mirror-session-kib", "512"},
                                          {"receive-ring-kib", "8192"},
                                          {"receive-queue-kib", "1024"},
+                                         {"xdp-transmit", "false"},
                                          {"worker-spin-us", "50"},
                                          {"worker-cpus", "2-3,0"},
                                          {"mirror-cpus", "70"},
                                          {"mirror-sample-seed", "9"}});
   EXPECT_EQ(all.at_start, (DatapathSettings::AtStart{3, 2, 32768}));
-  EXPECT_EQ(all.receive, (DatapathSettings::Receive{8192, 1024}));
+  EXPECT_EQ(all.ports, (DatapathSettings::Ports{8192, 1024, false}));
   EXPECT_EQ(all.work.session_queue_bytes, 512U * 1024);
   EXPECT_EQ(all.work.spin, 50'000);
   EXPECT_EQ(all.work.sample_seed, 9U);
@@ -62,16 +63,17 @@ TEST(DatapathSettings, WhatIsWrongIsNotUsedAndSaid) {
                                                                      {"mirror-threads", "many"},
                                                                      {"mirror-queue-kib", "12"},
                                                                      {"receive-ring-kib", "1e6"},
+                                                                     {"xdp-transmit", "no"},
                                                                      {"worker-spin-us", "-1"},
                                                                      {"worker-cpus", "3-1"},
                                                                      {"mirror-cpus", "0,,1"},
                                                                      {"mirror-sample-seed", ""}}) {
     const DatapathSettings found = settings({{key, value}});
     EXPECT_THAT(found.complaints,
-                ElementsAre(HasSubstr("other_config:" + key + "=\"" + value + "\" is not used: give a ")))
+                ElementsAre(HasSubstr("other_config:" + key + "=\"" + value + "\" is not used: give ")))
         << key;
     EXPECT_EQ(found.at_start, DatapathSettings::AtStart{}) << key;
-    EXPECT_EQ(found.receive, DatapathSettings::Receive{}) << key;
+    EXPECT_EQ(found.ports, DatapathSettings::Ports{}) << key;
     EXPECT_EQ(found.work, WorkSpec{}) << key;
   }
 }

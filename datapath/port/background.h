@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What takes the kernel milliseconds is done beside the thread that forwards.
+#pragma once
+
+#include <chrono>
+#include <future>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace vswitch {
+
+/// Runs `work` on a thread of its own; where there is none to be had it is not run and the future is not
+/// valid.
+template <typename Work>
+std::future<std::invoke_result_t<Work>> in_background(Work work) {
+  try {
+    return std::async(std::launch::async, std::move(work));
+  } catch (const std::system_error&) {
+    return {};
+  }
+}
+
+template <typename T>
+bool is_ready(const std::future<T>& future) {
+  return future.valid() && future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+}  // namespace vswitch

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/port/device_query.h"
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <iterator>
+
+namespace vswitch {
+namespace {
+
+/// Fills in the answer to `question` (netdevice(7)). The name is asked for each time: it may change.
+bool ask(int socket, int ifindex, unsigned long question, ifreq& request) {
+  request.ifr_ifindex = ifindex;
+  return ::ioctl(socket, SIOCGIFNAME, &request) == 0 && ::ioctl(socket, question, &request) == 0;
+}
+
+}  // namespace
+
+bool has_carrier(int socket, int ifindex) {
+  ifreq request{};
+  return ask(socket, ifindex, SIOCGIFFLAGS, request) && (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
+std::size_t mtu_of(int socket, int ifindex) {
+  ifreq request{};
+  return ask(socket, ifindex, SIOCGIFMTU, request) ? static_cast<std::size_t>(request.ifr_mtu) : 0;
+}
+
+std::string driver_of(int socket, int ifindex) {
+  ifreq request{};
+  request.ifr_ifindex = ifindex;
+  if (::ioctl(socket, SIOCGIFNAME, &request) != 0) return {};
+  ethtool_drvinfo info{};
+  info.cmd = ETHTOOL_GDRVINFO;
+  request.ifr_data = reinterpret_cast<char*>(&info);  // as SIOCETHTOOL wants it
+  if (::ioctl(socket, SIOCETHTOOL, &request) != 0) return {};
+  info.driver[std::size(info.driver) - 1] = '\0';
+  return info.driver;
+}
+
+}  // namespace vswitch

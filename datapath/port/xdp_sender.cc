@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/port/xdp_sender.h"
+
+#include <linux/if_xdp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "datapath/port/af_packet_port.h"
+#include "datapath/port/background.h"
+#include "datapath/port/device_query.h"
+#include "datapath/port/unique_fd.h"
+
+namespace vswitch {
+namespace {
+
+constexpr std::size_t kSlots = 64;      // frames in flight to the device
+constexpr std::size_t kLongest = 2048;  // bytes of a frame
+constexpr std::size_t kLeastMtu = 68;   // that a device may have (RFC 791)
+constexpr std::size_t kEthernetHeader = 14;
+constexpr std::uint32_t kBatchesBeforeOpening = 64;
+constexpr std::uint32_t kBatchesBeforeRetrying = 4096;
+
+template <typename T>
+bool set_option(const UniqueFd& fd, int level, int option, const T& value) {
+  return ::setsockopt(fd.get(), level, option, &value, sizeof value) == 0;
+}
+
+/// Memory from mmap(2); empty when there is none.
+class Mapping {
+ public:
+  Mapping() = default;
+  /// `socket` and `offset`: whose memory; or -1, memory of its own.
+  Mapping(std::size_t bytes, int socket, std::uint64_t offset = 0) : bytes_(bytes) {
+    const int kind = socket < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind, socket, static_cast<off_t>(offset));
+    if (memory != MAP_FAILED) memory_ = static_cast<std::uint8_t*>(memory);
+  }
+  Mapping(Mapping&& other) noexcept : memory_(std::exchange(other.memory_, nullptr)), bytes_(other.bytes_) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Mapping() {
+    if (memory_ != nullptr) ::munmap(memory_, bytes_);
+  }
+
+  std::uint8_t* get() const { return memory_; }
+  std::size_t bytes() const { return bytes_; }
+  explicit operator bool() const { return memory_ != nullptr; }
+
+ private:
+  std::uint8_t* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// A ring shared with the kernel. Each side counts entries from 0 on, without end, and writes its own count.
+template <typename Entry>
+class Ring {
+ public:
+  bool map(const UniqueFd& socket, std::uint64_t where, const xdp_ring_offset& offsets) {
+    memory_ = Mapping(offsets.desc + kSlots * sizeof(Entry), socket.get(), where);
+    offsets_ = offsets;
+    return static_cast<bool>(memory_);
+  }
+  std::size_t bytes() const { return memory_.bytes(); }
+
+  /// Entries put in, and entries taken out.
+  std::atomic_ref<std::uint32_t> produced() const { return count_at(offsets_.producer); }
+  std::atomic_ref<std::uint32_t> consumed() const { return count_at(offsets_.consumer); }
+  Entry& at(std::uint32_t count) const {
+    return reinterpret_cast<Entry*>(memory_.get() + offsets_.desc)[count % kSlots];
+  }
+
+ private:
+  std::atomic_ref<std::uint32_t> count_at(std::uint64_t offset) const {
+    return std::atomic_ref<std::uint32_t>(*reinterpret_cast<std::uint32_t*>(memory_.get() + offset));
+  }
+
+  Mapping memory_;
+  xdp_ring_offset offsets_{};
+};
+
+}  // namespace
+
+/// A socket that sends from memory of its own. One thread at a time.
+class XdpSocket {
+ public:
+  /// Null where it cannot be had. Takes the lock of network configuration.
+  static std::unique_ptr<XdpSocket> open(int ifindex) {
+    std::unique_ptr<XdpSocket> socket(new XdpSocket);
+    return socket->prepare() && socket->attach(ifindex) ? std::move(socket) : nullptr;
+  }
+
+  std::size_t memory() const { return slots_.bytes() + to_send_.bytes() + sent_.bytes(); }
+
+  /// Sends the first frames, finished ones that fit the device (which is not checked here) and kLongest, and
+  /// sets their outcomes: no_buffers when the device dropped it, for which it gives no reason. Returns how
+  /// many; all, unless memory is not free.
+  std::size_t send(std::span<OutgoingFrame> frames) {
+    reclaim();
+    const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), free_.size()));
+    const std::uint32_t begin = to_send_.produced().load(std::memory_order_relaxed);
+    const auto end = static_cast<std::uint32_t>(begin + batch.size());
+    for (std::uint32_t i = 0; i < batch.size(); ++i) to_send_.at(begin + i) = write(batch[i]);
+    to_send_.produced().store(end, std::memory_order_release);
+    while (settled_ != end) {
+      const int error = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) == 0 ? 0 : errno;
+      // The kernel takes up to 32, and stops behind one that the device drops: EBUSY. If that was the first
+      // it does not tell us yet that it took it.
+      const bool dropped = error == EBUSY;
+      const std::uint32_t consumed = to_send_.consumed().load(std::memory_order_acquire);
+      const auto taken = std::max(static_cast<std::int32_t>(consumed - settled_), dropped ? 1 : 0);
+      if (taken <= 0) {
+        is_broken_ = true;
+        break;
+      }
+      for (std::int32_t i = 0; i < taken; ++i) batch[settled_++ - begin].outcome = DropReason::none;
+      if (dropped) batch[settled_ - 1 - begin].outcome = DropReason::no_buffers;
+    }
+    return settled_ - begin;
+  }
+
+  /// The device is down or gone, or keeps frames: no more will be sent. Those that were not settled stay
+  /// here, and are not sent if this is destroyed.
+  bool is_broken() const { return is_broken_; }
+
+ private:
+  XdpSocket() : fd_(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)), slots_(kSlots * kLongest, -1) {}
+
+  bool prepare() {
+    if (!fd_ || !slots_) return false;
+    for (std::size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot * kLongest);
+    xdp_umem_reg memory{};
+    memory.addr = reinterpret_cast<std::uintptr_t>(slots_.get());
+    memory.len = slots_.bytes();
+    memory.chunk_size = kLongest;
+    constexpr int kEntries = kSlots;
+    xdp_mmap_offsets offsets{};
+    socklen_t length = sizeof offsets;
+    return set_option(fd_, SOL_XDP, XDP_UMEM_REG, memory) &&
+           set_option(fd_, SOL_XDP, XDP_UMEM_FILL_RING, kEntries) &&  // of no use, but asked for by bind(2)
+           set_option(fd_, SOL_XDP, XDP_UMEM_COMPLETION_RING, kEntries) &&
+           set_option(fd_, SOL_XDP, XDP_TX_RING, kEntries) &&
+           ::getsockopt(fd_.get(), SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) == 0 &&
+           to_send_.map(fd_, XDP_PGOFF_TX_RING, offsets.tx) &&
+           sent_.map(fd_, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr);
+  }
+
+  /// Only to veth, which is known to have copied a frame when it gives its memory back.
+  bool attach(int ifindex) {
+    const UniqueFd asking(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    if (driver_of(asking.get(), ifindex) != "veth") return false;
+    if (!set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark)) return false;
+    sockaddr_xdp address{};
+    address.sxdp_family = AF_XDP;
+    address.sxdp_flags = XDP_COPY;
+    address.sxdp_ifindex = static_cast<std::uint32_t>(ifindex);
+    return ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+
+  /// Takes back the slots of frames that have left.
+  void reclaim() {
+    const std::uint32_t end = sent_.produced().load(std::memory_order_acquire);
+    std::uint32_t next = sent_.consumed().load(std::memory_order_relaxed);
+    while (next != end) free_.push_back(sent_.at(next++));
+    sent_.consumed().store(next, std::memory_order_release);
+  }
+
+  xdp_desc write(const OutgoingFrame& frame) {
+    xdp_desc entry{};
+    entry.addr = free_.back();
+    entry.len = static_cast<std::uint32_t>(frame.length());
+    free_.pop_back();
+    std::uint8_t* slot = slots_.get() + entry.addr;
+    std::memcpy(slot, frame.header.data(), frame.header.size());
+    std::memcpy(slot + frame.header.size(), frame.payload.data(), frame.payload.size());
+    return entry;
+  }
+
+  UniqueFd fd_;
+  Mapping slots_;
+  Ring<xdp_desc> to_send_;
+  Ring<std::uint64_t> sent_;
+  std::vector<std::uint64_t> free_;  // where slots begin
+  std::uint32_t settled_ = 0;        // of all that was ever put into to_send_
+  bool is_broken_ = false;
+};
+
+XdpSender::XdpSender(int ifindex, bool wanted)
+    : ifindex_(ifindex), wanted_(wanted), batches_before_opening_(kBatchesBeforeOpening) {}
+XdpSender::~XdpSender() = default;
+
+std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
+  if (!wanted_ || frames.size() < kFewest) return 0;
+  std::size_t longest = 0;
+  for (const OutgoingFrame& frame : frames) {
+    if (frame.offload != Offload{}) return 0;
+    longest = std::max(longest, frame.length());
+  }
+  if (longest > kLongest) return 0;
+
+  const std::unique_lock lock(in_use_, std::try_to_lock);
+  if (!lock) return 0;
+  if (xdp_ == nullptr) {
+    ask_for_socket();
+    if (xdp_ == nullptr) return 0;
+  }
+  if (longest > kLeastMtu + kEthernetHeader) {
+    const std::size_t mtu = mtu_of(socket, ifindex_);
+    if (mtu == 0) close();
+    if (longest > mtu + kEthernetHeader) return 0;
+  }
+  const std::size_t settled = xdp_->send(frames);
+  const auto dropped = [](const OutgoingFrame& frame) { return frame.outcome == DropReason::no_buffers; };
+  const std::span<OutgoingFrame> sent = frames.first(settled);
+  if (std::any_of(sent.begin(), sent.end(), dropped) && !has_carrier(socket, ifindex_)) {
+    for (OutgoingFrame& frame : sent) {
+      if (dropped(frame)) frame.outcome = DropReason::link_down;
+    }
+    close();
+  } else if (xdp_->is_broken()) {
+    close();
+  }
+  return settled;
+}
+
+void XdpSender::ask_for_socket() {
+  if (is_ready(opening_)) {
+    xdp_ = opening_.get();
+    batches_before_opening_ = kBatchesBeforeRetrying;  // when it did not come, or once it is closed
+    memory_ = xdp_ == nullptr ? 0 : xdp_->memory();
+    return;
+  }
+  if (opening_.valid() || --batches_before_opening_ > 0) return;
+  batches_before_opening_ = kBatchesBeforeRetrying;
+  opening_ = in_background([this] { return XdpSocket::open(ifindex_); });
+}
+
+/// It takes the kernel milliseconds.
+void XdpSender::close() {
+  memory_ = 0;
+  closing_ = in_background([old = std::shared_ptr<XdpSocket>(std::move(xdp_))]() mutable { old.reset(); });
+}
+
+}  // namespace vswitch
