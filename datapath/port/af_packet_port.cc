@@ -530,9 +530,9 @@ struct Messages {
 /// What one thread needs to send on the port.
 class Sender {
  public:
-  /// `xdp`: another way for production frames; null for copies.
-  Sender(const AfPacketOptions& options, XdpSender* xdp)
-      : ifindex_(options.ifindex), bypasses_(xdp != nullptr), xdp_(xdp), fd_(packet_socket(options.name)) {
+  /// `xdp`: another way for finished frames, or null.
+  Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp)
+      : ifindex_(options.ifindex), bypasses_(bypasses), xdp_(xdp), fd_(packet_socket(options.name)) {
     if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
     const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
     set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
@@ -630,11 +630,11 @@ class Sender {
 
 class AfPacketPort final : public Port {
  public:
-  explicit AfPacketPort(const AfPacketOptions& options)
-      : receiver_(options), xdp_(options.ifindex, options.xdp_transmit) {
+  explicit AfPacketPort(const AfPacketOptions& options) : receiver_(options), xdp_(options.ifindex) {
     for (std::size_t i = 0; i < options.senders; ++i) {
       const bool sends_copies = i + options.mirror_senders >= options.senders;
-      senders_.push_back(std::make_unique<Sender>(options, sends_copies ? nullptr : &xdp_));
+      const bool by_xdp = sends_copies ? options.xdp_copies : options.xdp_transmit;
+      senders_.push_back(std::make_unique<Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr));
     }
   }
 

@@ -53,6 +53,7 @@ struct AfPacketOptions {
   /// Production frames that need no work leave by AF_XDP (xdp_sender.h) while the port is busy, where that
   /// can be had.
   bool xdp_transmit = true;
+  bool xdp_copies = false;  ///< copies too, past the queueing discipline then
 
   // Memory (README.md of this room has the sum).
   /// Frames waiting in the ring. slots * slot_size is a multiple of 32 KiB.

@@ -193,12 +193,11 @@ class XdpSocket {
   bool is_broken_ = false;
 };
 
-XdpSender::XdpSender(int ifindex, bool wanted)
-    : ifindex_(ifindex), wanted_(wanted), batches_before_opening_(kBatchesBeforeOpening) {}
+XdpSender::XdpSender(int ifindex) : ifindex_(ifindex), batches_before_opening_(kBatchesBeforeOpening) {}
 XdpSender::~XdpSender() = default;
 
 std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
-  if (!wanted_ || frames.size() < kFewest) return 0;
+  if (frames.size() < kFewest) return 0;
   std::size_t longest = 0;
   for (const OutgoingFrame& frame : frames) {
     if (frame.offload != Offload{}) return 0;

@@ -27,8 +27,7 @@ class XdpSender {
  public:
   static constexpr std::size_t kFewest = 8;  ///< frames of a batch worth it
 
-  /// `wanted`: else nothing is ever sent.
-  XdpSender(int ifindex, bool wanted);
+  explicit XdpSender(int ifindex);
   ~XdpSender();
 
   /// Sends the first of the frames, in order, sets their outcomes as Port::send() does, and returns how many
@@ -45,7 +44,6 @@ class XdpSender {
   void close();
 
   const int ifindex_;
-  const bool wanted_;
   std::mutex in_use_;
   std::unique_ptr<XdpSocket> xdp_;
   std::future<std::unique_ptr<XdpSocket>> opening_;

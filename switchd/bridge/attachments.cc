@@ -150,6 +150,7 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
                                 .stock = &rings_,
                                 .mirror_senders = mirror_senders_,
                                 .xdp_transmit = settings_.xdp_transmit,
+                                .xdp_copies = settings_.xdp_copies,
                                 .slots = slots_of(settings_.receive_ring_kib),
                                 .queue_bytes = settings_.receive_queue_kib * 1024};
   const auto open = [options, threads = threads_, go_on = go_on_] {

@@ -94,6 +94,7 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   reader.read<std::size_t>("receive-ring-kib", 96, 64 * 1024, settings.ports.receive_ring_kib);
   reader.read<std::size_t>("receive-queue-kib", 256, kMostKib, settings.ports.receive_queue_kib);
   reader.read("xdp-transmit", settings.ports.xdp_transmit);
+  reader.read("xdp-copies", settings.ports.xdp_copies);
   std::size_t session_kib = 0;
   reader.read<std::size_t>("mirror-session-kib", 64, kMostKib, session_kib);
   settings.work.session_queue_bytes = session_kib * 1024;

@@ -28,7 +28,8 @@ struct DatapathSettings {
   struct Ports {
     std::size_t receive_ring_kib = 2 * 1024;   ///< of a busy port
     std::size_t receive_queue_kib = 4 * 1024;  ///< long frames that wait
-    bool xdp_transmit = true;                  ///< where it can be had
+    bool xdp_transmit = true;                  ///< production frames, where it can be had
+    bool xdp_copies = false;
 
     bool operator==(const Ports&) const = default;
   } ports;

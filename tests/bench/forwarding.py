@@ -36,7 +36,7 @@ from wires import DESTINATIONS, LOAD_CORE, SOURCES, SWITCH_CORE, TOOLS, Wires, W
 
 OVS, OVS_TSO, BRIDGE, TRIVIAL = (kind.name for kind in (switches.OpenVswitch, switches.OpenVswitchTso, switches.Bridge, switches.Trivial))
 DPDK = switches.Testpmd.name
-SPINNING, BOTH = switches.VswitchdSpinning.name, switches.VswitchdBoth.name
+SPINNING, BOTH, XDP_COPIES = switches.VswitchdSpinning.name, switches.VswitchdBoth.name, switches.VswitchdXdpCopies.name
 PORTS = [f"p{number}" for number in range(8)] + [f"m{number}" for number in range(8)]
 MARK = 0x88B5  # EtherType of the frame behind the last one
 SO_TIMESTAMPNS = 35
@@ -97,6 +97,7 @@ def goals():
         Goal("p99 latency with one session on against off", False, 1.03, latency("p99 us", row="1 session"), latency("p99 us")),
         Goal("copies delivered at half of capacity, one core for all", True, 1, copies(OURS)),
         Goal("copies delivered at half of capacity, mirror thread on the other core", True, 1, copies(BOTH)),
+        Goal("copies delivered at half of capacity, one core, xdp-copies asked for", True, 1, copies(XDP_COPIES)),
         *(Goal(f"cost per frame with 4,000 sessions that do not select it ({where}), against none", False, 1.05,
                point(f"4,000 sessions on {where}", "processor", section="growth"), point("no session", "processor", section="growth"))
           for where in ("another port", "the port, another VLAN", "the port, other filters")),
@@ -195,7 +196,7 @@ class Bench:
         names = self.wanted("mirrors", points)
         if not names:
             return
-        kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge)
+        kinds = self.kinds(switches.Vswitchd, switches.VswitchdXdpCopies, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, PORTS) as sides:
             def measure(side):
                 for name in names:  # one behind the other, for their ratios
@@ -273,7 +274,7 @@ class Bench:
         names = self.wanted("loss", rates)
         if not names:
             return
-        kinds = self.kinds(switches.Vswitchd, switches.VswitchdBoth, switches.Trivial, switches.OpenVswitch, switches.Bridge)
+        kinds = self.kinds(switches.Vswitchd, switches.VswitchdXdpCopies, switches.VswitchdBoth, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, PORTS) as sides:
             capacity = {}
             for side in sides:

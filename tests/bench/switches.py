@@ -120,6 +120,11 @@ class VswitchdSpinning(Vswitchd):
     other_config = {"worker-spin-us": "50"}
 
 
+class VswitchdXdpCopies(Vswitchd):
+    name = "vswitchd, xdp-copies"
+    other_config = {"xdp-copies": "true"}
+
+
 class VswitchdBoth(Vswitchd):
     """The mirror thread may use the core of the load, which sends less than it could."""
     name = "vswitchd, both cores"

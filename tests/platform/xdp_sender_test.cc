@@ -55,7 +55,7 @@ class XdpSenderTest : public PlatformTest {
   }
 
   std::unique_ptr<XdpSender> make(const std::string& name = "p0") {
-    return std::make_unique<XdpSender>(ifindex_of(switch_, name), true);
+    return std::make_unique<XdpSender>(ifindex_of(switch_, name));
   }
   std::size_t send(XdpSender& sender, Batch& batch) {
     const Inside inside(switch_);  // the socket is opened in the namespace of who sends
@@ -195,12 +195,10 @@ TEST_F(XdpSenderTest, WithoutCarrierFramesAreRefusedAsLinkDown) {
   EXPECT_EQ(sender->memory(), 0U);
 }
 
-TEST_F(XdpSenderTest, ItIsNotHadOnOtherKindsOfDevicesNorUnasked) {
+TEST_F(XdpSenderTest, ItIsNotHadOnOtherKindsOfDevices) {
   run(switch_, "ip link add other type bridge && ip link set other up");
   const auto other = make("other");
   EXPECT_FALSE(begins(*other));
-  XdpSender unasked(ifindex_of(switch_, "p0"), false);
-  EXPECT_FALSE(begins(unasked));
 }
 
 TEST_F(XdpSenderTest, WhoWasThereFirstKeepsTheDevice) {
@@ -216,26 +214,29 @@ TEST_F(XdpSenderTest, WhoWasThereFirstKeepsTheDevice) {
 /// The same by way of the port, which sends by sendmmsg(2) what is left.
 class PortWithXdpTest : public XdpSenderTest {
  protected:
-  std::unique_ptr<Port> open(std::size_t senders) {
-    AfPacketOptions options;
+  std::unique_ptr<Port> open(std::size_t senders, AfPacketOptions options = {}) {
     options.name = "p0";
     options.ifindex = ifindex_of(switch_, "p0");
     options.senders = senders;
     const Inside inside(switch_);
     auto port = open_af_packet_port(options);
+    return port;
+  }
+  bool begins(Port& port, SenderId sender = SenderId{0}) {
+    const Inside inside(switch_);
     Batch busy(std::vector<std::size_t>(16, 14));
-    for (int i = 0; i < 400 && port->send_memory() == 0; ++i) {
-      port->send(SenderId{0}, busy.frames);
+    for (int i = 0; i < 200 && port.send_memory() == 0; ++i) {
+      port.send(sender, busy.frames);
       if (i > 100) std::this_thread::sleep_for(5ms);
     }
-    EXPECT_NE(port->send_memory(), 0U);
     while (socket_->receive(20ms)) continue;
-    return port;
+    return port.send_memory() != 0;
   }
 };
 
 TEST_F(PortWithXdpTest, FramesLeaveInOrderWhicheverWayTheyGo) {
   const auto port = open(1);
+  ASSERT_TRUE(begins(*port));
   std::vector<Bytes> arrive;
   for (int round = 0; round < 3; ++round) {
     for (const std::size_t count : {64, 3, 70, 8}) {
@@ -250,6 +251,7 @@ TEST_F(PortWithXdpTest, FramesLeaveInOrderWhicheverWayTheyGo) {
 
 TEST_F(PortWithXdpTest, ReasonsAreThoseOfTheOtherWay) {
   const auto port = open(1);
+  ASSERT_TRUE(begins(*port));
   Batch batch(std::vector<std::size_t>(20, 100));
   batch.frames[5].payload = batch.bytes.emplace_back(1503);  // one byte beyond the MTU of 1500
   port->send(SenderId{0}, batch.frames);
@@ -274,10 +276,26 @@ TEST_F(PortWithXdpTest, ReasonsAreThoseOfTheOtherWay) {
   EXPECT_EQ(gone.outcomes(), std::vector(20, DropReason::port_waiting));
 }
 
+TEST_F(PortWithXdpTest, ProductionUsesItUnlessToldOtherwiseAndCopiesOnlyWhenAskedTo) {
+  for (const bool transmit : {true, false}) {
+    for (const bool copies : {true, false}) {
+      for (const SenderId sender : {SenderId{0}, SenderId{1}}) {
+        AfPacketOptions options;
+        options.mirror_senders = 1;
+        options.xdp_transmit = transmit;
+        options.xdp_copies = copies;
+        const auto port = open(2, options);
+        EXPECT_EQ(begins(*port, sender), sender == SenderId{0} ? transmit : copies);
+      }
+    }
+  }
+}
+
 TEST_F(PortWithXdpTest, ManyThreadsSendAtOnceAndEachKeepsItsOrder) {
   constexpr std::size_t kSenders = 3;
   constexpr std::size_t kRounds = 40;
   const auto port = open(kSenders);
+  ASSERT_TRUE(begins(*port));
   std::atomic<std::size_t> accepted{0};
   std::vector<std::thread> threads;
   for (std::size_t s = 0; s < kSenders; ++s) {

@@ -44,12 +44,13 @@ TEST(DatapathSettings, EveryKeyIsTaken) {
                                          {"receive-ring-kib", "8192"},
                                          {"receive-queue-kib", "1024"},
                                          {"xdp-transmit", "false"},
+                                         {"xdp-copies", "true"},
                                          {"worker-spin-us", "50"},
                                          {"worker-cpus", "2-3,0"},
                                          {"mirror-cpus", "70"},
                                          {"mirror-sample-seed", "9"}});
   EXPECT_EQ(all.at_start, (DatapathSettings::AtStart{3, 2, 32768}));
-  EXPECT_EQ(all.ports, (DatapathSettings::Ports{8192, 1024, false}));
+  EXPECT_EQ(all.ports, (DatapathSettings::Ports{8192, 1024, false, true}));
   EXPECT_EQ(all.work.session_queue_bytes, 512U * 1024);
   EXPECT_EQ(all.work.spin, 50'000);
   EXPECT_EQ(all.work.sample_seed, 9U);
