@@ -58,6 +58,25 @@ DatapathOptions datapath_options(const DatapathSettings& settings, std::function
           .frame_caught = std::move(frame_caught)};
 }
 
+/// With the usual numbers where the machine has not what is asked for, which `trouble` tells then: a daemon
+/// that does not start could not be told to ask for less.
+std::unique_ptr<Datapath> start_datapath(DatapathSettings& settings,
+                                         const std::function<void()>& frame_caught, std::string& trouble) {
+  try {
+    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+  } catch (const std::exception& error) {
+    const DatapathSettings::AtStart usual{.worker_threads = 1};
+    if (settings.at_start == usual) throw;
+    trouble =
+        std::string("Open_vSwitch other_config: vswitchd has one worker, one mirror thread and the usual ") +
+        "queue, as it could not start with what worker-threads, mirror-threads and mirror-queue-kib ask for "
+        "(" +
+        error.what() + "); ask for less and start it again";
+    settings.at_start = usual;
+    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+  }
+}
+
 }  // namespace
 
 class Switch::Impl {
@@ -74,10 +93,11 @@ class Switch::Impl {
         isolation_(options.rundir),
         worker_option_(options.workers),
         settings_(settings_at_start(database, options, processors_)),
-        datapath_(datapath_options(settings_, [this] { frame_caught(); })),
-        compiler_(datapath_.senders(), datapath_.workers(), [this] { quota_used_up(); }),
-        attachments_(links_, isolation_, endpoints_, datapath_.senders(),
-                     datapath_.senders() - datapath_.workers(), [this] { post([this] { apply(); }); }),
+        datapath_(start_datapath(
+            settings_, [this] { frame_caught(); }, trouble_at_start_)),
+        compiler_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
+        attachments_(links_, isolation_, endpoints_, datapath_->senders(),
+                     datapath_->senders() - datapath_->workers(), [this] { post([this] { apply(); }); }),
         timer_(io),
         next_end_(io, [this] { request_apply(); }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
@@ -113,7 +133,7 @@ class Switch::Impl {
   }
 
   const PortConfig* port(const std::string& bridge, const std::string& name) const {
-    const Snapshot& snapshot = datapath_.current();
+    const Snapshot& snapshot = datapath_->current();
     const auto found = std::find_if(
         snapshot.ports.begin(), snapshot.ports.end(), [&snapshot, &bridge, &name](const PortConfig& one) {
           return one.number != kNoPort && one.name == name && snapshot.bridges[one.bridge].name == bridge;
@@ -126,13 +146,13 @@ class Switch::Impl {
     const PortConfig* in = port(bridge_name, in_port);
     const DesiredBridge* desired = bridge(bridge_name);
     if (in == nullptr || desired == nullptr) return std::nullopt;
-    return vswitch::explain(datapath_.current(), *in, desired->spec, sessions_, frame, steady_now());
+    return vswitch::explain(datapath_->current(), *in, desired->spec, sessions_, frame, steady_now());
   }
 
   std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
                                             std::optional<Filter> match, std::chrono::milliseconds patience,
                                             std::function<void(std::optional<NextFrame>)> done) {
-    const auto request = datapath_.next_frames().ask({bridge, in_port, std::move(match)});
+    const auto request = datapath_->next_frames().ask({bridge, in_port, std::move(match)});
     if (!request) return std::nullopt;
     Waiter& waiter =
         waiters_.try_emplace(*request, Waiter{bridge, std::move(done), boost::asio::steady_timer(io_)})
@@ -145,12 +165,12 @@ class Switch::Impl {
   }
 
   void stop_waiting(std::uint64_t request) {
-    datapath_.next_frames().forget(request);
+    datapath_->next_frames().forget(request);
     waiters_.erase(request);
   }
 
   ovsdb::Database& database() { return database_; }
-  Datapath& datapath() { return datapath_; }
+  Datapath& datapath() { return *datapath_; }
   SnapshotCompiler& compiler() { return compiler_; }
   const Desired& desired() const { return desired_; }
   const Attachments& attachments() const { return attachments_; }
@@ -175,7 +195,8 @@ class Switch::Impl {
   /// On a worker's thread.
   void frame_caught() {
     post([this] {
-      for (const NextFrames::Caught& caught : datapath_.next_frames().take()) answer(caught.request, &caught);
+      for (const NextFrames::Caught& caught : datapath_->next_frames().take())
+        answer(caught.request, &caught);
     });
   }
 
@@ -271,9 +292,11 @@ class Switch::Impl {
     if (worker_option_ != 0 || asked.at_start.worker_threads == 0)
       asked.at_start.worker_threads = now.worker_threads;
     if (asked.at_start != now) {
-      asked.complaints.push_back(
-          "Open_vSwitch other_config: worker-threads, mirror-threads and mirror-queue-kib are taken when "
-          "vswitchd starts again");
+      asked.complaints.push_back(trouble_at_start_.empty()
+                                     ? "Open_vSwitch other_config: worker-threads, mirror-threads and "
+                                       "mirror-queue-kib are taken when "
+                                       "vswitchd starts again"
+                                     : trouble_at_start_);
     }
     for (const std::string& complaint : asked.complaints) {
       const auto& known = settings_.complaints;
@@ -294,7 +317,7 @@ class Switch::Impl {
     CompileResult result = compiler_.compile(spec);
     spec = {};  // from here on the snapshots alone say how long a device is needed
     sessions_ = std::move(result.sessions);
-    datapath_.publish(std::move(result.snapshot));
+    datapath_->publish(std::move(result.snapshot));
     compiler_.settle();
     close_retired(kDrainPatience);
   }
@@ -333,7 +356,7 @@ class Switch::Impl {
   /// Closes what is no port any more as soon as no queued copy needs it: now, or from housekeeping.
   void close_retired(std::chrono::milliseconds patience) {
     const bool unused =
-        datapath_.free_old_snapshots(attachments_.has_retired() ? patience : std::chrono::milliseconds(0));
+        datapath_->free_old_snapshots(attachments_.has_retired() ? patience : std::chrono::milliseconds(0));
     if (unused) attachments_.close_retired();
   }
 
@@ -390,7 +413,8 @@ class Switch::Impl {
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
   DatapathSettings settings_;  ///< what is in effect; at_start since the start
-  Datapath datapath_;
+  std::string trouble_at_start_;
+  const std::unique_ptr<Datapath> datapath_;
   SnapshotCompiler compiler_;
   Attachments attachments_;
   boost::asio::steady_timer timer_;

@@ -128,7 +128,7 @@ class VswitchdXdpCopies(Vswitchd):
 class VswitchdBoth(Vswitchd):
     """The mirror thread may use the core of the load, which sends less than it could."""
     name = "vswitchd, both cores"
-    other_config = {"worker-cpus": str(SWITCH_CORE), "mirror-cpus": str(LOAD_CORE)}
+    other_config = {"worker-cpus": str(SWITCH_CORE)}
 
     def pin(self):
         """It has placed its threads itself."""

@@ -2,6 +2,7 @@
 """Threads and memory of the datapath, set in Open_vSwitch other_config by a stock client."""
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -47,6 +48,28 @@ def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_u
     assert f"copy-queue-bytes:{3 * 1024 * 1024} " in lab.daemon.ovs("ovs-appctl", "memory/show").stdout
     assert now["notices"] == []
     assert len(threads(lab, "worker")) == 3 and len(threads(lab, "mirror")) == 2
+
+
+def test_more_than_the_machine_has_is_said_and_the_switch_starts_all_the_same(lab):
+    if int(re.search(r"VmSize:\s+(\d+)", open(f"/proc/{lab.daemon.pid}/status").read()).group(1)) > 1 << 30:
+        pytest.skip("a sanitizer takes more address space than there is memory: no limit would be one")
+    set_config(lab, "worker-threads=64", "mirror-queue-kib=1048576")  # 64 GiB
+    lab.daemon.stop()
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (32 << 30, limit[1]))  # the daemon's
+    try:
+        lab.daemon.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+    now = stats(lab)
+    assert [thread["kind"] for thread in now["threads"]] == ["worker", "mirror"]
+    assert [notice for notice in now["notices"] if "could not start with what worker-threads" in notice and "ask for less" in notice]
+    one, two = lab.host("t1", "10.9.0.1"), lab.host("t2", "10.9.0.2")
+    one.ping("10.9.0.2")
+    set_config(lab, "worker-threads=2", "mirror-queue-kib=1024")
+    lab.daemon.restart()
+    assert stats(lab)["notices"] == []
+    two.ping("10.9.0.1")
 
 
 def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab):
