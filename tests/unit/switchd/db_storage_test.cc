@@ -415,6 +415,18 @@ TEST_F(StorageTest, RecordsWithoutDifferencesAreRead) {
   EXPECT_EQ(open()->find("Root", id(1))->map("config"), (std::map<std::string, std::string>{{"l", "w"}}));
 }
 
+TEST_F(StorageTest, AColumnThatNoRecordNamesIsNotChecked) {
+  Json schema = test::schema().to_json();
+  schema["tables"]["Leaf"]["isRoot"] = true;
+  schema["tables"]["Leaf"]["columns"]["level"]["type"] =
+      Json::parse(R"({"key":{"type":"integer","minInteger":5}})");
+  write_file(path, log_record(schema.dump()) +
+                       log_record(R"({"Leaf":{")" + id(1).to_string() + R"(":{"value":7}}})"));
+  const auto db = Database::open(path, DatabaseSchema::parse(schema), warnings);
+  EXPECT_EQ(db->find("Leaf", id(1))->integer("value"), 7);
+  EXPECT_EQ(db->find("Leaf", id(1))->integer("level"), 0);
+}
+
 TEST_F(StorageTest, ASymbolicLinkStaysOneWhenCompacting) {
   const std::string real = directory.file("real.db");
   { Database::open(real, test::schema(), warnings); }
