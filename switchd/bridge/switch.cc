@@ -95,6 +95,7 @@ class Switch::Impl {
     desired_ = {};
     endpoints_.follow(desired_);
     (void)attachments_.follow(desired_);
+    attachments_.end_opening();
     publish();
   }
 
