@@ -88,8 +88,8 @@ Error out_of_range(const T& value, const T& low, const T& high, const std::strin
                    const std::string& unit) {
   const auto text = [](const T& number) { return Json(number).dump(); };
   const auto infinite = [](const T& limit) {
-    if constexpr (std::is_floating_point_v<T>) return std::isinf(limit);
-    return limit == std::numeric_limits<T>::min() || limit == std::numeric_limits<T>::max();
+    if constexpr (std::is_same_v<T, std::size_t>) return limit == 0 || limit == kUnlimited;
+    return limit == std::numeric_limits<T>::lowest() || limit == std::numeric_limits<T>::max();
   };
   std::string details = what;
   if (!infinite(low) && !infinite(high)) {
@@ -132,9 +132,9 @@ void check_enum(const Atom& atom, const BaseType& type) {
 void check_size(std::size_t size, const ColumnType& type, const Json& json) {
   if (size >= type.min && size <= type.max) return;
   const std::string what = type.is_map() ? "map" : "set";
-  const std::size_t most = std::min<std::size_t>(type.max, 4294967295U);  // as Open vSwitch words it
-  throw syntax_error(json, what + " must have " + std::to_string(type.min) + " to " + std::to_string(most) +
-                               " members but " + std::to_string(size) + " are present");
+  throw syntax_error(json, what + " must have " + std::to_string(type.min) + " to " +
+                               std::to_string(type.max) + " members but " + std::to_string(size) +
+                               " are present");
 }
 
 Datum map_from_json(const Json& json, const ColumnType& type, NamedUuids* names) {
