@@ -2,6 +2,7 @@
 #include "schemas/ovsdb/atom.h"
 
 #include "schemas/json.h"
+#include "schemas/ovsdb/notation.h"
 
 namespace vswitch::ovsdb {
 
@@ -28,15 +29,7 @@ Atom default_atom(AtomicType type) {
 
 std::string to_text(const Atom& atom) {
   if (const Uuid* uuid = std::get_if<Uuid>(&atom)) return uuid->to_string();
-  return std::visit(
-      [](const auto& value) -> std::string {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Uuid>) {
-          return value.to_string();
-        } else {
-          return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
-        }
-      },
-      atom);
+  return to_json(atom).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::size_t hash_of(const Atom& atom) {

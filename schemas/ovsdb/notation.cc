@@ -82,14 +82,24 @@ std::size_t characters(const std::string& utf8) {
   return utf8.size() - static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), continues));
 }
 
+/// A real as Open vSwitch writes it where that loses nothing: whole numbers without a point.
+Json real_to_json(double real) {
+  constexpr double kAllDigits = 1e15;  // from here on both write an exponent
+  const bool whole = std::floor(real) == real && std::abs(real) < kAllDigits;
+  return whole ? Json(static_cast<std::int64_t>(real)) : Json(real);
+}
+
 /// Details of a value out of range; a limit at the end of its type's range is no limit.
 template <class T>
 Error out_of_range(const T& value, const T& low, const T& high, const std::string& what,
                    const std::string& unit) {
-  const auto text = [](const T& number) { return Json(number).dump(); };
+  const auto text = [](const T& number) {
+    if constexpr (std::is_floating_point_v<T>) return real_to_json(number).dump();
+    return Json(number).dump();
+  };
   const auto infinite = [](const T& limit) {
-    if constexpr (std::is_floating_point_v<T>) return std::isinf(limit);
-    return limit == std::numeric_limits<T>::min() || limit == std::numeric_limits<T>::max();
+    if constexpr (std::is_same_v<T, std::size_t>) return limit == 0 || limit == kUnlimited;
+    return limit == std::numeric_limits<T>::lowest() || limit == std::numeric_limits<T>::max();
   };
   std::string details = what;
   if (!infinite(low) && !infinite(high)) {
@@ -132,9 +142,9 @@ void check_enum(const Atom& atom, const BaseType& type) {
 void check_size(std::size_t size, const ColumnType& type, const Json& json) {
   if (size >= type.min && size <= type.max) return;
   const std::string what = type.is_map() ? "map" : "set";
-  const std::size_t most = std::min<std::size_t>(type.max, 4294967295U);  // as Open vSwitch words it
-  throw syntax_error(json, what + " must have " + std::to_string(type.min) + " to " + std::to_string(most) +
-                               " members but " + std::to_string(size) + " are present");
+  throw syntax_error(json, what + " must have " + std::to_string(type.min) + " to " +
+                               std::to_string(type.max) + " members but " + std::to_string(size) +
+                               " are present");
 }
 
 Datum map_from_json(const Json& json, const ColumnType& type, NamedUuids* names) {
@@ -212,6 +222,7 @@ Datum datum_from_json(const Json& json, const ColumnType& type, NamedUuids* name
 
 Json to_json(const Atom& atom) {
   if (const Uuid* uuid = std::get_if<Uuid>(&atom)) return Json::array({"uuid", uuid->to_string()});
+  if (const double* real = std::get_if<double>(&atom)) return real_to_json(*real);
   return std::visit(
       [](const auto& value) -> Json {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Uuid>) {

@@ -2,6 +2,7 @@
 #include "schemas/ovsdb/schema.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -77,7 +78,8 @@ T parse_number(const Json& json) {
 template <>
 std::size_t parse_number(const Json& json) {
   const auto number = parse_number<std::int64_t>(json);
-  if (number < 0) throw syntax_error(json, "must be an integer of 0 or more");
+  if (number < 0 || number > std::int64_t{kUnlimited})
+    throw syntax_error(json, "must be an integer of 0 to " + std::to_string(kUnlimited));
   return static_cast<std::size_t>(number);
 }
 
@@ -118,8 +120,9 @@ BaseType parse_base_type(const Json& json) {
   }
   Members members(json, "type");
   type.type = parse_atomic_type(members.required("type"));
-  if (const Json* allowed = members.optional("enum")) parse_enum(*allowed, type);
-  if (type.type == AtomicType::integer) {
+  if (const Json* allowed = members.optional("enum")) {
+    parse_enum(*allowed, type);
+  } else if (type.type == AtomicType::integer) {
     parse_limits(members, "minInteger", "maxInteger", type.min_integer, type.max_integer);
   } else if (type.type == AtomicType::real) {
     parse_limits(members, "minReal", "maxReal", type.min_real, type.max_real);
@@ -132,6 +135,13 @@ BaseType parse_base_type(const Json& json) {
   return type;
 }
 
+std::size_t parse_max(const Json& json) {
+  if (json == "unlimited") return kUnlimited;
+  const auto max = parse_number<std::size_t>(json);
+  if (max == kUnlimited) throw syntax_error(json, "too many elements, unless \"unlimited\" says so");
+  return max;
+}
+
 ColumnType parse_column_type(const Json& json) {
   ColumnType type;
   if (json.is_string()) {
@@ -142,8 +152,7 @@ ColumnType parse_column_type(const Json& json) {
   type.key = parse_base_type(members.required("key"));
   if (const Json* value = members.optional("value")) type.value = parse_base_type(*value);
   if (const Json* min = members.optional("min")) type.min = parse_number<std::size_t>(*min);
-  if (const Json* max = members.optional("max"))
-    type.max = *max == "unlimited" ? kUnlimited : parse_number<std::size_t>(*max);
+  if (const Json* max = members.optional("max")) type.max = parse_max(*max);
   members.finish();
   if (type.min > 1 || type.max < 1 || type.min > type.max)
     throw syntax_error(json, "impossible number of elements");
@@ -210,8 +219,9 @@ TableSchema parse_table(const std::string& name, const Json& json) {
     table.columns.push_back(parse_column(column, definition));
   place_columns(table);
   if (const Json* max_rows = members.optional("maxRows")) {
-    table.max_rows = parse_number<std::size_t>(*max_rows);
-    if (table.max_rows == 0) members.refuse("maxRows", "at least 1");
+    const auto rows = parse_number<std::int64_t>(*max_rows);
+    if (rows < 1) members.refuse("maxRows", "at least 1");
+    table.max_rows = static_cast<std::size_t>(std::min(rows, std::int64_t{kUnlimited}));
   }
   table.is_root = members.boolean("isRoot", false);
   if (const Json* indexes = members.optional("indexes")) parse_indexes(*indexes, table);
@@ -239,20 +249,11 @@ void resolve_references(DatabaseSchema& schema) {
   }
 }
 
-bool is_version(std::string_view text) {
-  int numbers = 1;
-  bool digit = false;
-  for (const char c : text) {
-    if (c == '.' && digit) {
-      ++numbers;
-      digit = false;
-    } else if (c >= '0' && c <= '9') {
-      digit = true;
-    } else {
-      return false;
-    }
-  }
-  return digit && numbers == 3;
+/// What Open vSwitch's own scanf() takes: three numbers, and blanks and signs before them.
+bool is_version(const std::string& text) {
+  int end = -1;
+  std::sscanf(text.c_str(), "%*u.%*u.%*u%n", &end);
+  return end >= 0 && static_cast<std::size_t>(end) == text.size();
 }
 
 Json base_type_to_json(const BaseType& type) {

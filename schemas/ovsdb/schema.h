@@ -18,7 +18,8 @@
 
 namespace vswitch::ovsdb {
 
-inline constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+/// Of elements, characters and rows. Open vSwitch counts with 32 bits and refuses more in a schema.
+inline constexpr std::size_t kUnlimited = std::numeric_limits<std::uint32_t>::max();
 inline constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
 /// <base-type>: the type of keys or of values with its constraints. Those of other types stay at "no limit".
@@ -27,8 +28,8 @@ struct BaseType {
   Datum enumeration;  ///< allowed values, empty: all
   std::int64_t min_integer = std::numeric_limits<std::int64_t>::min();
   std::int64_t max_integer = std::numeric_limits<std::int64_t>::max();
-  double min_real = -std::numeric_limits<double>::infinity();
-  double max_real = std::numeric_limits<double>::infinity();
+  double min_real = std::numeric_limits<double>::lowest();
+  double max_real = std::numeric_limits<double>::max();
   std::size_t min_length = 0;  ///< in characters, not bytes
   std::size_t max_length = kUnlimited;
   std::string ref_table;          ///< of UUIDs: the table referred to, "" when they refer to nothing

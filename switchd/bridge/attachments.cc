@@ -147,7 +147,7 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
   const AfPacketOptions options{.name = name,
                                 .ifindex = attachment.ifindex,
                                 .senders = senders_,
-                                .stock = &rings_,
+                                .stock = rings_.get(),
                                 .mirror_senders = mirror_senders_,
                                 .xdp_transmit = settings_.xdp_transmit,
                                 .xdp_copies = settings_.xdp_copies,
@@ -273,6 +273,11 @@ void Attachments::close_retired() {
         std::async(std::launch::async, [device = std::move(retired.device)]() mutable { device.reset(); });
     (retired.type == InterfaceType::system ? closing_ : taps).push_back(std::move(closed));
   }
+}
+
+void Attachments::end_opening() {
+  closing_.push_back(
+      std::async(std::launch::async, [rings = std::move(rings_)]() mutable { rings.reset(); }));
 }
 
 void Attachments::look_after() {

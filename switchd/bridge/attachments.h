@@ -71,6 +71,9 @@ class Attachments {
   /// To be called when no snapshot mentions retired devices any more.
   void close_retired();
 
+  /// Nothing will be opened any more: what was kept ready for it is closed beside the control thread.
+  void end_opening();
+
   /// To be called about once a second: a port whose receive ring has stopped is noticed when its overruns are
   /// asked for.
   void look_after();
@@ -107,7 +110,7 @@ class Attachments {
   const std::size_t mirror_senders_;
   DatapathSettings::Ports settings_;
   const std::function<void()> go_on_;
-  RingStock rings_;
+  std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;
   std::size_t opening_ = 0;  ///< attachments whose `opening` is valid
   std::size_t opened_ = 0;   ///< by follow() itself, this time

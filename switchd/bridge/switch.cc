@@ -115,6 +115,7 @@ class Switch::Impl {
     desired_ = {};
     endpoints_.follow(desired_);
     (void)attachments_.follow(desired_);
+    attachments_.end_opening();
     publish();
   }
 
@@ -224,6 +225,13 @@ class Switch::Impl {
     });
   }
 
+  /// Some turns of the event loop later: a client takes one to be accepted, one to be heard and one to be
+  /// answered.
+  template <typename Work>
+  void after_clients(Work work, int turns = 4) {
+    post([this, work, turns] { turns > 1 ? after_clients(work, turns - 1) : work(); });
+  }
+
   void request_apply(Concern concern = Concern::settings) {
     if (concern == Concern::nothing) return;
     if (under_way_) {
@@ -261,11 +269,15 @@ class Switch::Impl {
 
   /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
   /// goes on as it is. Devices may take several turns of the event loop to open; what is committed meanwhile
-  /// is applied after that, so that there is an end to it however fast commits come.
+  /// is applied after that, so that there is an end to it however fast commits come. At the start there may
+  /// be much to do: clients that only want the database are answered between the steps.
   void apply() {
     requested_ = Concern::nothing;
     try {
-      if (!under_way_) begin_apply();
+      if (!under_way_) {
+        begin_apply();
+        if (!std::exchange(begun_before_, true)) return after_clients([this] { apply(); });
+      }
       if (!attachments_.follow(*under_way_)) return;  // it will see to it that apply() is called again
       desired_ = std::move(*under_way_);
       under_way_.reset();
@@ -425,6 +437,7 @@ class Switch::Impl {
   std::vector<SessionStatus> sessions_;
   std::optional<Desired> under_way_;  ///< what apply() is at, over several turns of the event loop
   bool outdated_ = false;             ///< and there is something newer
+  bool begun_before_ = false;         ///< this is not the first time
   std::vector<std::function<void()>> waiting_;
   std::vector<std::function<void()>> waiting_for_next_;
   Concern requested_ = Concern::nothing;  ///< of an apply() that is posted

@@ -177,16 +177,25 @@ Rows replay_all(const LogContents& log, const DatabaseSchema& schema) {
   return rows;
 }
 
-/// Copies what both schemas know. Columns and tables that hold something and are left out are named in
-/// `left_out`.
-void convert_row(const Row& from, Row& to, std::vector<std::string>& left_out) {
+/// Columns of a table in the file's schema, and what they are in ours: null when it does not know them.
+using KnownColumns = std::vector<const ColumnSchema*>;
+
+KnownColumns known_columns(const TableSchema& from, const TableSchema& to) {
+  KnownColumns known;
+  for (const ColumnSchema& column : from.columns) known.push_back(to.find(column.name));
+  return known;
+}
+
+/// Copies what both schemas know. Columns that hold something and are left out are named in `left_out`.
+void convert_row(const Row& from, Row& to, const KnownColumns& known_as, std::vector<std::string>& left_out) {
   for (const ColumnSchema& column : from.schema().columns) {
     if (column.index < TableSchema::kDeclared) continue;
     const Datum& datum = from[column.index];
-    const ColumnSchema* known = to.schema().find(column.name);
+    const ColumnSchema* known = known_as[column.index];
+    if (datum == (known ? known->initial : column.initial)) continue;
     const std::string name = from.schema().name + "." + column.name;
     if (!known) {
-      if (datum != column.initial) left_out.push_back(name);
+      left_out.push_back(name);
       continue;
     }
     try {
@@ -206,8 +215,9 @@ void fill(Database& database, const DatabaseSchema& from, const Rows& rows,
     const TableSchema* known = database.schema().find(table.name);
     if (!known && !rows[table.index].empty()) left_out.push_back(table.name);
     if (!known) continue;
+    const KnownColumns columns = known_columns(table, *known);
     for (const auto& [uuid, row] : rows[table.index])
-      convert_row(row, transaction.insert_row(known->index, uuid), left_out);
+      convert_row(row, transaction.insert_row(known->index, uuid), columns, left_out);
   }
   if (const auto error = transaction.commit()) throw std::runtime_error(error->what());
 }
@@ -281,9 +291,11 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
     if (written.name != database.schema().name) {
       throw std::runtime_error("it holds a database " + written.name + ", not " + database.schema().name);
     }
+    const bool same = same_but_checksum(written, database.schema());
+    const DatabaseSchema& schema = same ? database.schema() : written;
     std::vector<std::string> left_out;
-    fill(database, written, replay_all(contents, written), left_out);
-    if (!same_but_checksum(written, database.schema())) {
+    fill(database, schema, replay_all(contents, schema), left_out);
+    if (!same) {
       const std::string backup = keep_backup(path, written);
       storage->compact(database);
       warnings.push_back(path + ": converted from schema version " + written.version + " to " +

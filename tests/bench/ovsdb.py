@@ -56,7 +56,7 @@ class Side:
     def stop(self):
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE_S)
+            wait_end(process)
         self.processes = []
         self.socket.unlink(missing_ok=True)
 
@@ -136,6 +136,16 @@ class PeerDatabase(Peer):
     """ovsdb-server alone: for rows in which no switch has to act."""
     name = "ovsdb-server"
     switches = False
+
+
+def wait_end(process):
+    """Until it ends, at once: Popen.wait() with a timeout looks every 50 ms."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        assert select.select([pidfd], [], [], PATIENCE_S)[0], f"{process.args[0]} does not end"
+    finally:
+        os.close(pidfd)
+    process.wait()
 
 
 def stat_fields(pid):

@@ -95,6 +95,19 @@ TEST(Notation, WholeRealsAreIntegers) {
   EXPECT_EQ(parse("share", "3"), Datum::scalar(3.0));
 }
 
+TEST(Notation, RealsAreReadBackAsTheyWere) {
+  for (const char* text : {"1", "100000", "2.5", "1.5e+300", "1e+15", "1e+20", "1e-05", "123456.7",
+                           "0.6000000000000001", "123456789.12345679", "1.2345678901234568e+17"}) {
+    std::string written;
+    append_text(written, parse("shares", text), column("shares").type);
+    EXPECT_EQ(written, text);
+  }
+  EXPECT_EQ(to_json(Atom(-0.0)).dump(), "0");
+  EXPECT_EQ(to_text(Atom(7.0)), "7");
+  EXPECT_EQ(parse_refusal("share", "-3.0"),
+            "constraint violation: -3 is less than minimum allowed value 0.5");
+}
+
 TEST(Notation, RefusesWrongTypesAndNumbersOfElements) {
   EXPECT_EQ(parse_refusal("number", "\"5\""), "syntax error: expected integer");
   EXPECT_EQ(parse_refusal("flag", "1"), "syntax error: expected boolean");

@@ -99,6 +99,65 @@ TEST(Schema, RefusesWhatIsNotASchema) {
   EXPECT_THROW(DatabaseSchema::parse(Json(7)), Error);
 }
 
+// The following are what ovsdb-tool 3.1 says, schema by schema.
+
+TEST(Schema, CountsHave32Bits) {
+  const auto with = [](const std::string& path, const char* value) {
+    Json json = valid();
+    json[Json::json_pointer(path)] = Json::parse(value);
+    return json;
+  };
+  const std::string max = "/tables/A/columns/to/type/max";
+  const std::string rows = "/tables/A/maxRows";
+  const std::string length = "/tables/A/columns/name/type";
+  for (const auto& [path, value] : std::initializer_list<std::pair<std::string, const char*>>{
+           {max, "4294967295"},
+           {max, "4294967296"},
+           {max, "9223372036854775807"},
+           {max, "-1"},
+           {max, "2.5"},
+           {max, "\"Unlimited\""},
+           {rows, "9223372036854775808"},
+           {rows, "\"unlimited\""},
+           {length, R"({"key": {"type": "string", "minLength": 4294967296}})"},
+           {length, R"({"key": {"type": "string", "maxLength": 9223372036854775807}})"}}) {
+    EXPECT_THROW(DatabaseSchema::parse(with(path, value)), Error) << path << " = " << value;
+  }
+  const auto read = [&with](const std::string& path, const char* value) {
+    return DatabaseSchema::parse(with(path, value)).at("A");
+  };
+  const TableSchema many = read(max, "4294967294");
+  EXPECT_EQ(many.columns[many.at("to")].type.max, 4294967294U);
+  EXPECT_EQ(read(max, "1e3").columns[many.at("to")].type.max, 1000U);
+  EXPECT_EQ(read(rows, "4294967295").max_rows, kUnlimited);
+  EXPECT_EQ(read(rows, "9223372036854775807").max_rows, kUnlimited);
+  const TableSchema text = read(length, R"({"key": {"type": "string", "maxLength": 4294967295}})");
+  EXPECT_EQ(text.columns[text.at("name")].type, ColumnType{});
+}
+
+TEST(Schema, AnEnumLeavesNoRoomForOtherLimits) {
+  Json json = valid();
+  Json& type = json["tables"]["A"]["columns"]["name"]["type"];
+  type = Json::parse(R"({"key": {"type": "string", "enum": ["set", ["a", "bc"]]}})");
+  EXPECT_NO_THROW(DatabaseSchema::parse(json));
+  type["key"]["maxLength"] = 1;
+  EXPECT_THROW(DatabaseSchema::parse(json), Error);
+}
+
+TEST(Schema, Versions) {
+  Json json = valid();
+  for (const char* version :
+       {"0.0.0", "01.002.3", " 1.2.3", "1. 2.3", "-1.2.3", "+1.2.3", "4294967296.0.0"}) {
+    json["version"] = version;
+    EXPECT_EQ(DatabaseSchema::parse(json).version, version);
+  }
+  for (const char* version : {"", "1", "1.2", "1..3", ".1.2.3", "1.2.3.", "1.2.3.4", "1.2.3 ", "1.2.3\n",
+                              "1 .2.3", "1.2.3a", "1.2.3-rc1", "1.2.x", "a.b.c", "1,2,3", "0x1.2.3"}) {
+    json["version"] = version;
+    EXPECT_THROW(DatabaseSchema::parse(json), Error) << version;
+  }
+}
+
 TEST(VswitchSchema, IsOpenVSwitch831WithOurMirrorColumns) {
   const DatabaseSchema& schema = vswitch_schema();
   EXPECT_EQ(schema.name, "Open_vSwitch");

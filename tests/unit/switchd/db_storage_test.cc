@@ -415,6 +415,30 @@ TEST_F(StorageTest, RecordsWithoutDifferencesAreRead) {
   EXPECT_EQ(open()->find("Root", id(1))->map("config"), (std::map<std::string, std::string>{{"l", "w"}}));
 }
 
+TEST_F(StorageTest, ContentsAreJudgedBehindTheLastRecord) {
+  const std::string broken =
+      log_record(test::schema().to_json().dump()) +
+      log_record(R"({"Root":{")" + id(1).to_string() + R"(":{"name":"r","nodes":)" + ref(2) + "}}}");
+  write_file(path, broken + log_record(R"({"Node":{")" + id(2).to_string() + R"(":{"name":"n"}}})"));
+  EXPECT_NE(open()->find("Node", id(2)), nullptr);
+  write_file(path, broken);
+  EXPECT_NE(refusal().find("references nonexistent row " + id(2).to_string()), std::string::npos)
+      << refusal();
+  EXPECT_EQ(read_file(path), broken);
+}
+
+TEST_F(StorageTest, AColumnThatNoRecordNamesIsNotChecked) {
+  Json schema = test::schema().to_json();
+  schema["tables"]["Leaf"]["isRoot"] = true;
+  schema["tables"]["Leaf"]["columns"]["level"]["type"] =
+      Json::parse(R"({"key":{"type":"integer","minInteger":5}})");
+  write_file(path, log_record(schema.dump()) +
+                       log_record(R"({"Leaf":{")" + id(1).to_string() + R"(":{"value":7}}})"));
+  const auto db = Database::open(path, DatabaseSchema::parse(schema), warnings);
+  EXPECT_EQ(db->find("Leaf", id(1))->integer("value"), 7);
+  EXPECT_EQ(db->find("Leaf", id(1))->integer("level"), 0);
+}
+
 TEST_F(StorageTest, ASymbolicLinkStaysOneWhenCompacting) {
   const std::string real = directory.file("real.db");
   { Database::open(real, test::schema(), warnings); }
