@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "datapath/port/af_packet_port.h"
+#include "datapath/port/background.h"
 #include "datapath/port/tap_port.h"
 #include "datapath/port/tunnel_port.h"
 #include "switchd/log.h"
@@ -264,20 +265,16 @@ void Attachments::give_back(int ifindex) {
 /// beside the control thread, for several ports at once. A tap is closed here and now: its name shall be
 /// free.
 void Attachments::close_retired() {
-  std::erase_if(closing_, [](const std::future<void>& one) {
-    return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  });
+  std::erase_if(closing_, [](const std::future<void>& one) { return !one.valid() || is_ready(one); });
   std::vector<std::future<void>> taps;  // waited for at the end of this function
   for (Retired& retired : std::exchange(retired_, {})) {
-    auto closed =
-        std::async(std::launch::async, [device = std::move(retired.device)]() mutable { device.reset(); });
+    auto closed = in_background([device = std::move(retired.device)]() mutable { device.reset(); });
     (retired.type == InterfaceType::system ? closing_ : taps).push_back(std::move(closed));
   }
 }
 
 void Attachments::end_opening() {
-  closing_.push_back(
-      std::async(std::launch::async, [rings = std::move(rings_)]() mutable { rings.reset(); }));
+  closing_.push_back(in_background([rings = std::move(rings_)]() mutable { rings.reset(); }));
 }
 
 void Attachments::look_after() {
