@@ -17,6 +17,15 @@ bool ask(int socket, int ifindex, unsigned long question, ifreq& request) {
   return ::ioctl(socket, SIOCGIFNAME, &request) == 0 && ::ioctl(socket, question, &request) == 0;
 }
 
+template <typename Question>
+bool ask_ethtool(int socket, int ifindex, Question& question) {
+  ifreq request{};
+  request.ifr_ifindex = ifindex;
+  if (::ioctl(socket, SIOCGIFNAME, &request) != 0) return false;
+  request.ifr_data = reinterpret_cast<char*>(&question);  // as SIOCETHTOOL wants it
+  return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
+}
+
 }  // namespace
 
 bool has_carrier(int socket, int ifindex) {
@@ -30,15 +39,17 @@ std::size_t mtu_of(int socket, int ifindex) {
 }
 
 std::string driver_of(int socket, int ifindex) {
-  ifreq request{};
-  request.ifr_ifindex = ifindex;
-  if (::ioctl(socket, SIOCGIFNAME, &request) != 0) return {};
   ethtool_drvinfo info{};
   info.cmd = ETHTOOL_GDRVINFO;
-  request.ifr_data = reinterpret_cast<char*>(&info);  // as SIOCETHTOOL wants it
-  if (::ioctl(socket, SIOCETHTOOL, &request) != 0) return {};
+  if (!ask_ethtool(socket, ifindex, info)) return {};
   info.driver[std::size(info.driver) - 1] = '\0';
   return info.driver;
+}
+
+std::size_t send_queues_of(int socket, int ifindex) {
+  ethtool_channels channels{};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  return ask_ethtool(socket, ifindex, channels) ? channels.tx_count + channels.combined_count : 0;
 }
 
 }  // namespace vswitch

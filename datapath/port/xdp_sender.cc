@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,10 @@ constexpr std::size_t kLeastMtu = 68;   // that a device may have (RFC 791)
 constexpr std::size_t kEthernetHeader = 14;
 constexpr std::uint32_t kBatchesBeforeOpening = 64;
 constexpr std::uint32_t kBatchesBeforeRetrying = 4096;
+
+#ifndef XDP_MAX_TX_SKB_BUDGET
+constexpr int XDP_MAX_TX_SKB_BUDGET = 9;  // the headers are older than Linux 6.17
+#endif
 
 template <typename T>
 bool set_option(const UniqueFd& fd, int level, int option, const T& value) {
@@ -92,10 +97,25 @@ class Ring {
 /// A socket that sends from memory of its own. One thread at a time.
 class XdpSocket {
  public:
-  /// Null where it cannot be had. Takes the lock of network configuration.
+  /// Whether the kernel and the device are of the kind. This and open() take the lock of network
+  /// configuration.
+  ///
+  /// Before Linux 6.17 the kernel tells of frames that it has taken only when it has taken all: some would be
+  /// sent twice. The budget of a system call came with the change, so it says whether that is there. By a
+  /// second queue of the device frames would overtake those that go by packet socket. And in copy mode
+  /// some drivers are handed the memory itself (IFF_TX_SKB_NO_LINEAR); veth is known not to be.
+  static bool suits(int ifindex) {
+    const UniqueFd asking(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (driver_of(asking.get(), ifindex) != "veth" || send_queues_of(asking.get(), ifindex) != 1)
+      return false;
+    XdpSocket socket;
+    return !socket.prepare() || socket.set_budget();
+  }
+  /// Null where it cannot be had at present.
   static std::unique_ptr<XdpSocket> open(int ifindex) {
     std::unique_ptr<XdpSocket> socket(new XdpSocket);
-    return socket->prepare() && socket->attach(ifindex) ? std::move(socket) : nullptr;
+    const bool opened = socket->prepare() && socket->set_budget() && socket->attach(ifindex);
+    return opened ? std::move(socket) : nullptr;
   }
 
   std::size_t memory() const { return slots_.bytes() + to_send_.bytes() + sent_.bytes(); }
@@ -105,6 +125,7 @@ class XdpSocket {
   /// many; all, unless memory is not free.
   std::size_t send(std::span<OutgoingFrame> frames) {
     reclaim();
+    if (free_.size() < XdpSender::kFewest) return 0;
     const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), free_.size()));
     const std::uint32_t begin = to_send_.produced().load(std::memory_order_relaxed);
     const auto end = static_cast<std::uint32_t>(begin + batch.size());
@@ -112,8 +133,8 @@ class XdpSocket {
     to_send_.produced().store(end, std::memory_order_release);
     while (settled_ != end) {
       const int error = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) == 0 ? 0 : errno;
-      // The kernel takes up to 32, and stops behind one that the device drops: EBUSY. If that was the first
-      // it does not tell us yet that it took it.
+      // The kernel stops behind a frame that the device drops: EBUSY. If that was the first it does not tell
+      // us yet that it took it.
       const bool dropped = error == EBUSY;
       const std::uint32_t consumed = to_send_.consumed().load(std::memory_order_acquire);
       const auto taken = std::max(static_cast<std::int32_t>(consumed - settled_), dropped ? 1 : 0);
@@ -127,8 +148,8 @@ class XdpSocket {
     return settled_ - begin;
   }
 
-  /// The device is down or gone, or keeps frames: no more will be sent. Those that were not settled stay
-  /// here, and are not sent if this is destroyed.
+  /// The device is down, gone or full, or keeps frames: no more will be sent. Those that were not settled
+  /// stay here, and are not sent if this is destroyed.
   bool is_broken() const { return is_broken_; }
 
  private:
@@ -137,7 +158,8 @@ class XdpSocket {
   bool prepare() {
     if (!fd_ || !slots_) return false;
     for (std::size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot * kLongest);
-    xdp_umem_reg memory{};
+    xdp_umem_reg memory;
+    std::memset(&memory, 0, sizeof memory);  // newer kernels read what is padding in these headers
     memory.addr = reinterpret_cast<std::uintptr_t>(slots_.get());
     memory.len = slots_.bytes();
     memory.chunk_size = kLongest;
@@ -153,11 +175,15 @@ class XdpSocket {
            sent_.map(fd_, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr);
   }
 
-  /// Only to veth, which is known to have copied a frame when it gives its memory back.
+  bool set_budget() {
+    constexpr int kFrames = kSlots;
+    return set_option(fd_, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, kFrames);
+  }
+
   bool attach(int ifindex) {
-    const UniqueFd asking(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-    if (driver_of(asking.get(), ifindex) != "veth") return false;
+    constexpr int kInFlight = kSlots * 2 * kLongest;  // the kernel doubles it
     if (!set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark)) return false;
+    if (!set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, kInFlight)) return false;
     sockaddr_xdp address{};
     address.sxdp_family = AF_XDP;
     address.sxdp_flags = XDP_COPY;
@@ -192,6 +218,18 @@ class XdpSocket {
   std::uint32_t settled_ = 0;        // of all that was ever put into to_send_
   bool is_broken_ = false;
 };
+
+namespace {
+/// Nothing: there will never be one on this device. Null: not at present.
+std::optional<std::unique_ptr<XdpSocket>> open_if_it_suits(int ifindex) {
+  try {
+    if (!XdpSocket::suits(ifindex)) return std::nullopt;
+    return XdpSocket::open(ifindex);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+}  // namespace
 
 XdpSender::XdpSender(int ifindex) : ifindex_(ifindex), batches_before_opening_(kBatchesBeforeOpening) {}
 XdpSender::~XdpSender() = default;
@@ -232,20 +270,22 @@ std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
 
 void XdpSender::ask_for_socket() {
   if (is_ready(opening_)) {
-    xdp_ = opening_.get();
+    auto opened = opening_.get();
+    suits_ = opened.has_value();
+    if (suits_) xdp_ = std::move(*opened);
     batches_before_opening_ = kBatchesBeforeRetrying;  // when it did not come, or once it is closed
     memory_ = xdp_ == nullptr ? 0 : xdp_->memory();
     return;
   }
-  if (opening_.valid() || --batches_before_opening_ > 0) return;
+  if (!suits_ || opening_.valid() || --batches_before_opening_ > 0) return;
   batches_before_opening_ = kBatchesBeforeRetrying;
-  opening_ = in_background([this] { return XdpSocket::open(ifindex_); });
+  opening_ = in_background([ifindex = ifindex_] { return open_if_it_suits(ifindex); });
 }
 
 /// It takes the kernel milliseconds.
 void XdpSender::close() {
   memory_ = 0;
-  closing_ = in_background([old = std::shared_ptr<XdpSocket>(std::move(xdp_))]() mutable { old.reset(); });
+  closing_ = in_background([old = std::move(xdp_)]() mutable { old.reset(); });
 }
 
 }  // namespace vswitch

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sending by AF_XDP (the kernel's Documentation/networking/af_xdp.rst) in copy mode, without a program on the
-// device: frames are written into memory that the kernel reads, and one system call sends 32. A small frame
-// costs the kernel a quarter less than by sendmmsg(2) on a packet socket (docs/benchmarks.md).
+// device: frames are written into memory that the kernel reads, and one system call sends 64. A small frame
+// costs the kernel a quarter less than by sendmmsg(2) on a packet socket (docs/benchmarks.md). From
+// Linux 6.17 on: before, the kernel does not tell in time which frames it has taken.
 //
 // It is for finished frames: without a program nothing can be said of checksums or segments that are left to
-// do. They leave past the queueing discipline, as with PACKET_QDISC_BYPASS. README.md of this room says more.
+// do. They leave past the queueing discipline, as with PACKET_QDISC_BYPASS, and past the egress hook of
+// nftables too. README.md of this room says more.
 #pragma once
 
 #include <atomic>
@@ -13,6 +15,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "datapath/frame/frame.h"
@@ -22,7 +25,7 @@ namespace vswitch {
 class XdpSocket;
 
 /// What a port's senders share: a device's queue takes one such socket. It is opened by a thread when the
-/// port turns out to be a busy one, and only on veth devices.
+/// port turns out to be a busy one, and only on veth devices with one queue.
 class XdpSender {
  public:
   static constexpr std::size_t kFewest = 8;  ///< frames of a batch worth it
@@ -46,9 +49,10 @@ class XdpSender {
   const int ifindex_;
   std::mutex in_use_;
   std::unique_ptr<XdpSocket> xdp_;
-  std::future<std::unique_ptr<XdpSocket>> opening_;
+  std::future<std::optional<std::unique_ptr<XdpSocket>>> opening_;
   std::future<void> closing_;
   std::uint32_t batches_before_opening_;
+  bool suits_ = true;  ///< the kernel and the device are of the kind, as far as is known
   std::atomic<std::size_t> memory_{0};
 };
 

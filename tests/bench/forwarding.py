@@ -96,7 +96,7 @@ def goals():
         Goal("p50 latency with one session on against off", False, 1.03, latency("p50 us", row="1 session"), latency("p50 us")),
         Goal("p99 latency with one session on against off", False, 1.03, latency("p99 us", row="1 session"), latency("p99 us")),
         Goal("copies delivered at half of capacity, one core for all", True, 1, copies(OURS)),
-        Goal("copies delivered at half of capacity, mirror thread on the other core", True, 1, copies(BOTH)),
+        Goal("copies delivered at half of capacity, mirror thread on either core", True, 1, copies(BOTH)),
         Goal("copies delivered at half of capacity, one core, xdp-copies asked for", True, 1, copies(XDP_COPIES)),
         *(Goal(f"cost per frame with 4,000 sessions that do not select it ({where}), against none", False, 1.05,
                point(f"4,000 sessions on {where}", "processor", section="growth"), point("no session", "processor", section="growth"))

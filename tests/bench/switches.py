@@ -126,12 +126,12 @@ class VswitchdXdpCopies(Vswitchd):
 
 
 class VswitchdBoth(Vswitchd):
-    """The mirror thread may use the core of the load, which sends less than it could."""
+    """As on a machine where nobody placed anything: the mirror thread may use the core of the load as well."""
     name = "vswitchd, both cores"
     other_config = {"worker-cpus": str(SWITCH_CORE)}
 
     def pin(self):
-        """It has placed its threads itself."""
+        """It has placed its worker itself."""
 
 
 class VswitchdOneWorker(Vswitchd):

@@ -3,22 +3,27 @@
 // somebody else.
 #include "datapath/port/xdp_sender.h"
 
-#include <linux/if_packet.h>
-#include <linux/if_xdp.h>
-#include <sys/mman.h>
+#include <pthread.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <array>
 #include <chrono>
+#include <cstdio>
+#include <functional>
 #include <thread>
 
 #include "datapath/port/af_packet_port.h"
+#include "datapath/threads.h"
 #include "tests/platform/lab.h"
 
 namespace vswitch::platform {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr auto kPatience = 10s;       // for what has to happen
+constexpr auto kLittlePatience = 1s;  // for what must not
 
 /// Frames with their bytes.
 struct Batch {
@@ -43,11 +48,21 @@ struct Batch {
   std::vector<OutgoingFrame> frames;
 };
 
+bool kernel_is_recent() {
+  utsname name{};
+  uname(&name);
+  int major = 0;
+  int minor = 0;
+  std::sscanf(name.release, "%d.%d", &major, &minor);
+  return major > 6 || (major == 6 && minor >= 17);
+}
+
 class XdpSenderTest : public PlatformTest {
  protected:
   void SetUp() override {
     PlatformTest::SetUp();
     if (IsSkipped()) return;
+    if (!kernel_is_recent()) GTEST_SKIP() << "AF_XDP is used from Linux 6.17 on";
     make_veth(switch_, "p0", host_, "h0");
     socket_ = std::make_unique<RawSocket>(host_, "h0");
     const Inside inside(switch_);
@@ -58,18 +73,25 @@ class XdpSenderTest : public PlatformTest {
     return std::make_unique<XdpSender>(ifindex_of(switch_, name));
   }
   std::size_t send(XdpSender& sender, Batch& batch) {
-    const Inside inside(switch_);  // the socket is opened in the namespace of who sends
+    const Inside inside(switch_);
     return sender.send(batch.frames, ioctl_.get());
   }
-  /// Whether a sender that is kept busy for half a second takes over; what it sent is thrown away.
-  bool begins(XdpSender& sender) {
+  /// Keeps it busy until it sends by AF_XDP, or for as long as `patience`. What it sent is thrown away.
+  bool begins(const std::function<void(std::span<OutgoingFrame>)>& send_all,
+              const std::function<std::size_t()>& memory, std::chrono::milliseconds patience) {
+    const Inside inside(switch_);  // the socket is opened in the namespace of who sends
+    const auto end = std::chrono::steady_clock::now() + patience;
     Batch small(std::vector<std::size_t>(XdpSender::kFewest, 14));
-    for (int i = 0; i < 100 && send(sender, small) == 0; ++i) {
-      for (int j = 0; j < 90 && sender.memory() == 0; ++j) send(sender, small);
-      std::this_thread::sleep_for(5ms);
+    while (memory() == 0 && std::chrono::steady_clock::now() < end) {
+      for (int i = 0; i < 100; ++i) send_all(small.frames);
+      std::this_thread::sleep_for(2ms);  // 100 batches: when the first attempt fails there will be others
     }
     while (socket_->receive(20ms)) continue;
-    return sender.memory() != 0;
+    return memory() != 0;
+  }
+  bool begins(XdpSender& sender, std::chrono::milliseconds patience = kPatience) {
+    return begins([&](std::span<OutgoingFrame> frames) { sender.send(frames, ioctl_.get()); },
+                  [&] { return sender.memory(); }, patience);
   }
   void expect_received(const std::vector<Bytes>& frames) {
     for (const Bytes& frame : frames) {
@@ -195,17 +217,20 @@ TEST_F(XdpSenderTest, WithoutCarrierFramesAreRefusedAsLinkDown) {
   EXPECT_EQ(sender->memory(), 0U);
 }
 
-TEST_F(XdpSenderTest, ItIsNotHadOnOtherKindsOfDevices) {
+TEST_F(XdpSenderTest, ItIsNotHadOnOtherKindsOfDevicesNorWhereThereAreSeveralQueues) {
   run(switch_, "ip link add other type bridge && ip link set other up");
-  const auto other = make("other");
-  EXPECT_FALSE(begins(*other));
+  run(switch_, "ip link add queues numtxqueues 2 type veth peer other_end && ip link set queues up");
+  for (const char* const name : {"other", "queues"}) {
+    const auto other = make(name);
+    EXPECT_FALSE(begins(*other, kLittlePatience)) << name;
+  }
 }
 
 TEST_F(XdpSenderTest, WhoWasThereFirstKeepsTheDevice) {
   const auto first = make();
   ASSERT_TRUE(begins(*first));
   const auto second = make();
-  EXPECT_FALSE(begins(*second));
+  EXPECT_FALSE(begins(*second, kLittlePatience));
   Batch batch(std::vector<std::size_t>(20, 100));
   EXPECT_EQ(send(*first, batch), 20U);
   expect_received(batch.bytes);
@@ -222,15 +247,9 @@ class PortWithXdpTest : public XdpSenderTest {
     auto port = open_af_packet_port(options);
     return port;
   }
-  bool begins(Port& port, SenderId sender = SenderId{0}) {
-    const Inside inside(switch_);
-    Batch busy(std::vector<std::size_t>(16, 14));
-    for (int i = 0; i < 200 && port.send_memory() == 0; ++i) {
-      port.send(sender, busy.frames);
-      if (i > 100) std::this_thread::sleep_for(5ms);
-    }
-    while (socket_->receive(20ms)) continue;
-    return port.send_memory() != 0;
+  bool begins(Port& port, SenderId sender = SenderId{0}, std::chrono::milliseconds patience = kPatience) {
+    return XdpSenderTest::begins([&](std::span<OutgoingFrame> frames) { port.send(sender, frames); },
+                                 [&] { return port.send_memory(); }, patience);
   }
 };
 
@@ -247,6 +266,7 @@ TEST_F(PortWithXdpTest, FramesLeaveInOrderWhicheverWayTheyGo) {
     }
   }
   expect_received(arrive);
+  EXPECT_NE(port->send_memory(), 0U);
 }
 
 TEST_F(PortWithXdpTest, ReasonsAreThoseOfTheOtherWay) {
@@ -285,7 +305,8 @@ TEST_F(PortWithXdpTest, ProductionUsesItUnlessToldOtherwiseAndCopiesOnlyWhenAske
         options.xdp_transmit = transmit;
         options.xdp_copies = copies;
         const auto port = open(2, options);
-        EXPECT_EQ(begins(*port, sender), sender == SenderId{0} ? transmit : copies);
+        const bool shall = sender == SenderId{0} ? transmit : copies;
+        EXPECT_EQ(begins(*port, sender, shall ? kPatience : kLittlePatience), shall);
       }
     }
   }
@@ -300,6 +321,12 @@ TEST_F(PortWithXdpTest, ManyThreadsSendAtOnceAndEachKeepsItsOrder) {
   std::vector<std::thread> threads;
   for (std::size_t s = 0; s < kSenders; ++s) {
     threads.emplace_back([&, s] {
+      // On one processor, or frames sent on the one before may still wait there.
+      const auto processors = allowed_processors();
+      cpu_set_t here;
+      CPU_ZERO(&here);
+      CPU_SET(processors[s % processors.size()], &here);
+      pthread_setaffinity_np(pthread_self(), sizeof here, &here);
       for (std::size_t round = 0; round < kRounds; ++round) {
         std::vector<Bytes> bytes;
         std::vector<OutgoingFrame> out(48);
@@ -330,9 +357,9 @@ TEST_F(PortWithXdpTest, ManyThreadsSendAtOnceAndEachKeepsItsOrder) {
   while (seen_frames < kSenders * kRounds * 48 && look(200ms)) continue;
   for (std::thread& thread : threads) thread.join();
   while (look(50ms)) continue;
-  EXPECT_GT(accepted, kSenders * kRounds * 24);
-  EXPECT_LE(seen_frames, accepted);  // the test's own socket may have been too slow
-  EXPECT_GT(seen_frames, 0U);
+  EXPECT_EQ(seen_frames, accepted);
+  EXPECT_GT(accepted, 0U);
+  EXPECT_NE(port->send_memory(), 0U);
 }
 
 }  // namespace

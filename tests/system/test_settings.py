@@ -140,12 +140,13 @@ def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab):
             time.sleep(0.01)  # the socket is opened by a thread
         return stats(lab)["memory"]["send_bytes"] > before
 
-    assert sends_by_xdp(1)
-    assert "send rings 131 KiB" in lab.ctl("stats").stdout
+    can = tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 17)
+    assert sends_by_xdp(1) == can
+    assert f"send rings {131 if can else 0} KiB" in lab.ctl("stats").stdout
     set_config(lab, "xdp-transmit=false")
     assert not sends_by_xdp(2)
     set_config(lab, "xdp-transmit=true")
-    assert sends_by_xdp(3)
+    assert sends_by_xdp(3) == can
 
 
 def test_stats_watch_shows_rates_queues_and_processor_share(lab):
