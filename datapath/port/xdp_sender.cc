@@ -133,7 +133,7 @@ class XdpSocket {
     to_send_.produced().store(end, std::memory_order_release);
     while (settled_ != end) {
       const int error = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) == 0 ? 0 : errno;
-      // The kernel stops behind a frame that the device drops: EBUSY. If that was the first it does not tell
+      // The kernel stops behind a frame that the device drops: EBUSY. If that was the first it may not tell
       // us yet that it took it.
       const bool dropped = error == EBUSY;
       const std::uint32_t consumed = to_send_.consumed().load(std::memory_order_acquire);
