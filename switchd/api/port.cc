@@ -154,11 +154,11 @@ void check_options(const Row& interface, const Json& options) {
 /// Throws if there is another tunnel between the same ends.
 void check_ends(const Database& database, const Row& interface) {
   if (!is_tunnel_type(interface.str("type"))) return;
-  const EndpointSettings settings = read_tunnel(interface).settings;
+  const TunnelEnds ends = ends_of(read_tunnel(interface).settings);
   for (const Row& other : database.table("Interface")) {
     if (other.uuid() == interface.uuid() || !is_tunnel_type(other.str("type"))) continue;
     const DesiredEndpoint tunnel = read_tunnel(other);
-    if (!tunnel.refusal.empty() || !same_ends(tunnel.settings, settings)) continue;
+    if (!tunnel.refusal.empty() || ends_of(tunnel.settings) != ends) continue;
     throw conflict(
         "options", interface.map("options"),
         "tunnel " + other.str("name") + " has the same remote_ip, local_ip and key: give another key");

@@ -7,6 +7,7 @@
 #include <limits>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "schemas/device_name.h"
 #include "switchd/bridge/source_pattern.h"
@@ -413,24 +414,23 @@ void check_tunnels(Desired& desired) {
   }
   std::stable_partition(tunnels.begin(), tunnels.end(),
                         [](const DesiredInterface* tunnel) { return tunnel->is_port; });
-  for (std::size_t i = 1; i < tunnels.size(); ++i) {
-    const auto earlier = std::span(tunnels).first(i);
-    const auto other = std::find_if(earlier.begin(), earlier.end(), [&](const DesiredInterface* one) {
-      return one->refusal.empty() && same_ends(one->tunnel->settings, tunnels[i]->tunnel->settings);
-    });
-    if (other != earlier.end())
-      tunnels[i]->refusal =
-          tunnels[i]->name + ": has the same remote_ip, local_ip and key as tunnel " + (*other)->name;
+  std::map<TunnelEnds, const DesiredInterface*> between;
+  std::map<TunnelEnds, std::vector<IpAddress>> locals;  // of tunnels alike but for them
+  for (DesiredInterface* tunnel : tunnels) {
+    TunnelEnds ends = ends_of(tunnel->tunnel->settings);
+    const auto [other, is_first] = between.emplace(ends, tunnel);
+    if (!is_first) {
+      tunnel->refusal =
+          tunnel->name + ": has the same remote_ip, local_ip and key as tunnel " + other->second->name;
+    } else if (const auto local = std::exchange(ends.local, std::nullopt)) {
+      locals[ends].push_back(*local);
+    }
   }
   // A packet that two could take is for the one that names the address it came to.
   for (DesiredInterface* tunnel : tunnels) {
-    if (tunnel->tunnel->settings.local) continue;
-    for (const DesiredInterface* other : tunnels) {
-      EndpointSettings anywhere = other->tunnel->settings;
-      const auto local = std::exchange(anywhere.local, std::nullopt);
-      if (local && other->refusal.empty() && same_ends(anywhere, tunnel->tunnel->settings))
-        tunnel->not_to.push_back(*local);
-    }
+    const auto found = locals.find(ends_of(tunnel->tunnel->settings));
+    if (found == locals.end()) continue;
+    tunnel->not_to = found->second;
     std::sort(tunnel->not_to.begin(), tunnel->not_to.end());
   }
 }

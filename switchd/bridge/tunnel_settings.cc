@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 #include <stdexcept>
-#include <tuple>
 
 namespace vswitch {
 
@@ -211,15 +210,14 @@ bool is_tunnel_type(std::string_view type) {
   return kTypes.contains(type);
 }
 
-bool same_ends(const EndpointSettings& a, const EndpointSettings& b) {
-  const auto ends = [](const EndpointSettings& settings) {
-    const Encapsulation& how = settings.encapsulation;
-    const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
-    const Encap kind = erspan ? Encap::erspan2 : how.encap;
-    const std::uint32_t key = erspan ? how.session_id : how.key.value_or(0);
-    return std::tuple(kind, settings.remote, settings.local, key, how.dst_port);
-  };
-  return ends(a) == ends(b);
+TunnelEnds ends_of(const EndpointSettings& settings) {
+  const Encapsulation& how = settings.encapsulation;
+  const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
+  return {.kind = erspan ? Encap::erspan2 : how.encap,
+          .remote = settings.remote,
+          .local = settings.local,
+          .key = erspan ? how.session_id : how.key.value_or(0),
+          .dst_port = how.dst_port};
 }
 
 DesiredEndpoint read_tunnel(const Row& interface) {

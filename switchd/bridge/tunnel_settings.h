@@ -2,6 +2,9 @@
 // The ends of tunnels as rows ask for them: Mirror_Endpoint, and Interface of type gre, erspan or vxlan.
 #pragma once
 
+#include <compare>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,8 +26,17 @@ DesiredEndpoint read_endpoint(const ovsdb::Row& row, MtuPolicy policy);
 
 /// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
-/// Two tunnels that would both take every packet from the other end. Of ERSPAN every type is received.
-bool same_ends(const EndpointSettings& a, const EndpointSettings& b);
+/// What tells the packets of one tunnel from those of another. Of ERSPAN every type is received.
+struct TunnelEnds {
+  Encap kind = Encap::gre;
+  IpAddress remote;
+  std::optional<IpAddress> local;  ///< nullopt: any
+  std::uint32_t key = 0;           ///< no key is key 0
+  std::uint16_t dst_port = 0;
+
+  auto operator<=>(const TunnelEnds&) const = default;
+};
+TunnelEnds ends_of(const EndpointSettings& settings);
 
 /// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow
 /// ("flow") are refused, and so is what is not known.
