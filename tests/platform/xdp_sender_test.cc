@@ -48,7 +48,9 @@ struct Batch {
   std::vector<OutgoingFrame> frames;
 };
 
-bool kernel_is_recent() {
+/// AF_XDP is there, and Linux is 6.17 or later.
+bool kernel_can() {
+  if (!UniqueFd(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0))) return false;
   utsname name{};
   uname(&name);
   int major = 0;
@@ -62,7 +64,7 @@ class XdpSenderTest : public PlatformTest {
   void SetUp() override {
     PlatformTest::SetUp();
     if (IsSkipped()) return;
-    if (!kernel_is_recent()) GTEST_SKIP() << "AF_XDP is used from Linux 6.17 on";
+    if (!kernel_can()) GTEST_SKIP() << "needs AF_XDP and Linux 6.17";
     make_veth(switch_, "p0", host_, "h0");
     socket_ = std::make_unique<RawSocket>(host_, "h0");
     const Inside inside(switch_);
