@@ -28,7 +28,7 @@ struct MirrorThreadCounters {
 
 class MirrorThread {
  public:
-  static constexpr int kNiceness = 15;
+  static constexpr int kNiceness = 17;
 
   /// `queues` are read by this thread alone and outlive it.
   MirrorThread(SenderId sender, std::vector<CopyQueue*> queues);

@@ -380,14 +380,16 @@ class Drain:
         self.streams = self.choose(pairs(4))
         self.markers = [self.open(port, 0) for port, *_ in self.streams]
         self.receivers = [self.open(to, MARK) for _, to, *_ in self.streams]
+        for receiver, (_, _, source, destination) in zip(self.receivers, self.streams):
+            receiver.send(frame(destination.to_bytes(6, "big"), source.to_bytes(6, "big")))  # so that nothing is flooded
 
     def choose(self, candidates):
-        """Two pairs of ports whose senders belong to as many workers as there are."""
+        """Two pairs of ports whose senders belong to as many workers as there are; the second may have its ends changed for that."""
         text = client(self.side.rundir, "ovs-appctl", "worker/show").stdout
         workers = {port: number for number, line in enumerate(re.findall(r"ports:(.*)", text)) for port in line.split()}
         first = candidates[0]
-        others = [pair for pair in candidates[1:] if workers[pair[0]] != workers[first[0]]]
-        return [first, (others or candidates[1:])[0]]
+        others = [*candidates[1:], *((to, port, destination, source) for port, to, source, destination in candidates[1:])]
+        return [first, next((pair for pair in others if workers[pair[0]] != workers[first[0]]), others[0])]
 
     def open(self, port, protocol):
         def make():
