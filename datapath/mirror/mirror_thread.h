@@ -28,6 +28,7 @@ struct MirrorThreadCounters {
 
 class MirrorThread {
  public:
+  /// Beside a busy worker on the same processor it gets a fiftieth of it (sched(7), "The nice value").
   static constexpr int kNiceness = 17;
 
   /// `queues` are read by this thread alone and outlive it.

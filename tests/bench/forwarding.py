@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 import report  # noqa: E402
 import switches  # noqa: E402
-from lab import ROOT  # noqa: E402
+from lab import ROOT, wait_until  # noqa: E402
 from net import frame, in_namespace, run  # noqa: E402
 from openvswitch import OVS_VSWITCHD, OVSDB_SERVER, client  # noqa: E402
 from report import OURS, Goal  # noqa: E402
@@ -232,8 +232,14 @@ class Bench:
         with self.sides(kinds, ["h0", "h1"], core=None) as sides:
             for side in sides:
                 side.wires.spawn("h1", "iperf3", "--server", "--forceflush", core=None, stdout=subprocess.DEVNULL)
+                wait_until(lambda: self.listens(side.wires.hosts["h1"]), "iperf3 listens")
             for name in names:
                 self.rounds(sides, lambda side: self.note("tcp", name, side, goodput=self.goodput(side, *points[name])))
+
+    @staticmethod
+    def listens(host):
+        """Whether somebody does at iperf3's port, 5201."""
+        return f":{5201:04X} " in run("ip", "netns", "exec", host, "cat", "/proc/net/tcp", "/proc/net/tcp6").stdout
 
     def goodput(self, side, streams, way):
         """Mbit/s; 0 when no connection comes about."""

@@ -4,6 +4,7 @@
 VSWITCH_SEED is the order of the faults; a failure prints it, and what was done when.
 """
 import fcntl
+import itertools
 import json
 import os
 import random
@@ -237,9 +238,12 @@ def test_the_account_closes_whatever_breaks(lab):
     lab.under.wire.settle()
     for name, session in (("er_one", 1), ("er_two", 2)):
         numbers = sequence_numbers(lab, session)
-        assert numbers == sorted(set(numbers)), (name, done)
+        assert len(numbers) == len(set(numbers)), (name, done)
+        # What the host held for a neighbour may be overtaken, when that is back, by what another processor sends.
+        overtaken = sum(later < earlier for earlier, later in itertools.pairwise(numbers))
+        assert overtaken <= HELD_BY_HOST * sum(fault.startswith("neighbour") for fault in done[1:]), (name, done)
         lost = accounts[name]["lost"] - accounts[name]["lost_by"].get("own_copy", 0)
-        assert numbers[-1] + 1 == accounts[name]["delivered"] + lost, (name, accounts[name], done)
+        assert max(numbers) + 1 == accounts[name]["delivered"] + lost, (name, accounts[name], done)
         # What the host takes in the moment in which its neighbour goes, it holds until it gives up, and tells nobody.
         given_up = accounts[name]["delivered"] - len(numbers)
         print(f"{name}: {given_up} given up by the host")

@@ -9,14 +9,14 @@ import pytest
 from lab import BUILD, ROOT
 
 OURS, BRIDGE, TRIVIAL = "vswitchd", "Linux bridge", "trivial forwarder"
-SPINNING, BOTH = "vswitchd, spinning", "vswitchd, both cores"
+SPINNING, BOTH, XDP_COPIES = "vswitchd, spinning", "vswitchd, both cores", "vswitchd, xdp-copies"
 ROWS = {  # one of each section
     ("rates", "64 bytes, 1 flow, 1 pair"): [OURS, BRIDGE, TRIVIAL],
-    ("mirrors", "64 bytes, 1 session"): [OURS, BRIDGE, TRIVIAL],
+    ("mirrors", "64 bytes, 1 session"): [OURS, XDP_COPIES, BRIDGE, TRIVIAL],
     ("encapsulated", "64 bytes, 1 session"): [OURS],
     ("tcp", "1 stream there"): [OURS, BRIDGE, TRIVIAL],
     ("latency", "no session"): [OURS, SPINNING, BRIDGE, TRIVIAL],
-    ("loss", "1 session at 25 %"): [OURS, BOTH, BRIDGE, TRIVIAL],
+    ("loss", "1 session at 25 %"): [OURS, XDP_COPIES, BOTH, BRIDGE, TRIVIAL],
     ("growth", "100 addresses on either side"): [OURS, BRIDGE],
     ("growth", "2 workers, 2 pairs of ports, 64 bytes"): [OURS],
 }
