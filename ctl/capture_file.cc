@@ -16,7 +16,7 @@ constexpr std::uint32_t kMicroseconds = 0xa1b2c3d4;
 constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
 constexpr std::uint32_t kPcapng = 0x0a0d0d0a;  // block type of a section header, the same in both byte orders
 constexpr std::uint32_t kLinkTypeEthernet = 1;
-constexpr std::uint32_t kLongestFrame = 1 << 20;
+constexpr std::uint32_t kMaxFrameLength = 1 << 20;
 
 class Reader {
  public:
@@ -37,7 +37,7 @@ class Reader {
     std::array<std::uint32_t, 4> header{};  // seconds, fraction, captured length, length on the wire
     if (!read(header)) return false;
     const std::uint32_t length = number(header[2]);
-    if (length > kLongestFrame) fail("is damaged");
+    if (length > kMaxFrameLength) fail("is damaged");
     frame.resize(length);
     if (!file_.read(frame.data(), length)) fail("ends within a frame");
     return true;

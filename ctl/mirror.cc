@@ -171,7 +171,7 @@ void declare_settings(CLI::App& app, const Params& params) {
   choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"},
          "copies too long for the way to an endpoint are cut short [cut], sent in fragments, or dropped");
   choice(app, params, "--superframes", "superframes", {"keep", "cut"},
-         "super-frames of local senders stay whole [for ports], or are cut into segments [for endpoints]");
+         "GSO packets of local senders stay whole [for ports], or are cut into segments [for endpoints]");
   matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
   matches(app, params, "--skip", "skip", "copy no frames that match, whatever --filter says, or none");
   gathered(app, params, "--rate", "rate", add_rate, "RATE",
@@ -323,7 +323,7 @@ std::string render_show(const Json& mirror) {
   if (!mirror["destination"]["endpoints"].empty())
     text += line("MTU policy", mirror.value("mtu_policy", "cut"));
   if (mirror.contains("superframes") && !mirror["superframes"].is_null())
-    text += line("super-frames", mirror["superframes"] == "cut" ? "cut into segments" : "kept whole");
+    text += line("GSO packets", mirror["superframes"] == "cut" ? "cut into segments" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   for (const Json& match : mirror["filter"]) text += line("filter", match);

@@ -9,8 +9,8 @@
 namespace vswitch {
 namespace {
 
-constexpr std::size_t kLongestName = 15;  // IFNAMSIZ without the NUL
-constexpr std::size_t kLongestQuote = 60;
+constexpr std::size_t kMaxNameLength = 15;  // IFNAMSIZ without the NUL
+constexpr std::size_t kMaxQuote = 60;
 
 /// What isspace() of the kernel says, which knows Latin-1: 0xa0 in a multibyte character counts as well.
 bool is_space(char c) {
@@ -29,7 +29,7 @@ bool is_utf8(const Json& text) {
 
 std::string_view rule_broken(std::string_view name) {
   if (name.empty()) return "it is empty";
-  if (name.size() > kLongestName) return "it is longer than 15 bytes";
+  if (name.size() > kMaxNameLength) return "it is longer than 15 bytes";
   if (name == "." || name == "..") return "'.' and '..' mean directories";
   if (name.find('/') != name.npos) return "it contains '/'";
   if (name.find(':') != name.npos) return "it contains ':'";
@@ -45,8 +45,8 @@ std::string device_name_trouble(std::string_view name) {
   if (name == "lo") return "lo is the loopback device of the host and cannot be a port";
   const std::string_view rule = rule_broken(name);
   if (rule.empty()) return {};
-  const Json quoted = name.size() > kLongestQuote ? std::string(name.substr(0, kLongestQuote - 3)) + "..."
-                                                  : std::string(name);
+  const Json quoted =
+      name.size() > kMaxQuote ? std::string(name.substr(0, kMaxQuote - 3)) + "..." : std::string(name);
   return quoted.dump(-1, ' ', false, Json::error_handler_t::replace) +
          " cannot be the name of a device: " + std::string(rule);
 }

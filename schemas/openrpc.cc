@@ -21,8 +21,8 @@ using Path = std::vector<std::string>;
 
 // Longest string given to a member that has a pattern, and longest array given to any: see the header. 4096
 // is the number of VLANs.
-constexpr std::size_t kLongestPatternInput = 512;
-constexpr std::size_t kLongestArray = 4096;
+constexpr std::size_t kMaxPatternInput = 512;
+constexpr std::size_t kMaxArraySize = 4096;
 
 std::string render(const Path& path, const Json& root) {
   std::string text;
@@ -229,17 +229,17 @@ class Contract::Impl {
       if (!trouble.empty()) return Violation{field, value, field + ": " + trouble, false};
     }
     if (value.is_string() && schema.contains("pattern") &&
-        value.get_ref<const std::string&>().size() > kLongestPatternInput) {
+        value.get_ref<const std::string&>().size() > kMaxPatternInput) {
       const std::string field = render(path, whole);
       return Violation{field, value,
                        field + " has to be " + expected(schema) + ", not one of " +
                            std::to_string(value.get_ref<const std::string&>().size()),
                        false};
     }
-    if (value.is_array() && value.size() > kLongestArray) {
+    if (value.is_array() && value.size() > kMaxArraySize) {
       const std::string field = render(path, whole);
       return Violation{field, value.size(),
-                       field + " may have at most " + std::to_string(kLongestArray) + " items", false};
+                       field + " may have at most " + std::to_string(kMaxArraySize) + " items", false};
     }
     const auto descend = [&](const Json& member_schema, const Json& member, const std::string& step) {
       path.push_back(step);

@@ -16,13 +16,13 @@
 
 #include "schemas/ovsdb/schema.h"
 #include "switchd/api/api.h"
+#include "switchd/base/log.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/managers.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/group_commit.h"
-#include "switchd/log.h"
 #include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
@@ -61,16 +61,16 @@ std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
   return database;
 }
 
-SwitchOptions switch_options(const DaemonOptions& options) {
-  SwitchOptions result;
+bridge::SwitchOptions switch_options(const DaemonOptions& options) {
+  bridge::SwitchOptions result;
   result.workers = options.workers;
   result.rundir = options.rundir;
   return result;
 }
 
-ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group,
-                             OutputGate* gate = nullptr) {
-  ServerOptions options;
+control::ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group,
+                                      control::OutputGate* gate = nullptr) {
+  control::ServerOptions options;
   options.directory = directory.path();
   options.endpoint.group = group;
   options.gate = gate;
@@ -182,7 +182,7 @@ class Daemon::Parts {
     std::size_t queues = 0;
     for (const SwitchView::WorkerState& worker : datapath.workers) queues += worker.copy_queue_bytes;
     return {{"resident-kib", resident_kib()},
-            {"sessions", control_.sessions()},
+            {"sessions", control_.clients()},
             {"backlog", control_.backlog()},
             {"monitors", ovsdb_server_.monitors()},
             {"receive-ring-bytes", datapath.receive_memory_bytes},
@@ -207,22 +207,22 @@ class Daemon::Parts {
     control_.stop();
     operator_.stop();
     io_.restart();
-    while (control_.sessions() + operator_.sessions() > 0 && io_.run_one_until(deadline) > 0) {
+    while (control_.clients() + operator_.clients() > 0 && io_.run_one_until(deadline) > 0) {
     }
   }
 
   RunDirectory directory_;
   boost::asio::io_context io_{1};
   std::unique_ptr<ovsdb::Database> database_;
-  Switch switch_;
-  OutputGate gate_;
-  Dispatcher dispatcher_;
+  bridge::Switch switch_;
+  control::OutputGate gate_;
+  control::Dispatcher dispatcher_;
   ovsdb::OvsdbServer ovsdb_server_{io_, dispatcher_, *database_};
-  Dispatcher operator_dispatcher_;
+  control::Dispatcher operator_dispatcher_;
   unixctl::Registry commands_;
-  Server control_;
-  Server operator_;
-  std::optional<Managers> managers_;
+  control::Server control_;
+  control::Server operator_;
+  std::optional<control::Managers> managers_;
   GroupCommit group_commit_{io_, *database_, gate_, [this](const std::string& why) { disk_failed(why); }};
   boost::asio::signal_set signals_;
   std::uint64_t commits_ = 0;

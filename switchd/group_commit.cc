@@ -13,7 +13,7 @@ constexpr std::chrono::microseconds kAtOnce{50};  // takes the disk no longer th
 constexpr std::chrono::milliseconds kFast{1};
 constexpr std::size_t kAlone = 2;  // commits: a client's, and what the switch reports on it
 
-GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, OutputGate& gate,
+GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, control::OutputGate& gate,
                          std::function<void(const std::string&)> failed)
     : io_(io), database_(database), gate_(gate), failed_(std::move(failed)) {
   database_.sync_later([this] {

@@ -34,7 +34,7 @@ class GroupCommit {
  public:
   /// Takes over Database::sync_later(). `failed` hears that the last changes are not on disk, with the
   /// reason, before the gate opens: they may be neither confirmed nor denied. All must outlive this.
-  GroupCommit(boost::asio::io_context& io, ovsdb::Database& database, OutputGate& gate,
+  GroupCommit(boost::asio::io_context& io, ovsdb::Database& database, control::OutputGate& gate,
               std::function<void(const std::string&)> failed);
   GroupCommit(const GroupCommit&) = delete;
   GroupCommit& operator=(const GroupCommit&) = delete;
@@ -54,7 +54,7 @@ class GroupCommit {
 
   boost::asio::io_context& io_;
   ovsdb::Database& database_;
-  OutputGate& gate_;
+  control::OutputGate& gate_;
   std::function<void(const std::string&)> failed_;
   Clock::duration took_ = Clock::duration::max();  ///< the last sync, as the one who waited saw it
   bool busy_ = false;                              ///< a sync is posted or runs

@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <string>
 
+#include "switchd/base/log.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
-#include "switchd/log.h"
 #include "switchd/service.h"
 
 namespace vswitch {
@@ -27,7 +27,7 @@ struct CommandLine {
 
 std::string check_remote(const std::string& text) {
   try {
-    parse_remote(text);
+    control::parse_remote(text);
     return {};
   } catch (const std::invalid_argument& error) {
     return error.what();

@@ -64,7 +64,7 @@ void complete_checksum(std::span<std::uint8_t> payload, Offload& offload) {
 }
 
 void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest, Offload& offload) {
-  if (!offload.needs_checksum || offload.is_super_frame()) return;
+  if (!offload.needs_checksum || offload.is_gso()) return;
   const std::span<std::uint8_t> covered = head.subspan(offload.checksum_start);
   if (offload.checksum_offset == kSctpChecksumOffset && complete_crc32c(covered, rest)) {
     offload = {};

@@ -14,7 +14,7 @@ namespace vswitch {
 std::uint16_t internet_sum(std::span<const std::uint8_t> bytes);
 
 /// Finishes an unfinished checksum in place: `payload` is what `offload` counts from and holds the
-/// pseudo-header's sum in the checksum field. Afterwards offload.needs_checksum is false. Super-frames are
+/// pseudo-header's sum in the checksum field. Afterwards offload.needs_checksum is false. GSO packets are
 /// left alone: each segment will have a checksum of its own.
 void complete_checksum(std::span<std::uint8_t> payload, Offload& offload);
 /// The same for a payload in two parts, the checksum field being in the first.

@@ -12,8 +12,8 @@
 #include <optional>
 #include <span>
 
-#include "datapath/drop_reason.h"
-#include "datapath/types.h"
+#include "datapath/base/drop_reason.h"
+#include "datapath/base/types.h"
 
 namespace vswitch {
 
@@ -45,14 +45,14 @@ struct VlanTag {
   bool operator==(const VlanTag&) const = default;
 };
 
-// Offload::gso_type: the kinds of super-frame.
+// Offload::gso_type: the kinds of GSO packet.
 inline constexpr std::uint8_t kGsoTcp4 = 1;    ///< VIRTIO_NET_HDR_GSO_TCPV4
 inline constexpr std::uint8_t kGsoUdp = 3;     ///< VIRTIO_NET_HDR_GSO_UDP: UFO, fragments
 inline constexpr std::uint8_t kGsoTcp6 = 4;    ///< VIRTIO_NET_HDR_GSO_TCPV6
 inline constexpr std::uint8_t kGsoUdpL4 = 5;   ///< VIRTIO_NET_HDR_GSO_UDP_L4: USO, Linux 6.2
 inline constexpr std::uint8_t kGsoEcn = 0x80;  ///< VIRTIO_NET_HDR_GSO_ECN, in addition
 
-/// What a local sender left to the device: the unfinished checksum and the cutting of a super-frame into
+/// What a local sender left to the device: the unfinished checksum and the cutting of a GSO packet into
 /// segments. Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order.
 /// `checksum_start` is counted from the first byte of whatever holds the Offload: RawFrame::bytes,
 /// Frame::payload or OutgoingFrame::header.
@@ -64,7 +64,7 @@ struct Offload {
   std::uint16_t checksum_start = 0;
   std::uint16_t checksum_offset = 0;  ///< from checksum_start to the checksum field
 
-  bool is_super_frame() const { return gso_type != 0; }
+  bool is_gso() const { return gso_type != 0; }
   bool operator==(const Offload&) const = default;
 };
 
@@ -98,6 +98,16 @@ struct ParseResult {
   DropReason drop = DropReason::none;
 };
 ParseResult parse(const RawFrame& raw);
+
+/// The tags a frame carries inside the bridge. An outer tag with VID 0 keeps the priority of a frame without
+/// VLAN.
+struct BridgeTags {
+  std::optional<VlanTag> outer;
+  std::optional<VlanTag> inner;  ///< the customer's tag, once a dot1q-tunnel port has put its own in front
+  std::uint8_t arrived_pcp = 0;  ///< of the outer tag on the wire, for ports with priority-tags
+
+  VlanId vlan() const { return outer ? outer->vid() : VlanId{0}; }
+};
 
 /// Tags written in front of a payload, outermost first: a port's, a tunnel's and that of an output VLAN at
 /// most.

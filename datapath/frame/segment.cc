@@ -135,7 +135,7 @@ bool Segmenter::locate_data(const Offload& offload) {
 
 /// An unfinished checksum field holds the pseudo-header's sum, and counts for what it is: with a routing
 /// header the sender's pseudo-header is not that of the addresses in the packet. A finished one (of the whole
-/// super-frame) is of no use to its segments.
+/// GSO packet) is of no use to its segments.
 bool Segmenter::set_pseudo_sum(const Offload& offload) {
   const auto transport = payload_.subspan(transport_at_);
   const std::size_t field = transport_ == Transport::tcp ? kTcpChecksum : kUdpChecksum;

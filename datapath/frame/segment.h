@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Segmentation: what a device does with a super-frame that a local sender left to it (TCP segmentation, TSO;
+// Segmentation: what a device does with a GSO packet that a local sender left to it (TCP segmentation, TSO;
 // UDP segmentation, USO).
 //
 // The frames are those that Linux's own software segmentation makes (net/ipv4/tcp_offload.c tcp_gso_segment,
@@ -15,7 +15,7 @@
 //  - The transport checksum of each is finished; 0 becomes 0xffff in UDP (RFC 768), not in TCP.
 //
 // Not cut, but refused: UDP fragmentation (VIRTIO_NET_HDR_GSO_UDP), which no kernel since 4.14 gives to a
-// packet socket or a tap device; a tunnel's inner super-frame, whose outer header does not agree with the
+// packet socket or a tap device; a tunnel's inner GSO packet, whose outer header does not agree with the
 // offload; IPv6 jumbograms; and whatever lies about its lengths.
 #pragma once
 
@@ -27,7 +27,7 @@
 
 namespace vswitch {
 
-/// A super-frame seen as its segments. Nothing is copied but headers: each segment is headers written for it,
+/// a GSO packet seen as its segments. Nothing is copied but headers: each segment is headers written for it,
 /// and a slice of the payload. Addresses and outer tags are not part of it; they are the same for all and are
 /// written in front (write_header()).
 class Segmenter {
@@ -39,7 +39,7 @@ class Segmenter {
   /// from it.
   Segmenter(std::span<const std::uint8_t> payload, const Offload& offload);
 
-  /// False if this is no super-frame, or none that can be cut.
+  /// False if this is no GSO packet, or none that can be cut.
   bool valid() const { return count_ != 0; }
   std::size_t count() const { return count_; }  ///< of segments
 

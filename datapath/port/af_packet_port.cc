@@ -29,9 +29,9 @@
 #include <utility>
 #include <vector>
 
-#include "datapath/port/background.h"
+#include "datapath/base/background.h"
+#include "datapath/base/unique_fd.h"
 #include "datapath/port/device_query.h"
-#include "datapath/port/unique_fd.h"
 #include "datapath/port/vnet_header.h"
 #include "datapath/port/xdp_sender.h"
 
@@ -126,7 +126,7 @@ class Ring {
 
   /// Receives from now on.
   void begin(int ifindex, const std::string& device) {
-    deafen();  // until it is in the group
+    block_receive();  // until it is in the group
     bind_to(fd_, ifindex, ETH_P_ALL, device);
     // Before Linux 6.13 a device that is down cannot have a group (EINVAL): there will be one when it is
     // busy.
@@ -136,7 +136,7 @@ class Ring {
   /// Is ready to take over from `before`, on the same device. begin() and this take the kernel milliseconds.
   void stand_by(const Ring& before, int ifindex, const std::string& device) {
     if (!before.group() && !before.join(std::nullopt)) fail("cannot set PACKET_FANOUT for " + device);
-    deafen();
+    block_receive();
     bind_to(fd_, ifindex, ETH_P_ALL, device);
     if (!join(before.group())) fail("cannot set PACKET_FANOUT for " + device);
     drop();  // lets all processors pass: none is left that came before the group
@@ -185,7 +185,7 @@ class Ring {
       return std::nullopt;  // the kind of a group is not 0
     return argument & 0xffff;
   }
-  void deafen() const {
+  void block_receive() const {
     sock_filter nothing{BPF_RET | BPF_K, 0, 0, 0};
     attach({1, &nothing});
   }
@@ -326,7 +326,7 @@ class Receiver {
   /// Called on any thread.
   std::uint64_t overruns() {
     const std::lock_guard lock(ring_changes_);
-    look_after_handover();
+    poll_handover();
     const tpacket_stats stats = count_overruns();
     if ((stats.tp_drops != 0 && stats.tp_packets == stats.tp_drops) || without_ring_) repair_if_stuck();
     return overruns_;
@@ -373,7 +373,7 @@ class Receiver {
   }
 
   /// A ring that is stuck wakes nobody, so receive() would never hear that another one is there.
-  void look_after_handover() {
+  void poll_handover() {
     if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
     if (larger_.valid()) begin_handover();
     const bool is_empty =
@@ -567,15 +567,15 @@ class Sender {
       parts[i][1] = {const_cast<std::uint8_t*>(frame.header.data()), frame.header.size()};
       parts[i][2] = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()};
     }
-    std::size_t settled = 0;
-    while (settled < frames.size()) {
-      const int sent = ::sendmmsg(fd_.get(), &messages[settled],
-                                  static_cast<unsigned>(frames.size() - settled), MSG_DONTWAIT);
+    std::size_t done = 0;
+    while (done < frames.size()) {
+      const int sent =
+          ::sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(frames.size() - done), MSG_DONTWAIT);
       if (sent <= 0) {
-        settled += refused(errno, frames.subspan(settled));
+        done += refused(errno, frames.subspan(done));
         continue;
       }
-      for (int i = 0; i < sent; ++i) frames[settled++].outcome = DropReason::none;
+      for (int i = 0; i < sent; ++i) frames[done++].outcome = DropReason::none;
     }
   }
 
@@ -604,14 +604,14 @@ class Sender {
         return all(DropReason::no_buffers);
       case ENOBUFS:
         if (!has_carrier(fd_.get(), ifindex_)) return all(DropReason::link_down);
-        if (frames[0].offload.is_super_frame() && start_queueing()) return 0;
+        if (frames[0].offload.is_gso() && start_queueing()) return 0;
         return first(DropReason::no_buffers);
       default:
         return first(DropReason::send_error);
     }
   }
 
-  /// Past the queueing discipline the kernel drops a super-frame that the device cannot cut up itself
+  /// Past the queueing discipline the kernel drops a GSO packet that the device cannot cut up itself
   /// (__dev_direct_xmit() keeps a frame only when validate_xmit_skb_list() left it as one). The ordinary way
   /// in cuts it up. Everything then goes that way, so that frames stay in order, until it is worth finding
   /// out whether the device has learnt it.

@@ -2,7 +2,7 @@
 // A port on a network device that already exists (veth, physical, ...), through AF_PACKET sockets
 // (packet(7)).
 //
-// Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, super-frame) waits
+// Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, GSO packet) waits
 // whole in the socket's queue instead and is fetched from there in its turn. The slots are small until the
 // port turns out to be a busy one. Send: one socket per sender,
 // sendmmsg(2), production past the queueing discipline. README.md of this room says why, and what it costs.

@@ -18,12 +18,6 @@
 
 namespace vswitch {
 
-/// Dense number of a sending thread: workers first, then mirror threads. Known when the port is made.
-enum class SenderId : std::uint32_t {};
-constexpr std::uint32_t index(SenderId sender) {
-  return static_cast<std::uint32_t>(sender);
-}
-
 inline constexpr std::size_t kBatchSize = 64;  ///< frames taken from a port at a time
 
 class Port {

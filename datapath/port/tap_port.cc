@@ -19,14 +19,14 @@
 #include <cstring>
 #include <system_error>
 
-#include "datapath/port/unique_fd.h"
+#include "datapath/base/unique_fd.h"
 #include "datapath/port/vnet_header.h"
 
 namespace vswitch {
 namespace {
 
-constexpr std::size_t kLongestFrame = 64 * 1024 + 64;  // a super-frame: 64 KiB of IP packet, addresses, tags
-constexpr std::size_t kArenaBytes = 384 * 1024;        // a batch: 64 frames of 1.5 KiB, or 5 super-frames
+constexpr std::size_t kMaxFrameLength = 64 * 1024 + 64;  // a GSO packet: 64 KiB of IP packet, addresses, tags
+constexpr std::size_t kArenaBytes = 384 * 1024;          // a batch: 64 frames of 1.5 KiB, or 5 GSO packets
 
 // linux/if_tun.h, Linux 6.2; older headers lack the names.
 constexpr unsigned kTunUso4 = 0x20;
@@ -59,7 +59,7 @@ UniqueFd open_tap(const std::string& name) {
   return fd;
 }
 
-/// Tells the host's stack what may be left to the port: unfinished checksums and super-frames.
+/// Tells the host's stack what may be left to the port: unfinished checksums and GSO packets.
 void set_offloads(int fd, const std::string& name) {
   const unsigned base = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   if (::ioctl(fd, TUNSETOFFLOAD, base | kTunUso4 | kTunUso6) == 0) return;
@@ -109,7 +109,7 @@ class TapPort final : public Port {
   std::size_t receive(std::span<RawFrame> into) override {
     std::size_t used = 0;
     std::size_t count = 0;
-    while (count < into.size() && kArenaBytes - used >= kLongestFrame) {
+    while (count < into.size() && kArenaBytes - used >= kMaxFrameLength) {
       const std::size_t length = receive_one(std::span(arena_.get(), kArenaBytes).subspan(used), into[count]);
       if (length == 0) break;
       used += length;

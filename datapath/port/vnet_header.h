@@ -29,7 +29,7 @@ inline Offload offload_from_vnet_header(const VnetHeader& header) {
   Offload offload;
   offload.needs_checksum = (header.flags & kVnetNeedsChecksum) != 0;
   offload.gso_type = header.gso_type;
-  if (offload.is_super_frame()) {
+  if (offload.is_gso()) {
     offload.gso_size = header.gso_size;
     offload.header_length = header.header_length;
   }
@@ -49,16 +49,16 @@ inline VnetHeader vnet_header_from_offload(const Offload& offload, std::size_t l
     header.checksum_start = offload.checksum_start;
     header.checksum_offset = offload.checksum_offset;
   }
-  if (offload.is_super_frame()) {
+  if (offload.is_gso()) {
     header.gso_type = offload.gso_type;
     header.gso_size = offload.gso_size;
     // How much the kernel makes contiguous. What the frame came with is no use here: it may be all of 64 KiB,
     // which takes the kernel a high-order allocation, and tags may have come or gone since. Enough for the
     // headers is right.
-    constexpr std::size_t kLongestTcpHeader = 60;
+    constexpr std::size_t kMaxTcpHeader = 60;
     constexpr std::size_t kUsualHeaders = 128;
     const std::size_t headers =
-        offload.needs_checksum ? offload.checksum_start + kLongestTcpHeader : kUsualHeaders;
+        offload.needs_checksum ? offload.checksum_start + kMaxTcpHeader : kUsualHeaders;
     header.header_length = static_cast<std::uint16_t>(std::min({headers, length, std::size_t{0xffff}}));
   }
   return header;

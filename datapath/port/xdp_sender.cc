@@ -12,17 +12,17 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/base/background.h"
+#include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_port.h"
-#include "datapath/port/background.h"
 #include "datapath/port/device_query.h"
-#include "datapath/port/unique_fd.h"
 
 namespace vswitch {
 namespace {
 
-constexpr std::size_t kSlots = 64;      // frames in flight to the device
-constexpr std::size_t kLongest = 2048;  // bytes of a frame
-constexpr std::size_t kLeastMtu = 68;   // that a device may have (RFC 791)
+constexpr std::size_t kSlots = 64;             // frames in flight to the device
+constexpr std::size_t kMaxFrameLength = 2048;  // bytes of a frame
+constexpr std::size_t kLeastMtu = 68;          // that a device may have (RFC 791)
 constexpr std::size_t kEthernetHeader = 14;
 constexpr std::uint32_t kBatchesBeforeOpening = 64;
 constexpr std::uint32_t kBatchesBeforeRetrying = 4096;
@@ -120,49 +120,49 @@ class XdpSocket {
 
   std::size_t memory() const { return slots_.bytes() + to_send_.bytes() + sent_.bytes(); }
 
-  /// Sends the first frames, finished ones that fit the device (which is not checked here) and kLongest, and
-  /// sets their outcomes: no_buffers when the device dropped it, for which it gives no reason. Returns how
-  /// many; all, unless memory is not free.
+  /// Sends the first frames, finished ones that fit the device (which is not checked here) and
+  /// kMaxFrameLength, and sets their outcomes: no_buffers when the device dropped it, for which it gives no
+  /// reason. Returns how many; all, unless memory is not free.
   std::size_t send(std::span<OutgoingFrame> frames) {
     reclaim();
-    if (free_.size() < XdpSender::kFewest) return 0;
+    if (free_.size() < XdpSender::kMinBatch) return 0;
     const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), free_.size()));
     const std::uint32_t begin = to_send_.produced().load(std::memory_order_relaxed);
     const auto end = static_cast<std::uint32_t>(begin + batch.size());
     for (std::uint32_t i = 0; i < batch.size(); ++i) to_send_.at(begin + i) = write(batch[i]);
     to_send_.produced().store(end, std::memory_order_release);
-    while (settled_ != end) {
+    while (done_ != end) {
       const int error = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) == 0 ? 0 : errno;
       // The kernel stops behind a frame that the device drops: EBUSY. If that was the first it may not tell
       // us yet that it took it.
       const bool dropped = error == EBUSY;
       const std::uint32_t consumed = to_send_.consumed().load(std::memory_order_acquire);
-      const auto taken = std::max(static_cast<std::int32_t>(consumed - settled_), dropped ? 1 : 0);
+      const auto taken = std::max(static_cast<std::int32_t>(consumed - done_), dropped ? 1 : 0);
       if (taken <= 0) {
         is_broken_ = true;
         break;
       }
-      for (std::int32_t i = 0; i < taken; ++i) batch[settled_++ - begin].outcome = DropReason::none;
-      if (dropped) batch[settled_ - 1 - begin].outcome = DropReason::no_buffers;
+      for (std::int32_t i = 0; i < taken; ++i) batch[done_++ - begin].outcome = DropReason::none;
+      if (dropped) batch[done_ - 1 - begin].outcome = DropReason::no_buffers;
     }
-    return settled_ - begin;
+    return done_ - begin;
   }
 
-  /// The device is down, gone or full, or keeps frames: no more will be sent. Those that were not settled
+  /// The device is down, gone or full, or keeps frames: no more will be sent. Those that were not done
   /// stay here, and are not sent if this is destroyed.
   bool is_broken() const { return is_broken_; }
 
  private:
-  XdpSocket() : fd_(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)), slots_(kSlots * kLongest, -1) {}
+  XdpSocket() : fd_(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)), slots_(kSlots * kMaxFrameLength, -1) {}
 
   bool prepare() {
     if (!fd_ || !slots_) return false;
-    for (std::size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot * kLongest);
+    for (std::size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot * kMaxFrameLength);
     xdp_umem_reg memory;
     std::memset(&memory, 0, sizeof memory);  // newer kernels read what is padding in these headers
     memory.addr = reinterpret_cast<std::uintptr_t>(slots_.get());
     memory.len = slots_.bytes();
-    memory.chunk_size = kLongest;
+    memory.chunk_size = kMaxFrameLength;
     constexpr int kEntries = kSlots;
     xdp_mmap_offsets offsets{};
     socklen_t length = sizeof offsets;
@@ -181,7 +181,7 @@ class XdpSocket {
   }
 
   bool attach(int ifindex) {
-    constexpr int kInFlight = kSlots * 2 * kLongest;  // the kernel doubles it
+    constexpr int kInFlight = kSlots * 2 * kMaxFrameLength;  // the kernel doubles it
     if (!set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark)) return false;
     if (!set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, kInFlight)) return false;
     sockaddr_xdp address{};
@@ -215,7 +215,7 @@ class XdpSocket {
   Ring<xdp_desc> to_send_;
   Ring<std::uint64_t> sent_;
   std::vector<std::uint64_t> free_;  // where slots begin
-  std::uint32_t settled_ = 0;        // of all that was ever put into to_send_
+  std::uint32_t done_ = 0;           // of all that was ever put into to_send_
   bool is_broken_ = false;
 };
 
@@ -235,13 +235,13 @@ XdpSender::XdpSender(int ifindex) : ifindex_(ifindex), batches_before_opening_(k
 XdpSender::~XdpSender() = default;
 
 std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
-  if (frames.size() < kFewest) return 0;
+  if (frames.size() < kMinBatch) return 0;
   std::size_t longest = 0;
   for (const OutgoingFrame& frame : frames) {
     if (frame.offload != Offload{}) return 0;
     longest = std::max(longest, frame.length());
   }
-  if (longest > kLongest) return 0;
+  if (longest > kMaxFrameLength) return 0;
 
   const std::unique_lock lock(in_use_, std::try_to_lock);
   if (!lock) return 0;
@@ -254,9 +254,9 @@ std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
     if (mtu == 0) close();
     if (longest > mtu + kEthernetHeader) return 0;
   }
-  const std::size_t settled = xdp_->send(frames);
+  const std::size_t done = xdp_->send(frames);
   const auto dropped = [](const OutgoingFrame& frame) { return frame.outcome == DropReason::no_buffers; };
-  const std::span<OutgoingFrame> sent = frames.first(settled);
+  const std::span<OutgoingFrame> sent = frames.first(done);
   if (std::any_of(sent.begin(), sent.end(), dropped) && !has_carrier(socket, ifindex_)) {
     for (OutgoingFrame& frame : sent) {
       if (dropped(frame)) frame.outcome = DropReason::link_down;
@@ -265,7 +265,7 @@ std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
   } else if (xdp_->is_broken()) {
     close();
   }
-  return settled;
+  return done;
 }
 
 void XdpSender::ask_for_socket() {

@@ -28,7 +28,7 @@ class XdpSocket;
 /// port turns out to be a busy one, and only on veth devices with one queue.
 class XdpSender {
  public:
-  static constexpr std::size_t kFewest = 8;  ///< frames of a batch worth it
+  static constexpr std::size_t kMinBatch = 8;  ///< frames of a batch worth it
 
   explicit XdpSender(int ifindex);
   ~XdpSender();

@@ -11,8 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "datapath/mirror/filter_index.h"
-#include "datapath/types.h"
+#include "datapath/base/types.h"
+#include "datapath/flow/match_index.h"
+#include "datapath/mirror/filter_rules.h"
 
 namespace vswitch {
 
@@ -26,7 +27,7 @@ class Candidates {
   void add(SessionIndex session, const std::vector<VlanId>& vlans, const FilterRules* rules) {
     if (!all_.empty() && all_.back() == session) return;
     all_.push_back(session);
-    if (vlans.empty() || vlans.size() > kFewVlans) return any_vlan_.add(session, rules);
+    if (vlans.empty() || vlans.size() > kMaxIndexedVlans) return any_vlan_.add(session, rules);
     for (std::size_t i = 0; i < vlans.size(); ++i) {
       if (std::find(vlans.begin(), vlans.begin() + static_cast<std::ptrdiff_t>(i), vlans[i]) ==
           vlans.begin() + static_cast<std::ptrdiff_t>(i))
@@ -72,16 +73,16 @@ class Candidates {
  private:
   struct Sessions {
     std::vector<SessionIndex> unfiltered;  ///< those that may select any frame
-    FilterIndex filtered;
+    MatchIndex filtered;
 
     void add(SessionIndex session, const FilterRules* rules) {
       if (rules == nullptr || rules->filter.empty()) return unfiltered.push_back(session);
-      for (const Filter& filter : rules->filter) filtered.add(filter, session);
+      for (const Match& filter : rules->filter) filtered.add(filter, session);
     }
   };
 
   /// A session of more VLANs than this is tried for all of them, which bounds the memory of the index.
-  static constexpr std::size_t kFewVlans = 16;
+  static constexpr std::size_t kMaxIndexedVlans = 16;
 
   std::vector<SessionIndex> all_;
   Sessions any_vlan_;

@@ -65,8 +65,8 @@ bool leaves_in_vlan(const SessionSpec& session) {
 }
 
 /// State and reason of a session from what keeps its sources and destinations from working.
-SessionStatus judge(const BridgeSpec& bridge, const std::set<std::string>& connected,
-                    const SessionSpec& session, const std::string& end) {
+SessionStatus evaluate(const BridgeSpec& bridge, const std::set<std::string>& connected,
+                       const SessionSpec& session, const std::string& end) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
   if (!end.empty()) return {session.id, SessionState::expired, end};
@@ -239,8 +239,8 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
                                             const SessionSpec& asked, std::int64_t now_ms,
                                             Snapshot& snapshot) {
   SessionEntry& entry = session_entry(asked);
-  follow_end(entry, asked, now_ms);
-  SessionStatus status = judge(bridge, connected_, asked, entry.end ? entry.end->reason : "");
+  update_end(entry, asked, now_ms);
+  SessionStatus status = evaluate(bridge, connected_, asked, entry.end ? entry.end->reason : "");
   if (entry.end) status.ended_at = entry.end->at;
   if (asked.refusal.empty()) {
     entry.last_honoured = asked;
@@ -249,39 +249,39 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
   }
   if (!entry.last_honoured || !asked.enabled || entry.end) return status;
   const SessionSpec& session = *entry.last_honoured;
-  follow_limits(entry, session);
+  update_limits(entry, session);
   if (std::exchange(entry.output_vlan, session.tags.output_vlan) != session.tags.output_vlan)
-    entry.production = session.tags.output_vlan ? std::make_shared<ProductionCounters>(senders_) : nullptr;
+    entry.foreign = session.tags.output_vlan ? std::make_shared<ForeignCounters>(senders_) : nullptr;
 
   const auto number_of = [this, &bridge](const std::string& name) {
     const auto found = ports_.find({bridge.name, name});
     return found == ports_.end() || !found->second.used ? kNoPort : found->second.number;
   };
   const auto self = static_cast<SessionIndex>(snapshot.sessions.size());
-  MirrorSession config{.id = session.id,
-                       .name = session.name,
-                       .bridge = at,
-                       .select_vlans = session.vlans.empty()
-                                           ? nullptr
-                                           : std::make_unique<const VlanSet>(to_set(session.vlans)),
-                       .rules = session.rules,
-                       .tags = session.tags,
-                       .snaplen = session.snaplen,
-                       .superframes = session.superframes,
-                       .mtu_policy = session.mtu_policy,
-                       .sample = session.sample,
-                       .rate = entry.rate,
-                       .quota = entry.quota,
-                       .destinations = {},
-                       .counters = entry.counters,
-                       .production = entry.production,
-                       .queued_bytes = entry.queued_bytes,
-                       .own_copies = &snapshot.own_copies};
+  CompiledSession config{.id = session.id,
+                         .name = session.name,
+                         .bridge = at,
+                         .select_vlans = session.vlans.empty()
+                                             ? nullptr
+                                             : std::make_unique<const VlanSet>(to_set(session.vlans)),
+                         .rules = session.rules,
+                         .tags = session.tags,
+                         .snaplen = session.snaplen,
+                         .gso_packets = session.gso_packets,
+                         .mtu_policy = session.mtu_policy,
+                         .sample = session.sample,
+                         .rate = entry.rate,
+                         .quota = entry.quota,
+                         .destinations = {},
+                         .counters = entry.counters,
+                         .foreign = entry.foreign,
+                         .queued_bytes = entry.queued_bytes,
+                         .own_copies = &snapshot.own_copies};
   std::set<PortNo> destinations;
   for (const std::string& name : session.destinations) {
     const PortNo number = number_of(name);
     if (number == kNoPort || !destinations.insert(number).second) continue;
-    const std::shared_ptr<Endpoint>& endpoint = snapshot.ports[index(number)].endpoint;
+    const std::shared_ptr<tunnel::TunnelEndpoint>& endpoint = snapshot.ports[index(number)].endpoint;
     if (endpoint != nullptr)
       snapshot.own_copies.add(endpoint->settings(), find_port(bridge, name)->tunnel_source);
     config.destinations.push_back(
@@ -323,7 +323,7 @@ SessionStatus SnapshotCompiler::add_session(const BridgeSpec& bridge, BridgeInde
 
 /// What has ended stays ended, also when the wall clock is set back, until it is told to end at another time
 /// or never.
-void SnapshotCompiler::follow_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms) {
+void SnapshotCompiler::update_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms) {
   if (!session.expired.empty()) {
     if (!entry.end) entry.end = {session.ends_at, session.expired};
     entry.end->at = session.ends_at;
@@ -342,7 +342,7 @@ void SnapshotCompiler::follow_end(SessionEntry& entry, const SessionSpec& sessio
 }
 
 /// A limit that stays the same goes on as it is.
-void SnapshotCompiler::follow_limits(SessionEntry& entry, const SessionSpec& session) const {
+void SnapshotCompiler::update_limits(SessionEntry& entry, const SessionSpec& session) const {
   if (!session.rate.is_limited()) {
     entry.rate.reset();
   } else if (entry.rate == nullptr || !(entry.rate->spec() == session.rate)) {
@@ -365,7 +365,7 @@ std::shared_ptr<DestinationCounters> SnapshotCompiler::destination_counters(Sess
 /// The copies of an output VLAN leave on every port that carries it. Which ports are left for that is known
 /// once all sessions have taken theirs.
 void SnapshotCompiler::add_vlan_destinations(Snapshot& snapshot) {
-  for (MirrorSession& session : snapshot.sessions) {
+  for (CompiledSession& session : snapshot.sessions) {
     if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // those of endpoints too
     for (const PortNo number : snapshot.bridges[session.bridge].flood_ports) {
       const PortConfig& port = snapshot.ports[index(number)];
@@ -464,7 +464,7 @@ SnapshotCompiler::SessionEntry& SnapshotCompiler::session_entry(const SessionSpe
   return entry;
 }
 
-void SnapshotCompiler::settle() {
+void SnapshotCompiler::finish() {
   for (auto& [name, bridge] : bridges_) {
     bridge.macs->free_replaced();
     if (std::exchange(bridge.stale_addresses, false)) bridge.macs->flush();

@@ -3,7 +3,7 @@
 // select.
 //
 // The compiler owns what outlives a change of settings: port numbers, counters and MAC tables, found again by
-// the names and ids of the spec. compile() touches nothing that a worker reads. settle() is called once all
+// the names and ids of the spec. compile() touches nothing that a worker reads. finish() is called once all
 // workers use the new snapshot: addresses that became wrong are forgotten then (before, an old snapshot could
 // have taught them again), and only then a port number may be given away.
 #pragma once
@@ -36,7 +36,7 @@ class SnapshotCompiler {
 
   CompileResult compile(const SwitchSpec& spec);
   /// After Datapath::publish() of the last compiled snapshot.
-  void settle();
+  void finish();
 
   /// Counters and tables by the names of the spec, null if there is no such thing.
   std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
@@ -45,7 +45,7 @@ class SnapshotCompiler {
     std::shared_ptr<SessionCounters> counters;
     std::shared_ptr<QueuedBytes> queued_bytes;
     /// With an output VLAN; they begin anew in another one.
-    std::shared_ptr<ProductionCounters> production;
+    std::shared_ptr<ForeignCounters> foreign;
     std::optional<VlanId> output_vlan;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
         destinations;  ///< by name of the port or endpoint; kept while the session lives
@@ -86,8 +86,8 @@ class SnapshotCompiler {
   BridgeEntry& bridge_entry(const BridgeSpec& bridge);
   SessionEntry& session_entry(const SessionSpec& session);
   void add_bridge(const BridgeSpec& bridge, Snapshot& snapshot);
-  void follow_limits(SessionEntry& entry, const SessionSpec& session) const;
-  static void follow_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms);
+  void update_limits(SessionEntry& entry, const SessionSpec& session) const;
+  static void update_end(SessionEntry& entry, const SessionSpec& session, std::int64_t now_ms);
   SessionStatus add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
                             std::int64_t now_ms, Snapshot& snapshot);
   void connect_patches(const SwitchSpec& spec, Snapshot& snapshot);

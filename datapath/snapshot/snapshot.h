@@ -13,14 +13,14 @@
 #include <utility>
 #include <vector>
 
-#include "datapath/counters.h"
+#include "datapath/base/counters.h"
+#include "datapath/base/types.h"
 #include "datapath/port/port.h"
 #include "datapath/snapshot/candidates.h"
 #include "datapath/snapshot/spec.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
 #include "datapath/tunnel/own_copies.h"
-#include "datapath/types.h"
 
 namespace vswitch {
 
@@ -35,10 +35,10 @@ struct PortConfig {
   bool is_protected = false;
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
   bool is_patch = false;
-  PortNo patch_peer = kNoPort;         ///< the other end, if it points back
-  std::shared_ptr<Port> device;        ///< null while the port waits for its device
-  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
-  OwnCopies own_packets;               ///< of a tunnel port: no copy of them goes into it, by a patch either
+  PortNo patch_peer = kNoPort;                       ///< the other end, if it points back
+  std::shared_ptr<Port> device;                      ///< null while the port waits for its device
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
+  tunnel::OwnCopies own_packets;  ///< of a tunnel port: no copy of them goes into it, by a patch either
   bool link_up = true;       ///< as known when compiled; explain asks, the worker leaves it to the device
   std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
@@ -67,12 +67,12 @@ struct BridgeConfig {
 struct MirrorDestination {
   PortNo port = kNoPort;
   std::string label = {};  ///< of an endpoint, for people
-  std::shared_ptr<Endpoint> endpoint = {};
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint = {};
   std::shared_ptr<DestinationCounters> counters;
 };
 
 /// An enabled session that has at least one destination at present, or an output VLAN.
-struct MirrorSession {
+struct CompiledSession {
   std::string id;  ///< SessionSpec::id
   std::string name;
   BridgeIndex bridge = 0;
@@ -80,24 +80,24 @@ struct MirrorSession {
   std::shared_ptr<const FilterRules> rules = {};  ///< null = every frame
   CopyTags tags = {};
   std::size_t snaplen = kWholeFrame;
-  SuperFrames superframes = SuperFrames::by_destination;
-  MtuPolicy mtu_policy = MtuPolicy::cut;
+  GsoPackets gso_packets = GsoPackets::by_destination;
+  MtuPolicy mtu_policy = MtuPolicy::truncate;
   std::uint32_t sample = 1;
   std::shared_ptr<RateLimit> rate = {};  ///< null = no limit
   std::shared_ptr<Quota> quota = {};     ///< null = no limit
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
-  std::shared_ptr<ProductionCounters> production = {};  ///< with an output VLAN
+  std::shared_ptr<ForeignCounters> foreign = {};  ///< with an output VLAN
   std::shared_ptr<QueuedBytes> queued_bytes;
-  const OwnCopies* own_copies = nullptr;  ///< of the snapshot
+  const tunnel::OwnCopies* own_copies = nullptr;  ///< of the snapshot
 };
 
 struct Snapshot {
   std::uint64_t generation = 0;   ///< set by Datapath::publish
   std::vector<PortConfig> ports;  ///< by PortNo; entries without bridge have number == kNoPort
   std::vector<BridgeConfig> bridges;
-  std::vector<MirrorSession> sessions;
-  OwnCopies own_copies;  ///< of all sessions
+  std::vector<CompiledSession> sessions;
+  tunnel::OwnCopies own_copies;  ///< of all sessions
   WorkSpec work;
 
   const PortConfig* port(PortNo number) const {

@@ -9,23 +9,23 @@
 #include <string>
 #include <vector>
 
-#include "datapath/mirror/allowance.h"
-#include "datapath/mirror/filter.h"
+#include "datapath/mirror/copy_shape.h"
+#include "datapath/mirror/filter_rules.h"
+#include "datapath/mirror/limits.h"
 #include "datapath/port/port.h"
-#include "datapath/snapshot/copy_shape.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
-#include "datapath/tunnel/endpoint.h"
+#include "datapath/tunnel/tunnel_endpoint.h"
 
 namespace vswitch {
 
 /// The end of a tunnel: an endpoint and what is wrong with the way there.
 struct EndpointSpec {
-  std::string name;                    ///< unique in its session, and lasting
-  std::string label;                   ///< for people: "10.0.0.1 (erspan2)"
-  std::shared_ptr<Endpoint> endpoint;  ///< null while it cannot be made
-  std::optional<IpAddress> source;     ///< the address its packets carry, where it is known
-  std::string trouble;                 ///< not empty: nothing reaches it at present, as a sentence
+  std::string name;                                  ///< unique in its session, and lasting
+  std::string label;                                 ///< for people: "10.0.0.1 (erspan2)"
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null while it cannot be made
+  std::optional<IpAddress> source;                   ///< the address its packets carry, where it is known
+  std::string trouble;  ///< not empty: nothing reaches it at present, as a sentence
 };
 
 struct PortSpec {
@@ -35,8 +35,8 @@ struct PortSpec {
   std::shared_ptr<Port> device;  ///< null while there is none
   bool link_up = true;           ///< frames sent to the device arrive somewhere
   bool is_patch = false;
-  std::string patch_peer;              ///< name of the other end
-  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port
+  std::string patch_peer;                            ///< name of the other end
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
   std::optional<IpAddress> tunnel_source = {};
   std::string tunnel_trouble;  ///< not empty: why nothing gets through the tunnel, as a sentence
 };
@@ -71,9 +71,9 @@ struct SessionSpec {
   bool normal_io = false;  ///< destinations carry their own traffic too
   CopyTags tags = {};
   std::size_t snaplen = kWholeFrame;  ///< bytes of a copy at most, its tags included
-  SuperFrames superframes = SuperFrames::by_destination;
-  MtuPolicy mtu_policy = MtuPolicy::cut;  ///< for copies to endpoints
-  std::uint32_t sample = 1;               ///< one frame in this many is copied, by chance
+  GsoPackets gso_packets = GsoPackets::by_destination;
+  MtuPolicy mtu_policy = MtuPolicy::truncate;  ///< for copies to endpoints
+  std::uint32_t sample = 1;                    ///< one frame in this many is copied, by chance
   RateSpec rate = {};
   QuotaSpec quota = {};
   /// When it ends, ms since 1970. Only compared: an end that has come counts until it is another one.
@@ -96,7 +96,8 @@ struct BridgeSpec {
 
 /// How the threads of the datapath go about their work.
 struct WorkSpec {
-  TimeNs spin = 0;  ///< how long a worker looks for frames before it sleeps (datapath/spin.h); 0 = never
+  TimeNs spin =
+      0;  ///< how long a worker looks for frames before it sleeps (datapath/engine/spin.h); 0 = never
   std::size_t session_queue_bytes = 0;  ///< of one session in each worker's mirror queue; 0 = half of it
   std::uint64_t sample_seed = 0;        ///< a change of it starts the workers' random numbers anew
   /// Thread i runs on the processor at i modulo their number; empty = on any.

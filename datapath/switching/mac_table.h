@@ -27,7 +27,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "datapath/types.h"
+#include "datapath/base/types.h"
 
 namespace vswitch {
 

@@ -2,7 +2,7 @@
 // Destination addresses that a bridge does not forward unless other_config:forward-bpdu is set.
 #pragma once
 
-#include "datapath/types.h"
+#include "datapath/base/types.h"
 
 namespace vswitch {
 

@@ -38,16 +38,6 @@ struct VlanPolicy {
   bool operator==(const VlanPolicy&) const = default;
 };
 
-/// The tags a frame carries inside the bridge. An outer tag with VID 0 keeps the priority of a frame without
-/// VLAN.
-struct BridgeTags {
-  std::optional<VlanTag> outer;
-  std::optional<VlanTag> inner;  ///< the customer's tag, once a dot1q-tunnel port has put its own in front
-  std::uint8_t arrived_pcp = 0;  ///< of the outer tag on the wire, for ports with priority-tags
-
-  VlanId vlan() const { return outer ? outer->vid() : VlanId{0}; }
-};
-
 /// What the frame with `wire` tags is inside the bridge after arriving on a port; nullopt if its VLAN is not
 /// admitted.
 /// `customer` is the VID at the start of the payload, where a frame that leaves a dot1q-tunnel port has its

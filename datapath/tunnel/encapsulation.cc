@@ -6,7 +6,7 @@
 
 #include "datapath/frame/checksum.h"
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 namespace {
 
@@ -37,7 +37,7 @@ constexpr std::uint32_t kBsoGood = 0;
 constexpr std::uint32_t kBsoShort = 1;
 constexpr std::uint32_t kBsoOversized = 2;
 constexpr std::size_t kShortest = 60;  // without FCS, as everything here
-constexpr std::size_t kLongest = 1514;
+constexpr std::size_t kMaxFrameLength = 1514;
 
 constexpr std::uint32_t kPayloadIsEthernet = 1U << 15;  // P; FT is 0, Ethernet
 constexpr std::uint32_t kPlatformWholeTime = 3;         // port index and the upper half of the time
@@ -116,7 +116,7 @@ void write_erspan2(const Encapsulation& how, const CopyFacts& facts, Writer& wri
 }
 
 void write_erspan3(const Encapsulation& how, const CopyFacts& facts, Writer& writer) {
-  const std::size_t longest = kLongest + (facts.tag ? kTagLength : 0);
+  const std::size_t longest = kMaxFrameLength + (facts.tag ? kTagLength : 0);
   const std::uint32_t bso = facts.length < kShortest ? kBsoShort
                             : facts.length > longest ? kBsoOversized
                                                      : kBsoGood;
@@ -284,4 +284,4 @@ std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& ho
   return enough(packet.subspan(length));
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

@@ -16,7 +16,7 @@
 
 #include "datapath/frame/frame.h"
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 enum class Encap : std::uint8_t { gre, erspan1, erspan2, erspan3, vxlan };
 std::string_view name(Encap encap);
@@ -72,4 +72,4 @@ void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
 std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& how,
                                                          std::span<const std::uint8_t> packet);
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 namespace {
 
@@ -74,7 +74,7 @@ std::optional<Packet> quoted_in(const Packet& packet) {
 
 }  // namespace
 
-void OwnCopies::add(const EndpointSettings& endpoint, const std::optional<IpAddress>& source) {
+void OwnCopies::add(const TunnelEndpointSettings& endpoint, const std::optional<IpAddress>& source) {
   const Encapsulation& how = endpoint.encapsulation;
   IpAddress remote = endpoint.remote;
   remote.scope = 0;
@@ -114,4 +114,4 @@ bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
   return quoted && goes_through(*quoted);
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

@@ -8,14 +8,14 @@
 #include <span>
 #include <vector>
 
-#include "datapath/tunnel/endpoint.h"
+#include "datapath/tunnel/tunnel_endpoint.h"
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 class OwnCopies {
  public:
   /// `source`: the address that its packets carry, where it is known.
-  void add(const EndpointSettings& endpoint, const std::optional<IpAddress>& source);
+  void add(const TunnelEndpointSettings& endpoint, const std::optional<IpAddress>& source);
   void finish();  ///< after the last add()
 
   /// `payload` starts with an EtherType, as Frame::payload does.
@@ -31,4 +31,4 @@ class OwnCopies {
   std::vector<Tunnel> tunnels_;  ///< sorted
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

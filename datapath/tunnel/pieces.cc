@@ -7,7 +7,7 @@
 #include "datapath/frame/checksum.h"
 #include "datapath/frame/segment.h"
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 std::span<std::uint8_t> HeaderArena::take(std::size_t bytes) {
   if (used_ + bytes > kBlock) {
@@ -32,11 +32,10 @@ void Pieces::clear() {
 
 DropReason Pieces::add(const OutgoingFrame& frame, const Shape& shape) {
   const std::size_t before = pieces_.size();
-  // A device takes a super-frame as it is. What is cut short, or goes through a tunnel, has to be finished.
-  const bool as_it_is =
-      shape.endpoint == nullptr && !shape.cut_superframes && frame.length() <= shape.snaplen;
+  // A device takes a GSO packet as it is. What is cut short, or goes through a tunnel, has to be finished.
+  const bool as_it_is = shape.endpoint == nullptr && !shape.segment_gso && frame.length() <= shape.snaplen;
   const DropReason reason =
-      frame.offload.is_super_frame() && !as_it_is ? add_segments(frame, shape) : add_whole(frame, shape);
+      frame.offload.is_gso() && !as_it_is ? add_segments(frame, shape) : add_whole(frame, shape);
   if (reason == DropReason::none) return reason;
   pieces_.resize(before);
   if (shape.endpoint != nullptr) shape.endpoint->next_sequence();  // the other end sees the gap
@@ -63,7 +62,7 @@ DropReason Pieces::add_whole(const OutgoingFrame& frame, const Shape& shape) {
 DropReason Pieces::add_segments(const OutgoingFrame& frame, const Shape& shape) {
   Offload offload = frame.offload;
   offload.checksum_start = static_cast<std::uint16_t>(offload.checksum_start - frame.header.size());
-  if (!shape.cut_superframes) offload.gso_size = 0xffff;  // one segment: all of it, with its checksum
+  if (!shape.segment_gso) offload.gso_size = 0xffff;  // one segment: all of it, with its checksum
   const Segmenter segmenter(frame.payload, offload);
   if (!segmenter.valid()) return DropReason::not_segmentable;
   const std::size_t room =
@@ -82,7 +81,7 @@ DropReason Pieces::add_segments(const OutgoingFrame& frame, const Shape& shape) 
 /// `header` begins with room for the encapsulation.
 DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std::uint8_t> payload,
                              const Shape& shape, Offload offload) {
-  Endpoint* endpoint = shape.endpoint;
+  TunnelEndpoint* endpoint = shape.endpoint;
   const Encapsulation* how = endpoint != nullptr ? &endpoint->settings().encapsulation : nullptr;
   const std::size_t room = how != nullptr ? encapsulation_length(*how) : 0;
   const std::size_t length = header.size() - room + payload.size();
@@ -109,4 +108,4 @@ DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std
   return DropReason::none;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

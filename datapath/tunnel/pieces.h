@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "datapath/frame/frame.h"
-#include "datapath/snapshot/copy_shape.h"
+#include "datapath/mirror/copy_shape.h"
 #include "datapath/tunnel/encapsulation.h"
-#include "datapath/tunnel/endpoint.h"
+#include "datapath/tunnel/tunnel_endpoint.h"
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 /// Up to 64 KiB of bytes at a time, that are handed out one behind the other and given back all at once.
 class HeaderArena {
@@ -34,10 +34,10 @@ class Pieces {
  public:
   /// How one frame leaves.
   struct Shape {
-    bool cut_superframes = false;
-    std::size_t snaplen = kWholeFrame;  ///< bytes of each piece, without encapsulation
-    Endpoint* endpoint = nullptr;       ///< null: bare
-    MtuPolicy mtu_policy = MtuPolicy::cut;
+    bool segment_gso = false;
+    std::size_t snaplen = kWholeFrame;   ///< bytes of each piece, without encapsulation
+    TunnelEndpoint* endpoint = nullptr;  ///< null: bare
+    MtuPolicy mtu_policy = MtuPolicy::truncate;
     CopyFacts facts = {};  ///< with an endpoint; truncated, length and sequence are filled in here
   };
 
@@ -59,4 +59,4 @@ class Pieces {
   HeaderArena arena_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

@@ -9,7 +9,7 @@
 #include <string>
 #include <system_error>
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 namespace {
 
@@ -31,12 +31,12 @@ void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program)
   set_socket_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, whole, "SO_ATTACH_FILTER");
 }
 
-void set_deaf(const UniqueFd& fd) {
+void block_receive(const UniqueFd& fd) {
   const sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
   set_socket_filter(fd, {&drop, 1});
 }
 
-UniqueFd open_raw_socket(const EndpointSettings& settings) {
+UniqueFd open_raw_socket(const TunnelEndpointSettings& settings) {
   const int protocol = settings.encapsulation.encap == Encap::vxlan ? IPPROTO_UDP : IPPROTO_GRE;
   UniqueFd fd(::socket(settings.remote.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
   if (!fd) fail("cannot open a raw socket for a tunnel");
@@ -53,4 +53,4 @@ UniqueFd open_raw_socket(const EndpointSettings& settings) {
   return fd;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

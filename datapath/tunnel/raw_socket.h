@@ -6,12 +6,12 @@
 
 #include <span>
 
-#include "datapath/port/unique_fd.h"
-#include "datapath/tunnel/endpoint.h"
+#include "datapath/base/unique_fd.h"
+#include "datapath/tunnel/tunnel_endpoint.h"
 
 struct sock_filter;
 
-namespace vswitch {
+namespace vswitch::tunnel {
 
 /// setsockopt(2); throws std::system_error with "cannot set NAME of a tunnel's socket".
 void set_socket_option(const UniqueFd& fd, int level, int option, const void* value, socklen_t length,
@@ -24,10 +24,10 @@ void set_socket_option(const UniqueFd& fd, int level, int option, const Value& v
 /// What the kernel lets through to the socket: cBPF.
 void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program);
 /// Nothing.
-void set_deaf(const UniqueFd& fd);
+void block_receive(const UniqueFd& fd);
 
 /// A socket for the packets of a tunnel (GRE, or UDP with its header), bound to the local address if there is
 /// one, which may come later. Throws std::system_error.
-UniqueFd open_raw_socket(const EndpointSettings& settings);
+UniqueFd open_raw_socket(const TunnelEndpointSettings& settings);
 
-}  // namespace vswitch
+}  // namespace vswitch::tunnel

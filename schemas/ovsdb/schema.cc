@@ -293,7 +293,7 @@ Json column_type_to_json(const ColumnType& type) {
   return json;
 }
 
-Json table_to_json(const TableSchema& table, bool tell_root) {
+Json table_to_json(const TableSchema& table, bool write_root) {
   Json columns = Json::object();
   for (std::size_t i = TableSchema::kDeclared; i < table.columns.size(); ++i) {
     const ColumnSchema& column = table.columns[i];
@@ -303,7 +303,7 @@ Json table_to_json(const TableSchema& table, bool tell_root) {
     if (!column.persistent) json["ephemeral"] = true;
   }
   Json json = {{"columns", std::move(columns)}};
-  if (table.is_root && tell_root) json["isRoot"] = true;
+  if (table.is_root && write_root) json["isRoot"] = true;
   if (table.max_rows != kUnlimited) json["maxRows"] = table.max_rows;
   for (const auto& index : table.indexes) {
     Json names = Json::array();

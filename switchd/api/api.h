@@ -16,7 +16,7 @@
 namespace vswitch {
 
 /// Adds every method of control.openrpc.json. The three have to outlive each other's last request.
-void register_api(Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view);
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view);
 
 /// For the start of the daemon, before the switch looks at the rows: no connection of sessions that end with
 /// one has survived.

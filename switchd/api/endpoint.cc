@@ -80,8 +80,8 @@ void check_endpoint(const Database& database, const Json& endpoint, bool may_fra
   const ovsdb::TableSchema& schema = database.table("Mirror_Endpoint").schema();
   Row row(schema, Uuid{});
   for (auto& [column, datum] : columns_of(endpoint)) row.set(schema.at(column), std::move(datum));
-  const DesiredEndpoint desired =
-      vswitch::read_endpoint(row, may_fragment ? MtuPolicy::fragment : MtuPolicy::cut);
+  const bridge::DesiredEndpoint desired =
+      bridge::read_endpoint(row, may_fragment ? MtuPolicy::fragment : MtuPolicy::truncate);
   if (desired.refusal.empty()) return;
   const std::string ip = endpoint["ip"].is_null() ? "" : endpoint["ip"].get<std::string>();
   throw invalid("destination.endpoints", ip, "endpoint " + ip + ": " + desired.refusal);

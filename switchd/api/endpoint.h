@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An endpoint of a session, between the JSON of the API and its row of Mirror_Endpoint. As JSON it has every
-// member of the contract's Endpoint, null where nothing was said.
+// member of the contract's TunnelEndpoint, null where nothing was said.
 #pragma once
 
 #include <set>

@@ -74,13 +74,13 @@ std::string seconds(double wait) {
   return text.str();
 }
 
-void explain_next(const Methods& methods, Session& session, const std::string& bridge,
-                  const std::string& in_port, const Json& next, const Reply& reply) {
-  std::optional<Filter> match;
+void explain_next(const Methods& methods, control::Client& session, const std::string& bridge,
+                  const std::string& in_port, const Json& next, const control::Reply& reply) {
+  std::optional<Match> match;
   if (next["match"].is_string()) {
-    Filter::Parsed parsed = Filter::parse(next["match"].get<std::string>());
-    if (!parsed.filter) throw invalid("next.match", next["match"], "next.match: " + parsed.trouble);
-    match = std::move(parsed.filter);
+    Match::Parsed parsed = Match::parse(next["match"].get<std::string>());
+    if (!parsed.match) throw invalid("next.match", next["match"], "next.match: " + parsed.trouble);
+    match = std::move(parsed.match);
   }
   const double wait = next["wait"];
   const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(wait * 1000));
@@ -114,7 +114,8 @@ void explain_next(const Methods& methods, Session& session, const std::string& b
   });
 }
 
-void explain(const Methods& methods, Session& session, const Json& params, const Reply& reply) {
+void explain(const Methods& methods, control::Client& session, const Json& params,
+             const control::Reply& reply) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
   const std::string in_port = params.value("in_port", "");
   const ByName ports = ports_of(methods.database, bridge);
@@ -136,7 +137,7 @@ void explain(const Methods& methods, Session& session, const Json& params, const
 struct Watcher {
   const Row& bridge;
   const Row& mirror;
-  const MirrorSession& session;
+  const MirrorSettings& session;
 };
 
 Json entry(const Watcher& watcher, const char* role, const Json& direction, const char* via) {
@@ -152,7 +153,7 @@ Json entry(const Watcher& watcher, const char* role, const Json& direction, cons
 /// How one session is concerned with a port: as source, as destination, as both, or not at all.
 void add_entries(Json& entries, const Watcher& watcher, const SwitchView::BoundSources& bound,
                  const std::string& port, bool on_bridge) {
-  const MirrorSession& session = watcher.session;
+  const MirrorSettings& session = watcher.session;
   const auto named = session.source_ports.find(port);
   if (session.all && on_bridge) {
     entries.push_back(entry(watcher, "source", "both", "all"));
@@ -176,7 +177,7 @@ Json who(const Database& database, SwitchView& view, const std::string& port) {
   for (const auto& [bridge_name, bridge] : bridges(database)) {
     const bool on_bridge = ports_of(database, *bridge).contains(port);
     for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
-      const MirrorSession session = read_session(database, *mirror);
+      const MirrorSettings session = read_session(database, *mirror);
       add_entries(entries, {*bridge, *mirror, session}, view.bound_sources(mirror->uuid()), port, on_bridge);
     }
   }
@@ -187,9 +188,10 @@ Json who(const Database& database, SwitchView& view, const std::string& port) {
 
 void add_explain_methods(Methods& methods) {
   const Methods shared = methods;
-  methods.later("mirror.explain", [shared](Session& session, const Json& params, const Reply& reply) {
-    explain(shared, session, params, reply);
-  });
+  methods.later("mirror.explain",
+                [shared](control::Client& session, const Json& params, const control::Reply& reply) {
+                  explain(shared, session, params, reply);
+                });
   methods.read("mirror.who",
                [shared](const Json& params) { return who(shared.database, shared.view, params["port"]); });
 }

@@ -10,7 +10,7 @@
 
 namespace vswitch {
 
-void register_api(Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view) {
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view) {
   api::Methods methods(dispatcher, database, view);
   api::add_bridge_methods(methods);
   api::add_port_methods(methods);
@@ -28,7 +28,7 @@ namespace {
 
 /// Also for an outcome that came late: somebody else may have removed what it tells of.
 template <class Work>
-void guarded(const Reply& reply, const Work& work) {
+void guarded(const control::Reply& reply, const Work& work) {
   try {
     work();
   } catch (const jsonrpc::Error& error) {
@@ -39,51 +39,59 @@ void guarded(const Reply& reply, const Work& work) {
 }
 
 template <class Make>
-void answer(const Reply& reply, const Make& make) {
+void answer(const control::Reply& reply, const Make& make) {
   guarded(reply, [&] { reply(make()); });
 }
 
 }  // namespace
 
 void Methods::read(const std::string& method, std::function<Json(const Json&)> handler) {
-  session(method, [handler = std::move(handler)](Session&, const Json& params) { return handler(params); });
+  session(method,
+          [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
 }
 
-void Methods::session(const std::string& method, std::function<Json(Session&, const Json&)> handler) {
-  dispatcher_.add(
-      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                      Session& session, const jsonrpc::Request& request, Reply reply) {
-        this_view->when_applied(
-            [client = session.weak_from_this(), reply, handler, params = checked_params(method, request)] {
-              const std::shared_ptr<Session> alive = client.lock();
-              if (alive && alive->is_open()) answer(reply, [&] { return handler(*alive, params); });
-            });
-      }));
+void Methods::session(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
+  dispatcher_.add(method,
+                  control::Dispatcher::Handler(
+                      [this_view = &view, method, handler = std::move(handler)](
+                          control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
+                        this_view->when_applied([client = session.weak_from_this(), reply, handler,
+                                                 params = checked_params(method, request)] {
+                          const std::shared_ptr<control::Client> alive = client.lock();
+                          if (alive && alive->is_open())
+                            answer(reply, [&] { return handler(*alive, params); });
+                        });
+                      }));
 }
 
 void Methods::later(const std::string& method,
-                    std::function<void(Session&, const Json&, const Reply&)> handler) {
-  dispatcher_.add(
-      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                      Session& session, const jsonrpc::Request& request, Reply reply) {
-        this_view->when_applied(
-            [client = session.weak_from_this(), reply, handler, params = checked_params(method, request)] {
-              const std::shared_ptr<Session> alive = client.lock();
-              if (alive && alive->is_open()) guarded(reply, [&] { handler(*alive, params, reply); });
-            });
-      }));
+                    std::function<void(control::Client&, const Json&, const control::Reply&)> handler) {
+  dispatcher_.add(method,
+                  control::Dispatcher::Handler(
+                      [this_view = &view, method, handler = std::move(handler)](
+                          control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
+                        this_view->when_applied([client = session.weak_from_this(), reply, handler,
+                                                 params = checked_params(method, request)] {
+                          const std::shared_ptr<control::Client> alive = client.lock();
+                          if (alive && alive->is_open())
+                            guarded(reply, [&] { handler(*alive, params, reply); });
+                        });
+                      }));
 }
 
 void Methods::change(const std::string& method, std::function<Outcome(const Json&)> handler) {
-  change(method,
-         std::function<Outcome(Session&, const Json&)>(
-             [handler = std::move(handler)](Session&, const Json& params) { return handler(params); }));
+  change(method, std::function<Outcome(control::Client&, const Json&)>(
+                     [handler = std::move(handler)](control::Client&, const Json& params) {
+                       return handler(params);
+                     }));
 }
 
-void Methods::change(const std::string& method, std::function<Outcome(Session&, const Json&)> handler) {
+void Methods::change(const std::string& method,
+                     std::function<Outcome(control::Client&, const Json&)> handler) {
   dispatcher_.add(
-      method, Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                      Session& session, const jsonrpc::Request& request, Reply reply) {
+      method, control::Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
+                                               control::Client& session, const jsonrpc::Request& request,
+                                               control::Reply reply) {
         Outcome outcome = handler(session, checked_params(method, request));
         this_view->when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
       }));

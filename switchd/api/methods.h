@@ -18,7 +18,7 @@ using Outcome = std::function<Json()>;
 
 class Methods {
  public:
-  Methods(Dispatcher& to, ovsdb::Database& rows, SwitchView& of_switch)
+  Methods(control::Dispatcher& to, ovsdb::Database& rows, SwitchView& of_switch)
       : database(rows), view(of_switch), dispatcher_(to) {}
 
   // All are answered when the changes made so far are in the datapath, which is at once as a rule. Handlers
@@ -29,18 +29,19 @@ class Methods {
   /// A method that changes rows.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler to which it matters who asks.
-  void change(const std::string& method, std::function<Outcome(Session&, const Json& params)> handler);
+  void change(const std::string& method,
+              std::function<Outcome(control::Client&, const Json& params)> handler);
   /// A method that may be answered later, or not at all once its session has ended.
   void later(const std::string& method,
-             std::function<void(Session&, const Json& params, const Reply& reply)> handler);
+             std::function<void(control::Client&, const Json& params, const control::Reply& reply)> handler);
   /// A method about the connection it came on.
-  void session(const std::string& method, std::function<Json(Session&, const Json& params)> handler);
+  void session(const std::string& method, std::function<Json(control::Client&, const Json& params)> handler);
 
   ovsdb::Database& database;
   SwitchView& view;
 
  private:
-  Dispatcher& dispatcher_;
+  control::Dispatcher& dispatcher_;
 };
 
 void add_bridge_methods(Methods& methods);   // bridge.cc

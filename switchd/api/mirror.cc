@@ -79,7 +79,7 @@ Json destinations_json(const Database& database, const Account& account) {
   return list;
 }
 
-Json sources_json(const MirrorSession& session) {
+Json sources_json(const MirrorSettings& session) {
   Json ports = Json::array();
   for (const auto& [name, direction] : session.source_ports)
     ports.push_back({{"name", name}, {"direction", direction}});
@@ -96,13 +96,13 @@ Json list_or_null(const std::set<std::string>& matches) {
   return matches.empty() ? Json() : Json(matches);
 }
 
-Json rate_json(const MirrorSession& session) {
+Json rate_json(const MirrorSettings& session) {
   if (!session.rate_packets && !session.rate_bits) return nullptr;
   return {{"packets", or_null(session.rate_packets)}, {"bits", or_null(session.rate_bits)}};
 }
 
 Json to_json(const Database& database, SwitchView& view, const Row& bridge, const Row& mirror) {
-  const MirrorSession session = read_session(database, mirror);
+  const MirrorSettings session = read_session(database, mirror);
   const MirrorState state = state_of_mirror(mirror);
   const std::string* since = mirror.value("status", "since");
   const Account account = account_of(view, mirror);
@@ -133,7 +133,7 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
-          {"notice", production_notice(counters["production_frames"], session.output_vlan)},
+          {"notice", foreign_notice(counters["production_frames"], session.output_vlan)},
           {"counters", counters},
           {"destinations", destinations_json(database, account)}};
 }
@@ -165,7 +165,7 @@ Outcome show(Methods methods, const std::string& bridge_name, const std::string&
 }
 
 /// A time that was given as a span is another one each time.
-bool is_same(MirrorSession present, const MirrorSession& asked, const Json& params) {
+bool is_same(MirrorSettings present, const MirrorSettings& asked, const Json& params) {
   if (params.contains("expires") && params["expires"].contains("seconds"))
     present.expires_at = asked.expires_at;
   return present == asked;
@@ -178,7 +178,7 @@ bool ends_with_client(const Json& params) {
 
 /// What a handler needs besides its parameters.
 struct Caller {
-  Session& client;
+  control::Client& client;
   BoundSessions& bound;
 };
 
@@ -187,7 +187,7 @@ Outcome add(const Methods& methods, const Caller& caller, const Json& params) {
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
   check_matches(params);
-  MirrorSession session;
+  MirrorSettings session;
   session.name = params["name"];
   apply(session, params);
   if (const Row* present = find_mirror(database, bridge, session.name)) {
@@ -224,7 +224,7 @@ Outcome change(const Methods& methods, const Caller& caller, const Json& params,
   const std::string bridge_name = params["bridge"];
   const Row& mirror = mirror_named(database, bridge, params["name"]);
   check_matches(changes);
-  MirrorSession session = read_session(database, mirror);
+  MirrorSettings session = read_session(database, mirror);
   const bool was_alive = session.enabled && !has_ended(session);
   apply(session, changes);
   // A session that an OVSDB client made against these rules may still get a description or be switched off.
@@ -245,7 +245,7 @@ Outcome change(const Methods& methods, const Caller& caller, const Json& params,
 /// counted anew.
 Outcome enable(const Methods& methods, const Caller& caller, const Json& params) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
-  const MirrorSession session =
+  const MirrorSettings session =
       read_session(methods.database, mirror_named(methods.database, bridge, params["name"]));
   Json changes = {{"enabled", true}};
   if (has_ended(session)) changes["expires"] = expires_of_new_life(session);
@@ -297,7 +297,7 @@ Json stats(const Methods& methods, const Json& params) {
            {"uuid", mirror->uuid().to_string()},
            {"state", state.state},
            {"reason", state.reason},
-           {"notice", production_notice(counters["production_frames"], mirror->integer("output_vlan"))},
+           {"notice", foreign_notice(counters["production_frames"], mirror->integer("output_vlan"))},
            {"counters", counters},
            {"destinations", destinations_json(methods.database, account)}});
     }
@@ -310,16 +310,16 @@ Json stats(const Methods& methods, const Json& params) {
 void add_mirror_methods(Methods& methods) {
   const Methods shared = methods;
   const auto bound = std::make_shared<BoundSessions>(methods.database);
-  methods.change("mirror.add", [shared, bound](Session& client, const Json& params) {
+  methods.change("mirror.add", [shared, bound](control::Client& client, const Json& params) {
     return add(shared, {client, *bound}, params);
   });
-  methods.change("mirror.set", [shared, bound](Session& client, const Json& params) {
+  methods.change("mirror.set", [shared, bound](control::Client& client, const Json& params) {
     return change(shared, {client, *bound}, params, params, "mirror.set");
   });
-  methods.change("mirror.enable", [shared, bound](Session& client, const Json& params) {
+  methods.change("mirror.enable", [shared, bound](control::Client& client, const Json& params) {
     return enable(shared, {client, *bound}, params);
   });
-  methods.change("mirror.disable", [shared, bound](Session& client, const Json& params) {
+  methods.change("mirror.disable", [shared, bound](control::Client& client, const Json& params) {
     return change(shared, {client, *bound}, params, {{"enabled", false}}, "mirror.disable");
   });
   methods.change("mirror.del", [shared](const Json& params) { return del(shared, params); });

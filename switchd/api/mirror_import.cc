@@ -90,7 +90,7 @@ PortLabels port_labels(const Database& database, const Row& bridge) {
 /// A session as it will be.
 struct Planned {
   std::optional<Uuid> row;  ///< it exists
-  MirrorSession session;
+  MirrorSettings session;
   Kept kept;
   std::string key;        ///< empty: that of the row to be made
   std::string operation;  ///< add, edit; empty: stays as it is
@@ -356,7 +356,7 @@ Json Plan::result(const Database& database) const {
   return {{"sessions", list}, {"warnings", warnings_}};
 }
 
-Outcome import(const Methods& methods, const Session& client, const Json& params) {
+Outcome import(const Methods& methods, const control::Client& client, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const auto plan = std::make_shared<Plan>(database, bridge, params);
@@ -399,8 +399,9 @@ Json export_sessions(const Database& database, const Json& params) {
 
 void add_import_methods(Methods& methods) {
   const Methods shared = methods;
-  methods.change("mirror.import",
-                 [shared](Session& client, const Json& params) { return import(shared, client, params); });
+  methods.change("mirror.import", [shared](control::Client& client, const Json& params) {
+    return import(shared, client, params);
+  });
   methods.read("mirror.export",
                [shared](const Json& params) { return export_sessions(shared.database, params); });
 }

@@ -8,8 +8,8 @@
 
 #include "switchd/api/api.h"
 #include "switchd/api/errors.h"
-#include "switchd/log.h"
-#include "switchd/wall_clock.h"
+#include "switchd/base/log.h"
+#include "switchd/base/wall_clock.h"
 
 namespace vswitch {
 
@@ -75,7 +75,7 @@ std::string user_name(uid_t uid) {
 }
 
 /// "tcp:192.0.2.1:50112#8" without the port and what tells connections apart.
-std::string address_of(const Session& client) {
+std::string address_of(const control::Client& client) {
   const std::string endpoint = client.name().substr(0, client.name().find('#'));
   return endpoint.starts_with("tcp:") ? endpoint.substr(0, endpoint.rfind(':')) : endpoint;
 }
@@ -90,11 +90,11 @@ Json number_or_null(const Row& mirror, const char* key) {
 
 }  // namespace
 
-bool has_ended(const MirrorSession& session) {
+bool has_ended(const MirrorSettings& session) {
   return session.expires_at && *session.expires_at <= wall_now_ms();
 }
 
-void apply_expires(MirrorSession& session, const Json& expires) {
+void apply_expires(MirrorSettings& session, const Json& expires) {
   session.expires_at = session.expires_packets = session.expires_bytes = std::nullopt;
   session.expires_with_connection = false;
   if (expires.is_null()) return;
@@ -116,7 +116,7 @@ void apply_expires(MirrorSession& session, const Json& expires) {
   session.expires_with_connection = expires.value("connection", false);
 }
 
-Json expires_json(const MirrorSession& session) {
+Json expires_json(const MirrorSettings& session) {
   const bool never = !session.expires_at && !session.expires_packets && !session.expires_bytes &&
                      !session.expires_with_connection;
   if (never) return nullptr;
@@ -129,14 +129,14 @@ Json expires_json(const MirrorSession& session) {
           {"connection", session.expires_with_connection}};
 }
 
-Json expires_of_new_life(const MirrorSession& session) {
+Json expires_of_new_life(const MirrorSettings& session) {
   Json expires = Json::object();
   if (session.expires_packets) expires["packets"] = *session.expires_packets;
   if (session.expires_bytes) expires["bytes"] = *session.expires_bytes;
   return expires.empty() ? Json() : expires;
 }
 
-std::map<std::string, std::string> origin_of(const Session& client) {
+std::map<std::string, std::string> origin_of(const control::Client& client) {
   std::map<std::string, std::string> origin{{"created", iso_time(wall_now_ms())}};
   if (const auto& peer = client.peer()) {
     origin["owner"] = user_name(peer->uid);
@@ -158,7 +158,7 @@ Json origin_json(const Row& mirror) {
           {"peer_pid", number_or_null(mirror, "peer_pid")}};
 }
 
-void BoundSessions::bind(Session& client, const Uuid& mirror) {
+void BoundSessions::bind(control::Client& client, const Uuid& mirror) {
   const std::uint64_t id = client.id();
   client_of_[mirror] = id;
   struct Heard {

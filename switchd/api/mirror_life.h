@@ -11,22 +11,22 @@
 #include <string>
 
 #include "switchd/api/mirror_session.h"
-#include "switchd/control/session.h"
+#include "switchd/control/client.h"
 
 namespace vswitch::api {
 
 /// The time of its end is over.
-bool has_ended(const MirrorSession& session);
+bool has_ended(const MirrorSettings& session);
 
 /// The parameter `expires`, checked against the contract, in place of what was to end the session before.
-void apply_expires(MirrorSession& session, const Json& expires);
-Json expires_json(const MirrorSession& session);
+void apply_expires(MirrorSettings& session, const Json& expires);
+Json expires_json(const MirrorSettings& session);
 /// `expires` for a session that has ended and is to live again: what it may copy, counted anew.
-Json expires_of_new_life(const MirrorSession& session);
+Json expires_of_new_life(const MirrorSettings& session);
 
 /// The column `origin` of a session that this client makes now: owner (the name of the user at the other end
 /// of a unix socket, or tcp:ADDRESS), created (ISO 8601), peer_uid, peer_pid.
-std::map<std::string, std::string> origin_of(const Session& client);
+std::map<std::string, std::string> origin_of(const control::Client& client);
 /// null for a session of an OVSDB client.
 Json origin_json(const Row& mirror);
 
@@ -35,7 +35,7 @@ class BoundSessions : public std::enable_shared_from_this<BoundSessions> {
  public:
   explicit BoundSessions(Database& database) : database_(database) {}
   /// From now on the session ends with this client, if its row still says so then.
-  void bind(Session& client, const ovsdb::Uuid& mirror);
+  void bind(control::Client& client, const ovsdb::Uuid& mirror);
 
  private:
   void end_those_of(std::uint64_t client);

@@ -2,7 +2,7 @@
 // Reads, changes, checks and writes sessions.
 #include "switchd/api/mirror_session.h"
 
-#include "datapath/mirror/filter.h"
+#include "datapath/flow/match.h"
 #include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/mirror_life.h"
@@ -39,7 +39,7 @@ std::set<std::string> strings_of(const Row& row, const char* column) {
   return {strings.begin(), strings.end()};
 }
 
-void add_source(MirrorSession& session, const std::string& port, const std::string& direction) {
+void add_source(MirrorSettings& session, const std::string& port, const std::string& direction) {
   auto [at, inserted] = session.source_ports.emplace(port, direction);
   if (!inserted && at->second != direction) at->second = "both";
 }
@@ -51,13 +51,13 @@ struct PatternForm {
 };
 constexpr PatternForm kPatternForms[] = {{"glob", "glob:"}, {"iface_id", "iface-id:"}, {"mac", "mac:"}};
 
-void add_pattern(MirrorSession& session, const std::string& pattern, const std::string& direction) {
+void add_pattern(MirrorSettings& session, const std::string& pattern, const std::string& direction) {
   auto [at, inserted] = session.source_patterns.emplace(pattern, direction);
   if (!inserted && at->second != direction) at->second = "both";
 }
 
 /// One item of sources.ports: a name, or an object with exactly one of name, glob, iface_id and mac.
-void add_source(MirrorSession& session, const Json& source) {
+void add_source(MirrorSettings& session, const Json& source) {
   if (source.is_string()) return add_source(session, source, "both");
   std::vector<PatternForm> forms;
   for (const PatternForm& form : kPatternForms) {
@@ -70,7 +70,7 @@ void add_source(MirrorSession& session, const Json& source) {
   if (forms.empty()) return add_source(session, source["name"], source["direction"]);
   std::string text = source[forms[0].member];
   if (forms[0].prefix == std::string("mac:")) {
-    const auto pattern = SourcePattern::parse("mac:" + text);
+    const auto pattern = bridge::SourcePattern::parse("mac:" + text);
     if (!pattern)
       throw invalid("sources.ports", source,
                     text + " is not the MAC address of a host, such as 52:54:00:12:34:56");
@@ -79,14 +79,14 @@ void add_source(MirrorSession& session, const Json& source) {
   add_pattern(session, forms[0].prefix + text, source["direction"]);
 }
 
-void add_references(const Database& database, MirrorSession& session, const Row& mirror, const char* column,
+void add_references(const Database& database, MirrorSettings& session, const Row& mirror, const char* column,
                     const char* direction) {
   for (const Uuid& uuid : mirror.uuids(column)) {
     if (const Row* port = database.find("Port", uuid)) add_source(session, port->str("name"), direction);
   }
 }
 
-void apply_rate(MirrorSession& session, const Json& rate) {
+void apply_rate(MirrorSettings& session, const Json& rate) {
   if (rate.is_object() && rate.empty())
     throw invalid("rate", rate, "rate says nothing: give packets, bits or both, per second, or null");
   const auto limit = [&rate](const char* unit) {
@@ -97,7 +97,7 @@ void apply_rate(MirrorSession& session, const Json& rate) {
   session.rate_bits = limit("bits");
 }
 
-void check_complete(const MirrorSession& session) {
+void check_complete(const MirrorSettings& session) {
   if (session.selects_nothing()) {
     throw invalid("sources", nullptr, "session " + session.name + " has no source: give ports, vlans or all");
   }
@@ -126,8 +126,8 @@ void check_place(const Database& database, const Row& bridge, const std::string&
 }
 
 /// Why `session` and `other`, both enabled, cannot be on one bridge, seen from `session`'s destinations.
-void check_destinations(const MirrorSession& session, const MirrorSession& other,
-                        const MirrorSession& changed) {
+void check_destinations(const MirrorSettings& session, const MirrorSettings& other,
+                        const MirrorSettings& changed) {
   for (const std::string& port : session.destination_ports) {
     const std::string what = changed == session ? "destination.ports" : "sources.ports";
     if (session.reserves(port) && other.destination_ports.contains(port) && other.normal_io) {
@@ -145,7 +145,7 @@ void check_destinations(const MirrorSession& session, const MirrorSession& other
   }
 }
 
-void check_other_sessions(const Database& database, const Row& bridge, const MirrorSession& session,
+void check_other_sessions(const Database& database, const Row& bridge, const MirrorSettings& session,
                           const std::optional<Uuid>& self) {
   for (const auto& [name, row] : mirrors_of(database, bridge)) {
     if (row->uuid() != self) check_beside(session, read_session(database, *row));
@@ -162,8 +162,8 @@ Json source_json(const std::string& pattern, const std::string& direction) {
   return {{"name", pattern}, {"direction", direction}};  // an OVSDB client's mistake, which the state shows
 }
 
-MirrorSession read_session(const Database& database, const Row& mirror) {
-  MirrorSession session;
+MirrorSettings read_session(const Database& database, const Row& mirror) {
+  MirrorSettings session;
   session.name = mirror.str("name");
   session.description = mirror.str("description");
   session.enabled = mirror.boolean("enabled").value_or(true);
@@ -199,7 +199,7 @@ MirrorSession read_session(const Database& database, const Row& mirror) {
   return session;
 }
 
-void apply(MirrorSession& session, const Json& params) {
+void apply(MirrorSettings& session, const Json& params) {
   if (params.contains("description")) session.description = params["description"];
   if (params.contains("enabled")) session.enabled = params["enabled"];
   if (params.contains("normal_io")) session.normal_io = params["normal_io"];
@@ -241,20 +241,20 @@ void check_matches(const Json& params) {
   for (const char* field : {"filter", "skip"}) {
     if (!params.contains(field)) continue;
     for (const std::string& match : matches_of(params[field])) {
-      const std::string trouble = Filter::parse(match).trouble;
+      const std::string trouble = Match::parse(match).trouble;
       if (!trouble.empty()) throw invalid(field, match, std::string(field) + ": " + trouble);
     }
   }
 }
 
-void check_beside(const MirrorSession& session, const MirrorSession& other) {
-  const auto is_alive = [](const MirrorSession& one) { return one.enabled && !has_ended(one); };
+void check_beside(const MirrorSettings& session, const MirrorSettings& other) {
+  const auto is_alive = [](const MirrorSettings& one) { return one.enabled && !has_ended(one); };
   if (!is_alive(session) || !is_alive(other)) return;
   check_destinations(session, other, session);
   check_destinations(other, session, session);
 }
 
-void check_alone(const Database& database, const Row& bridge, const MirrorSession& session) {
+void check_alone(const Database& database, const Row& bridge, const MirrorSettings& session) {
   check_complete(session);
   for (const Json& endpoint : session.endpoints)
     check_endpoint(database, endpoint, session.mtu_policy == "fragment");
@@ -271,14 +271,14 @@ void check_alone(const Database& database, const Row& bridge, const MirrorSessio
   }
 }
 
-void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
+void check_session(const Database& database, const Row& bridge, const MirrorSettings& session,
                    const std::optional<Uuid>& self) {
   check_alone(database, bridge, session);
   if (session.enabled && !has_ended(session)) check_other_sessions(database, bridge, session, self);
 }
 
 void write_session(ovsdb::Transaction& transaction, const Database& database, const Uuid& mirror,
-                   const MirrorSession& session, const Json& params) {
+                   const MirrorSettings& session, const Json& params) {
   const auto set = [&](const char* column, Datum datum) {
     transaction.set("Mirror", mirror, column, std::move(datum));
   };

@@ -21,7 +21,7 @@
 
 namespace vswitch::api {
 
-struct MirrorSession {
+struct MirrorSettings {
   std::string name;
   std::string description;
   bool enabled = true;
@@ -46,7 +46,7 @@ struct MirrorSession {
   std::optional<std::int64_t> expires_packets, expires_bytes;
   bool expires_with_connection = false;
 
-  bool operator==(const MirrorSession&) const = default;
+  bool operator==(const MirrorSettings&) const = default;
   bool names_ports() const { return !source_ports.empty() || !source_patterns.empty(); }
   bool selects_nothing() const { return !names_ports() && vlans.empty() && !all; }
   /// VLANs of every port: the end of an RSPAN VLAN, if it sends to ports.
@@ -60,26 +60,26 @@ struct MirrorSession {
 /// A source of the API and its column: {"glob": "vnet*"} and "glob:vnet*".
 Json source_json(const std::string& pattern, const std::string& direction);
 
-MirrorSession read_session(const Database& database, const Row& mirror);
+MirrorSettings read_session(const Database& database, const Row& mirror);
 
 /// The members given in checked params replace those of the session, destination as a whole. Of sources,
 /// ports and all are one setting (which ports), vlans another.
-void apply(MirrorSession& session, const Json& params);
+void apply(MirrorSettings& session, const Json& params);
 
 /// Throws which match of filter or skip in checked params is none.
 void check_matches(const Json& params);
 
 /// Throws why the session cannot be on this bridge: it is incomplete, contradicts itself, names ports of
 /// another bridge, or gets in the way of another session. `self` is its row when it exists already.
-void check_session(const Database& database, const Row& bridge, const MirrorSession& session,
+void check_session(const Database& database, const Row& bridge, const MirrorSettings& session,
                    const std::optional<ovsdb::Uuid>& self);
 /// Its parts: the session for itself, and in the way of one other (only those that live are in anybody's
 /// way).
-void check_alone(const Database& database, const Row& bridge, const MirrorSession& session);
-void check_beside(const MirrorSession& session, const MirrorSession& other);
+void check_alone(const Database& database, const Row& bridge, const MirrorSettings& session);
+void check_beside(const MirrorSettings& session, const MirrorSettings& other);
 
 /// Writes the columns that the members of params stand for.
 void write_session(ovsdb::Transaction& transaction, const Database& database, const ovsdb::Uuid& mirror,
-                   const MirrorSession& session, const Json& params);
+                   const MirrorSettings& session, const Json& params);
 
 }  // namespace vswitch::api

@@ -143,8 +143,8 @@ Outcome show(const Methods& methods, const std::string& name) {
 
 /// Throws what is wrong with the options of a tunnel, or that there are any elsewhere.
 void check_options(const Row& interface, const Json& options) {
-  if (is_tunnel_type(interface.str("type"))) {
-    const DesiredEndpoint tunnel = read_tunnel(interface);
+  if (bridge::is_tunnel_type(interface.str("type"))) {
+    const bridge::DesiredEndpoint tunnel = bridge::read_tunnel(interface);
     if (!tunnel.refusal.empty()) throw invalid("options", options, tunnel.refusal);
   } else if (!options.empty()) {
     throw invalid("options", options, "options are for ports of type gre, erspan and vxlan");
@@ -153,12 +153,12 @@ void check_options(const Row& interface, const Json& options) {
 
 /// Throws if there is another tunnel between the same ends.
 void check_ends(const Database& database, const Row& interface) {
-  if (!is_tunnel_type(interface.str("type"))) return;
-  const TunnelEnds ends = ends_of(read_tunnel(interface).settings);
+  if (!bridge::is_tunnel_type(interface.str("type"))) return;
+  const bridge::TunnelEnds ends = bridge::ends_of(bridge::read_tunnel(interface).settings);
   for (const Row& other : database.table("Interface")) {
-    if (other.uuid() == interface.uuid() || !is_tunnel_type(other.str("type"))) continue;
-    const DesiredEndpoint tunnel = read_tunnel(other);
-    if (!tunnel.refusal.empty() || ends_of(tunnel.settings) != ends) continue;
+    if (other.uuid() == interface.uuid() || !bridge::is_tunnel_type(other.str("type"))) continue;
+    const bridge::DesiredEndpoint tunnel = bridge::read_tunnel(other);
+    if (!tunnel.refusal.empty() || bridge::ends_of(tunnel.settings) != ends) continue;
     throw conflict(
         "options", interface.map("options"),
         "tunnel " + other.str("name") + " has the same remote_ip, local_ip and key: give another key");

@@ -57,7 +57,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
  public:
   explicit Notifier(Database& database) : database_(database) {}
 
-  Json subscribe(Session& session, const std::set<std::string>& topics) {
+  Json subscribe(control::Client& session, const std::set<std::string>& topics) {
     if (subscribers_.empty()) observe();
     auto [at, inserted] = subscribers_.try_emplace(session.id(), Subscriber{session.weak_from_this(), {}});
     at->second.topics.insert(topics.begin(), topics.end());
@@ -70,7 +70,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     return result;
   }
 
-  Json unsubscribe(Session& session, const std::set<std::string>& topics) {
+  Json unsubscribe(control::Client& session, const std::set<std::string>& topics) {
     const auto at = subscribers_.find(session.id());
     if (at == subscribers_.end()) return {{"topics", Json::array()}};
     // The entry stays, with no topics left: its on_close() is registered once.
@@ -83,20 +83,20 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     const bool places = !changes.of("Bridge").empty();
     if (places || !changes.of("Mirror").empty()) {
       ObservedRows now = observe_mirrors(database_);
-      tell_states(kMirrorState, mirrors_, now);
-      tell_losses(mirrors_, now);
+      notify_states(kMirrorState, mirrors_, now);
+      notify_losses(mirrors_, now);
       mirrors_ = std::move(now);
     }
     if (places || !changes.of("Interface").empty() || !changes.of("Port").empty()) {
       ObservedRows now = observe_ports(database_);
-      tell_states(kPortState, ports_, now);
+      notify_states(kPortState, ports_, now);
       ports_ = std::move(now);
     }
   }
 
  private:
   struct Subscriber {
-    std::weak_ptr<Session> session;
+    std::weak_ptr<control::Client> session;
     std::set<std::string> topics;
   };
 
@@ -105,7 +105,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     ports_ = observe_ports(database_);
   }
 
-  void tell(const char* topic, const Json& params) {
+  void notify(const char* topic, const Json& params) {
     const Json message = jsonrpc::make_notification(jsonrpc::Version::v2, topic, params);
     const auto subscribers = subscribers_;  // a full backlog closes the session, which erases its entry
     for (const auto& [id, subscriber] : subscribers) {
@@ -114,9 +114,9 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     }
   }
 
-  void tell_states(const char* topic, const ObservedRows& before, const ObservedRows& now) {
+  void notify_states(const char* topic, const ObservedRows& before, const ObservedRows& now) {
     const auto say = [&](const Observed& row, const std::string& state, const std::string& reason) {
-      tell(topic, {{"bridge", row.bridge}, {"name", row.name}, {"state", state}, {"reason", reason}});
+      notify(topic, {{"bridge", row.bridge}, {"name", row.name}, {"state", state}, {"reason", reason}});
     };
     for (const auto& [uuid, row] : before) {
       if (!now.contains(uuid)) say(row, "removed", "");
@@ -127,7 +127,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     }
   }
 
-  void tell_losses(const ObservedRows& before, const ObservedRows& now) {
+  void notify_losses(const ObservedRows& before, const ObservedRows& now) {
     for (const auto& [uuid, row] : now) {
       const auto old = before.find(uuid);
       Json params = {{"bridge", row.bridge}, {"name", row.name}, {"lost", 0}, {"lost_by", Json::object()}};
@@ -142,7 +142,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
           params["lost_by"][key.substr(sizeof "lost_" - 1)] = grown;
         }
       }
-      if (params["lost"] != 0) tell(kMirrorLoss, params);
+      if (params["lost"] != 0) notify(kMirrorLoss, params);
     }
   }
 
@@ -156,10 +156,10 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
 void add_subscriptions(Methods& methods) {
   const auto notifier = std::make_shared<Notifier>(methods.database);
   methods.database.on_commit([notifier](const ovsdb::Changes& changes) { notifier->committed(changes); });
-  methods.session("subscribe", [notifier](Session& session, const Json& params) {
+  methods.session("subscribe", [notifier](control::Client& session, const Json& params) {
     return notifier->subscribe(session, params["topics"].get<std::set<std::string>>());
   });
-  methods.session("unsubscribe", [notifier](Session& session, const Json& params) {
+  methods.session("unsubscribe", [notifier](control::Client& session, const Json& params) {
     return notifier->unsubscribe(session, params["topics"].get<std::set<std::string>>());
   });
 }

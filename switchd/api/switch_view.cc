@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/api/switch_view.h"
 
-#include "datapath/drop_reason.h"
+#include "datapath/base/drop_reason.h"
 
 namespace vswitch {
 
@@ -17,7 +17,7 @@ std::string meaning_of_drop(std::string_view key) {
   return std::string(key);
 }
 
-std::string production_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan) {
+std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan) {
   if (frames == 0 || !output_vlan) return "";
   return "VLAN " + std::to_string(*output_vlan) +
          " carries frames that are not copies of this bridge's sessions; they travel along with the copies";

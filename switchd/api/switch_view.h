@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "datapath/mirror/filter.h"
-#include "datapath/types.h"
+#include "datapath/base/types.h"
+#include "datapath/flow/match.h"
 #include "schemas/ovsdb/uuid.h"
 
 namespace vswitch {
@@ -82,8 +82,8 @@ class SwitchView {
   struct WorkerState {
     std::vector<std::string> ports = {};  ///< it receives from
     std::uint64_t wakeups = 0, batches = 0, frames = 0, busy_ns = 0;
-    std::uint64_t cpu_ns = 0;      ///< processor time, the kernel's work included
-    std::uint64_t deaf_ports = 0;  ///< times a port could not be watched
+    std::uint64_t cpu_ns = 0;           ///< processor time, the kernel's work included
+    std::uint64_t unwatched_ports = 0;  ///< times a port could not be watched
     std::size_t queued_copy_bytes = 0, copy_queue_bytes = 0;
   };
   struct MirrorThreadState {
@@ -135,7 +135,7 @@ class SwitchView {
   /// match, and calls back later, once: with the frame explained as of then, or with nothing when none has
   /// come within `patience`. Returns a number for stop_waiting(), or nothing if as many wait as may.
   virtual std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                                    std::optional<Filter> match,
+                                                    std::optional<Match> match,
                                                     std::chrono::milliseconds patience,
                                                     std::function<void(std::optional<NextFrame>)> done) = 0;
   /// Nobody is called back. A number that is not waited for any more does nothing.
@@ -147,6 +147,6 @@ std::string meaning_of_drop(std::string_view key);
 
 /// What is to be said of a session into whose output VLAN frames came that are no copies; empty for none. It
 /// is no fault of the session: on the way of an RSPAN VLAN they are the copies of another switch.
-std::string production_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
+std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
 
 }  // namespace vswitch

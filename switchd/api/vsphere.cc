@@ -237,12 +237,12 @@ std::optional<std::string> kept_value(const Kept& kept, const std::string& what)
   return found == kept.end() ? std::nullopt : std::optional(found->second);
 }
 
-[[noreturn]] void refuse(const MirrorSession& session, const std::string& why) {
+[[noreturn]] void refuse(const MirrorSettings& session, const std::string& why) {
   throw refused("name", session.name, "session " + session.name + " is none that vSphere could have: " + why);
 }
 
 /// An endpoint with nothing but what vSphere says of one.
-void add_endpoints(Json& object, const MirrorSession& session) {
+void add_endpoints(Json& object, const MirrorSettings& session) {
   if (session.endpoints.empty()) return;
   const Json& one = *session.endpoints.begin();
   const std::string encap = one["encap"];
@@ -257,7 +257,7 @@ void add_endpoints(Json& object, const MirrorSession& session) {
     object["destinationPort"]["ipAddress"].push_back(endpoint["ip"]);
 }
 
-void check_expressible(const MirrorSession& session) {
+void check_expressible(const MirrorSettings& session) {
   if (session.all) refuse(session, "it watches all ports");
   if (!session.source_patterns.empty()) refuse(session, "it watches ports by a pattern");
   if (!session.vlans.empty() && !session.source_ports.empty())
@@ -278,7 +278,7 @@ void check_expressible(const MirrorSession& session) {
 }
 
 /// What the session itself says, without what was kept.
-Json derive(const MirrorSession& session, const PortLabels& labels) {
+Json derive(const MirrorSettings& session, const PortLabels& labels) {
   Json object = {{"name", session.name},
                  {"enabled", session.enabled},
                  {"normalTrafficAllowed", session.normal_io},
@@ -344,7 +344,7 @@ void add_kept(Json& object, const Kept& kept, std::initializer_list<const char*>
 }
 
 /// Does an import of `object` make this very session?
-bool means(const Json& object, const MirrorSession& session, const PortNames& names) {
+bool means(const Json& object, const MirrorSettings& session, const PortNames& names) {
   Json params = {{"bridge", "br"}, {"sessions", Json::array({object})}};
   if (openrpc::control().check_params("mirror.import", params)) return false;
   try {
@@ -355,7 +355,7 @@ bool means(const Json& object, const MirrorSession& session, const PortNames& na
 }
 
 PortLabels labels_with(PortLabels labels, const Kept& kept, bool into_vlan_of_uplinks,
-                       const MirrorSession& session) {
+                       const MirrorSettings& session) {
   for (const auto& [what, label] : kept) {
     const std::string rest = what.substr(kKeptPrefix.size());
     if (rest.starts_with(kPortPrefix)) labels.call(rest.substr(sizeof kPortPrefix - 1), label);
@@ -368,7 +368,7 @@ PortLabels labels_with(PortLabels labels, const Kept& kept, bool into_vlan_of_up
   return labels;
 }
 
-PortNames names_of(const MirrorSession& session, const PortLabels& labels) {
+PortNames names_of(const MirrorSettings& session, const PortLabels& labels) {
   PortNames names;
   for (const auto& [port, key] : labels.keys) {
     const bool ours = session.source_ports.contains(port) || session.destination_ports.contains(port);
@@ -437,8 +437,8 @@ void PortLabels::call_uplink(const std::string& port, const std::string& name) {
   uplinks[port] = name;
 }
 
-MirrorSession session_of(const Json& params) {
-  MirrorSession session;
+MirrorSettings session_of(const Json& params) {
+  MirrorSettings session;
   session.name = params["name"];
   apply(session, params);
   return session;
@@ -448,7 +448,7 @@ Imported import_session(const Json& session, const PortNames& names, const std::
   return Importer(session, names).run(name);
 }
 
-Json export_session(const MirrorSession& session, const Kept& kept, PortLabels labels) {
+Json export_session(const MirrorSettings& session, const Kept& kept, PortLabels labels) {
   check_expressible(session);
   // Whoever sends an RSPAN VLAN to a port of his own choice has an uplink there.
   const bool to_uplinks = session.output_vlan && !session.source_ports.empty();

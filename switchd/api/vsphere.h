@@ -61,16 +61,16 @@ struct Imported {
 Imported import_session(const Json& session, const PortNames& names, const std::string& name);
 
 /// The session that mirror.add makes of these params.
-MirrorSession session_of(const Json& params);
+MirrorSettings session_of(const Json& params);
 
 /// Without a key. Throws jsonrpc::Error that says what vSphere has no place for. `labels` hold what is known
 /// beside `kept`, which wins.
-Json export_session(const MirrorSession& session, const Kept& kept, PortLabels labels);
+Json export_session(const MirrorSettings& session, const Kept& kept, PortLabels labels);
 
 /// A session beside others on one switch, for the rules of vSphere.
 struct Neighbour {
   std::string key;
-  const MirrorSession* session;
+  const MirrorSettings* session;
   const Kept* kept;
 };
 /// What vSphere refuses of a session alone and we do not, by its names of faults in data.fault.

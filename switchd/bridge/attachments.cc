@@ -7,13 +7,13 @@
 #include <system_error>
 #include <utility>
 
+#include "datapath/base/background.h"
 #include "datapath/port/af_packet_port.h"
-#include "datapath/port/background.h"
 #include "datapath/port/tap_port.h"
-#include "datapath/port/tunnel_port.h"
-#include "switchd/log.h"
+#include "datapath/tunnel/tunnel_port.h"
+#include "switchd/base/log.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -33,14 +33,15 @@ std::string renamed(const std::string& name) {
   return "something renames the device " + name + " that the switch makes, such as a rule of udev";
 }
 
-std::shared_ptr<Endpoint> endpoint_of(const Endpoints& endpoints, const DesiredInterface& interface) {
+std::shared_ptr<tunnel::TunnelEndpoint> endpoint_of(const Endpoints& endpoints,
+                                                    const DesiredInterface& interface) {
   const Endpoints::Entry* entry = endpoints.find(interface.row);
   return entry == nullptr ? nullptr : entry->endpoint;
 }
 
 }  // namespace
 
-bool Attachments::follow(const Desired& desired) {
+bool Attachments::reconcile(const Desired& desired) {
   opened_ = 0;
   is_complete_ = true;
   std::set<std::string> wanted;
@@ -52,30 +53,30 @@ bool Attachments::follow(const Desired& desired) {
       ++it;
       continue;
     }
-    if (it->second.opening.valid()) conclude(it->second);
+    if (it->second.opening.valid()) finish_opening(it->second);
     retire(it->second);
     it = by_name_.erase(it);
   }
   for (const DesiredBridge& bridge : desired.bridges) {
-    for (const DesiredInterface& interface : bridge.interfaces) follow_interface(interface);
+    for (const DesiredInterface& interface : bridge.interfaces) reconcile_interface(interface);
   }
   if (is_complete_) ++round_;
   if (!is_complete_ && opening_ == 0) go_on_();  // otherwise the last thread does
   return is_complete_;
 }
 
-void Attachments::follow_interface(const DesiredInterface& interface) {
+void Attachments::reconcile_interface(const DesiredInterface& interface) {
   Attachment& attachment = by_name_[interface.name];
   if (attachment.opening.valid()) {
     if (threads_->load() != 0) {
       is_complete_ = false;
       return;
     }
-    conclude(attachment);
-    tell(interface, attachment, attachment.earlier_error);
+    finish_opening(attachment);
+    log_change(interface, attachment, attachment.earlier_error);
   }
   const bool is_tunnel = interface.type == InterfaceType::tunnel;
-  const Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
+  const netlink::Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
   const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface) ||
                                                attachment.not_to != interface.not_to
                                          : link == nullptr || link->generation != attachment.generation;
@@ -106,15 +107,15 @@ void Attachments::follow_interface(const DesiredInterface& interface) {
     }
     if (possible && interface.type == InterfaceType::internal) attach_internal(interface, attachment);
     if (possible && is_tunnel) attach_tunnel(interface, attachment);
-    tell(interface, attachment, earlier);
+    log_change(interface, attachment, earlier);
   }
   if (attachment.device == nullptr || !has_device(interface.type)) return;
   configure(interface, attachment);
-  if (const Link* now = links_.find(interface.name)) attachment.resets = now->link_resets;
+  if (const netlink::Link* now = links_.find(interface.name)) attachment.resets = now->link_resets;
 }
 
-void Attachments::tell(const DesiredInterface& interface, const Attachment& attachment,
-                       const std::string& earlier) const {
+void Attachments::log_change(const DesiredInterface& interface, const Attachment& attachment,
+                             const std::string& earlier) const {
   if (!attachment.error.empty() && attachment.error != earlier)
     log::warn(kLog, "{}: {}", interface.name, attachment.error);
   if (attachment.device != nullptr && interface.tunnel)
@@ -125,7 +126,7 @@ void Attachments::tell(const DesiredInterface& interface, const Attachment& atta
 
 /// Everything but the opening. False when there is nothing to open, with the reason in the attachment.
 bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& attachment) {
-  const Link* link = links_.find(interface.name);
+  const netlink::Link* link = links_.find(interface.name);
   if (link == nullptr) {
     attachment.error = no_device(interface.name);
     return false;
@@ -155,15 +156,15 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
                                 .slots = slots_of(settings_.receive_ring_kib),
                                 .queue_bytes = settings_.receive_queue_kib * 1024};
   const auto open = [options, threads = threads_, go_on = go_on_] {
-    const auto tell = [&] {
+    const auto log_change = [&] {
       if (threads->fetch_sub(1) == 1) go_on();
     };
     try {
       auto port = open_af_packet_port(options);
-      tell();
+      log_change();
       return port;
     } catch (...) {
-      tell();
+      log_change();
       throw;
     }
   };
@@ -186,7 +187,7 @@ void Attachments::failed(Attachment& attachment, const std::exception& error) {
   attachment.failed_in = round_;
 }
 
-void Attachments::conclude(Attachment& attachment) {
+void Attachments::finish_opening(Attachment& attachment) {
   --opening_;
   try {
     attachment.device = attachment.opening.get();
@@ -218,7 +219,7 @@ void Attachments::attach_internal(const DesiredInterface& interface, Attachment&
     return;
   }
   links_.sync();
-  const Link* link = links_.find(interface.name);
+  const netlink::Link* link = links_.find(interface.name);
   if (link == nullptr) {
     attachment.device = nullptr;
     attachment.error = renamed(interface.name);
@@ -232,7 +233,7 @@ void Attachments::attach_internal(const DesiredInterface& interface, Attachment&
 
 /// Settings of the device itself. What the kernel refuses is a warning: frames pass all the same.
 void Attachments::configure(const DesiredInterface& interface, Attachment& attachment) {
-  const Link* link = links_.find(interface.name);
+  const netlink::Link* link = links_.find(interface.name);
   if (link == nullptr) return;
   std::optional<std::string> trouble;
   if (interface.mtu_request && link->mtu != *interface.mtu_request)
@@ -277,7 +278,7 @@ void Attachments::end_opening() {
   closing_.push_back(in_background([rings = std::move(rings_)]() mutable { rings.reset(); }));
 }
 
-void Attachments::look_after() {
+void Attachments::poll() {
   for (const auto& [name, attachment] : by_name_) {
     if (attachment.device != nullptr) attachment.device->receive_overruns();
   }
@@ -292,4 +293,4 @@ bool Attachments::wants_retry() const {
   return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& item) { return item.second.may_pass; });
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

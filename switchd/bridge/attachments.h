@@ -20,14 +20,14 @@
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 /// One interface and its device, if it has one.
 struct Attachment {
   std::shared_ptr<Port> device;  ///< null while there is none
   InterfaceType type = InterfaceType::system;
   int ifindex = 0;
-  std::shared_ptr<Endpoint> endpoint;  ///< of a tunnel port: the one its device sends to
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port: the one its device sends to
   std::vector<IpAddress> not_to = {};  ///< of a tunnel port: DesiredInterface::not_to of its device
   std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
   std::string error;                   ///< why there is no device, as a sentence
@@ -48,10 +48,10 @@ class Attachments {
  public:
   static constexpr std::size_t kOpenedTogether = 32;  ///< in one turn, and at one time
 
-  /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when follow() is to be
+  /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when reconcile() is to be
   /// called again.
-  Attachments(LinkMonitor& links, HostIsolation& isolation, const Endpoints& endpoints, std::size_t senders,
-              std::size_t mirror_senders, std::function<void()> go_on)
+  Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation, const Endpoints& endpoints,
+              std::size_t senders, std::size_t mirror_senders, std::function<void()> go_on)
       : links_(links),
         isolation_(isolation),
         endpoints_(endpoints),
@@ -66,7 +66,7 @@ class Attachments {
   /// workers and queued copies that still use them. False when that takes more than one turn of the event
   /// loop: devices are being opened by threads, or there are many. Then nothing may be made of what find()
   /// says until another call has returned true.
-  [[nodiscard]] bool follow(const Desired& desired);
+  [[nodiscard]] bool reconcile(const Desired& desired);
   bool has_retired() const { return !retired_.empty(); }
   /// To be called when no snapshot mentions retired devices any more.
   void close_retired();
@@ -76,7 +76,7 @@ class Attachments {
 
   /// To be called about once a second: a port whose receive ring has stopped is noticed when its overruns are
   /// asked for.
-  void look_after();
+  void poll();
 
   /// nullptr for an interface nobody asked for.
   const Attachment* find(const std::string& interface) const;
@@ -89,22 +89,22 @@ class Attachments {
     InterfaceType type;
   };
 
-  void follow_interface(const DesiredInterface& interface);
+  void reconcile_interface(const DesiredInterface& interface);
   bool may_open() const { return opening_ + opened_ < kOpenedTogether; }
   bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
   void begin_opening(const std::string& name, Attachment& attachment);
-  void conclude(Attachment& attachment);
+  void finish_opening(Attachment& attachment);
   void failed(Attachment& attachment, const std::exception& error);
-  void tell(const DesiredInterface& interface, const Attachment& attachment,
-            const std::string& earlier) const;
+  void log_change(const DesiredInterface& interface, const Attachment& attachment,
+                  const std::string& earlier) const;
   void attach_tunnel(const DesiredInterface& interface, Attachment& attachment);
   void attach_internal(const DesiredInterface& interface, Attachment& attachment);
   void configure(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);
   void give_back(int ifindex);
 
-  LinkMonitor& links_;
-  HostIsolation& isolation_;
+  netlink::LinkMonitor& links_;
+  netlink::HostIsolation& isolation_;
   const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
@@ -113,13 +113,13 @@ class Attachments {
   std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;
   std::size_t opening_ = 0;  ///< attachments whose `opening` is valid
-  std::size_t opened_ = 0;   ///< by follow() itself, this time
-  bool is_complete_ = true;  ///< follow() has found nothing that has to wait
+  std::size_t opened_ = 0;   ///< by reconcile() itself, this time
+  bool is_complete_ = true;  ///< reconcile() has found nothing that has to wait
   std::uint64_t round_ =
-      1;  ///< calls of follow() up to one that returns true; each opens a device at most once
+      1;  ///< calls of reconcile() up to one that returns true; each opens a device at most once
   std::shared_ptr<std::atomic<std::size_t>> threads_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::vector<Retired> retired_;
   std::vector<std::future<void>> closing_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

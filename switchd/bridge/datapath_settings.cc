@@ -9,7 +9,7 @@
 
 #include "switchd/db/row.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -85,18 +85,18 @@ class Reader {
 }  // namespace
 
 DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vector<unsigned>& processors) {
-  constexpr std::size_t kMostKib = 1024 * 1024;
+  constexpr std::size_t kMaxKib = 1024 * 1024;
   DatapathSettings settings;
   Reader reader(root, settings.complaints);
   reader.read<std::size_t>("worker-threads", 1, 64, settings.at_start.worker_threads);
   reader.read<std::size_t>("mirror-threads", 1, 64, settings.at_start.mirror_threads);
-  reader.read<std::size_t>("mirror-queue-kib", 256, kMostKib, settings.at_start.mirror_queue_kib);
+  reader.read<std::size_t>("mirror-queue-kib", 256, kMaxKib, settings.at_start.mirror_queue_kib);
   reader.read<std::size_t>("receive-ring-kib", 96, 64 * 1024, settings.ports.receive_ring_kib);
-  reader.read<std::size_t>("receive-queue-kib", 256, kMostKib, settings.ports.receive_queue_kib);
+  reader.read<std::size_t>("receive-queue-kib", 256, kMaxKib, settings.ports.receive_queue_kib);
   reader.read("xdp-transmit", settings.ports.xdp_transmit);
   reader.read("xdp-copies", settings.ports.xdp_copies);
   std::size_t session_kib = 0;
-  reader.read<std::size_t>("mirror-session-kib", 64, kMostKib, session_kib);
+  reader.read<std::size_t>("mirror-session-kib", 64, kMaxKib, session_kib);
   settings.work.session_queue_bytes = session_kib * 1024;
   TimeNs spin_us = 0;
   reader.read<TimeNs>("worker-spin-us", 0, 1000, spin_us);
@@ -109,4 +109,4 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   return settings;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -10,12 +10,12 @@
 #include <utility>
 
 #include "schemas/device_name.h"
+#include "switchd/base/wall_clock.h"
 #include "switchd/bridge/source_pattern.h"
 #include "switchd/db/changes.h"
 #include "switchd/db/database.h"
-#include "switchd/wall_clock.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -180,14 +180,14 @@ std::string port_name(const ovsdb::Database& database, const ovsdb::Uuid& uuid) 
   return port->str("name");
 }
 
-SuperFrames superframes_of(const Row& mirror) {
+GsoPackets gso_packets_of(const Row& mirror) {
   const std::string& text = mirror.str("superframes");
-  return text == "keep" ? SuperFrames::keep : text == "cut" ? SuperFrames::cut : SuperFrames::by_destination;
+  return text == "keep" ? GsoPackets::keep : text == "cut" ? GsoPackets::segment : GsoPackets::by_destination;
 }
 
 MtuPolicy mtu_policy_of(const Row& mirror) {
   const std::string& text = mirror.str("mtu_policy");
-  return text == "fragment" ? MtuPolicy::fragment : text == "drop" ? MtuPolicy::drop : MtuPolicy::cut;
+  return text == "fragment" ? MtuPolicy::fragment : text == "drop" ? MtuPolicy::drop : MtuPolicy::truncate;
 }
 
 std::vector<DesiredEndpoint> read_endpoints(const ovsdb::Database& database, const Row& mirror) {
@@ -200,12 +200,12 @@ std::vector<DesiredEndpoint> read_endpoints(const ovsdb::Database& database, con
 }
 
 /// The matches of a column; those that are wrong leave their reason in the session.
-std::vector<Filter> read_matches(const Row& mirror, const std::string& column, SessionSpec& session) {
-  std::vector<Filter> matches;
+std::vector<Match> read_matches(const Row& mirror, const std::string& column, SessionSpec& session) {
+  std::vector<Match> matches;
   for (const std::string& text : mirror.strings(column)) {
-    Filter::Parsed parsed = Filter::parse(text);
-    if (parsed.filter) {
-      matches.push_back(std::move(*parsed.filter));
+    Match::Parsed parsed = Match::parse(text);
+    if (parsed.match) {
+      matches.push_back(std::move(*parsed.match));
     } else if (session.refusal.empty()) {
       session.refusal = column + ": " + parsed.trouble;
     }
@@ -271,7 +271,7 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror, std
                                .keep_vlan = mirror.boolean("keep_vlan").value_or(false),
                                .strip_vlan = mirror.boolean("strip_vlan").value_or(false)},
                       .snaplen = kWholeFrame,
-                      .superframes = superframes_of(mirror),
+                      .gso_packets = gso_packets_of(mirror),
                       .mtu_policy = mtu_policy_of(mirror),
                       .sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1)),
                       .rate = {.packets = number_or_zero(mirror, "rate_packets"),
@@ -289,8 +289,8 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror, std
   } else if (const auto vlan = mirror.integer("output_vlan")) {
     session.tags.output_vlan = static_cast<VlanId>(*vlan);
   }
-  constexpr std::int64_t kNotCut = 65535;  // the column's largest value means whole frames
-  if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < kNotCut)
+  constexpr std::int64_t kWholeFrames = 65535;  // the column's largest value means whole frames
+  if (const auto snaplen = mirror.integer("snaplen"); snaplen && *snaplen < kWholeFrames)
     session.snaplen = static_cast<std::size_t>(*snaplen);
   read_rules(mirror, session);
   read_end(mirror, now_ms, session);
@@ -484,4 +484,4 @@ Desired read_desired(const ovsdb::Database& database, std::int64_t now_ms) {
   return desired;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

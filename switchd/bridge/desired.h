@@ -16,12 +16,12 @@
 #include "schemas/ovsdb/uuid.h"
 #include "switchd/bridge/tunnel_settings.h"
 
-namespace vswitch {
-
-namespace ovsdb {
+namespace vswitch::ovsdb {
 struct Changes;
 class Database;
-}  // namespace ovsdb
+}  // namespace vswitch::ovsdb
+
+namespace vswitch::bridge {
 
 enum class InterfaceType : std::uint8_t { system, internal, patch, tunnel };
 /// Of the name of the interface there is a network device.
@@ -76,4 +76,4 @@ enum class Concern : std::uint8_t {
 /// for them.
 Concern concern_of(const ovsdb::Changes& changes, bool reads_interface_ids);
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

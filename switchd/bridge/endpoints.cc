@@ -3,16 +3,16 @@
 
 #include <system_error>
 
-namespace vswitch {
+namespace vswitch::bridge {
 
-void Endpoints::follow(const Desired& desired) {
+void Endpoints::reconcile(const Desired& desired) {
   for (auto& [row, entry] : by_row_) entry.used = false;
   for (const DesiredBridge& bridge : desired.bridges) {
     for (const auto& of_session : bridge.endpoints) {
-      for (const DesiredEndpoint& endpoint : of_session) follow_one(endpoint);
+      for (const DesiredEndpoint& endpoint : of_session) reconcile_one(endpoint);
     }
     for (const DesiredInterface& interface : bridge.interfaces) {
-      if (interface.tunnel && interface.refusal.empty()) follow_one(*interface.tunnel);
+      if (interface.tunnel && interface.refusal.empty()) reconcile_one(*interface.tunnel);
     }
   }
   std::erase_if(by_row_, [](const auto& item) { return !item.second.used; });
@@ -20,7 +20,7 @@ void Endpoints::follow(const Desired& desired) {
 }
 
 /// One that stays as it was keeps its sequence numbers.
-void Endpoints::follow_one(const DesiredEndpoint& desired) {
+void Endpoints::reconcile_one(const DesiredEndpoint& desired) {
   if (!desired.refusal.empty()) return;
   Entry& entry = by_row_[desired.row];
   entry.used = true;
@@ -28,7 +28,7 @@ void Endpoints::follow_one(const DesiredEndpoint& desired) {
   entry.settings = desired.settings;
   entry.error.clear();
   try {
-    entry.endpoint = std::make_shared<Endpoint>(desired.settings);
+    entry.endpoint = std::make_shared<tunnel::TunnelEndpoint>(desired.settings);
   } catch (const std::system_error& error) {
     entry.endpoint = nullptr;
     entry.error = error.what();
@@ -37,11 +37,12 @@ void Endpoints::follow_one(const DesiredEndpoint& desired) {
 
 bool Endpoints::refresh() {
   bool changed = false;
-  std::map<std::pair<IpAddress, std::optional<IpAddress>>, Route> known;  // many may go to one address
+  std::map<std::pair<IpAddress, std::optional<IpAddress>>, netlink::Route>
+      known;  // many may go to one address
   for (auto& [row, entry] : by_row_) {
     const auto [found, is_new] = known.try_emplace({entry.settings.remote, entry.settings.local});
     if (is_new) found->second = routes_.route_to(entry.settings.remote, entry.settings.local);
-    const Route& route = found->second;
+    const netlink::Route& route = found->second;
     if (entry.endpoint != nullptr) entry.endpoint->set_path(route.trouble, route.mtu);
     changed |= entry.route != route;
     entry.route = route;
@@ -49,7 +50,7 @@ bool Endpoints::refresh() {
   return changed;
 }
 
-bool Endpoints::look_after() {
+bool Endpoints::poll() {
   constexpr int kOncePer = 60;
   bool due = !by_row_.empty() && --calls_until_refresh_ <= 0;
   for (auto& [row, entry] : by_row_) due |= entry.endpoint != nullptr && entry.endpoint->take_outgrown();
@@ -63,4 +64,4 @@ const Endpoints::Entry* Endpoints::find(const ovsdb::Uuid& row) const {
   return found == by_row_.end() ? nullptr : &found->second;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "datapath/pipeline.h"
+#include "datapath/pipeline/pipeline.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -60,7 +60,7 @@ std::string count(std::uint64_t number, const char* what) {
 
 /// What the session does with some of such frames only. It is the worker that decides of each; this is how
 /// things are at present.
-std::vector<std::string> limits_of(const MirrorSession& session, TimeNs now) {
+std::vector<std::string> limits_of(const CompiledSession& session, TimeNs now) {
   std::vector<std::string> limits;
   if (session.sample > 1) limits.push_back("then sampled: 1 in " + std::to_string(session.sample));
   if (session.rate != nullptr) {
@@ -86,8 +86,8 @@ std::vector<std::string> limits_of(const MirrorSession& session, TimeNs now) {
 }
 
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
-Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
-                           const Verdict& verdict, DropReason refused) {
+Explanation::Verdict evaluate(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
+                              const Verdict& verdict, DropReason refused) {
   Explanation::Verdict answer{.session = snapshot.sessions[at].name,
                               .copied = false,
                               .reason = "the frame touches none of its source ports"};
@@ -110,7 +110,7 @@ Explanation::Verdict judge(const Snapshot& snapshot, SessionIndex at, const Trac
 }
 
 /// The copy as it is inside the packet.
-void explain_endpoint(Explanation& explanation, const MirrorSession& session, const Copy& copy,
+void explain_endpoint(Explanation& explanation, const CompiledSession& session, const Copy& copy,
                       std::vector<std::uint8_t> frame) {
   const MirrorDestination& to = session.destinations[copy.destination];
   if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
@@ -154,7 +154,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
   }
   for (const Copy& copy : verdict.copies) {
     if (!takes_place(verdict, copy.walk)) continue;
-    const MirrorSession& session = snapshot.sessions[copy.session];
+    const CompiledSession& session = snapshot.sessions[copy.session];
     if (copy.port == kNoPort) {
       explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy));
       continue;
@@ -169,10 +169,10 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
                        verdict.drop == DropReason::vlan_not_admitted;
   for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
     if (snapshot.sessions[at].bridge != in.bridge) continue;
-    Explanation::Verdict judged =
-        judge(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none);
-    if (judged.copied) judged.then = limits_of(snapshot.sessions[at], now);
-    explanation.mirrors.push_back(std::move(judged));
+    Explanation::Verdict evaluated =
+        evaluate(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none);
+    if (evaluated.copied) evaluated.then = limits_of(snapshot.sessions[at], now);
+    explanation.mirrors.push_back(std::move(evaluated));
   }
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {
@@ -186,4 +186,4 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
   return explanation;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -10,7 +10,7 @@
 #include "datapath/snapshot/spec.h"
 #include "switchd/api/switch_view.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 /// SwitchView::explain for a frame that arrives on `in`, a port of the bridge that the rows ask for as
 /// `asked`; `states` are those of all sessions.
@@ -18,4 +18,4 @@ SwitchView::Explanation explain(const Snapshot& snapshot, const PortConfig& in, 
                                 const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
                                 TimeNs now);
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

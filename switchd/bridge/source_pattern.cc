@@ -7,7 +7,7 @@
 
 #include "switchd/db/database.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 std::optional<SourcePattern> SourcePattern::parse(std::string_view text) {
   const std::size_t colon = text.find(':');
@@ -60,4 +60,4 @@ std::vector<std::string> PatternBinder::matching(const std::string& glob) const 
   return found;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -18,7 +18,7 @@
 
 #include "switchd/bridge/desired.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 struct SourcePattern {
   enum class Kind : std::uint8_t { glob, iface_id, mac };
@@ -53,4 +53,4 @@ class PatternBinder {
   Index by_iface_id_, by_mac_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

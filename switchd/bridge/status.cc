@@ -9,12 +9,12 @@
 
 #include "schemas/ovsdb/schema.h"
 #include "switchd/api/switch_view.h"
+#include "switchd/base/wall_clock.h"
 #include "switchd/bridge/system_statistics.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
-#include "switchd/wall_clock.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -111,7 +111,7 @@ class OfportAllocator {
 };
 
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
-                const Link* link) {
+                const netlink::Link* link) {
   std::map<std::string, std::string> status;
   const bool works =
       attachment.device != nullptr || (interface.type == InterfaceType::patch && attachment.error.empty());
@@ -161,11 +161,11 @@ std::int64_t ofport_of(const DesiredInterface& interface, const Attachment& atta
 }
 
 /// As Open vSwitch tells of tunnels, and what is wrong with the way.
-void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const LinkMonitor& links) {
+void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::LinkMonitor& links) {
   std::map<std::string, std::string> status{{"state", entry.trouble().empty() ? "up" : "down"}};
   if (!entry.trouble().empty()) status["reason"] = entry.trouble();
   if (!entry.route.device.empty()) {
-    const Link* link = links.find(entry.route.device);
+    const netlink::Link* link = links.find(entry.route.device);
     status["tunnel_egress_iface"] = entry.route.device;
     status["tunnel_egress_iface_carrier"] = link != nullptr && link->carrier ? "up" : "down";
   }
@@ -229,7 +229,7 @@ std::map<std::string, std::string> refused_by(const SwitchStatus& status, const 
 void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
   RowWriter row(transaction, "Bridge", bridge.row);
   if (row.row() == nullptr) return;
-  const Link* local = status.links.find(bridge.spec.name);
+  const netlink::Link* local = status.links.find(bridge.spec.name);
   if (const auto wanted = datapath_id_in(*row.row())) {
     row.set("datapath_id", *wanted);
   } else if (local != nullptr) {
@@ -260,10 +260,9 @@ void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
   }
 }
 
-std::int64_t production_frames(const SnapshotCompiler::SessionEntry& session) {
-  if (session.production == nullptr) return 0;
-  return static_cast<std::int64_t>(
-      session.production->sum([](const Counter& count) { return count.read(); }));
+std::int64_t foreign_frames(const SnapshotCompiler::SessionEntry& session) {
+  if (session.foreign == nullptr) return 0;
+  return static_cast<std::int64_t>(session.foreign->sum([](const Counter& count) { return count.read(); }));
 }
 
 void write_sessions(const SwitchStatus& status, Transaction& transaction) {
@@ -281,7 +280,7 @@ void write_sessions(const SwitchStatus& status, Transaction& transaction) {
     const auto since = before.find("since");
     after["since"] = earlier == after && since != before.end() ? since->second : now_text();
     if (const auto* entry = status.compiler.session(session.id)) {
-      const std::string notice = production_notice(production_frames(*entry), entry->output_vlan);
+      const std::string notice = foreign_notice(foreign_frames(*entry), entry->output_vlan);
       if (!notice.empty()) after["notice"] = notice;
     }
     row.set("status", after);
@@ -376,7 +375,7 @@ CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
   for (const auto& [name, destination] : session.destinations) {
     for (const auto& [key, count] : destination_statistics(*destination)) map[key] += count;
   }
-  if (session.production != nullptr) map["production_frames"] = production_frames(session);
+  if (session.foreign != nullptr) map["production_frames"] = foreign_frames(session);
   return map;
 }
 
@@ -477,4 +476,4 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
   }
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -12,18 +12,18 @@
 #include "switchd/bridge/desired.h"
 #include "switchd/netlink/link_monitor.h"
 
-namespace vswitch {
-
-namespace ovsdb {
+namespace vswitch::ovsdb {
 class Transaction;
-}
+}  // namespace vswitch::ovsdb
+
+namespace vswitch::bridge {
 
 /// Everything status is made of, as of one moment.
 struct SwitchStatus {
   const Desired& desired;
   const Attachments& attachments;
   const Endpoints& endpoints;
-  const LinkMonitor& links;
+  const netlink::LinkMonitor& links;
   const SnapshotCompiler& compiler;
   const std::vector<SessionStatus>& sessions;
 };
@@ -37,7 +37,7 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 /// What became of the copies to one destination, one per frame: matched = delivered + lost + duplicate +
 /// sampled_out + rate_limited + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that
 /// another session has copied to the same destination. sent_packets and delivered_bytes count what left: a
-/// super-frame that is cut up is one copy and many packets.
+/// GSO packet that is cut up is one copy and many packets.
 CounterMap destination_statistics(const DestinationCounters& destination);
 
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)); production_frames, of a
@@ -60,4 +60,4 @@ void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
 /// Writes the statistics columns, and what the sessions' status says of them.
 void write_statistics(const SwitchStatus& status, ovsdb::Transaction& transaction);
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

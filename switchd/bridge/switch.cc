@@ -11,8 +11,10 @@
 #include <thread>
 #include <utility>
 
-#include "datapath/datapath.h"
+#include "datapath/engine/datapath.h"
 #include "datapath/snapshot/compiler.h"
+#include "switchd/base/log.h"
+#include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/desired.h"
@@ -21,13 +23,11 @@
 #include "switchd/bridge/status.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
-#include "switchd/log.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 #include "switchd/netlink/route_monitor.h"
-#include "switchd/wall_clock.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -113,8 +113,8 @@ class Switch::Impl {
     database_.remove_listener(listener_);
     // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
     desired_ = {};
-    endpoints_.follow(desired_);
-    (void)attachments_.follow(desired_);
+    endpoints_.reconcile(desired_);
+    (void)attachments_.reconcile(desired_);
     attachments_.end_opening();
     publish();
   }
@@ -147,11 +147,11 @@ class Switch::Impl {
     const PortConfig* in = port(bridge_name, in_port);
     const DesiredBridge* desired = bridge(bridge_name);
     if (in == nullptr || desired == nullptr) return std::nullopt;
-    return vswitch::explain(datapath_->current(), *in, desired->spec, sessions_, frame, steady_now());
+    return bridge::explain(datapath_->current(), *in, desired->spec, sessions_, frame, steady_now());
   }
 
   std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::optional<Match> match, std::chrono::milliseconds patience,
                                             std::function<void(std::optional<NextFrame>)> done) {
     const auto request = datapath_->next_frames().ask({bridge, in_port, std::move(match)});
     if (!request) return std::nullopt;
@@ -263,8 +263,8 @@ class Switch::Impl {
   void begin_apply() {
     links_.sync();  // a device made a moment ago is seen by the command that adds it
     under_way_ = read_desired(database_, wall_now_ms());
-    follow_settings(*under_way_);
-    endpoints_.follow(*under_way_);
+    apply_settings(*under_way_);
+    endpoints_.reconcile(*under_way_);
   }
 
   /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
@@ -278,7 +278,7 @@ class Switch::Impl {
         begin_apply();
         if (!std::exchange(begun_before_, true)) return after_clients([this] { apply(); });
       }
-      if (!attachments_.follow(*under_way_)) return;  // it will see to it that apply() is called again
+      if (!attachments_.reconcile(*under_way_)) return;  // it will see to it that apply() is called again
       desired_ = std::move(*under_way_);
       under_way_.reset();
       next_end_.set(desired_.next_end);
@@ -296,7 +296,7 @@ class Switch::Impl {
     applied();
   }
 
-  void follow_settings(const Desired& desired) {
+  void apply_settings(const Desired& desired) {
     const ovsdb::Row* root = desired.root ? database_.find("Open_vSwitch", *desired.root) : nullptr;
     if (root == nullptr) return;
     DatapathSettings asked = read_datapath_settings(*root, processors_);
@@ -330,13 +330,13 @@ class Switch::Impl {
     spec = {};  // from here on the snapshots alone say how long a device is needed
     sessions_ = std::move(result.sessions);
     datapath_->publish(std::move(result.snapshot));
-    compiler_.settle();
+    compiler_.finish();
     close_retired(kDrainPatience);
   }
 
   void add_device(PortSpec& port) {
     const Attachment* attachment = attachments_.find(port.name);
-    const Link* link = links_.find(port.name);
+    const netlink::Link* link = links_.find(port.name);
     port.device = attachment->device;
     port.endpoint = attachment->endpoint;
     if (!has_device(attachment->type)) return;
@@ -406,8 +406,8 @@ class Switch::Impl {
       if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
     }
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
-    attachments_.look_after();
-    if (endpoints_.look_after()) request_apply();
+    attachments_.poll();
+    if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
       write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
@@ -418,10 +418,10 @@ class Switch::Impl {
 
   boost::asio::io_context& io_;
   ovsdb::Database& database_;
-  LinkMonitor links_;
-  RouteMonitor routes_;
+  netlink::LinkMonitor links_;
+  netlink::RouteMonitor routes_;
   Endpoints endpoints_;
-  HostIsolation isolation_;
+  netlink::HostIsolation isolation_;
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
   DatapathSettings settings_;  ///< what is in effect; at_start since the start
@@ -578,7 +578,7 @@ SwitchView::DatapathState Switch::datapath_state() {
                        .frames = counters.frames.read(),
                        .busy_ns = counters.busy_ns.read(),
                        .cpu_ns = datapath.worker_list()[w].cpu_ns(),
-                       .deaf_ports = counters.deaf_ports.read(),
+                       .unwatched_ports = counters.unwatched_ports.read(),
                        .queued_copy_bytes = queue.used(),
                        .copy_queue_bytes = queue.capacity()};
     for (const PortConfig& port : datapath.current().ports) {
@@ -609,7 +609,7 @@ std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge
 }
 
 std::optional<std::uint64_t> Switch::explain_next(const std::string& bridge, const std::string& in_port,
-                                                  std::optional<Filter> match,
+                                                  std::optional<Match> match,
                                                   std::chrono::milliseconds patience,
                                                   std::function<void(std::optional<NextFrame>)> done) {
   return impl_->explain_next(bridge, in_port, std::move(match), patience, std::move(done));
@@ -623,4 +623,4 @@ std::size_t Switch::queued_copy_bytes() const {
   return impl_->datapath().queued_copy_bytes();
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

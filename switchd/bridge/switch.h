@@ -9,7 +9,7 @@
 //       follow          make endpoints, ask for the way to them                  endpoints.cc
 //                       open and close devices, some a turn                      attachments.cc
 //       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compiler.cc
-//       publish         every worker uses the new snapshot when it returns       datapath/datapath.cc
+//       publish         every worker uses the new snapshot when it returns       datapath/engine/datapath.cc
 //       close_retired   devices nobody uses any more go back to the host         attachments.cc
 //       write_status    ofport, error, states, cur_cfg                           status.cc
 //     when_applied callbacks: replies go out
@@ -34,11 +34,11 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace vswitch {
-
-namespace ovsdb {
+namespace vswitch::ovsdb {
 class Database;
-}
+}  // namespace vswitch::ovsdb
+
+namespace vswitch::bridge {
 
 struct SwitchOptions {
   std::size_t workers = 0;  ///< 0 = what the database says (switchd/bridge/datapath_settings.h)
@@ -72,7 +72,7 @@ class Switch : public SwitchView {
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) override;
   std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::optional<Match> match, std::chrono::milliseconds patience,
                                             std::function<void(std::optional<NextFrame>)> done) override;
   void stop_waiting(std::uint64_t request) override;
 
@@ -84,4 +84,4 @@ class Switch : public SwitchView {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -15,7 +15,7 @@
 #include <memory>
 #include <string_view>
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -117,4 +117,4 @@ std::map<std::string, std::string> system_statistics() {
   return all;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

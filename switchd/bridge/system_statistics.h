@@ -6,10 +6,10 @@
 #include <map>
 #include <string>
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 /// The keys of ovs-vswitchd.conf.db(5): cpu, load_average, memory, process_vswitchd and file_systems, in the
 /// same units (kilobytes and milliseconds). What cannot be found out is left out.
 std::map<std::string, std::string> system_statistics();
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -8,7 +8,7 @@
 #include <set>
 #include <stdexcept>
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 namespace {
 
@@ -43,9 +43,9 @@ IpAddress local_address(const std::string& text, const IpAddress& remote) {
 }
 
 /// A column that the encapsulation has no field for.
-void refuse_fields(const Row& row, Encap encap) {
-  const bool erspan3 = encap == Encap::erspan3;
-  const bool session = encap == Encap::erspan2 || erspan3;
+void refuse_fields(const Row& row, tunnel::Encap encap) {
+  const bool erspan3 = encap == tunnel::Encap::erspan3;
+  const bool session = encap == tunnel::Encap::erspan2 || erspan3;
   const auto refuse = [&row](const char* column, bool given, bool allowed, const char* whose) {
     if (given && !allowed)
       throw Refused(std::string(column) + " is for " + whose + ", not for " + row.str("encap"));
@@ -55,8 +55,8 @@ void refuse_fields(const Row& row, Encap encap) {
   refuse("hwid", row.integer("hwid").has_value(), erspan3, "erspan3");
   refuse("timestamp", !row.str("timestamp").empty(), erspan3, "erspan3");
   refuse("subheader", row.boolean("subheader") == true, erspan3, "erspan3");
-  refuse("dst_port", row.integer("dst_port").has_value(), encap == Encap::vxlan, "vxlan");
-  refuse("key", row.integer("key").has_value(), encap == Encap::gre || encap == Encap::vxlan,
+  refuse("dst_port", row.integer("dst_port").has_value(), encap == tunnel::Encap::vxlan, "vxlan");
+  refuse("key", row.integer("key").has_value(), encap == tunnel::Encap::gre || encap == tunnel::Encap::vxlan,
          "gre and vxlan (ERSPAN has session_id)");
 }
 
@@ -65,31 +65,31 @@ Number number_or(const Row& row, std::string_view column, Number fallback) {
   return static_cast<Number>(row.integer(column).value_or(fallback));
 }
 
-EndpointSettings settings_of(const Row& row, MtuPolicy policy) {
-  EndpointSettings settings;
+tunnel::TunnelEndpointSettings settings_of(const Row& row, MtuPolicy policy) {
+  tunnel::TunnelEndpointSettings settings;
   settings.remote = remote_address(row.str("remote_ip"));
   if (const std::string& local = row.str("local_ip"); !local.empty())
     settings.local = local_address(local, settings.remote);
   settings.ttl = number_or<std::uint8_t>(row, "ttl", 64);
   settings.dscp = number_or<std::uint8_t>(row, "dscp", 0);
   settings.dont_fragment = row.boolean("dont_fragment").value_or(policy != MtuPolicy::fragment);
-  Encapsulation& how = settings.encapsulation;
-  const auto encap = encap_named(row.str("encap"));
+  tunnel::Encapsulation& how = settings.encapsulation;
+  const auto encap = tunnel::encap_named(row.str("encap"));
   if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
   how.encap = *encap;
   refuse_fields(row, *encap);
   if (const auto key = row.integer("key")) how.key = static_cast<std::uint32_t>(*key);
-  if (how.encap == Encap::vxlan && how.key.value_or(0) >= 1U << 24)
+  if (how.encap == tunnel::Encap::vxlan && how.key.value_or(0) >= 1U << 24)
     throw Refused("key " + std::to_string(*how.key) + " is no VNI: those of VXLAN end at 16777215");
-  how.dst_port = number_or<std::uint16_t>(row, "dst_port", kVxlanPort);
+  how.dst_port = number_or<std::uint16_t>(row, "dst_port", tunnel::kVxlanPort);
   how.session_id = number_or<std::uint16_t>(row, "session_id", 0);
   how.index = number_or<std::uint32_t>(row, "index", 0);
   if (const auto cos = row.integer("cos")) how.cos = static_cast<std::uint8_t>(*cos);
   how.hwid = number_or<std::uint8_t>(row, "hwid", 0);
   const std::string& timestamp = row.str("timestamp");
-  how.timestamp = timestamp == "100ns"      ? Timestamp::ns100
-                  : timestamp == "ieee1588" ? Timestamp::ieee1588
-                                            : Timestamp::us100;
+  how.timestamp = timestamp == "100ns"      ? tunnel::Timestamp::ns100
+                  : timestamp == "ieee1588" ? tunnel::Timestamp::ieee1588
+                                            : tunnel::Timestamp::us100;
   how.subheader = row.boolean("subheader").value_or(false);
   return settings;
 }
@@ -140,22 +140,24 @@ class TunnelOptions {
   std::map<std::string, std::string> options_;
 };
 
-void read_erspan(TunnelOptions& options, std::optional<std::uint32_t> key, Encapsulation& how) {
+void read_erspan(TunnelOptions& options, std::optional<std::uint32_t> key, tunnel::Encapsulation& how) {
   constexpr int kHexadecimal = 16;  // as Open vSwitch reads them
-  if (key.value_or(0) > kMaxSessionId)
+  if (key.value_or(0) > tunnel::kMaxSessionId)
     throw Refused("key " + std::to_string(*key) + " is no ERSPAN session: those end at 1023");
   how.session_id = static_cast<std::uint16_t>(key.value_or(0));
   const std::uint32_t version = options.number("erspan_ver", 2).value_or(1);
-  how.encap = version == 0 ? Encap::erspan1 : version == 1 ? Encap::erspan2 : Encap::erspan3;
+  how.encap = version == 0   ? tunnel::Encap::erspan1
+              : version == 1 ? tunnel::Encap::erspan2
+                             : tunnel::Encap::erspan3;
   how.index = options.number("erspan_idx", 0xfffff, kHexadecimal).value_or(0);
   if (const auto direction = options.number("erspan_dir", 1, kHexadecimal)) how.delivered = *direction == 1;
   how.hwid = static_cast<std::uint8_t>(options.number("erspan_hwid", 63, kHexadecimal).value_or(0));
 }
 
-EndpointSettings tunnel_of(const Row& interface) {
+tunnel::TunnelEndpointSettings tunnel_of(const Row& interface) {
   const std::string& type = interface.str("type");
   TunnelOptions options(interface.map("options"));
-  EndpointSettings settings;
+  tunnel::TunnelEndpointSettings settings;
   const auto remote = options.take("remote_ip");
   // The sentence of Open vSwitch.
   if (!remote)
@@ -166,9 +168,9 @@ EndpointSettings tunnel_of(const Row& interface) {
   if (settings.ttl == 0) settings.ttl = 64;
   settings.dscp = static_cast<std::uint8_t>(options.number("tos", 255).value_or(0) >> 2);
   settings.dont_fragment = options.truth("df_default", true);
-  Encapsulation& how = settings.encapsulation;
+  tunnel::Encapsulation& how = settings.encapsulation;
   const bool erspan = type.ends_with("erspan");
-  how.encap = type == "vxlan" ? Encap::vxlan : Encap::gre;
+  how.encap = type == "vxlan" ? tunnel::Encap::vxlan : tunnel::Encap::gre;
   const std::uint32_t most = type == "vxlan" ? (1U << 24) - 1 : 0xffffffffU;
   const auto key = options.number("key", most);
   const auto in_key = options.number("in_key", most);
@@ -180,14 +182,14 @@ EndpointSettings tunnel_of(const Row& interface) {
     how.key = key ? key : in_key;
   }
   if (type == "vxlan")
-    how.dst_port = static_cast<std::uint16_t>(options.number("dst_port", 65535).value_or(kVxlanPort));
-  how.checksum = how.encap == Encap::gre && options.truth("csum", false);
-  how.sequence = how.encap == Encap::gre && options.truth("seq", false);
+    how.dst_port = static_cast<std::uint16_t>(options.number("dst_port", 65535).value_or(tunnel::kVxlanPort));
+  how.checksum = how.encap == tunnel::Encap::gre && options.truth("csum", false);
+  how.sequence = how.encap == tunnel::Encap::gre && options.truth("seq", false);
   options.refuse_the_rest();
   return settings;
 }
 
-DesiredEndpoint read(const Row& row, const std::function<EndpointSettings()>& settings) {
+DesiredEndpoint read(const Row& row, const std::function<tunnel::TunnelEndpointSettings()>& settings) {
   DesiredEndpoint desired{.row = row.uuid(), .label = {}, .settings = {}, .refusal = {}};
   try {
     desired.settings = settings();
@@ -210,10 +212,10 @@ bool is_tunnel_type(std::string_view type) {
   return kTypes.contains(type);
 }
 
-TunnelEnds ends_of(const EndpointSettings& settings) {
-  const Encapsulation& how = settings.encapsulation;
-  const bool erspan = how.encap != Encap::gre && how.encap != Encap::vxlan;
-  return {.kind = erspan ? Encap::erspan2 : how.encap,
+TunnelEnds ends_of(const tunnel::TunnelEndpointSettings& settings) {
+  const tunnel::Encapsulation& how = settings.encapsulation;
+  const bool erspan = how.encap != tunnel::Encap::gre && how.encap != tunnel::Encap::vxlan;
+  return {.kind = erspan ? tunnel::Encap::erspan2 : how.encap,
           .remote = settings.remote,
           .local = settings.local,
           .key = erspan ? how.session_id : how.key.value_or(0),
@@ -224,4 +226,4 @@ DesiredEndpoint read_tunnel(const Row& interface) {
   return read(interface, [&] { return tunnel_of(interface); });
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -8,16 +8,16 @@
 #include <string>
 #include <string_view>
 
-#include "datapath/snapshot/copy_shape.h"
-#include "datapath/tunnel/endpoint.h"
+#include "datapath/mirror/copy_shape.h"
+#include "datapath/tunnel/tunnel_endpoint.h"
 #include "switchd/db/row.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 struct DesiredEndpoint {
   ovsdb::Uuid row;    ///< Mirror_Endpoint or Interface
   std::string label;  ///< for people: "10.0.0.1 (erspan2)"
-  EndpointSettings settings;
+  tunnel::TunnelEndpointSettings settings;
   std::string refusal;  ///< not empty: there is no such endpoint, as a sentence
 };
 
@@ -28,7 +28,7 @@ DesiredEndpoint read_endpoint(const ovsdb::Row& row, MtuPolicy policy);
 bool is_tunnel_type(std::string_view type);
 /// What tells the packets of one tunnel from those of another. Of ERSPAN every type is received.
 struct TunnelEnds {
-  Encap kind = Encap::gre;
+  tunnel::Encap kind = tunnel::Encap::gre;
   IpAddress remote;
   std::optional<IpAddress> local;  ///< nullopt: any
   std::uint32_t key = 0;           ///< no key is key 0
@@ -36,10 +36,10 @@ struct TunnelEnds {
 
   auto operator<=>(const TunnelEnds&) const = default;
 };
-TunnelEnds ends_of(const EndpointSettings& settings);
+TunnelEnds ends_of(const tunnel::TunnelEndpointSettings& settings);
 
 /// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow
 /// ("flow") are refused, and so is what is not known.
 DesiredEndpoint read_tunnel(const ovsdb::Row& interface);
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

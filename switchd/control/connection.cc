@@ -9,9 +9,9 @@
 #include <span>
 #include <utility>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 namespace asio = boost::asio;
@@ -36,7 +36,7 @@ struct Connection::Batch {
 
 Connection::Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
                        Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate)
-    : Session(endpoint, peer),
+    : Client(endpoint, peer),
       socket_(std::move(socket)),
       dispatcher_(dispatcher),
       limits_(limits),
@@ -187,7 +187,7 @@ void Connection::dispatch(const jsonrpc::Request& request, const Deliver& delive
   }
   ++unanswered_;
   const auto sink = [weak = weak_from_this(), this, deliver](std::optional<Json> answer) {
-    const std::shared_ptr<Session> alive = weak.lock();
+    const std::shared_ptr<Client> alive = weak.lock();
     if (!alive) return;
     deliver(std::move(answer));
     answered();
@@ -310,7 +310,7 @@ void Connection::watch_progress() {
 // ---- the end
 
 // Ends without sending what is queued; from the event loop, since callers may be in the middle of a round
-// over sessions.
+// over clients.
 void Connection::drop(const std::string& reason) {
   if (!is_open()) return;
   closing_ = true;
@@ -378,4 +378,4 @@ void Connection::close_socket() {
   socket_.close(ignored);
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

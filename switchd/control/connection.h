@@ -27,11 +27,11 @@
 #include <string>
 
 #include "schemas/jsonrpc/stream_decoder.h"
+#include "switchd/control/client.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/output_gate.h"
-#include "switchd/control/session.h"
 
-namespace vswitch {
+namespace vswitch::control {
 
 struct ConnectionLimits {
   jsonrpc::DecodeLimits decode;
@@ -42,7 +42,7 @@ struct ConnectionLimits {
   std::chrono::steady_clock::duration linger = std::chrono::seconds(2);
 };
 
-class Connection final : public Session {
+class Connection final : public Client {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
 
@@ -130,4 +130,4 @@ class Connection final : public Session {
   bool watching_ = false;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::control

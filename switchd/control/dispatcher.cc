@@ -3,16 +3,17 @@
 
 #include <utility>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 const log::Module kLog{"dispatcher"};
 
 Dispatcher::Handler answering(Dispatcher::PlainHandler handler) {
-  return [handler = std::move(handler)](Session& session, const jsonrpc::Request& request,
-                                        const Reply& reply) { reply(handler(session, request)); };
+  return [handler = std::move(handler)](Client& client, const jsonrpc::Request& request, const Reply& reply) {
+    reply(handler(client, request));
+  };
 }
 
 template <typename Table>
@@ -114,7 +115,7 @@ void Dispatcher::set_v1_fallback(Handler handler) {
 }
 
 void Dispatcher::add_echo() {
-  const PlainHandler echo = [](Session&, const jsonrpc::Request& request) { return request.params; };
+  const PlainHandler echo = [](Client&, const jsonrpc::Request& request) { return request.params; };
   add("echo", echo);
   add_v1("echo", echo);
 }
@@ -132,18 +133,18 @@ const Dispatcher::Handler* Dispatcher::find(const jsonrpc::Request& request) con
   return handler || !fallback_v1_ ? handler : &fallback_v1_;
 }
 
-void Dispatcher::dispatch(Session& session, const jsonrpc::Request& request, Reply reply) {
+void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply reply) {
   ++requests_;
   const Handler* handler = find(request);
   if (!handler) return refuse_unknown(request, reply);
   try {
-    (*handler)(session, request, reply);
+    (*handler)(client, request, reply);
   } catch (const jsonrpc::Error& error) {
     reply.fail(error);
   } catch (const std::exception& error) {
-    log::err(kLog, "{} of {} failed: {}", request.method, session.name(), error.what());
+    log::err(kLog, "{} of {} failed: {}", request.method, client.name(), error.what());
     fail_internally(request, reply, error.what());
   }
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "schemas/jsonrpc/message.h"
-#include "switchd/control/session.h"
+#include "switchd/control/client.h"
 
-namespace vswitch {
+namespace vswitch::control {
 
 /// The answer to one request, given now or later, once. Copies share it: the first answer counts. To answer a
 /// client that has gone is no error, and to answer a notification does nothing. A request whose last Reply is
@@ -42,9 +42,9 @@ class Reply {
 
 class Dispatcher {
  public:
-  using Handler = std::function<void(Session&, const jsonrpc::Request&, Reply)>;
+  using Handler = std::function<void(Client&, const jsonrpc::Request&, Reply)>;
   /// A handler that always answers at once: returns the result or throws jsonrpc::Error.
-  using PlainHandler = std::function<Json(Session&, const jsonrpc::Request&)>;
+  using PlainHandler = std::function<Json(Client&, const jsonrpc::Request&)>;
 
   /// 2.0 methods (the session API). They are called for notifications too, whose answers go nowhere.
   void add(const std::string& method, Handler handler);
@@ -67,7 +67,7 @@ class Dispatcher {
 
   /// Calls the handler. What it throws becomes the answer: jsonrpc::Error as it is, any other std::exception
   /// an internal error. Throws nothing itself.
-  void dispatch(Session& session, const jsonrpc::Request& request, Reply reply);
+  void dispatch(Client& client, const jsonrpc::Request& request, Reply reply);
 
  private:
   const Handler* find(const jsonrpc::Request& request) const;
@@ -79,4 +79,4 @@ class Dispatcher {
   std::uint64_t requests_ = 0;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -16,9 +16,9 @@
 #include <system_error>
 #include <utility>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 namespace asio = boost::asio;
@@ -33,7 +33,7 @@ constexpr int kAcceptsPerTurn = 16;
 constexpr seconds kAcceptPause{1};  // when no file descriptor is left
 constexpr seconds kShortestBackoff{
     1};  // between tries to connect, doubled up to the longest: ovsdb-server's figures
-constexpr seconds kLongestBackoff{8};
+constexpr seconds kMaxBackoff{8};
 
 class Fd {
  public:
@@ -144,7 +144,7 @@ std::optional<PeerCredentials> credentials(int fd) {
 
 // ---- listening
 
-class Listener : public Endpoint {
+class Listener : public OpenRemote {
  public:
   Listener(asio::io_context& io, Fd listening, int family, std::string label, Admit admit)
       : family_(family),
@@ -257,7 +257,7 @@ void remove_stale_socket(const std::string& path) {
 
 // Nobody can connect before group and mode are as they should be: the socket begins as 0600 and does not
 // listen yet.
-Fd listen_unix(const std::string& path, const EndpointOptions& options) {
+Fd listen_unix(const std::string& path, const RemoteOptions& options) {
   remove_stale_socket(path);
   Fd fd = stream_socket(AF_UNIX);
   Address address = unix_address(path);
@@ -298,8 +298,8 @@ std::uint16_t port_of(int fd) {
 
 // ---- connecting
 
-// CONNECTING -> ACTIVE while the session lives -> BACKOFF -> CONNECTING ... One session at a time.
-class Connector final : public Endpoint {
+// CONNECTING -> ACTIVE while the client lives -> BACKOFF -> CONNECTING ... One client at a time.
+class Connector final : public OpenRemote {
  public:
   Connector(asio::io_context& io, Remote remote, Admit admit)
       : remote_(std::move(remote)), admit_(std::move(admit)), socket_(io), timer_(io) {
@@ -329,7 +329,7 @@ class Connector final : public Endpoint {
     if (why != last_error_) log::info(kLog, "{}: {}; trying again", shown(remote_), why);
     last_error_ = why;
     try_again_in(backoff_);
-    backoff_ = std::min(2 * backoff_, kLongestBackoff);
+    backoff_ = std::min(2 * backoff_, kMaxBackoff);
   }
 
   void connected() {
@@ -342,9 +342,9 @@ class Connector final : public Endpoint {
     } else {
       peer = credentials(socket_.native_handle());
     }
-    const std::shared_ptr<Session> session = admit_({std::move(socket_), shown(remote_), peer});
-    if (!session) return try_again_in(kLongestBackoff);
-    session->on_close([this, alive = life_.watch()] {
+    const std::shared_ptr<Client> client = admit_({std::move(socket_), shown(remote_), peer});
+    if (!client) return try_again_in(kMaxBackoff);
+    client->on_close([this, alive = life_.watch()] {
       if (!alive.expired()) try_again_in(kShortestBackoff);
     });
   }
@@ -369,8 +369,8 @@ class Connector final : public Endpoint {
 
 }  // namespace
 
-std::unique_ptr<Endpoint> open_endpoint(asio::io_context& io, const Remote& remote,
-                                        const EndpointOptions& options, Admit admit) {
+std::unique_ptr<OpenRemote> open_remote(asio::io_context& io, const Remote& remote,
+                                        const RemoteOptions& options, Admit admit) {
   switch (remote.kind) {
     case Remote::Kind::punix:
       return std::make_unique<UnixListener>(io, listen_unix(remote.path, options), remote.path,
@@ -385,4 +385,4 @@ std::unique_ptr<Endpoint> open_endpoint(asio::io_context& io, const Remote& remo
   }
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

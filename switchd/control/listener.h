@@ -12,10 +12,10 @@
 #include <optional>
 #include <string>
 
+#include "switchd/control/client.h"
 #include "switchd/control/remote.h"
-#include "switchd/control/session.h"
 
-namespace vswitch {
+namespace vswitch::control {
 
 /// A connected client on its way to a Connection.
 struct Arrival {
@@ -24,20 +24,20 @@ struct Arrival {
   std::optional<PeerCredentials> peer;
 };
 
-/// Takes a client and returns its session, or nothing when it was turned away.
-using Admit = std::function<std::shared_ptr<Session>(Arrival)>;
+/// Takes a client and returns its client, or nothing when it was turned away.
+using Admit = std::function<std::shared_ptr<Client>(Arrival)>;
 
-/// An open Remote. Destroyed, it takes no more clients and its socket file is gone; the sessions it made live
+/// An open Remote. Destroyed, it takes no more clients and its socket file is gone; the clients it made live
 /// on.
-class Endpoint {
+class OpenRemote {
  public:
-  virtual ~Endpoint() = default;
+  virtual ~OpenRemote() = default;
   virtual std::uint16_t bound_port() const { return 0; }  ///< of a TCP listener
   virtual std::string state() const { return "ACTIVE"; }  ///< in the words of Manager.status
   virtual std::string last_error() const { return {}; }   ///< why the last try to connect failed
 };
 
-struct EndpointOptions {
+struct RemoteOptions {
   mode_t mode = 0660;          ///< of a unix socket
   std::optional<gid_t> group;  ///< of a unix socket
 };
@@ -45,7 +45,7 @@ struct EndpointOptions {
 /// Opens it. A stale socket file of a dead process is replaced; one that a process serves is not. Throws
 /// std::system_error or std::runtime_error with a sentence when a listener cannot be had; a remote that does
 /// not answer is tried again.
-std::unique_ptr<Endpoint> open_endpoint(boost::asio::io_context& io, const Remote& remote,
-                                        const EndpointOptions& options, Admit admit);
+std::unique_ptr<OpenRemote> open_remote(boost::asio::io_context& io, const Remote& remote,
+                                        const RemoteOptions& options, Admit admit);
 
-}  // namespace vswitch
+}  // namespace vswitch::control

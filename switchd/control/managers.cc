@@ -6,12 +6,12 @@
 #include <chrono>
 #include <set>
 
+#include "switchd/base/log.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
-#include "switchd/log.h"
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 using ovsdb::Datum;
@@ -30,10 +30,10 @@ Managers::Managers(boost::asio::io_context& io, ovsdb::Database& database, Serve
     for (const ovsdb::RowChange& row : changes.of("Manager")) touched = touched || row.touches("target");
     if (!touched) return;
     boost::asio::post(io, [this, alive = std::weak_ptr<void>(life_)] {
-      if (!alive.expired()) follow();
+      if (!alive.expired()) reconcile();
     });
   });
-  follow();
+  reconcile();
   tick();
 }
 
@@ -41,7 +41,7 @@ Managers::~Managers() {
   database_.remove_listener(listener_);
 }
 
-void Managers::follow() {
+void Managers::reconcile() {
   std::set<std::string> wanted;
   for (const ovsdb::Row& row : database_.table("Manager")) wanted.insert(row.str("target"));
   for (auto it = errors_.begin(); it != errors_.end();) {
@@ -82,7 +82,7 @@ std::map<std::string, std::string> Managers::status_of(const std::string& target
     status["state"] = remote.state;
     if (!remote.last_error.empty()) status["last_error"] = remote.last_error;
     if (remote.bound_port) status["bound_port"] = std::to_string(remote.bound_port);
-    if (remote.sessions > 1) status["n_connections"] = std::to_string(remote.sessions);
+    if (remote.clients > 1) status["n_connections"] = std::to_string(remote.clients);
   }
   return status;
 }
@@ -107,9 +107,9 @@ void Managers::tick() {
   timer_.expires_after(kTick);
   timer_.async_wait([this, alive = std::weak_ptr<void>(life_)](const boost::system::error_code& error) {
     if (error || alive.expired()) return;
-    follow();
+    reconcile();
     tick();
   });
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -10,15 +10,16 @@
 #include <memory>
 #include <string>
 
-namespace vswitch {
-
-class Server;
-namespace ovsdb {
+namespace vswitch::ovsdb {
 class Database;
 class Row;
-}  // namespace ovsdb
+}  // namespace vswitch::ovsdb
 
-/// Opens a remote when its row comes, closes it with its sessions when the row goes, tries again once a
+namespace vswitch::control {
+
+class Server;
+
+/// Opens a remote when its row comes, closes it with its clients when the row goes, tries again once a
 /// second what could not be opened, and writes is_connected and status. Remotes of the command line are not
 /// touched.
 class Managers {
@@ -29,7 +30,7 @@ class Managers {
   ~Managers();
 
  private:
-  void follow();
+  void reconcile();
   void open(const std::string& target);
   void write_status();
   std::map<std::string, std::string> status_of(const std::string& target, bool& connected) const;
@@ -43,4 +44,4 @@ class Managers {
   std::shared_ptr<void> life_ = std::make_shared<char>();
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace vswitch {
+namespace vswitch::control {
 
 class OutputGate {
  public:
@@ -45,4 +45,4 @@ class OutputGate {
   std::vector<std::function<void()>> waiting_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::control

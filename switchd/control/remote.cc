@@ -6,7 +6,7 @@
 #include <charconv>
 #include <stdexcept>
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 constexpr std::size_t kPathBytes = 107;  // sockaddr_un has 108, one for the terminating 0
@@ -78,4 +78,4 @@ Remote parse_remote(const std::string& text) {
   throw bad(text, "expected punix:PATH, ptcp:PORT[:ADDRESS], unix:PATH or tcp:ADDRESS:PORT");
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace vswitch {
+namespace vswitch::control {
 
 struct Remote {
   enum class Kind : std::uint8_t {
@@ -29,4 +29,4 @@ struct Remote {
 /// std::invalid_argument with a sentence.
 Remote parse_remote(const std::string& text);
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
-namespace vswitch {
+namespace vswitch::control {
 namespace {
 
 const log::Module kLog{"control"};
@@ -16,29 +16,29 @@ const log::Module kLog{"control"};
 Server::Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOptions options)
     : io_(io), dispatcher_(dispatcher), options_(std::move(options)) {}
 
-// Sessions outlive the server in the event loop's handlers, and must not call back.
+// Clients outlive the server in the event loop's handlers, and must not call back.
 Server::~Server() {
-  endpoints_.clear();
-  for (auto& [id, client] : std::exchange(sessions_, {})) client.connection->abandon();
+  remotes_.clear();
+  for (auto& [id, client] : std::exchange(clients_, {})) client.connection->abandon();
 }
 
 void Server::open(const std::string& remote) {
-  if (endpoints_.contains(remote)) return;
+  if (remotes_.contains(remote)) return;
   Remote parsed = parse_remote(remote);
   if (!parsed.path.empty() && parsed.path.front() != '/' && !options_.directory.empty()) {
     const char* kind = parsed.passive() ? "punix:" : "unix:";
     parsed = parse_remote(kind + options_.directory + "/" + parsed.path);  // checks the length again
   }
-  endpoints_[remote] = open_endpoint(io_, parsed, options_.endpoint, [this, remote](Arrival arrival) {
+  remotes_[remote] = open_remote(io_, parsed, options_.endpoint, [this, remote](Arrival arrival) {
     return admit(remote, std::move(arrival));
   });
-  const std::uint16_t port = endpoints_[remote]->bound_port();
+  const std::uint16_t port = remotes_[remote]->bound_port();
   log::info(kLog, "opened {}{}", remote, port ? " on port " + std::to_string(port) : "");
 }
 
 bool Server::close(const std::string& remote) {
-  if (endpoints_.erase(remote) == 0) return false;
-  for (const auto& [id, client] : sessions_) {
+  if (remotes_.erase(remote) == 0) return false;
+  for (const auto& [id, client] : clients_) {
     if (client.remote == remote) client.connection->close("its remote was closed");
   }
   log::info(kLog, "closed {}", remote);
@@ -46,28 +46,28 @@ bool Server::close(const std::string& remote) {
 }
 
 void Server::disconnect_clients() {
-  for (const auto& [id, client] : sessions_) client.connection->close("an operator asked for it");
+  for (const auto& [id, client] : clients_) client.connection->close("an operator asked for it");
 }
 
 void Server::drop_clients() {
-  const auto sessions = sessions_;  // abandon() takes them out
-  for (const auto& [id, client] : sessions) client.connection->abandon();
+  const auto clients = clients_;  // abandon() takes them out
+  for (const auto& [id, client] : clients) client.connection->abandon();
 }
 
 void Server::stop() {
-  endpoints_.clear();
-  for (const auto& [id, client] : sessions_) client.connection->close("the daemon ends");
+  remotes_.clear();
+  for (const auto& [id, client] : clients_) client.connection->close("the daemon ends");
 }
 
-std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arrival) {
-  if (sessions_.size() >= options_.sessions) {
-    log::warn(kLog, "{}: a client was turned away, {} are connected already", arrival.from, sessions_.size());
+std::shared_ptr<Client> Server::admit(const std::string& remote, Arrival arrival) {
+  if (clients_.size() >= options_.clients) {
+    log::warn(kLog, "{}: a client was turned away, {} are connected already", arrival.from, clients_.size());
     return nullptr;
   }
   auto connection = std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer,
                                                  dispatcher_, options_.limits, options_.gate);
-  sessions_[connection->id()] = {remote, connection};
-  connection->on_close([this, id = connection->id()] { sessions_.erase(id); });
+  clients_[connection->id()] = {remote, connection};
+  connection->on_close([this, id = connection->id()] { clients_.erase(id); });
   ++admitted_;
   connection->start();
   return connection;
@@ -75,20 +75,20 @@ std::shared_ptr<Session> Server::admit(const std::string& remote, Arrival arriva
 
 std::vector<RemoteStatus> Server::status() const {
   std::vector<RemoteStatus> all;
-  for (const auto& [remote, endpoint] : endpoints_) {
-    const auto sessions = static_cast<std::size_t>(
-        std::count_if(sessions_.begin(), sessions_.end(),
+  for (const auto& [remote, endpoint] : remotes_) {
+    const auto clients = static_cast<std::size_t>(
+        std::count_if(clients_.begin(), clients_.end(),
                       [&wanted = remote](const auto& entry) { return entry.second.remote == wanted; }));
     all.push_back(
-        {remote, sessions > 0, sessions, endpoint->bound_port(), endpoint->state(), endpoint->last_error()});
+        {remote, clients > 0, clients, endpoint->bound_port(), endpoint->state(), endpoint->last_error()});
   }
   return all;
 }
 
 std::size_t Server::backlog() const {
   std::size_t bytes = 0;
-  for (const auto& [id, client] : sessions_) bytes += client.connection->backlog();
+  for (const auto& [id, client] : clients_) bytes += client.connection->backlog();
   return bytes;
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::control

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A set of endpoints and the sessions that came in through them, all served by one dispatcher.
+// A set of remotes and the clients that came in through them, all served by one dispatcher.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -14,21 +14,21 @@
 #include "switchd/control/connection.h"
 #include "switchd/control/listener.h"
 
-namespace vswitch {
+namespace vswitch::control {
 
 struct ServerOptions {
   std::string directory;  ///< relative unix paths are below it
-  EndpointOptions endpoint;
-  OutputGate* gate = nullptr;  ///< of all sessions
+  RemoteOptions endpoint;
+  OutputGate* gate = nullptr;  ///< of all clients
   ConnectionLimits limits;
-  std::size_t sessions = 4096;  ///< further clients are turned away with a line in the log
+  std::size_t clients = 4096;  ///< further clients are turned away with a line in the log
 };
 
 /// What Manager.status and `system.info` report of one remote.
 struct RemoteStatus {
   std::string remote;
-  bool is_connected = false;  ///< has a session
-  std::size_t sessions = 0;
+  bool is_connected = false;  ///< has a client
+  std::size_t clients = 0;
   std::uint16_t bound_port = 0;  ///< of a TCP listener
   std::string state;             ///< ACTIVE, CONNECTING or BACKOFF
   std::string last_error;        ///< empty unless connecting fails
@@ -36,7 +36,7 @@ struct RemoteStatus {
 
 class Server {
  public:
-  /// io and dispatcher must outlive the server and the sessions.
+  /// io and dispatcher must outlive the server and the clients.
   Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOptions options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -45,34 +45,34 @@ class Server {
   /// Opens a remote in the notation of parse_remote(); one that is open already stays as it is. Throws
   /// std::invalid_argument or std::runtime_error with a sentence.
   void open(const std::string& remote);
-  /// Ends the remote and its sessions, these after their queued messages. False when it is not open.
+  /// Ends the remote and its clients, these after their queued messages. False when it is not open.
   bool close(const std::string& remote);
-  /// Ends all sessions, after their queued messages; clients may come again.
+  /// Ends all clients, after their queued messages; clients may come again.
   void disconnect_clients();
-  /// Ends all sessions at once: what was queued for them is not sent.
+  /// Ends all clients at once: what was queued for them is not sent.
   void drop_clients();
   /// Closes everything, as close() does. No new client gets in.
   void stop();
 
-  bool is_open(const std::string& remote) const { return endpoints_.contains(remote); }
+  bool is_open(const std::string& remote) const { return remotes_.contains(remote); }
   std::vector<RemoteStatus> status() const;
-  std::size_t sessions() const { return sessions_.size(); }
-  std::uint64_t admitted() const { return admitted_; }  ///< sessions since the start
+  std::size_t clients() const { return clients_.size(); }
+  std::uint64_t admitted() const { return admitted_; }  ///< clients since the start
   std::size_t backlog() const;                          ///< bytes that wait for clients to read them
 
  private:
-  struct Client {
+  struct Admitted {
     std::string remote;
     std::shared_ptr<Connection> connection;
   };
-  std::shared_ptr<Session> admit(const std::string& remote, Arrival arrival);
+  std::shared_ptr<Client> admit(const std::string& remote, Arrival arrival);
 
   boost::asio::io_context& io_;
   Dispatcher& dispatcher_;
   ServerOptions options_;
-  std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;
-  std::map<std::uint64_t, Client> sessions_;
+  std::map<std::string, std::unique_ptr<OpenRemote>> remotes_;
+  std::map<std::uint64_t, Admitted> clients_;
   std::uint64_t admitted_ = 0;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::control

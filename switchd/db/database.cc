@@ -114,7 +114,7 @@ void Database::remove_listener(ListenerId id) {
   if (!telling_) std::erase_if(listeners_, [](const auto& entry) { return !entry.second; });
 }
 
-void Database::tell(std::shared_ptr<const Changes> changes) {
+void Database::notify(std::shared_ptr<const Changes> changes) {
   untold_.push_back(std::move(changes));
   if (telling_) return;
   telling_ = true;

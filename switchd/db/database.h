@@ -163,7 +163,7 @@ class Database {
   friend class Transaction;
   void store(const Changes& changes);
   void sync();
-  void tell(std::shared_ptr<const Changes> changes);
+  void notify(std::shared_ptr<const Changes> changes);
 
   DatabaseSchema schema_;
   bool has_circle_;

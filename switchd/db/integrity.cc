@@ -382,7 +382,7 @@ void count_references(const Row* before, const Row* after, ReferenceDeltas& delt
   }
 }
 
-ReferenceDeltas settle(Transaction& transaction) {
+ReferenceDeltas finish_transaction(Transaction& transaction) {
   return Settling(transaction).run();
 }
 

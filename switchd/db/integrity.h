@@ -19,14 +19,14 @@ namespace vswitch::ovsdb {
 using ReferenceDeltas = std::vector<std::unordered_map<Uuid, std::ptrdiff_t>>;
 
 /// Tables that are not root can keep each other alive in a circle: counting references then does not find all
-/// garbage, and settle() marks and sweeps. The schema of the switch has no such circle.
+/// garbage, and finish_transaction() marks and sweeps. The schema of the switch has no such circle.
 bool has_circle(const DatabaseSchema& schema);
 
 /// Deletes weak references to rows that do not exist and unreferenced rows of tables that are not root, until
 /// nothing changes; then checks, in this order, sizes, referential integrity, unique indexes and maxRows.
 /// Throws Error on a violation (RFC 7047 section 3.2 and section 4.1.3: "referential integrity violation",
 /// "constraint violation").
-ReferenceDeltas settle(Transaction& transaction);
+ReferenceDeltas finish_transaction(Transaction& transaction);
 
 /// Adds the strong references a row's change from `before` to `after` (either may be null) makes to `deltas`.
 void count_references(const Row* before, const Row* after, ReferenceDeltas& deltas);

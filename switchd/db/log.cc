@@ -187,7 +187,7 @@ std::string LogFile::read() const {
   return bytes;
 }
 
-void LogFile::cut(std::uint64_t end) {
+void LogFile::truncate(std::uint64_t end) {
   if (::ftruncate(fd_->get(), static_cast<off_t>(end)) < 0 || ::fdatasync(fd_->get()) < 0)
     fail("cannot truncate " + path_);
   end_ = end;
@@ -195,7 +195,7 @@ void LogFile::cut(std::uint64_t end) {
 }
 
 void LogFile::append(std::string_view record) {
-  if (dirty_tail_) cut(end_);
+  if (dirty_tail_) truncate(end_);
   if (write_all(fd_->get(), record, end_)) {
     end_ += record.size();
     return;

@@ -55,7 +55,7 @@ class LogFile {
 
   std::string read() const;
   /// Takes `end` as the end of the log and cuts off what stands behind it.
-  void cut(std::uint64_t end);
+  void truncate(std::uint64_t end);
   /// Appends; the record counts after the next sync. Throws std::system_error when that fails; the record
   /// is then taken back. When even that fails (the disk is gone), all further appends are tried only after it
   /// has succeeded.

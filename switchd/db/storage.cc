@@ -240,7 +240,7 @@ LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
     warnings.push_back(where + ": the last " + std::to_string(contents.size - contents.end) +
                        " bytes were never acknowledged (a crash while writing) and are cut off");
   }
-  log.cut(contents.end);
+  log.truncate(contents.end);
   return contents;
 }
 

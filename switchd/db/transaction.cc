@@ -166,7 +166,7 @@ Changes Transaction::changes() const {
 std::optional<Error> Transaction::commit() {
   if (refusal_) return refusal_;
   try {
-    const ReferenceDeltas deltas = settle(*this);
+    const ReferenceDeltas deltas = finish_transaction(*this);
     auto changed = std::make_shared<Changes>(changes());
     if (changed->empty()) return std::nullopt;
     database_.store(*changed);
@@ -179,7 +179,7 @@ std::optional<Error> Transaction::commit() {
     }
     if (database_.storage_) database_.storage_->compact_if_large(database_);
     if (!database_.on_unsynced_) database_.sync();
-    database_.tell(std::move(changed));
+    database_.notify(std::move(changed));
     return std::nullopt;
   } catch (const Error& error) {
     return error;

@@ -25,11 +25,11 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_port.h"
-#include "datapath/port/unique_fd.h"
 #include "switchd/netlink/netlink_socket.h"
 
-namespace vswitch {
+namespace vswitch::netlink {
 namespace {
 
 constexpr std::uint32_t kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
@@ -385,4 +385,4 @@ std::vector<std::string> HostIsolation::clean_leftovers() {
   return impl_->clean_leftovers();
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

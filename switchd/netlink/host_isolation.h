@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-namespace vswitch {
+namespace vswitch::netlink {
 
 class HostIsolation {
  public:
@@ -47,4 +47,4 @@ class HostIsolation {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

@@ -22,15 +22,15 @@
 #include <system_error>
 #include <unordered_map>
 
-#include "datapath/port/unique_fd.h"
-#include "switchd/log.h"
+#include "datapath/base/unique_fd.h"
+#include "switchd/base/log.h"
 #include "switchd/netlink/netlink_socket.h"
 
 // After <net/if.h>: linux/if.h would define the same names.
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-namespace vswitch {
+namespace vswitch::netlink {
 namespace {
 
 const log::Module kLog{"netlink"};
@@ -327,4 +327,4 @@ std::optional<std::string> LinkMonitor::set_mac(const std::string& name, const M
       });
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

@@ -15,13 +15,13 @@
 #include <string_view>
 #include <vector>
 
-#include "datapath/types.h"
+#include "datapath/base/types.h"
 
 namespace boost::asio {
 class io_context;
 }
 
-namespace vswitch {
+namespace vswitch::netlink {
 
 /// A network device as the kernel describes it.
 struct Link {
@@ -70,4 +70,4 @@ class LinkMonitor {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

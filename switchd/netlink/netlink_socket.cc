@@ -13,7 +13,7 @@
 #include <new>
 #include <system_error>
 
-namespace vswitch {
+namespace vswitch::netlink {
 namespace {
 
 struct Exchange {
@@ -125,4 +125,4 @@ std::optional<NetlinkRefusal> NetlinkSocket::dump(const NetlinkMessage& message,
   return exchange_messages(socket_.get(), message, &handler);
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

@@ -13,7 +13,7 @@
 struct nl_msg;
 struct nl_sock;
 
-namespace vswitch {
+namespace vswitch::netlink {
 
 /// A netlink message being built with libnl's nla_put() family.
 class NetlinkMessage {
@@ -63,4 +63,4 @@ class NetlinkSocket {
   std::unique_ptr<nl_sock, Free> socket_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

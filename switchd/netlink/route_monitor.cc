@@ -18,7 +18,7 @@
 
 #include "switchd/netlink/netlink_socket.h"
 
-namespace vswitch {
+namespace vswitch::netlink {
 namespace {
 
 constexpr std::uint16_t kValid =
@@ -225,4 +225,4 @@ Route RouteMonitor::route_to(const IpAddress& remote, const std::optional<IpAddr
   return impl_->route_to(remote, local);
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

@@ -9,11 +9,11 @@
 #include <optional>
 #include <string>
 
-#include "datapath/drop_reason.h"
-#include "datapath/tunnel/ip_address.h"
+#include "datapath/base/drop_reason.h"
+#include "datapath/base/ip_address.h"
 #include "switchd/netlink/link_monitor.h"
 
-namespace vswitch {
+namespace vswitch::netlink {
 
 struct Route {
   DropReason trouble = DropReason::none;  ///< none, no_route, no_neighbour or link_down
@@ -41,4 +41,4 @@ class RouteMonitor {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vswitch
+}  // namespace vswitch::netlink

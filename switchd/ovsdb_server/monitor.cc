@@ -223,7 +223,7 @@ View View::with_conditions(const Json& requests) const {
     const auto same = [&name = name](const MonitoredTable& table) { return table.schema->name == name; };
     const auto table = std::find_if(changed.tables_.begin(), changed.tables_.end(), same);
     if (table == changed.tables_.end())
-      throw Error("syntax error", "no table named " + name + " in monitor session");
+      throw Error("syntax error", "no table named " + name + " in monitor client");
     Condition condition;
     for (const Json& each : request.is_array() ? request : Json::array({request})) {
       if (!each.is_object()) throw misparsed(each, name, "Object expected.");

@@ -22,10 +22,10 @@ Json lock_name(const jsonrpc::Request& request) {
 
 /// A handler whose Errors become the error objects of the dialect.
 template <class Call>
-Dispatcher::Handler handler(Call call) {
-  return [call](Session& session, const jsonrpc::Request& request, Reply reply) {
+control::Dispatcher::Handler handler(Call call) {
+  return [call](control::Client& client, const jsonrpc::Request& request, control::Reply reply) {
     try {
-      call(session, request, reply);
+      call(client, request, reply);
     } catch (const Error& error) {
       reply.fail_v1(error.to_json());
     }
@@ -34,7 +34,7 @@ Dispatcher::Handler handler(Call call) {
 
 }  // namespace
 
-OvsdbServer::OvsdbServer(boost::asio::io_context& io, Dispatcher& dispatcher, Database& database)
+OvsdbServer::OvsdbServer(boost::asio::io_context& io, control::Dispatcher& dispatcher, Database& database)
     : io_(io),
       server_database_(make_server_database(database.schema())),
       server_id_(Uuid::random().to_string()),
@@ -52,56 +52,61 @@ OvsdbServer::~OvsdbServer() {
 
 void OvsdbServer::serve(Database& database, bool read_only) {
   const auto listener =
-      database.on_commit([this, &database](const Changes& changes) { tell(database, changes); });
+      database.on_commit([this, &database](const Changes& changes) { notify(database, changes); });
   served_.emplace(database.schema().name, Served{&database, read_only, listener});
 }
 
-void OvsdbServer::add_methods(Dispatcher& dispatcher) {
+void OvsdbServer::add_methods(control::Dispatcher& dispatcher) {
   const auto add = [&](const char* method, auto call) {
-    dispatcher.add_v1(method, handler([call](Session& session, const jsonrpc::Request& request,
-                                             const Reply& reply) { reply(call(session, request)); }));
+    dispatcher.add_v1(method, handler([call](control::Client& client, const jsonrpc::Request& request,
+                                             const control::Reply& reply) { reply(call(client, request)); }));
   };
-  add("list_dbs", [this](Session&, const jsonrpc::Request&) {
+  add("list_dbs", [this](control::Client&, const jsonrpc::Request&) {
     Json names = Json::array();
     for (const auto& [name, served] : served_) names.push_back(name);
     return names;
   });
-  add("get_schema", [this](Session&, const jsonrpc::Request& request) {
+  add("get_schema", [this](control::Client&, const jsonrpc::Request& request) {
     return served_of(request).database->schema().to_json();
   });
-  add("get_server_id", [this](Session&, const jsonrpc::Request&) { return Json(server_id_); });
-  add("set_db_change_aware", [](Session&, const jsonrpc::Request& request) {
+  add("get_server_id", [this](control::Client&, const jsonrpc::Request&) { return Json(server_id_); });
+  add("set_db_change_aware", [](control::Client&, const jsonrpc::Request& request) {
     if (request.params.size() == 1 && request.params[0].is_boolean()) return Json::object();
     throw syntax_error(request.params, "set_db_change_aware: true or false parameter expected");
   });
-  add("convert", [](Session&, const jsonrpc::Request&) -> Json {
+  add("convert", [](control::Client&, const jsonrpc::Request&) -> Json {
     throw Error("not supported", "The schema belongs to the daemon and cannot be converted by a client.");
   });
-  dispatcher.add_v1("transact", handler([this](Session& session, const jsonrpc::Request& request,
-                                               const Reply& reply) { transact(session, request, reply); }));
-  add("monitor",
-      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update); });
-  add("monitor_cond",
-      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update2); });
-  add("monitor_cond_since",
-      [this](Session& s, const jsonrpc::Request& r) { return monitor(s, r, MonitorVersion::update3); });
-  add("monitor_cond_change", [this](Session& s, const jsonrpc::Request& r) { return monitor_change(s, r); });
-  dispatcher.add_v1("monitor_cancel", [this](Session& session, const jsonrpc::Request& request) {
-    return monitor_cancel(session, request);
+  dispatcher.add_v1("transact",
+                    handler([this](control::Client& client, const jsonrpc::Request& request,
+                                   const control::Reply& reply) { transact(client, request, reply); }));
+  add("monitor", [this](control::Client& s, const jsonrpc::Request& r) {
+    return monitor(s, r, MonitorVersion::update);
   });
-  add("lock", [this](Session& s, const jsonrpc::Request& r) { return lock(s, r, false); });
-  add("steal", [this](Session& s, const jsonrpc::Request& r) { return lock(s, r, true); });
-  add("unlock", [this](Session& s, const jsonrpc::Request& r) { return unlock(s, r); });
-  dispatcher.add_v1_notification("cancel", [this](Session& session, const jsonrpc::Request& request) {
-    cancel(session, request);
+  add("monitor_cond", [this](control::Client& s, const jsonrpc::Request& r) {
+    return monitor(s, r, MonitorVersion::update2);
+  });
+  add("monitor_cond_since", [this](control::Client& s, const jsonrpc::Request& r) {
+    return monitor(s, r, MonitorVersion::update3);
+  });
+  add("monitor_cond_change",
+      [this](control::Client& s, const jsonrpc::Request& r) { return monitor_change(s, r); });
+  dispatcher.add_v1("monitor_cancel", [this](control::Client& client, const jsonrpc::Request& request) {
+    return monitor_cancel(client, request);
+  });
+  add("lock", [this](control::Client& s, const jsonrpc::Request& r) { return lock(s, r, false); });
+  add("steal", [this](control::Client& s, const jsonrpc::Request& r) { return lock(s, r, true); });
+  add("unlock", [this](control::Client& s, const jsonrpc::Request& r) { return unlock(s, r); });
+  dispatcher.add_v1_notification("cancel", [this](control::Client& client, const jsonrpc::Request& request) {
+    cancel(client, request);
     return Json();
   });
 }
 
-OvsdbServer::Client& OvsdbServer::client_of(Session& session) {
-  const auto [at, first] = clients_.try_emplace(session.id(), Client{&session, {}});
+OvsdbServer::ClientState& OvsdbServer::client_of(control::Client& client) {
+  const auto [at, first] = clients_.try_emplace(client.id(), ClientState{&client, {}});
   if (first) {
-    session.on_close([alive = alive_, id = session.id()] {
+    client.on_close([alive = alive_, id = client.id()] {
       if (*alive) (*alive)->forget(id);
     });
   }
@@ -145,14 +150,15 @@ TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, 
   return served.database->transact(params, context);
 }
 
-void OvsdbServer::transact(Session& session, const jsonrpc::Request& request, const Reply& reply) {
+void OvsdbServer::transact(control::Client& client, const jsonrpc::Request& request,
+                           const control::Reply& reply) {
   Served& served = served_of(request);
-  const std::uint64_t client = session.id();
+  const std::uint64_t client_id = client.id();
   const Clock::time_point since = Clock::now();
-  const TransactResult result = attempt(client, served, request.params, since);
+  const TransactResult result = attempt(client_id, served, request.params, since);
   if (!result.waiting()) return reply(std::move(*result.reply));
-  client_of(session);  // so that its end is heard
-  waits_.push_back(Wait{next_wait_++, client, request.id, &served, request.params, reply, since,
+  client_of(client);  // so that its end is heard
+  waits_.push_back(Wait{next_wait_++, client_id, request.id, &served, request.params, reply, since,
                         boost::asio::steady_timer(io_)});
   const auto wait = std::prev(waits_.end());
   if (!result.retry_after_ms) return;
@@ -181,7 +187,7 @@ void OvsdbServer::retry(Waits::iterator wait) {
     if (result.retry_after_ms) arm(wait, *result.retry_after_ms);
     return;
   }
-  const Reply reply = wait->reply;
+  const control::Reply reply = wait->reply;
   waits_.erase(wait);
   reply(std::move(*result.reply));
 }
@@ -199,10 +205,10 @@ void OvsdbServer::retry_all() {
   for (auto wait = waits_.begin(); wait != waits_.end();) retry(wait++);
 }
 
-void OvsdbServer::cancel(Session& session, const jsonrpc::Request& request) {
+void OvsdbServer::cancel(control::Client& client, const jsonrpc::Request& request) {
   if (request.params.size() != 1) return;
   const auto found = std::find_if(waits_.begin(), waits_.end(), [&](const Wait& wait) {
-    return wait.client == session.id() && wait.id == request.params[0];
+    return wait.client == client.id() && wait.id == request.params[0];
   });
   if (found == waits_.end()) return;
   found->reply.fail_v1("canceled");
@@ -230,27 +236,27 @@ std::shared_ptr<OvsdbServer::SharedView> OvsdbServer::shared_view(Database& data
   return view;
 }
 
-Json OvsdbServer::monitor(Session& session, const jsonrpc::Request& request, MonitorVersion version) {
+Json OvsdbServer::monitor(control::Client& client, const jsonrpc::Request& request, MonitorVersion version) {
   Served& served = served_of(request);
   const Json& params = request.params;
   const bool since = version == MonitorVersion::update3;
   if (params.size() != (since ? 4U : 3U) || (since && !params[3].is_string())) {
     throw syntax_error(params, "invalid parameters");
   }
-  Client& client = client_of(session);
-  for (const Monitor& other : client.monitors) {
+  ClientState& state = client_of(client);
+  for (const Monitor& other : state.monitors) {
     if (other.id == params[1]) throw syntax_error(params[1], "duplicate monitor ID");
   }
   auto view = shared_view(*served.database, version, params[2]);
   Json rows = view->view.initial(*served.database);
-  client.monitors.push_back({params[1], std::move(view)});
+  state.monitors.push_back({params[1], std::move(view)});
   return since ? Json::array({false, Uuid().to_string(), std::move(rows)}) : rows;
 }
 
-Json OvsdbServer::monitor_change(Session& session, const jsonrpc::Request& request) {
+Json OvsdbServer::monitor_change(control::Client& client, const jsonrpc::Request& request) {
   const Json& params = request.params;
   if (params.size() != 3 || !params[2].is_object()) throw syntax_error(params, "invalid parameters");
-  std::vector<Monitor>& monitors = client_of(session).monitors;
+  std::vector<Monitor>& monitors = client_of(client).monitors;
   const auto with_id = [&monitors](const Json& id) {
     return std::find_if(monitors.begin(), monitors.end(),
                         [&id](const Monitor& monitor) { return monitor.id == id; });
@@ -267,23 +273,23 @@ Json OvsdbServer::monitor_change(Session& session, const jsonrpc::Request& reque
   found->id = params[1];
   found->view = std::move(after);
   if (!updates.is_null()) {
-    session.send_text(update_notification(found->view->view.version(), found->id, jsonrpc::to_text(updates)));
+    client.send_text(update_notification(found->view->view.version(), found->id, jsonrpc::to_text(updates)));
   }
   return Json::object();
 }
 
-Json OvsdbServer::monitor_cancel(Session& session, const jsonrpc::Request& request) {
+Json OvsdbServer::monitor_cancel(control::Client& client, const jsonrpc::Request& request) {
   if (request.params.size() != 1) throw jsonrpc::Error(jsonrpc::kInvalidParams, "invalid parameters");
-  std::vector<Monitor>& monitors = client_of(session).monitors;
+  std::vector<Monitor>& monitors = client_of(client).monitors;
   const auto cancelled =
       std::erase_if(monitors, [&](const Monitor& monitor) { return monitor.id == request.params[0]; });
   if (cancelled == 0) throw jsonrpc::Error(jsonrpc::kInvalidParams, "unknown monitor");
   return Json::object();
 }
 
-void OvsdbServer::tell(Database& database, const Changes& changes) {
-  for (auto& [id, client] : clients_) {
-    for (const Monitor& monitor : client.monitors) {
+void OvsdbServer::notify(Database& database, const Changes& changes) {
+  for (auto& [id, state] : clients_) {
+    for (const Monitor& monitor : state.monitors) {
       SharedView& shared = *monitor.view;
       if (shared.database != &database) continue;
       if (shared.seen != &changes) {
@@ -292,41 +298,41 @@ void OvsdbServer::tell(Database& database, const Changes& changes) {
         shared.update = update.is_null() ? std::string() : jsonrpc::to_text(update);
       }
       if (!shared.update.empty())
-        client.session->send_text(update_notification(shared.view.version(), monitor.id, shared.update));
+        state.client->send_text(update_notification(shared.view.version(), monitor.id, shared.update));
     }
   }
-  for (auto& [id, client] : clients_) {
-    for (const Monitor& monitor : client.monitors) monitor.view->seen = nullptr;
+  for (auto& [id, state] : clients_) {
+    for (const Monitor& monitor : state.monitors) monitor.view->seen = nullptr;
   }
   schedule_retry();
 }
 
 // Locks.
 
-Json OvsdbServer::lock(Session& session, const jsonrpc::Request& request, bool steal) {
+Json OvsdbServer::lock(control::Client& client, const jsonrpc::Request& request, bool steal) {
   const std::string name = lock_name(request);
-  client_of(session);
-  if (locks_.asked(name, session.id())) {
+  client_of(client);
+  if (locks_.asked(name, client.id())) {
     throw syntax_error(request.params, "must issue \"unlock\" before new \"" + request.method + "\"");
   }
-  if (!steal) return {{"locked", locks_.lock(name, session.id())}};
-  if (const auto former = locks_.steal(name, session.id())) notify_lock("stolen", *former, name);
+  if (!steal) return {{"locked", locks_.lock(name, client.id())}};
+  if (const auto former = locks_.steal(name, client.id())) notify_lock("stolen", *former, name);
   return {{"locked", true}};
 }
 
-Json OvsdbServer::unlock(Session& session, const jsonrpc::Request& request) {
+Json OvsdbServer::unlock(control::Client& client, const jsonrpc::Request& request) {
   const std::string name = lock_name(request);
-  if (!locks_.asked(name, session.id())) {
+  if (!locks_.asked(name, client.id())) {
     throw syntax_error(request.params, "unlock: \"unlock\" without \"lock\" or \"steal\"");
   }
-  if (const auto owner = locks_.unlock(name, session.id())) notify_lock("locked", *owner, name);
+  if (const auto owner = locks_.unlock(name, client.id())) notify_lock("locked", *owner, name);
   return Json::object();
 }
 
 void OvsdbServer::notify_lock(const std::string& method, std::uint64_t client, const std::string& name) {
   const auto found = clients_.find(client);
   if (found == clients_.end()) return;
-  found->second.session->send(jsonrpc::make_notification(jsonrpc::Version::v1, method, Json::array({name})));
+  found->second.client->send(jsonrpc::make_notification(jsonrpc::Version::v1, method, Json::array({name})));
 }
 
 }  // namespace vswitch::ovsdb

@@ -30,7 +30,7 @@ class OvsdbServer {
  public:
   /// Adds its methods to the dispatcher. Dispatcher and database must outlive it; no request may come after
   /// its end.
-  OvsdbServer(boost::asio::io_context& io, Dispatcher& dispatcher, Database& database);
+  OvsdbServer(boost::asio::io_context& io, control::Dispatcher& dispatcher, Database& database);
   ~OvsdbServer();
   OvsdbServer(const OvsdbServer&) = delete;
   OvsdbServer& operator=(const OvsdbServer&) = delete;
@@ -60,8 +60,8 @@ class OvsdbServer {
     Json id;
     std::shared_ptr<SharedView> view;
   };
-  struct Client {
-    Session* session;
+  struct ClientState {
+    control::Client* client;
     std::vector<Monitor> monitors;
   };
   /// A transaction that waits.
@@ -71,20 +71,20 @@ class OvsdbServer {
     Json id;
     Served* served;
     Json params;
-    Reply reply;
+    control::Reply reply;
     Clock::time_point since;
     boost::asio::steady_timer timer;
   };
   using Waits = std::list<Wait>;
 
-  void add_methods(Dispatcher& dispatcher);
+  void add_methods(control::Dispatcher& dispatcher);
   void serve(Database& database, bool read_only);
-  Client& client_of(Session& session);
+  ClientState& client_of(control::Client& client);
   void forget(std::uint64_t client);
   /// By params[0]; throws Error as Open vSwitch words it.
   Served& served_of(const jsonrpc::Request& request);
 
-  void transact(Session& session, const jsonrpc::Request& request, const Reply& reply);
+  void transact(control::Client& client, const jsonrpc::Request& request, const control::Reply& reply);
   TransactResult attempt(std::uint64_t client, const Served& served, const Json& params,
                          Clock::time_point since);
   void arm(Waits::iterator wait, std::int64_t after_ms);
@@ -92,29 +92,29 @@ class OvsdbServer {
   void retry(Waits::iterator wait);
   void retry_all();
   void schedule_retry();
-  void cancel(Session& session, const jsonrpc::Request& request);
+  void cancel(control::Client& client, const jsonrpc::Request& request);
 
-  Json monitor(Session& session, const jsonrpc::Request& request, MonitorVersion version);
-  Json monitor_change(Session& session, const jsonrpc::Request& request);
-  Json monitor_cancel(Session& session, const jsonrpc::Request& request);
+  Json monitor(control::Client& client, const jsonrpc::Request& request, MonitorVersion version);
+  Json monitor_change(control::Client& client, const jsonrpc::Request& request);
+  Json monitor_cancel(control::Client& client, const jsonrpc::Request& request);
   std::shared_ptr<SharedView> shared_view(Database& database, MonitorVersion version, const Json& requests);
-  void tell(Database& database, const Changes& changes);
+  void notify(Database& database, const Changes& changes);
 
-  Json lock(Session& session, const jsonrpc::Request& request, bool steal);
-  Json unlock(Session& session, const jsonrpc::Request& request);
+  Json lock(control::Client& client, const jsonrpc::Request& request, bool steal);
+  Json unlock(control::Client& client, const jsonrpc::Request& request);
   void notify_lock(const std::string& method, std::uint64_t client, const std::string& name);
 
   boost::asio::io_context& io_;
   std::unique_ptr<Database> server_database_;
   std::map<std::string, Served> served_;
-  std::map<std::uint64_t, Client> clients_;
+  std::map<std::uint64_t, ClientState> clients_;
   std::map<std::string, std::weak_ptr<SharedView>> views_;  ///< by database, version and requests
   Locks locks_;
   Waits waits_;
   std::uint64_t next_wait_ = 1;
   bool retry_scheduled_ = false;
   std::string server_id_;
-  /// Callbacks of sessions and of the event loop may come after the end.
+  /// Callbacks of clients and of the event loop may come after the end.
   std::shared_ptr<OvsdbServer*> alive_;
 };
 

@@ -14,7 +14,7 @@ namespace vswitch::unixctl {
 struct Context {
   ovsdb::Database& database;
   SwitchView& view;
-  Server& control;  ///< the sockets of database clients
+  control::Server& control;  ///< the sockets of database clients
 };
 
 void add_fdb_commands(Registry& registry, Context context);  // fdb.cc: fdb/*, mdb/*

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
 namespace vswitch::unixctl {
 namespace {

@@ -171,8 +171,9 @@ std::string workers(const Context& context) {
                   static_cast<double>(worker.busy_ns) * 1e-9, static_cast<double>(worker.cpu_ns) * 1e-9,
                   worker.queued_copy_bytes, worker.copy_queue_bytes);
     text += line;
-    if (worker.deaf_ports != 0)
-      text += "  ports that could not be watched (no memory): " + std::to_string(worker.deaf_ports) + '\n';
+    if (worker.unwatched_ports != 0)
+      text +=
+          "  ports that could not be watched (no memory): " + std::to_string(worker.unwatched_ports) + '\n';
     text += "  ports:";
     for (const std::string& port : worker.ports) text += ' ' + port;
     text += '\n';

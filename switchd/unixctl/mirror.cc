@@ -13,7 +13,7 @@ std::string joined(const List& list) {
   return text.empty() ? "-" : text;
 }
 
-std::string sources(const api::MirrorSession& session) {
+std::string sources(const api::MirrorSettings& session) {
   std::vector<std::string> parts;
   if (session.all) parts.push_back("all");
   for (const auto& [port, direction] : session.source_ports)
@@ -24,7 +24,7 @@ std::string sources(const api::MirrorSession& session) {
   return joined(parts);
 }
 
-std::string destination(const api::MirrorSession& session) {
+std::string destination(const api::MirrorSettings& session) {
   if (session.destination_ports.empty() && session.output_vlan)
     return "vlan" + std::to_string(*session.output_vlan);
   return joined(session.destination_ports);
@@ -46,7 +46,7 @@ std::string list(const Context& context, Args args) {
   for (const auto& [bridge_name, bridge] : api::bridges(context.database)) {
     if (!args.empty() && bridge_name != args[0]) continue;
     for (const auto& [name, mirror] : api::mirrors_of(context.database, *bridge)) {
-      const api::MirrorSession session = api::read_session(context.database, *mirror);
+      const api::MirrorSettings session = api::read_session(context.database, *mirror);
       text += bridge_name + ' ' + name + ": " + sources(session) + " -> " + destination(session) +
               (session.normal_io ? " normal-io" : "") + ", " + state(*mirror) + '\n';
     }
@@ -55,7 +55,7 @@ std::string list(const Context& context, Args args) {
 }
 
 std::string show_one(const Context& context, const std::string& bridge, const ovsdb::Row& mirror) {
-  const api::MirrorSession session = api::read_session(context.database, mirror);
+  const api::MirrorSettings session = api::read_session(context.database, mirror);
   std::string text = bridge + ' ' + session.name + ":\n";
   text += "  sources: " + sources(session) + '\n';
   text += "  destination: " + destination(session) + '\n';

@@ -16,7 +16,7 @@ void check_database(const Context& context, const std::string& name) {
 
 std::string list_remotes(const Context& context) {
   std::string text;
-  for (const RemoteStatus& remote : context.control.status()) text += remote.remote + '\n';
+  for (const control::RemoteStatus& remote : context.control.status()) text += remote.remote + '\n';
   return text;
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 
 namespace vswitch::unixctl {
 namespace {
@@ -53,16 +53,17 @@ void Registry::add_async(const std::string& name, const std::string& usage, std:
   commands_[name] = {usage, min_args, max_args, std::move(command)};
 }
 
-void Registry::serve(Dispatcher& dispatcher) {
-  dispatcher.set_v1_fallback([this](Session& session, const jsonrpc::Request& request, const Reply& reply) {
-    const Answer answer(reply);
-    try {
-      log::dbg(kLog, "{}: {} {}", session.name(), request.method, jsonrpc::to_text(request.params));
-      run(request.method, words(request.params), answer);
-    } catch (const Refused& refused) {
-      answer.fail(refused.what());
-    }
-  });
+void Registry::serve(control::Dispatcher& dispatcher) {
+  dispatcher.set_v1_fallback(
+      [this](control::Client& session, const jsonrpc::Request& request, const control::Reply& reply) {
+        const Answer answer(reply);
+        try {
+          log::dbg(kLog, "{}: {} {}", session.name(), request.method, jsonrpc::to_text(request.params));
+          run(request.method, words(request.params), answer);
+        } catch (const Refused& refused) {
+          answer.fail(refused.what());
+        }
+      });
 }
 
 void Registry::run(const std::string& name, Args args, const Answer& answer) const {

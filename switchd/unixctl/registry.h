@@ -27,12 +27,12 @@ struct Refused : std::runtime_error {
 /// prints as is.
 class Answer {
  public:
-  explicit Answer(Reply reply) : reply_(std::move(reply)) {}
+  explicit Answer(control::Reply reply) : reply_(std::move(reply)) {}
   void operator()(std::string text) const;
   void fail(std::string text) const;
 
  private:
-  Reply reply_;
+  control::Reply reply_;
 };
 
 class Registry {
@@ -52,7 +52,7 @@ class Registry {
                  std::size_t max_args, AsyncCommand command);
 
   /// Takes the 1.0 requests of this dispatcher.
-  void serve(Dispatcher& dispatcher);
+  void serve(control::Dispatcher& dispatcher);
 
   void run(const std::string& name, Args args, const Answer& answer) const;
 

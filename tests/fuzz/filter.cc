@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A match, a zero byte, a frame: any match is compiled or refused with a sentence, and what was compiled
 // means the same when it is said twice, whatever the frame and its tags.
-#include "datapath/mirror/filter.h"
-
 #include <algorithm>
 #include <cstdlib>
+
+#include "datapath/flow/match.h"
 
 namespace {
 
@@ -15,7 +15,7 @@ void check(bool holds) {
 }
 
 /// The tags that a trunk, an access, a native and a tunnel port give the frame.
-void check_keys(const Filter& filter, const Filter& twice, const Frame& frame) {
+void check_keys(const Match& filter, const Match& twice, const Frame& frame) {
   TagList wire;
   if (frame.tag) wire.push_back(*frame.tag);
   for (const VlanMode mode :
@@ -35,16 +35,16 @@ void check_keys(const Filter& filter, const Filter& twice, const Frame& frame) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::uint8_t* const end = std::find(data, data + size, std::uint8_t{0});
   const std::string text(data, end);
-  const Filter::Parsed parsed = Filter::parse(text);
-  check(parsed.filter.has_value() == parsed.trouble.empty());
-  if (!parsed.filter) return 0;
-  check(parsed.filter->text() == text);
-  const Filter::Parsed twice = Filter::parse(text + "," + text);
-  check(twice.filter.has_value());
+  const Match::Parsed parsed = Match::parse(text);
+  check(parsed.match.has_value() == parsed.trouble.empty());
+  if (!parsed.match) return 0;
+  check(parsed.match->text() == text);
+  const Match::Parsed twice = Match::parse(text + "," + text);
+  check(twice.match.has_value());
 
   RawFrame raw;
   if (end != data + size) raw.bytes = {end + 1, data + size};
   const ParseResult frame = parse(raw);
-  if (frame.drop == DropReason::none) check_keys(*parsed.filter, *twice.filter, frame.frame);
+  if (frame.drop == DropReason::none) check_keys(*parsed.match, *twice.match, frame.frame);
   return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "datapath/frame/checksum.h"
 #include "datapath/frame/segment.h"
-#include "datapath/pipeline.h"
+#include "datapath/pipeline/pipeline.h"
 #include "tests/support/switch_lab.h"
 
 namespace {

@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ovsdb::Database& database = fresh_database();
   const ovsdb::TransactResult result = database.transact(operations);
   check(result.waiting() || result.reply->is_array());
-  read_desired(database, 0);
+  bridge::read_desired(database, 0);
   for (const ovsdb::TableSchema& table : database.schema().tables)
     check_table(database, database.table(table.index));
   return 0;

@@ -116,7 +116,7 @@ TEST_F(AfPacketPortTest, UnfinishedChecksumIsReportedAndItsStartDoesNotCountTheS
   EXPECT_EQ(got[1].tag, (VlanTag{kTpid8021Q, 42}));
 }
 
-TEST_F(AfPacketPortTest, SuperFramesArriveWholeWithTheirOffload) {
+TEST_F(AfPacketPortTest, GsoPacketsArriveWholeWithTheirOffload) {
   const auto port = open();
   const Bytes frame = tcp_frame(65000);
   for (const std::uint8_t ecn : {std::uint8_t{0}, kGsoEcn}) {
@@ -147,7 +147,7 @@ TEST_F(AfPacketPortTest, ShortAndLongFramesStayInOrder) {
       sent.push_back(test_frame(size, static_cast<std::uint8_t>(sent.size())));
       ASSERT_EQ(socket_->send(sent.back()), 0);
     }
-    if (round % 10 == 0) {  // a super-frame between them
+    if (round % 10 == 0) {  // a GSO packet between them
       sent.push_back(tcp_frame(64000));
       ASSERT_EQ(socket_->send(sent.back(), tcp_vnet(1448)), 0);
     }
@@ -185,7 +185,7 @@ TEST_F(AfPacketPortTest, LongFramesBeyondTheQueueAreMarkedTruncatedAndTheRestSta
   EXPECT_GE(whole, 32U);  // the queue holds about forty
   EXPECT_LE(whole, 80U);  // and is bounded
   EXPECT_EQ(got[100].bytes, test_frame(77));
-  RecordProperty("super_frames_queued", static_cast<int>(whole));
+  RecordProperty("gso_packets_queued", static_cast<int>(whole));
 }
 
 TEST_F(AfPacketPortTest, FramesOfThisMachineAreNotReceived) {
@@ -371,11 +371,11 @@ TEST_F(AfPacketPortTest, OpeningSaysWhatIsWrong) {
   EXPECT_THROW(open_af_packet_port(options), std::system_error);
 }
 
-// A device that cuts super-frames up itself gets them whole; one that cannot has the kernel cut them up.
-class SuperFrameTest : public AfPacketPortTest,
-                       public ::testing::WithParamInterface<int> {};  // parameter: number of tags
+// A device that cuts GSO packets up itself gets them whole; one that cannot has the kernel cut them up.
+class GsoPacketTest : public AfPacketPortTest,
+                      public ::testing::WithParamInterface<int> {};  // parameter: number of tags
 
-TEST_P(SuperFrameTest, LeavesWholeWhereTheDeviceCanCutItUp) {
+TEST_P(GsoPacketTest, LeavesWholeWhereTheDeviceCanCutItUp) {
   const auto port = open();
   Bytes frame = tcp_frame(60000);
   for (int i = 0; i < GetParam(); ++i)
@@ -392,7 +392,7 @@ TEST_P(SuperFrameTest, LeavesWholeWhereTheDeviceCanCutItUp) {
   EXPECT_EQ(payload, tcp_payload(tcp_frame(60000)));
 }
 
-TEST_P(SuperFrameTest, IsCutUpByTheKernelWhereTheDeviceCannot) {
+TEST_P(GsoPacketTest, IsCutUpByTheKernelWhereTheDeviceCannot) {
   run(switch_, "ethtool -K p0 tso off gso off tx-checksumming off");
   const auto port = open();
   Bytes frame = tcp_frame(60000);
@@ -421,7 +421,7 @@ TEST_P(SuperFrameTest, IsCutUpByTheKernelWhereTheDeviceCannot) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tags, SuperFrameTest, ::testing::Values(0, 1, 2));
+INSTANTIATE_TEST_SUITE_P(Tags, GsoPacketTest, ::testing::Values(0, 1, 2));
 
 TEST_F(AfPacketPortTest, ManyThreadsSendAtOnce) {
   constexpr std::size_t kSenders = 3;

@@ -53,7 +53,7 @@ void Forwarder::carry(Port& from, Port& to, bool push, bool pop) {
       out[i].offload.checksum_start =
           static_cast<std::uint16_t>(out[i].offload.checksum_start + length - kAddressesLength);
     }
-    super_frames_ += raw.offload.is_super_frame();
+    gso_packets_ += raw.offload.is_gso();
   }
   to.send(SenderId{0}, std::span(out).first(count));
   for (std::size_t i = 0; i < count; ++i) lost_ += out[i].outcome != DropReason::none;

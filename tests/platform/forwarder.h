@@ -21,7 +21,7 @@ class Forwarder {
   Forwarder& operator=(const Forwarder&) = delete;
 
   std::uint64_t frames() const { return frames_; }
-  std::uint64_t super_frames() const { return super_frames_; }
+  std::uint64_t gso_packets() const { return gso_packets_; }
   std::uint64_t lost() const { return lost_; }
 
  private:
@@ -32,7 +32,7 @@ class Forwarder {
   Port& b_;
   const std::optional<VlanTag> push_;
   std::atomic<std::uint64_t> frames_{0};
-  std::atomic<std::uint64_t> super_frames_{0};
+  std::atomic<std::uint64_t> gso_packets_{0};
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -43,9 +43,9 @@ class HostIsolationTest : public PlatformTest {
 
   std::string filters(const std::string& side) { return run(switch_, "tc filter show dev p0 " + side); }
 
-  std::unique_ptr<HostIsolation> isolation(const std::string& rundir = "/run/test") {
+  std::unique_ptr<netlink::HostIsolation> isolation(const std::string& rundir = "/run/test") {
     const Inside inside(switch_);
-    return std::make_unique<HostIsolation>(rundir);
+    return std::make_unique<netlink::HostIsolation>(rundir);
   }
 
   /// What a daemon that was killed leaves behind: a child process isolates and dies without any destructor.
@@ -53,7 +53,7 @@ class HostIsolationTest : public PlatformTest {
     const pid_t child = ::fork();
     if (child == 0) {
       const Inside inside(switch_);
-      HostIsolation abandoned(rundir);
+      netlink::HostIsolation abandoned(rundir);
       ::_exit(abandoned.isolate(ifindex_) ? 1 : 0);
     }
     int status = -1;
@@ -113,7 +113,7 @@ TEST_F(HostIsolationTest, ThePortStillReceivesAndSendsBothWays) {
   EXPECT_EQ(receive(*port, 1).size(), 1U);
   ASSERT_EQ(send(*port, test_frame(61)), DropReason::none);
   EXPECT_TRUE(wire.receive());
-  // Through the queueing discipline, past the egress filter: a super-frame the device cannot cut up.
+  // Through the queueing discipline, past the egress filter: a GSO packet the device cannot cut up.
   run(switch_, "ethtool -K p0 tso off gso off");
   ASSERT_EQ(send(*port, tcp_frame(3000), offload_from_vnet_header(tcp_vnet(1448))), DropReason::none);
   for (int segment = 0; segment < 3; ++segment) EXPECT_TRUE(wire.receive()) << segment;
@@ -252,7 +252,7 @@ TEST_F(HostIsolationTest, WithoutPermissionForBpfItSaysSoAndChangesNothing) {
   const pid_t child = ::fork();
   if (child == 0) {
     const Inside inside(switch_);
-    HostIsolation isolation("/run/test");
+    netlink::HostIsolation isolation("/run/test");
     if (::setuid(65534) != 0) ::_exit(2);
     const std::optional<std::string> refusal = isolation.isolate(ifindex_);
     ::_exit(refusal && refusal->find("bpf(2) refused") != std::string::npos ? 0 : 1);

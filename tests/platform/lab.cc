@@ -149,7 +149,7 @@ std::optional<Seen> RawSocket::receive(std::chrono::milliseconds patience) const
   pollfd waiting{fd_.get(), POLLIN, 0};
   if (::poll(&waiting, 1, static_cast<int>(patience.count())) <= 0) return std::nullopt;
   Seen seen;
-  // The length first: a buffer for the longest super-frame would be cleared for each frame.
+  // The length first: a buffer for the longest GSO packet would be cleared for each frame.
   const ssize_t whole = ::recv(fd_.get(), &seen.vnet, sizeof seen.vnet, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
   if (whole < static_cast<ssize_t>(sizeof seen.vnet)) return std::nullopt;
   seen.bytes.resize(static_cast<std::size_t>(whole) - sizeof seen.vnet);

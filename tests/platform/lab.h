@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/unique_fd.h"
 #include "datapath/frame/frame.h"
 #include "datapath/port/port.h"
-#include "datapath/port/unique_fd.h"
 #include "datapath/port/vnet_header.h"
 
 namespace vswitch::platform {

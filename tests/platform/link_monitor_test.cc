@@ -24,7 +24,8 @@ class LinkMonitorTest : public PlatformTest {
     if (IsSkipped()) return;
     make_veth(space_, "p0", peer_space_, "h0");
     inside_ = std::make_unique<Inside>(space_);
-    monitor_ = std::make_unique<LinkMonitor>(io_, [this](const Names& names) { reports_.push_back(names); });
+    monitor_ = std::make_unique<netlink::LinkMonitor>(
+        io_, [this](const Names& names) { reports_.push_back(names); });
   }
 
   void TearDown() override {
@@ -54,12 +55,12 @@ class LinkMonitorTest : public PlatformTest {
   Namespace peer_space_;
   std::unique_ptr<Inside> inside_;
   boost::asio::io_context io_;
-  std::unique_ptr<LinkMonitor> monitor_;
+  std::unique_ptr<netlink::LinkMonitor> monitor_;
   std::vector<Names> reports_;
 };
 
 TEST_F(LinkMonitorTest, KnowsTheLinksFromTheStart) {
-  const Link* link = monitor_->find("p0");
+  const netlink::Link* link = monitor_->find("p0");
   ASSERT_NE(link, nullptr);
   EXPECT_EQ(link->ifindex, ifindex_of(space_, "p0"));
   EXPECT_TRUE(link->up);
@@ -85,7 +86,7 @@ TEST_F(LinkMonitorTest, SettersChangeTheDeviceAndTheTableFollows) {
   EXPECT_EQ(monitor_->set_mac("p0", MacAddr{{2, 0, 0, 7, 7, 7}}), std::nullopt);
   EXPECT_EQ(monitor_->set_up("p0", false), std::nullopt);
   EXPECT_TRUE(eventually([&] {
-    const Link* link = monitor_->find("p0");
+    const netlink::Link* link = monitor_->find("p0");
     return !link->up && !link->carrier && link->mtu == 9000 && link->mac == MacAddr{{2, 0, 0, 7, 7, 7}};
   }));
   EXPECT_TRUE(reported("p0"));
@@ -112,7 +113,7 @@ TEST_F(LinkMonitorTest, TheOtherEndGoingDownIsALossOfCarrier) {
 }
 
 TEST_F(LinkMonitorTest, ARenameNamesBoth) {
-  const Link before = *monitor_->find("p0");
+  const netlink::Link before = *monitor_->find("p0");
   run("ip link set p0 name p9");
   EXPECT_TRUE(eventually([&] { return monitor_->find("p9") != nullptr; }));
   EXPECT_EQ(monitor_->find("p0"), nullptr);
@@ -135,7 +136,7 @@ TEST_F(LinkMonitorTest, TwoDevicesMaySwapNames) {
 }
 
 TEST_F(LinkMonitorTest, ReplacingADeviceBetweenTwoLooksIsAChange) {
-  const Link before = *monitor_->find("p0");
+  const netlink::Link before = *monitor_->find("p0");
   run("ip link del p0 && ip link add p0 index " + std::to_string(before.ifindex) + " type veth peer name q0");
   monitor_->sync();
   ASSERT_NE(monitor_->find("p0"), nullptr);

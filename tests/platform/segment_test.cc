@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel cuts the same super-frames: a packet socket hands them to a device without segmentation and
+// The kernel cuts the same GSO packets: a packet socket hands them to a device without segmentation and
 // checksum offloads, and what comes out at the other end has to be what Segmenter makes, byte for byte.
 #include "datapath/frame/segment.h"
 
@@ -10,12 +10,12 @@
 #include <thread>
 
 #include "tests/platform/lab.h"
-#include "tests/support/super_frame.h"
+#include "tests/support/gso_packet.h"
 
 namespace vswitch::platform {
 namespace {
 
-using test::SuperFrame;
+using test::GsoPacket;
 
 /// What Segmenter makes of a frame as it is on the wire.
 std::vector<Bytes> cut(const Bytes& frame, const VnetHeader& vnet) {
@@ -84,7 +84,7 @@ class SegmentTest : public PlatformTest {
   }
 
   /// With one outer tag, or none, before the payload.
-  std::size_t compare(const SuperFrame& made, std::optional<VlanTag> outer = std::nullopt) {
+  std::size_t compare(const GsoPacket& made, std::optional<VlanTag> outer = std::nullopt) {
     Bytes frame = test_frame(kAddressesLength + 2);
     frame.resize(kAddressesLength);
     const Bytes payload = made.payload();
@@ -109,7 +109,7 @@ TEST_F(SegmentTest, TheKernelMakesTheSameOfEveryShape) {
         for (const std::size_t inner_tags : {0, 1}) {
           for (const bool outer_tag : {false, true}) {
             for (const std::size_t data : {2801, 5600, 30001}) {
-              SuperFrame frame;
+              GsoPacket frame;
               frame.ipv6 = ipv6, frame.udp = udp, frame.options = options, frame.data = data;
               frame.identification = 0xfffe;
               frame.tcp_flags = 0x19;
@@ -132,7 +132,7 @@ TEST_F(SegmentTest, TheKernelMakesTheSameOfEveryShape) {
 TEST_F(SegmentTest, TheKernelMakesTheSameOfEveryTcpFlag) {
   for (unsigned flags = 0; flags < 256; ++flags) {
     SCOPED_TRACE(flags);
-    SuperFrame frame;
+    GsoPacket frame;
     frame.tcp_flags = static_cast<std::uint8_t>(flags);
     frame.ecn = (flags & 0x80) != 0;
     frame.ipv6 = flags % 2 == 0;
@@ -143,7 +143,7 @@ TEST_F(SegmentTest, TheKernelMakesTheSameOfEveryTcpFlag) {
 
 TEST_F(SegmentTest, TheKernelMakesTheSameOfAFinishedChecksum) {
   for (const bool ipv6 : {false, true}) {
-    SuperFrame frame;
+    GsoPacket frame;
     frame.ipv6 = ipv6;
     frame.finished_checksum = true;
     compare(frame);
@@ -155,7 +155,7 @@ TEST_F(SegmentTest, TheKernelMakesTheSameOfAFinishedChecksum) {
 TEST_F(SegmentTest, TheKernelMakesTheSameOfManyChecksums) {
   for (unsigned i = 0; i < 300; ++i) {
     for (const bool udp : {false, true}) {
-      SuperFrame frame;
+      GsoPacket frame;
       frame.udp = udp;
       frame.ipv6 = i % 2 == 0;
       frame.segment = static_cast<std::uint16_t>(udp ? 64 + i % 7 : 8 + i % 7);
@@ -167,7 +167,7 @@ TEST_F(SegmentTest, TheKernelMakesTheSameOfManyChecksums) {
   }
 }
 
-/// Super-frames of the kernel's own TCP and UDP sockets, taken from a veth with default offloads.
+/// GSO packets of the kernel's own TCP and UDP sockets, taken from a veth with default offloads.
 TEST_F(SegmentTest, TheKernelMakesTheSameOfWhatItsSocketsSend) {
   Namespace client;
   Namespace server;

@@ -44,13 +44,13 @@ void attach_egress_program(const Namespace& space, const std::string& device,
   header.tcm_ifindex = ifindex;
   header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
   header.tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL));
-  const NetlinkMessage message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, header);
+  const netlink::NetlinkMessage message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, header);
   nla_put_string(message.get(), TCA_KIND, "bpf");
   nlattr* options = nla_nest_start(message.get(), TCA_OPTIONS);
   nla_put_u32(message.get(), TCA_BPF_FD, static_cast<std::uint32_t>(fd.get()));
   nla_put_u32(message.get(), TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
   nla_nest_end(message.get(), options);
-  const auto refusal = NetlinkSocket().request(message);
+  const auto refusal = netlink::NetlinkSocket().request(message);
   ASSERT_FALSE(refusal) << refusal->text;
 }
 
@@ -80,14 +80,14 @@ TEST_F(TapPortTest, WhatTheHostSendsIsReceivedWhole) {
   }
 }
 
-TEST_F(TapPortTest, ABatchOfSuperFramesAndShortFramesStaysInOrder) {
+TEST_F(TapPortTest, ABatchOfGsoPacketsAndShortFramesStaysInOrder) {
   const auto port = open();
   const RawSocket socket(host_, "int0");
   std::vector<Bytes> sent;
   for (int i = 0; i < 100; ++i) {
-    const bool super_frame = i % 4 == 0;
-    sent.push_back(super_frame ? tcp_frame(60000) : test_frame(100, static_cast<std::uint8_t>(i)));
-    ASSERT_EQ(socket.send(sent.back(), super_frame ? tcp_vnet(1448) : VnetHeader{}), 0);
+    const bool gso = i % 4 == 0;
+    sent.push_back(gso ? tcp_frame(60000) : test_frame(100, static_cast<std::uint8_t>(i)));
+    ASSERT_EQ(socket.send(sent.back(), gso ? tcp_vnet(1448) : VnetHeader{}), 0);
   }
   const std::vector<Got> got = receive(*port, sent.size());
   ASSERT_EQ(got.size(), sent.size());
@@ -150,7 +150,7 @@ TEST_F(TapPortTest, WhatIsSentArrivesAtTheHost) {
   }
 }
 
-TEST_F(TapPortTest, ATaggedSuperFrameArrivesWhole) {
+TEST_F(TapPortTest, ATaggedGsoPacketArrivesWhole) {
   const auto port = open();
   const RawSocket socket(host_, "int0");
   const Bytes frame = tcp_frame(50000);

@@ -109,7 +109,7 @@ class TransferTest : public PlatformTest {
 
   void report(const char* what, double speed, const Forwarder& forwarder) {
     std::cout << what << ": " << speed << " Gbit/s, " << forwarder.frames() << " frames, "
-              << forwarder.super_frames() << " of them super-frames, " << forwarder.lost() << " lost\n";
+              << forwarder.gso_packets() << " of them GSO packets, " << forwarder.lost() << " lost\n";
   }
 
   Namespace switch_;
@@ -121,7 +121,7 @@ struct Path {
   const char* name;
   bool tagged;  ///< host a - pa [tag pushed] pc = pd [tag taken off] pb - host b; otherwise a - pa, pb - b
   int mtu;
-  bool super_frames;  ///< false: the hosts, or the tagged link, do without segmentation offloads
+  bool gso_packets;  ///< false: the hosts, or the tagged link, do without segmentation offloads
 };
 
 class TcpTransferTest : public TransferTest, public ::testing::WithParamInterface<Path> {};
@@ -133,7 +133,7 @@ TEST_P(TcpTransferTest, EveryByteArrives) {
        {std::pair(&switch_, "pa"), std::pair(&switch_, "pb"), std::pair(&host_a_, "ha"),
         std::pair(&host_b_, "hb"), std::pair(&switch_, "pc"), std::pair(&switch_, "pd")}) {
     run(*space, "ip link set mtu " + std::to_string(path.mtu) + " dev " + device);
-    if (!path.super_frames && (path.tagged ? device[1] >= 'c' : device[0] == 'h'))
+    if (!path.gso_packets && (path.tagged ? device[1] >= 'c' : device[0] == 'h'))
       run(*space, std::string("ethtool -K ") + device + " tso off gso off");
   }
   const auto a = open("pa");
@@ -149,7 +149,7 @@ TEST_P(TcpTransferTest, EveryByteArrives) {
     right.emplace(*a, *b);
   }
   report(path.name, transfer(host_a_, host_b_), *right);
-  EXPECT_EQ(right->super_frames() > 0, path.super_frames);
+  EXPECT_EQ(right->gso_packets() > 0, path.gso_packets);
 }
 
 INSTANTIATE_TEST_SUITE_P(Paths, TcpTransferTest,
@@ -170,7 +170,7 @@ TEST_F(TransferTest, TcpFromTheHostItself) {
   }
   const Forwarder forwarder(*local, *b);
   report("tap to veth", transfer(switch_, host_b_), forwarder);
-  EXPECT_GT(forwarder.super_frames(), 0U);
+  EXPECT_GT(forwarder.gso_packets(), 0U);
 }
 
 TEST_F(TransferTest, TcpToTheHostItself) {
@@ -185,7 +185,7 @@ TEST_F(TransferTest, TcpToTheHostItself) {
   }
   const Forwarder forwarder(*a, *local);
   report("veth to tap", transfer(host_a_, switch_), forwarder);
-  EXPECT_GT(forwarder.super_frames(), 0U);
+  EXPECT_GT(forwarder.gso_packets(), 0U);
 }
 
 TEST_F(TransferTest, UdpWithSegmentationLeftToTheDevice) {
@@ -223,7 +223,7 @@ TEST_F(TransferTest, UdpWithSegmentationLeftToTheDevice) {
     received.insert(received.end(), datagram.begin(), datagram.begin() + n);
   }
   EXPECT_EQ(received, data);
-  EXPECT_EQ(forwarder.super_frames(), 1U);
+  EXPECT_EQ(forwarder.gso_packets(), 1U);
 }
 
 }  // namespace

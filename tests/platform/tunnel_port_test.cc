@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tunnel ports and their endpoints on the kernel's IP stack: two ends in one namespace.
-#include "datapath/port/tunnel_port.h"
+#include "datapath/tunnel/tunnel_port.h"
 
 #include <array>
 #include <numeric>
 
 #include "datapath/tunnel/pieces.h"
 #include "tests/platform/lab.h"
-#include "tests/support/super_frame.h"
+#include "tests/support/gso_packet.h"
 
 namespace vswitch::platform {
 namespace {
@@ -28,16 +28,17 @@ class TunnelPortTest : public PlatformTest, public testing::WithParamInterface<b
   }
 
   struct End {
-    std::shared_ptr<Endpoint> endpoint;
+    std::shared_ptr<tunnel::TunnelEndpoint> endpoint;
     std::unique_ptr<Port> port;
   };
-  End open(int end, const Encapsulation& how, std::uint32_t mtu = 65535, bool dont_fragment = true) const {
+  End open(int end, const tunnel::Encapsulation& how, std::uint32_t mtu = 65535,
+           bool dont_fragment = true) const {
     const Inside inside(space_);
-    EndpointSettings settings{.remote = address(3 - end),
-                              .local = address(end),
-                              .encapsulation = how,
-                              .dont_fragment = dont_fragment};
-    End made{.endpoint = std::make_shared<Endpoint>(settings), .port = nullptr};
+    tunnel::TunnelEndpointSettings settings{.remote = address(3 - end),
+                                            .local = address(end),
+                                            .encapsulation = how,
+                                            .dont_fragment = dont_fragment};
+    End made{.endpoint = std::make_shared<tunnel::TunnelEndpoint>(settings), .port = nullptr};
     made.endpoint->set_path(DropReason::none, mtu);
     made.port = open_tunnel_port(made.endpoint, 1);
     return made;
@@ -50,11 +51,13 @@ INSTANTIATE_TEST_SUITE_P(Ip, TunnelPortTest, testing::Bool(),
                          [](const auto& family) { return family.param ? "V6" : "V4"; });
 
 TEST_P(TunnelPortTest, CarriesFramesBothWays) {
-  for (const Encapsulation& how :
-       {Encapsulation{.encap = Encap::gre}, Encapsulation{.encap = Encap::gre, .key = 7, .checksum = true},
-        Encapsulation{.encap = Encap::erspan1}, Encapsulation{.encap = Encap::erspan2, .session_id = 3},
-        Encapsulation{.encap = Encap::erspan3, .session_id = 3, .subheader = true},
-        Encapsulation{.encap = Encap::vxlan, .key = 99}}) {
+  for (const tunnel::Encapsulation& how :
+       {tunnel::Encapsulation{.encap = tunnel::Encap::gre},
+        tunnel::Encapsulation{.encap = tunnel::Encap::gre, .key = 7, .checksum = true},
+        tunnel::Encapsulation{.encap = tunnel::Encap::erspan1},
+        tunnel::Encapsulation{.encap = tunnel::Encap::erspan2, .session_id = 3},
+        tunnel::Encapsulation{.encap = tunnel::Encap::erspan3, .session_id = 3, .subheader = true},
+        tunnel::Encapsulation{.encap = tunnel::Encap::vxlan, .key = 99}}) {
     SCOPED_TRACE(name(how.encap));
     End one = open(1, how);
     End two = open(2, how);
@@ -70,10 +73,10 @@ TEST_P(TunnelPortTest, CarriesFramesBothWays) {
 }
 
 TEST_P(TunnelPortTest, TunnelsToOneAddressKeepApart) {
-  End one = open(1, {.encap = Encap::gre, .key = 1});
-  End first = open(2, {.encap = Encap::gre, .key = 1});
-  End second = open(2, {.encap = Encap::gre, .key = 2});
-  End session = open(2, {.encap = Encap::erspan2});
+  End one = open(1, {.encap = tunnel::Encap::gre, .key = 1});
+  End first = open(2, {.encap = tunnel::Encap::gre, .key = 1});
+  End second = open(2, {.encap = tunnel::Encap::gre, .key = 2});
+  End session = open(2, {.encap = tunnel::Encap::erspan2});
   ASSERT_EQ(send(*one.port, test_frame(100)), DropReason::none);
   EXPECT_EQ(receive(*first.port, 1).size(), 1U);
   EXPECT_TRUE(receive(*second.port, 1).empty());
@@ -81,20 +84,20 @@ TEST_P(TunnelPortTest, TunnelsToOneAddressKeepApart) {
 }
 
 TEST_P(TunnelPortTest, PacketsOfOthersDoNotArrive) {
-  End mine = open(1, {.encap = Encap::gre});
-  EndpointSettings settings{.remote = address(1), .local = address(1), .encapsulation = {}};
+  End mine = open(1, {.encap = tunnel::Encap::gre});
+  tunnel::TunnelEndpointSettings settings{.remote = address(1), .local = address(1), .encapsulation = {}};
   const Inside inside(space_);
-  const auto stranger = std::make_shared<Endpoint>(settings);
+  const auto stranger = std::make_shared<tunnel::TunnelEndpoint>(settings);
   stranger->set_path(DropReason::none, 0);
   const auto port = open_tunnel_port(stranger, 1);
   ASSERT_EQ(send(*port, test_frame(100)), DropReason::none);
   EXPECT_TRUE(receive(*mine.port, 1).empty());
 }
 
-TEST_P(TunnelPortTest, SuperFramesAreCutAndFinished) {
-  End one = open(1, {.encap = Encap::gre});
-  End two = open(2, {.encap = Encap::gre});
-  const test::SuperFrame super{.data = 10000, .segment = 1400};
+TEST_P(TunnelPortTest, GsoPacketsAreCutAndFinished) {
+  End one = open(1, {.encap = tunnel::Encap::gre});
+  End two = open(2, {.encap = tunnel::Encap::gre});
+  const test::GsoPacket super{.data = 10000, .segment = 1400};
   Bytes frame = test_frame(14);
   frame.resize(12);
   const Bytes payload = super.payload();
@@ -109,9 +112,9 @@ TEST_P(TunnelPortTest, SuperFramesAreCutAndFinished) {
 }
 
 TEST_P(TunnelPortTest, UnfinishedChecksumsAreFinishedInACopy) {
-  End one = open(1, {.encap = Encap::gre});
-  End two = open(2, {.encap = Encap::gre});
-  const test::SuperFrame whole{.data = 600, .segment = 1400};
+  End one = open(1, {.encap = tunnel::Encap::gre});
+  End two = open(2, {.encap = tunnel::Encap::gre});
+  const test::GsoPacket whole{.data = 600, .segment = 1400};
   Bytes frame = test_frame(14);
   frame.resize(12);
   const Bytes payload = whole.payload();
@@ -130,12 +133,12 @@ TEST_P(TunnelPortTest, UnfinishedChecksumsAreFinishedInACopy) {
 
 TEST_P(TunnelPortTest, WhatIsTooLongForTheWayIsRefusedOrFragmented) {
   run(space_, "ip link set lo mtu 1500");
-  End one = open(1, {.encap = Encap::gre}, 1500);
-  End two = open(2, {.encap = Encap::gre}, 1500);
+  End one = open(1, {.encap = tunnel::Encap::gre}, 1500);
+  End two = open(2, {.encap = tunnel::Encap::gre}, 1500);
   EXPECT_EQ(send(*one.port, test_frame(1500)), DropReason::too_big);
   EXPECT_EQ(send(*one.port, test_frame(1400)), DropReason::none);
   EXPECT_EQ(receive(*two.port, 1).size(), 1U);
-  End fragments = open(1, {.encap = Encap::gre}, 1500, false);
+  End fragments = open(1, {.encap = tunnel::Encap::gre}, 1500, false);
   const Bytes frame = test_frame(4000);
   EXPECT_EQ(send(*fragments.port, frame), DropReason::none);
   const std::vector<Got> got = receive(*two.port, 1);
@@ -145,10 +148,10 @@ TEST_P(TunnelPortTest, WhatIsTooLongForTheWayIsRefusedOrFragmented) {
 
 TEST_P(TunnelPortTest, CopiesAreCutToTheWayAndMarked) {
   run(space_, "ip link set lo mtu 1500");
-  End one = open(1, {.encap = Encap::erspan2, .session_id = 5}, 1500);
-  End two = open(2, {.encap = Encap::erspan2, .session_id = 5}, 1500);
+  End one = open(1, {.encap = tunnel::Encap::erspan2, .session_id = 5}, 1500);
+  End two = open(2, {.encap = tunnel::Encap::erspan2, .session_id = 5}, 1500);
   const Bytes frame = test_frame(1514);
-  Pieces pieces;
+  tunnel::Pieces pieces;
   const OutgoingFrame whole = outgoing(std::span(frame).first(12), std::span(frame).subspan(12), {});
   ASSERT_EQ(pieces.add(whole, {.endpoint = one.endpoint.get(), .mtu_policy = MtuPolicy::drop}),
             DropReason::too_big);
@@ -165,16 +168,16 @@ TEST_P(TunnelPortTest, CopiesAreCutToTheWayAndMarked) {
 }
 
 TEST_P(TunnelPortTest, NothingIsSentWithoutAWay) {
-  End one = open(1, {.encap = Encap::gre});
-  End two = open(2, {.encap = Encap::gre});
+  End one = open(1, {.encap = tunnel::Encap::gre});
+  End two = open(2, {.encap = tunnel::Encap::gre});
   one.endpoint->set_path(DropReason::no_neighbour, 1500);
   EXPECT_EQ(send(*one.port, test_frame(100)), DropReason::no_neighbour);
   EXPECT_TRUE(receive(*two.port, 1).empty());
 }
 
 TEST_P(TunnelPortTest, OverrunsAreCounted) {
-  End one = open(1, {.encap = Encap::gre});
-  End two = open(2, {.encap = Encap::gre});
+  End one = open(1, {.encap = tunnel::Encap::gre});
+  End two = open(2, {.encap = tunnel::Encap::gre});
   const Bytes frame = test_frame(60000);
   constexpr int kFrames = 400;
   int sent = 0;

@@ -13,8 +13,8 @@
 #include <functional>
 #include <thread>
 
+#include "datapath/engine/threads.h"
 #include "datapath/port/af_packet_port.h"
-#include "datapath/threads.h"
 #include "tests/platform/lab.h"
 
 namespace vswitch::platform {
@@ -83,7 +83,7 @@ class XdpSenderTest : public PlatformTest {
               const std::function<std::size_t()>& memory, std::chrono::milliseconds patience) {
     const Inside inside(switch_);  // the socket is opened in the namespace of who sends
     const auto end = std::chrono::steady_clock::now() + patience;
-    Batch small(std::vector<std::size_t>(XdpSender::kFewest, 14));
+    Batch small(std::vector<std::size_t>(XdpSender::kMinBatch, 14));
     while (memory() == 0 && std::chrono::steady_clock::now() < end) {
       for (int i = 0; i < 100; ++i) send_all(small.frames);
       std::this_thread::sleep_for(2ms);  // 100 batches: when the first attempt fails there will be others
@@ -146,7 +146,7 @@ TEST_F(XdpSenderTest, FewUnfinishedAndTooLongFramesAreLeftToOthers) {
   run(host_, "ip link set h0 mtu 3000");
   const auto sender = make();
   ASSERT_TRUE(begins(*sender));
-  Batch few(std::vector<std::size_t>(XdpSender::kFewest - 1, 100));
+  Batch few(std::vector<std::size_t>(XdpSender::kMinBatch - 1, 100));
   EXPECT_EQ(send(*sender, few), 0U);
   Batch unfinished(std::vector<std::size_t>(20, 100));
   unfinished.frames[19].offload.needs_checksum = true;

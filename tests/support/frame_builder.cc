@@ -100,7 +100,7 @@ std::string describe(const MemoryFrame& memory) {
     line += " (checksum from " + std::to_string(offload.checksum_start) + " at +" +
             std::to_string(offload.checksum_offset) + ")";
   }
-  if (offload.is_super_frame()) {
+  if (offload.is_gso()) {
     line += " (segments of " + std::to_string(offload.gso_size) + ", type " +
             std::to_string(offload.gso_type) + ")";
   }

@@ -89,7 +89,7 @@ void SwitchLab::apply() {
   CompileResult result = compiler.compile(spec);
   statuses = std::move(result.sessions);
   datapath->publish(std::move(result.snapshot));
-  compiler.settle();
+  compiler.finish();
 }
 
 Sent SwitchLab::run() {

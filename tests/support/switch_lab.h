@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "datapath/datapath.h"
+#include "datapath/engine/datapath.h"
 #include "datapath/port/memory_port.h"
 #include "datapath/snapshot/compiler.h"
 #include "datapath/snapshot/spec.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame into the queue of copies and out of it, by one thread.
-#include "datapath/mirror/copy_queue.h"
+#include "datapath/engine/copy_queue.h"
 
 #include <benchmark/benchmark.h>
 

@@ -56,7 +56,7 @@ BENCHMARK(TransactUpdate)->ArgName("ports")->Arg(10)->Arg(1000);
 
 void ReadDesired(benchmark::State& state) {
   const auto database = database_with(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(read_desired(*database, 0));
+  for (auto _ : state) benchmark::DoNotOptimize(bridge::read_desired(*database, 0));
 }
 BENCHMARK(ReadDesired)->ArgName("ports")->Arg(10)->Arg(1000);
 

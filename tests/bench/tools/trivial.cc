@@ -5,7 +5,7 @@
 //   bench_trivial [--offload] [--mirror DEVICE]... DEVICE DEVICE...
 //
 // Devices are pairs. --mirror: what comes from the first device goes there as well. --offload: unfinished
-// checksums and super-frames of up to 64 KiB pass (PACKET_VNET_HDR and large slots). It ends by a signal.
+// checksums and GSO packets of up to 64 KiB pass (PACKET_VNET_HDR and large slots). It ends by a signal.
 #include <getopt.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "datapath/mirror/copy_queue.h"
+#include "datapath/engine/copy_queue.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <thread>
 
-#include "datapath/mirror/mirror_thread.h"
+#include "datapath/engine/mirror_thread.h"
 #include "datapath/port/memory_port.h"
 
 namespace vswitch {
@@ -81,7 +81,7 @@ TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
   port.number = PortNo{0};
   port.device = device;
   port.counters = std::make_shared<PortCounters>(3);
-  MirrorSession session;
+  CompiledSession session;
   session.destinations.push_back({.port = PortNo{0}, .counters = std::make_shared<DestinationCounters>(3)});
   session.queued_bytes = std::make_shared<QueuedBytes>(2);
   const CopyTarget targets[] = {{&session, &port, 0, {}}};

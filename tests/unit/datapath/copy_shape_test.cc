@@ -39,8 +39,8 @@ class CopyShape : public ::testing::Test {
     return session;
   }
   /// Frames that came in the session's output VLAN.
-  std::uint64_t production(const std::string& name) {
-    return lab.compiler.session("br0/" + name)->production->sum([](const Counter& count) {
+  std::uint64_t foreign(const std::string& name) {
+    return lab.compiler.session("br0/" + name)->foreign->sum([](const Counter& count) {
       return count.read();
     });
   }
@@ -131,13 +131,13 @@ TEST_F(CopyShape, WhatElseIsInAnOutputVlanIsCounted) {
   lab.apply();
   lab.inject("p1", broadcast());
   lab.run();
-  EXPECT_EQ(production("r"), 0U) << "its own copies, and the frames they are of";
+  EXPECT_EQ(foreign("r"), 0U) << "its own copies, and the frames they are of";
   lab.expect("up", tagged(kRspan), {{"down", {tagged(kRspan)}}, {"probe", {broadcast()}}});
   lab.inject("probe", broadcast());
   lab.inject("p2", tagged(30));
   lab.run();
-  EXPECT_EQ(production("r"), 2U);
-  EXPECT_EQ(production("s"), 0U) << "VLAN 20 is another";
+  EXPECT_EQ(foreign("r"), 2U);
+  EXPECT_EQ(foreign("s"), 0U) << "VLAN 20 is another";
   EXPECT_EQ(lab.status("r").state, SessionState::active) << lab.status("r").reason;
 }
 
@@ -146,7 +146,7 @@ TEST_F(CopyShape, WhatWasRefusedIsNotInTheOutputVlan) {
   lab.apply();
   lab.expect("up", frame().src(kA).dst("01:80:c2:00:00:00").vlan(kRspan), {});
   lab.expect("p2", tagged(kRspan), {}, "p2 does not carry the VLAN");
-  EXPECT_EQ(production("r"), 0U);
+  EXPECT_EQ(foreign("r"), 0U);
 }
 
 TEST_F(CopyShape, TheCountOfAnOutputVlanIsNotThatOfAnother) {
@@ -156,14 +156,14 @@ TEST_F(CopyShape, TheCountOfAnOutputVlanIsNotThatOfAnother) {
   lab.run();
   session.snaplen = 100;
   lab.apply();
-  EXPECT_EQ(production("r"), 1U) << "other settings of the session have nothing to do with it";
+  EXPECT_EQ(foreign("r"), 1U) << "other settings of the session have nothing to do with it";
   session.tags.output_vlan = 20;
   lab.apply();
-  EXPECT_EQ(production("r"), 0U);
+  EXPECT_EQ(foreign("r"), 0U);
   session.tags.output_vlan.reset();
   session.destinations = {"up"};
   lab.apply();
-  EXPECT_EQ(lab.compiler.session("br0/r")->production, nullptr);
+  EXPECT_EQ(lab.compiler.session("br0/r")->foreign, nullptr);
 }
 
 TEST_F(CopyShape, WithoutAPortThatCarriesItTheSessionWaits) {

@@ -7,7 +7,7 @@
 #include <new>
 #include <numeric>
 
-#include "datapath/pipeline.h"
+#include "datapath/pipeline/pipeline.h"
 #include "tests/support/switch_lab.h"
 
 namespace {
@@ -128,7 +128,7 @@ TEST(Candidates, AreVisitedInOrderIfTheyMaySelectTheVlan) {
 TEST(Candidates, AreVisitedInOrderIfTheirFiltersMayMatch) {
   const auto rules = [](std::vector<std::string> matches) {
     FilterRules made;
-    for (const std::string& match : matches) made.filter.push_back(*Filter::parse(match).filter);
+    for (const std::string& match : matches) made.filter.push_back(*Match::parse(match).match);
     return made;
   };
   const FilterRules web = rules({"tcp,tp_dst=80", "tcp,tp_src=80"});
@@ -136,7 +136,7 @@ TEST(Candidates, AreVisitedInOrderIfTheirFiltersMayMatch) {
   const FilterRules net = rules({"ip,nw_src=10.0.0.0/8"});
   const FilterRules ports = rules({"tcp,tp_dst=79-81"});
   FilterRules only_skips;
-  only_skips.skip.push_back(*Filter::parse("arp").filter);
+  only_skips.skip.push_back(*Match::parse("arp").match);
   Candidates candidates;
   candidates.add(1, {}, &net);
   candidates.add(2, {}, nullptr);

@@ -23,21 +23,21 @@ std::vector<std::uint8_t> frame_bytes(std::size_t length = 60) {
   return bytes;
 }
 
-const CopyFacts kFacts{.tag = VlanTag{kTpid8021Q, 0xa064},  // PCP 5, VLAN 100
-                       .tag_removed = false,
-                       .delivered = true,
-                       .truncated = true,
-                       .length = 60,
-                       .unix_time_ns = 1'700'000'000'123'456'789,
-                       .sequence = 0x01020304};
+const tunnel::CopyFacts kFacts{.tag = VlanTag{kTpid8021Q, 0xa064},  // PCP 5, VLAN 100
+                               .tag_removed = false,
+                               .delivered = true,
+                               .truncated = true,
+                               .length = 60,
+                               .unix_time_ns = 1'700'000'000'123'456'789,
+                               .sequence = 0x01020304};
 
-std::string hex(const Encapsulation& how, const CopyFacts& facts,
+std::string hex(const tunnel::Encapsulation& how, const tunnel::CopyFacts& facts,
                 const std::vector<std::uint8_t>& frame = frame_bytes()) {
-  std::vector<std::uint8_t> out(encapsulation_length(how));
+  std::vector<std::uint8_t> out(tunnel::encapsulation_length(how));
   const std::span<const std::uint8_t> whole(frame);
   // In two parts, the first of odd length.
   const std::array<std::span<const std::uint8_t>, 2> parts = {whole.first(17), whole.subspan(17)};
-  write_encapsulation(how, facts, parts, out);
+  tunnel::write_encapsulation(how, facts, parts, out);
   std::string text;
   for (const std::uint8_t byte : out) {
     constexpr char kDigits[] = "0123456789abcdef";
@@ -47,63 +47,68 @@ std::string hex(const Encapsulation& how, const CopyFacts& facts,
   return text;
 }
 
-TEST(Encapsulation, Gre) {
-  EXPECT_EQ(hex({.encap = Encap::gre}, kFacts), "00006558");
-  EXPECT_EQ(hex({.encap = Encap::gre, .key = 0xdeadbeef}, kFacts), "20006558deadbeef");
-  EXPECT_EQ(hex({.encap = Encap::gre, .key = 7, .sequence = true}, kFacts), "300065580000000701020304");
+TEST(tunnel::Encapsulation, Gre) {
+  EXPECT_EQ(hex({.encap = tunnel::Encap::gre}, kFacts), "00006558");
+  EXPECT_EQ(hex({.encap = tunnel::Encap::gre, .key = 0xdeadbeef}, kFacts), "20006558deadbeef");
+  EXPECT_EQ(hex({.encap = tunnel::Encap::gre, .key = 7, .sequence = true}, kFacts),
+            "300065580000000701020304");
 }
 
-TEST(Encapsulation, GreChecksumCoversHeaderAndFrame) {
-  const Encapsulation how{.encap = Encap::gre, .key = 7, .checksum = true};
+TEST(tunnel::Encapsulation, GreChecksumCoversHeaderAndFrame) {
+  const tunnel::Encapsulation how{.encap = tunnel::Encap::gre, .key = 7, .checksum = true};
   const std::vector<std::uint8_t> frame = frame_bytes();
-  std::vector<std::uint8_t> packet(encapsulation_length(how));
+  std::vector<std::uint8_t> packet(tunnel::encapsulation_length(how));
   const std::array<std::span<const std::uint8_t>, 2> parts = {std::span(frame).first(17),
                                                               std::span(frame).subspan(17)};
-  write_encapsulation(how, kFacts, parts, packet);
+  tunnel::write_encapsulation(how, kFacts, parts, packet);
   packet.insert(packet.end(), frame.begin(), frame.end());
   EXPECT_EQ(internet_sum(packet), 0xffff);
-  ASSERT_TRUE(decapsulate(how, packet));
+  ASSERT_TRUE(tunnel::decapsulate(how, packet));
   packet[20] ^= 1;
-  EXPECT_FALSE(decapsulate(how, packet));
+  EXPECT_FALSE(tunnel::decapsulate(how, packet));
 }
 
-TEST(Encapsulation, ErspanType1IsGreAlone) {
-  EXPECT_EQ(hex({.encap = Encap::erspan1, .session_id = 5}, kFacts), "000088be");
+TEST(tunnel::Encapsulation, ErspanType1IsGreAlone) {
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan1, .session_id = 5}, kFacts), "000088be");
 }
 
-TEST(Encapsulation, ErspanType2) {
+TEST(tunnel::Encapsulation, ErspanType2) {
   // Ver 1, VLAN 100, COS 5, En 3, T 1, session 0x155; index.
-  EXPECT_EQ(hex({.encap = Encap::erspan2, .session_id = 0x155, .index = 0x12345}, kFacts),
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2, .session_id = 0x155, .index = 0x12345}, kFacts),
             "100088be01020304"
             "1064bd55"
             "00012345");
-  CopyFacts removed = kFacts;
+  tunnel::CopyFacts removed = kFacts;
   removed.tag_removed = true;
-  EXPECT_EQ(hex({.encap = Encap::erspan2}, removed).substr(16, 8), "1064b400") << "En 2: the tag is removed";
-  CopyFacts untagged = kFacts;
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2}, removed).substr(16, 8), "1064b400")
+      << "En 2: the tag is removed";
+  tunnel::CopyFacts untagged = kFacts;
   untagged.tag.reset();
   untagged.truncated = false;
-  EXPECT_EQ(hex({.encap = Encap::erspan2}, untagged).substr(16, 8), "10000000");
-  EXPECT_EQ(hex({.encap = Encap::erspan2, .cos = 3}, untagged).substr(16, 8), "10006000");
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2}, untagged).substr(16, 8), "10000000");
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2, .cos = 3}, untagged).substr(16, 8), "10006000");
 }
 
-TEST(Encapsulation, ErspanType3) {
+TEST(tunnel::Encapsulation, ErspanType3) {
   // Ver 2, VLAN 100, COS 5, BSO 0, T 1, session 9; time; SGT 0, P 1, FT 0, hardware 0x2a, D 1, Gra, O.
   const std::uint64_t in_100us = 17'000'000'001'234ULL;
-  EXPECT_EQ(hex({.encap = Encap::erspan3, .session_id = 9, .hwid = 0x2a}, kFacts),
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan3, .session_id = 9, .hwid = 0x2a}, kFacts),
             "100022eb01020304"
             "2064a409"
             "1ef614d2"
             "000082a8");
   EXPECT_EQ(static_cast<std::uint32_t>(in_100us), 0x1ef614d2U);
-  const Encapsulation whole{
-      .encap = Encap::erspan3, .index = 0x1234, .timestamp = Timestamp::ns100, .subheader = true};
+  const tunnel::Encapsulation whole{.encap = tunnel::Encap::erspan3,
+                                    .index = 0x1234,
+                                    .timestamp = tunnel::Timestamp::ns100,
+                                    .subheader = true};
   const std::uint64_t in_100ns = 17'000'000'001'234'567ULL;
   char expected[64];
   std::snprintf(expected, sizeof expected, "%08x0000800b0c001234%08x", static_cast<unsigned>(in_100ns),
                 static_cast<unsigned>(in_100ns >> 32));
   EXPECT_EQ(hex(whole, kFacts).substr(24), expected) << "platform 3: the upper half of the time";
-  const Encapsulation seconds{.encap = Encap::erspan3, .index = 0x1234, .timestamp = Timestamp::ieee1588};
+  const tunnel::Encapsulation seconds{
+      .encap = tunnel::Encap::erspan3, .index = 0x1234, .timestamp = tunnel::Timestamp::ieee1588};
   EXPECT_EQ(hex(seconds, kFacts).substr(24),
             "075bcd15"
             "0000800d"
@@ -112,12 +117,12 @@ TEST(Encapsulation, ErspanType3) {
       << "nanoseconds, and platform 5 with the seconds";
 }
 
-TEST(Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
-  CopyFacts facts = kFacts;
+TEST(tunnel::Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
+  tunnel::CopyFacts facts = kFacts;
   facts.truncated = false;
   const auto bso = [&facts](std::size_t length) {
     facts.length = length;
-    return hex({.encap = Encap::erspan3}, facts).substr(16, 8);
+    return hex({.encap = tunnel::Encap::erspan3}, facts).substr(16, 8);
   };
   EXPECT_EQ(bso(59), "2064a800");
   EXPECT_EQ(bso(60), "2064a000");
@@ -127,12 +132,12 @@ TEST(Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
   EXPECT_EQ(bso(1515), "20001000");
 }
 
-TEST(Encapsulation, ADirectionThatIsSetStandsForThatOfTheCopy) {
-  EXPECT_EQ(hex({.encap = Encap::erspan3, .delivered = false}, kFacts).substr(32, 8), "00008000");
+TEST(tunnel::Encapsulation, ADirectionThatIsSetStandsForThatOfTheCopy) {
+  EXPECT_EQ(hex({.encap = tunnel::Encap::erspan3, .delivered = false}, kFacts).substr(32, 8), "00008000");
 }
 
-TEST(Encapsulation, Vxlan) {
-  const std::string bytes = hex({.encap = Encap::vxlan, .key = 0x123456}, kFacts);
+TEST(tunnel::Encapsulation, Vxlan) {
+  const std::string bytes = hex({.encap = tunnel::Encap::vxlan, .key = 0x123456}, kFacts);
   EXPECT_EQ(bytes.substr(4),
             "12b5"
             "004c"
@@ -142,18 +147,18 @@ TEST(Encapsulation, Vxlan) {
   EXPECT_GE(std::stoul(bytes.substr(0, 4), nullptr, 16), 49152U) << "RFC 7348, section 5";
   std::vector<std::uint8_t> other = frame_bytes();
   other[3] ^= 1;
-  EXPECT_NE(bytes.substr(0, 4), hex({.encap = Encap::vxlan}, kFacts, other).substr(0, 4))
+  EXPECT_NE(bytes.substr(0, 4), hex({.encap = tunnel::Encap::vxlan}, kFacts, other).substr(0, 4))
       << "another flow, another source port";
 }
 
-TEST(Encapsulation, PortOfAFlowStaysTheSame) {
+TEST(tunnel::Encapsulation, PortOfAFlowStaysTheSame) {
   std::vector<std::uint8_t> ipv4 = frame_bytes();
   ipv4[13] = 0x00;
   ipv4[14] = 0x45;
   ipv4[20] = 0x40;
   ipv4[21] = 0;
   ipv4[23] = 17;
-  const Encapsulation vxlan{.encap = Encap::vxlan};
+  const tunnel::Encapsulation vxlan{.encap = tunnel::Encap::vxlan};
   const std::string port = hex(vxlan, kFacts, ipv4).substr(0, 4);
   for (const std::size_t varies : {16, 17, 18, 19, 22, 24, 25, 38, 50}) {
     std::vector<std::uint8_t> next = ipv4;
@@ -169,53 +174,57 @@ TEST(Encapsulation, PortOfAFlowStaysTheSame) {
 
 struct Way {
   const char* what;
-  Encapsulation how;
+  tunnel::Encapsulation how;
 };
 
 class RoundTrip : public testing::TestWithParam<Way> {};
 
 TEST_P(RoundTrip, GivesTheFrameBack) {
-  const Encapsulation& how = GetParam().how;
+  const tunnel::Encapsulation& how = GetParam().how;
   const std::vector<std::uint8_t> frame = frame_bytes(77);
-  std::vector<std::uint8_t> packet(encapsulation_length(how));
+  std::vector<std::uint8_t> packet(tunnel::encapsulation_length(how));
   ASSERT_LE(packet.size(), kMaxEncapsulation);
   const std::array<std::span<const std::uint8_t>, 1> parts = {frame};
-  write_encapsulation(how, kFacts, parts, packet);
+  tunnel::write_encapsulation(how, kFacts, parts, packet);
   packet.insert(packet.end(), frame.begin(), frame.end());
-  const auto inner = decapsulate(how, packet);
+  const auto inner = tunnel::decapsulate(how, packet);
   ASSERT_TRUE(inner);
   EXPECT_TRUE(std::equal(inner->begin(), inner->end(), frame.begin(), frame.end()));
   for (std::size_t length = 0; length < packet.size() - frame.size() + kMinFrameLength; ++length)
-    EXPECT_FALSE(decapsulate(how, std::span(packet).first(length))) << length;
+    EXPECT_FALSE(tunnel::decapsulate(how, std::span(packet).first(length))) << length;
 }
 
 TEST_P(RoundTrip, AnotherKeyOrSessionIsNotOurs) {
-  Encapsulation how = GetParam().how;
+  tunnel::Encapsulation how = GetParam().how;
   const std::vector<std::uint8_t> frame = frame_bytes(77);
-  std::vector<std::uint8_t> packet(encapsulation_length(how));
+  std::vector<std::uint8_t> packet(tunnel::encapsulation_length(how));
   const std::array<std::span<const std::uint8_t>, 1> parts = {frame};
-  write_encapsulation(how, kFacts, parts, packet);
+  tunnel::write_encapsulation(how, kFacts, parts, packet);
   packet.insert(packet.end(), frame.begin(), frame.end());
   how.key = how.key.value_or(0) + 1;
   how.session_id ^= 1;
-  EXPECT_EQ(decapsulate(how, packet).has_value(), how.encap == Encap::erspan1) << "type I has no session";
+  EXPECT_EQ(tunnel::decapsulate(how, packet).has_value(), how.encap == tunnel::Encap::erspan1)
+      << "type I has no session";
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Encapsulation, RoundTrip,
-    testing::Values(Way{"Gre", {.encap = Encap::gre}}, Way{"GreKey", {.encap = Encap::gre, .key = 99}},
-                    Way{"GreAll", {.encap = Encap::gre, .key = 99, .checksum = true, .sequence = true}},
-                    Way{"Erspan1", {.encap = Encap::erspan1}},
-                    Way{"Erspan2", {.encap = Encap::erspan2, .session_id = 1023}},
-                    Way{"Erspan3", {.encap = Encap::erspan3, .session_id = 1}},
-                    Way{"Erspan3Sub", {.encap = Encap::erspan3, .session_id = 1, .subheader = true}},
-                    Way{"Vxlan", {.encap = Encap::vxlan, .key = 16777214, .dst_port = 8472}}),
+    tunnel::Encapsulation, RoundTrip,
+    testing::Values(Way{"Gre", {.encap = tunnel::Encap::gre}},
+                    Way{"GreKey", {.encap = tunnel::Encap::gre, .key = 99}},
+                    Way{"GreAll",
+                        {.encap = tunnel::Encap::gre, .key = 99, .checksum = true, .sequence = true}},
+                    Way{"Erspan1", {.encap = tunnel::Encap::erspan1}},
+                    Way{"Erspan2", {.encap = tunnel::Encap::erspan2, .session_id = 1023}},
+                    Way{"Erspan3", {.encap = tunnel::Encap::erspan3, .session_id = 1}},
+                    Way{"Erspan3Sub", {.encap = tunnel::Encap::erspan3, .session_id = 1, .subheader = true}},
+                    Way{"Vxlan", {.encap = tunnel::Encap::vxlan, .key = 16777214, .dst_port = 8472}}),
     [](const auto& way) { return way.param.what; });
 
-TEST(Encapsulation, NamesComeBack) {
-  for (const Encap encap : {Encap::gre, Encap::erspan1, Encap::erspan2, Encap::erspan3, Encap::vxlan})
-    EXPECT_EQ(encap_named(name(encap)), encap);
-  EXPECT_FALSE(encap_named("geneve"));
+TEST(tunnel::Encapsulation, NamesComeBack) {
+  for (const tunnel::Encap encap : {tunnel::Encap::gre, tunnel::Encap::erspan1, tunnel::Encap::erspan2,
+                                    tunnel::Encap::erspan3, tunnel::Encap::vxlan})
+    EXPECT_EQ(tunnel::encap_named(name(encap)), encap);
+  EXPECT_FALSE(tunnel::encap_named("geneve"));
 }
 
 }  // namespace

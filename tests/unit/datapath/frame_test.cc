@@ -130,7 +130,7 @@ TEST(Checksum, OfSctpIsACrc32c) {
   EXPECT_TRUE(std::equal(expected.begin(), expected.end(), payload.begin() + 10));
 }
 
-TEST(Checksum, LeavesSuperFramesAlone) {
+TEST(Checksum, LeavesGsoPacketsAlone) {
   std::array<std::uint8_t, 6> payload{0x08, 0x00, 0x01, 0x02, 0x03, 0x04};
   const auto before = payload;
   Offload offload{

@@ -359,7 +359,7 @@ TEST_F(Mirror, CopiesHaveFinishedChecksums) {
   lab.expect("p1", in, {{"p2", {in}}, {"m", {copy}}});
 }
 
-TEST_F(Mirror, SuperFramesAreCopiedWhole) {
+TEST_F(Mirror, GsoPacketsAreCopiedWhole) {
   span("s", {{"p1", Direction::from}}, {"m"});
   const Offload offload{.needs_checksum = true,
                         .gso_type = 1,

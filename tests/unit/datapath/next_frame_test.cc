@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The next frame that fits, taken off the wire for somebody who waits.
-#include "datapath/next_frame.h"
+#include "datapath/engine/next_frame.h"
 
 #include <gtest/gtest.h>
 
@@ -25,8 +25,8 @@ class NextFrame : public ::testing::Test {
   }
   std::optional<std::uint64_t> ask(const std::string& port, const std::string& match = "",
                                    const std::string& bridge = "br0") {
-    std::optional<Filter> filter;
-    if (!match.empty()) filter = Filter::parse(match).filter;
+    std::optional<Match> filter;
+    if (!match.empty()) filter = Match::parse(match).match;
     return frames().ask({bridge, port, filter});
   }
   NextFrames& frames() { return lab.datapath->next_frames(); }
@@ -98,10 +98,10 @@ TEST_F(NextFrame, WhoIsForgottenGetsNone) {
 
 TEST_F(NextFrame, AFewMayWait) {
   std::vector<std::uint64_t> requests;
-  for (std::size_t i = 0; i < NextFrames::kMostRequests; ++i) requests.push_back(*ask("p1"));
+  for (std::size_t i = 0; i < NextFrames::kMaxRequests; ++i) requests.push_back(*ask("p1"));
   EXPECT_FALSE(ask("p1"));
   send("p1", plain);
-  EXPECT_EQ(frames().take().size(), NextFrames::kMostRequests) << "one frame is the next of all of them";
+  EXPECT_EQ(frames().take().size(), NextFrames::kMaxRequests) << "one frame is the next of all of them";
   EXPECT_TRUE(ask("p1"));
 }
 

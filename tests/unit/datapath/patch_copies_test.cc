@@ -96,9 +96,8 @@ TEST_F(PatchCopies, AreNoProductionFramesOfThePeersOutputVlan) {
   lab.apply();
   lab.inject("p1", broadcast);
   lab.run();
-  EXPECT_EQ(
-      lab.compiler.session("br1/far")->production->sum([](const Counter& count) { return count.read(); }),
-      0U);
+  EXPECT_EQ(lab.compiler.session("br1/far")->foreign->sum([](const Counter& count) { return count.read(); }),
+            0U);
 }
 
 TEST_F(PatchCopies, AreMirroredThereByTheNormalRules) {

@@ -8,7 +8,7 @@
 #include <array>
 #include <numeric>
 
-#include "tests/support/super_frame.h"
+#include "tests/support/gso_packet.h"
 
 namespace vswitch {
 namespace {
@@ -23,7 +23,7 @@ Bytes on_wire(const OutgoingFrame& piece) {
 
 /// A frame with one tag in its header, for pieces that leave bare.
 struct Copy {
-  explicit Copy(const test::SuperFrame& super) : payload(super.payload()), offload(super.offload()) {
+  explicit Copy(const test::GsoPacket& super) : payload(super.payload()), offload(super.offload()) {
     std::iota(header.begin(), header.end(), std::uint8_t{0x10});
     header[12] = 0x81;
     header[13] = 0x00;
@@ -37,19 +37,19 @@ struct Copy {
   Offload offload;
 };
 
-TEST(Pieces, ADeviceTakesASuperFrameAsItIs) {
+TEST(tunnel::Pieces, ADeviceTakesAGsoPacketAsItIs) {
   const Copy copy({.data = 4000, .segment = 1400});
-  Pieces pieces;
+  tunnel::Pieces pieces;
   ASSERT_EQ(pieces.add(copy.frame(), {}), DropReason::none);
   ASSERT_EQ(pieces.size(), 1U);
   EXPECT_EQ(pieces.all()[0].offload, copy.frame().offload);
   EXPECT_EQ(on_wire(pieces.all()[0]), on_wire(copy.frame()));
 }
 
-TEST(Pieces, ASuperFrameIsCutIntoFinishedSegments) {
+TEST(tunnel::Pieces, AGsoPacketIsCutIntoFinishedSegments) {
   const Copy copy({.data = 4000, .segment = 1400});
-  Pieces pieces;
-  ASSERT_EQ(pieces.add(copy.frame(), {.cut_superframes = true}), DropReason::none);
+  tunnel::Pieces pieces;
+  ASSERT_EQ(pieces.add(copy.frame(), {.segment_gso = true}), DropReason::none);
   ASSERT_EQ(pieces.size(), 3U);
   for (const OutgoingFrame& piece : pieces.all()) {
     const Bytes wire = on_wire(piece);
@@ -59,43 +59,43 @@ TEST(Pieces, ASuperFrameIsCutIntoFinishedSegments) {
   }
 }
 
-TEST(Pieces, SnaplenCutsEachSegment) {
+TEST(tunnel::Pieces, SnaplenCutsEachSegment) {
   const Copy copy({.data = 4000, .segment = 1400});
-  Pieces pieces;
-  ASSERT_EQ(pieces.add(copy.frame(), {.cut_superframes = true, .snaplen = 100}), DropReason::none);
+  tunnel::Pieces pieces;
+  ASSERT_EQ(pieces.add(copy.frame(), {.segment_gso = true, .snaplen = 100}), DropReason::none);
   ASSERT_EQ(pieces.size(), 3U);
   for (const OutgoingFrame& piece : pieces.all()) EXPECT_EQ(piece.length(), 100U);
 }
 
-TEST(Pieces, ASuperFrameThatIsCutShortHasTheChecksumOfTheWhole) {
+TEST(tunnel::Pieces, AGsoPacketThatIsCutShortHasTheChecksumOfTheWhole) {
   const Copy copy({.data = 4000, .segment = 1400});
-  Pieces all;
+  tunnel::Pieces all;
   ASSERT_EQ(all.add(copy.frame(), {.snaplen = copy.frame().length() - 1}), DropReason::none);
   Bytes whole = on_wire(all.all()[0]);
   whole.push_back(copy.payload.back());
   EXPECT_TRUE(test::packet_is_valid(Copy::packet(whole))) << "all but the last byte, and it";
   for (const std::size_t snaplen : {14, 17, 60, 300}) {
-    Pieces pieces;
+    tunnel::Pieces pieces;
     ASSERT_EQ(pieces.add(copy.frame(), {.snaplen = snaplen}), DropReason::none);
     EXPECT_EQ(on_wire(pieces.all()[0]), Bytes(whole.begin(), whole.begin() + static_cast<long>(snaplen)));
     EXPECT_EQ(pieces.all()[0].offload, Offload{});
   }
 }
 
-TEST(Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
+TEST(tunnel::Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
   Copy copy({.data = 4000, .segment = 1400});
   copy.payload[0] = 0x88;  // another EtherType than the offload says
-  Pieces pieces;
-  EXPECT_EQ(pieces.add(copy.frame(), {.cut_superframes = true}), DropReason::not_segmentable);
+  tunnel::Pieces pieces;
+  EXPECT_EQ(pieces.add(copy.frame(), {.segment_gso = true}), DropReason::not_segmentable);
   EXPECT_EQ(pieces.size(), 0U);
 }
 
-TEST(Pieces, MemoryIsUsedAgainAndStaysValidUntilCleared) {
+TEST(tunnel::Pieces, MemoryIsUsedAgainAndStaysValidUntilCleared) {
   const Copy copy({.data = 60000, .segment = 536});
-  Pieces pieces;
+  tunnel::Pieces pieces;
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 12; ++i)  // more headers than a block of the arena holds
-      ASSERT_EQ(pieces.add(copy.frame(), {.cut_superframes = true}), DropReason::none);
+      ASSERT_EQ(pieces.add(copy.frame(), {.segment_gso = true}), DropReason::none);
     ASSERT_EQ(pieces.size(), 12U * 112);
     for (const OutgoingFrame& piece : pieces.all())
       ASSERT_TRUE(test::packet_is_valid(Copy::packet(on_wire(piece))));

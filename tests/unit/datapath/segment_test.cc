@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Super-frames cut by hand-checked rules. That the kernel makes the same bytes is shown by
+// GSO packets cut by hand-checked rules. That the kernel makes the same bytes is shown by
 // tests/platform/segment_test.cc.
 #include "datapath/frame/segment.h"
 
@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "tests/support/super_frame.h"
+#include "tests/support/gso_packet.h"
 
 namespace vswitch::test {
 namespace {
@@ -27,7 +27,7 @@ std::vector<Bytes> cut(const Bytes& payload, const Offload& offload) {
   }
   return all;
 }
-std::vector<Bytes> cut(const SuperFrame& frame) {
+std::vector<Bytes> cut(const GsoPacket& frame) {
   return cut(frame.payload(), frame.offload());
 }
 
@@ -44,7 +44,7 @@ TEST(Segment, EverySegmentIsAValidPacketAndTheDataIsWhole) {
         for (const std::size_t tags : {0, 1, 2}) {
           for (const std::size_t data : {1, 1399, 1400, 1401, 4001, 20000}) {
             for (const bool finished : {false, true}) {
-              SuperFrame frame;
+              GsoPacket frame;
               frame.ipv6 = ipv6, frame.udp = udp, frame.options = options, frame.data = data;
               frame.finished_checksum = finished;
               frame.tags.assign(tags, VlanTag{kTpid8021ad, 0x6064});
@@ -68,7 +68,7 @@ TEST(Segment, EverySegmentIsAValidPacketAndTheDataIsWhole) {
 }
 
 TEST(Segment, SequenceAndIdentificationCountUpAndWrap) {
-  SuperFrame frame;
+  GsoPacket frame;
   frame.identification = 0xffff;
   const auto segments = cut(frame);
   ASSERT_EQ(segments.size(), 3U);
@@ -80,7 +80,7 @@ TEST(Segment, SequenceAndIdentificationCountUpAndWrap) {
 }
 
 TEST(Segment, FinAndPshAreOnTheLastAndCwrOnTheFirst) {
-  SuperFrame frame;
+  GsoPacket frame;
   frame.ecn = true;
   frame.tcp_flags = 0xff;
   const auto segments = cut(frame);
@@ -94,7 +94,7 @@ TEST(Segment, FinAndPshAreOnTheLastAndCwrOnTheFirst) {
 
 TEST(Segment, AZeroChecksumIsSentAsSuchByTcpAndAsAllOnesByUdp) {
   for (const bool udp : {false, true}) {
-    SuperFrame frame;
+    GsoPacket frame;
     frame.udp = udp;
     frame.data = 2;
     Bytes payload = frame.payload();
@@ -109,7 +109,7 @@ TEST(Segment, AZeroChecksumIsSentAsSuchByTcpAndAsAllOnesByUdp) {
 }
 
 TEST(Segment, UdpWithoutChecksumStaysWithout) {
-  SuperFrame frame;
+  GsoPacket frame;
   frame.udp = true;
   frame.finished_checksum = true;
   Bytes payload = frame.payload();
@@ -119,7 +119,7 @@ TEST(Segment, UdpWithoutChecksumStaysWithout) {
 }
 
 TEST(Segment, ASendersOwnPseudoHeaderCounts) {
-  SuperFrame frame;
+  GsoPacket frame;
   Bytes payload = frame.payload();
   const Bytes plain = cut(payload, frame.offload()).at(0);
   payload[frame.transport_at() + 17] ^= 1;  // what a routing header's final address does
@@ -152,7 +152,7 @@ TEST(Segment, WhatLiesIsRefused) {
       {"a short TCP header", [](Bytes& b, Offload&) { b[22 + 12] = 0x40; }},
   };
   for (const Lie& lie : lies) {
-    const SuperFrame frame;
+    const GsoPacket frame;
     Bytes payload = frame.payload();
     Offload offload = frame.offload();
     ASSERT_TRUE(Segmenter(payload, offload).valid());
@@ -162,7 +162,7 @@ TEST(Segment, WhatLiesIsRefused) {
 }
 
 TEST(Segment, AMillionUdpSegmentsAreRefused) {
-  SuperFrame frame;
+  GsoPacket frame;
   frame.udp = true;
   frame.segment = 10;
   frame.data = 1280;
@@ -171,10 +171,10 @@ TEST(Segment, AMillionUdpSegmentsAreRefused) {
   EXPECT_EQ(cut(frame).size(), 0U);
 }
 
-TEST(Segment, AnyPrefixOfASuperFrameIsRefused) {
+TEST(Segment, AnyPrefixOfAGsoPacketIsRefused) {
   for (const bool ipv6 : {false, true}) {
     for (const bool udp : {false, true}) {
-      SuperFrame frame;
+      GsoPacket frame;
       frame.ipv6 = ipv6, frame.udp = udp, frame.options = 16;
       frame.tags = {{kTpid8021Q, 5}};
       const Bytes payload = frame.payload();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "datapath/spin.h"
+#include "datapath/engine/spin.h"
 
 #include <gtest/gtest.h>
 

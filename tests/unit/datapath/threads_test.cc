@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "datapath/datapath.h"
+#include "datapath/engine/datapath.h"
 #include "datapath/port/memory_port.h"
 #include "datapath/snapshot/compiler.h"
 #include "tests/support/frame_builder.h"
@@ -35,7 +35,7 @@ class RunningSwitch : public ::testing::Test {
   }
   void apply() {
     datapath.publish(std::move(compiler.compile(spec).snapshot));
-    compiler.settle();
+    compiler.finish();
   }
   SessionSpec session(const std::string& name, const std::string& source, const std::string& destination) {
     return {.id = name,

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "datapath/snapshot/spec.h"
-#include "switchd/wall_clock.h"
+#include "switchd/base/wall_clock.h"
 #include "tests/unit/switchd/api_support.h"
 
 namespace vswitch::api::test {
@@ -178,7 +178,7 @@ TEST_F(MirrorLife, NoBoundSessionSurvivesTheDaemon) {
 
 TEST_F(MirrorLife, WhoMadeItIsRecorded) {
   EXPECT_EQ(add()["origin"]["owner"], "tcp:192.0.2.7");
-  client = std::make_shared<FakeSession>(PeerCredentials{.pid = 4711, .uid = 0, .gid = 0});
+  client = std::make_shared<FakeSession>(control::PeerCredentials{.pid = 4711, .uid = 0, .gid = 0});
   const Json origin = good("mirror.add", span("t", {"t1"}, {"t2"}))["origin"];
   EXPECT_EQ(origin["owner"], "root");
   EXPECT_EQ(origin["peer_pid"], 4711);

@@ -71,7 +71,7 @@ class FakeSwitch : public SwitchView {
   }
 
   std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                            std::optional<Filter> match, std::chrono::milliseconds patience,
+                                            std::optional<Match> match, std::chrono::milliseconds patience,
                                             std::function<void(std::optional<NextFrame>)> done) override {
     if (!may_wait) return std::nullopt;
     waiters[++last_waiter] = {bridge, in_port, match ? match->text() : "", patience, std::move(done)};
@@ -112,7 +112,7 @@ class FakeSwitch : public SwitchView {
 
 class FakeSession : public Session {
  public:
-  explicit FakeSession(std::optional<PeerCredentials> peer = std::nullopt)
+  explicit FakeSession(std::optional<control::PeerCredentials> peer = std::nullopt)
       : Session(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
   void hang_up() { ended(); }
   std::vector<Json> heard;
@@ -134,8 +134,9 @@ class ApiTest : public testing::Test {
     request.wants_reply = true;
     request.method = method;
     request.params = params;
-    dispatcher.dispatch(*client, request,
-                        Reply(request, [answer](std::optional<Json> message) { *answer = *message; }));
+    dispatcher.dispatch(*client, request, control::Reply(request, [answer](std::optional<Json> message) {
+      *answer = *message;
+    }));
     return answer;
   }
 
@@ -257,7 +258,7 @@ class ApiTest : public testing::Test {
 
   ovsdb::Database database{ovsdb::vswitch_schema()};
   FakeSwitch view;
-  Dispatcher dispatcher;
+  control::Dispatcher dispatcher;
   std::shared_ptr<FakeSession> client = std::make_shared<FakeSession>();
 };
 

@@ -42,17 +42,18 @@ class TempDir {
 };
 
 /// Blocking client; -1 as descriptor when the server refused.
-class Client {
+class control::Client {
  public:
-  explicit Client(int fd) : fd_(fd) {}
-  explicit Client(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit control::Client(int fd) : fd_(fd) {}
+  explicit control::Client(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) end();
   }
-  Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)), decoder_(std::move(other.decoder_)) {}
-  ~Client() { end(); }
+  control::Client(control::Client&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), decoder_(std::move(other.decoder_)) {}
+  ~control::Client() { end(); }
 
   bool connected() const { return fd_ >= 0; }
   int fd() const { return fd_; }
@@ -108,14 +109,14 @@ class Client {
 /// The control thread: everything of the server is touched only there.
 class ServerThread {
  public:
-  explicit ServerThread(ServerOptions options = {}) : options_(std::move(options)) {}
+  explicit ServerThread(control::ServerOptions options = {}) : options_(std::move(options)) {}
   ~ServerThread() { stop(); }
 
-  Dispatcher& dispatcher() { return dispatcher_; }  ///< to be filled before start()
+  control::Dispatcher& dispatcher() { return dispatcher_; }  ///< to be filled before start()
   std::string path(const std::string& name = "db.sock") const { return directory_ / name; }
 
   void start() {
-    server_ = std::make_unique<Server>(io_, dispatcher_, options_);
+    server_ = std::make_unique<control::Server>(io_, dispatcher_, options_);
     server_->open("punix:" + path());
     thread_ = std::thread([this] {
       const auto stay = boost::asio::make_work_guard(io_);
@@ -136,16 +137,16 @@ class ServerThread {
     io_.stop();
     thread_.join();
   }
-  Server& server() { return *server_; }  ///< inside run() only
+  control::Server& server() { return *server_; }  ///< inside run() only
   boost::asio::io_context& io() { return io_; }
-  Client connect() const { return Client(path()); }
-  std::size_t sessions() {
-    return run([this] { return server_->sessions(); });
+  control::Client connect() const { return control::Client(path()); }
+  std::size_t clients() {
+    return run([this] { return server_->clients(); });
   }
   /// Waits until there are so many.
-  bool becomes(std::size_t sessions_wanted) {
+  bool becomes(std::size_t clients_wanted) {
     for (int i = 0; i < kPatienceMs / 5; ++i) {
-      if (sessions() == sessions_wanted) return true;
+      if (clients() == clients_wanted) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return false;
@@ -153,10 +154,10 @@ class ServerThread {
 
  private:
   TempDir directory_;
-  ServerOptions options_;
-  Dispatcher dispatcher_;
+  control::ServerOptions options_;
+  control::Dispatcher dispatcher_;
   boost::asio::io_context io_{1};
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<control::Server> server_;
   std::thread thread_;
 };
 

@@ -18,83 +18,85 @@ class ControlConnection : public ::testing::Test {
  protected:
   ControlConnection() { add_handlers(); }
 
-  void start(ConnectionLimits limits = {}) {
-    ServerOptions options;
+  void start(control::ConnectionLimits limits = {}) {
+    control::ServerOptions options;
     options.limits = limits;
     options.gate = &gate_;
     thread_ = std::make_unique<ServerThread>(options);
     std::swap(thread_->dispatcher(), dispatcher_);
     thread_->start();
   }
-  Client connect() { return thread_->connect(); }
+  control::Client connect() { return thread_->connect(); }
 
   void add_handlers() {
     dispatcher_.add_echo();
-    dispatcher_.add("fail", [](Session&, const jsonrpc::Request&) -> Json {
+    dispatcher_.add("fail", [](control::Client&, const jsonrpc::Request&) -> Json {
       throw jsonrpc::invalid_params("no bridge \"br9\"", "bridge", "br9");
     });
-    const Dispatcher::PlainHandler breaks = [](Session&, const jsonrpc::Request&) -> Json {
+    const control::Dispatcher::PlainHandler breaks = [](control::Client&, const jsonrpc::Request&) -> Json {
       throw std::runtime_error("disk on fire");
     };
     dispatcher_.add("break", breaks);
     dispatcher_.add_v1("break", breaks);
-    const Dispatcher::Handler later = [this](Session& session, const jsonrpc::Request&, const Reply& reply) {
+    const control::Dispatcher::Handler later = [this](control::Client& client, const jsonrpc::Request&,
+                                                      const control::Reply& reply) {
       later_.push_back(reply);
-      session.on_close([this] { ++closed_; });
+      client.on_close([this] { ++closed_; });
     };
     dispatcher_.add("later", later);
     dispatcher_.add_v1("later", later);
-    dispatcher_.add("release", [this](Session&, const jsonrpc::Request&) {
+    dispatcher_.add("release", [this](control::Client&, const jsonrpc::Request&) {
       const std::size_t count = later_.size();
-      for (const Reply& reply : std::exchange(later_, {})) reply("at last");
+      for (const control::Reply& reply : std::exchange(later_, {})) reply("at last");
       return Json(count);
     });
-    dispatcher_.add("forget", [this](Session&, const jsonrpc::Request&) {
+    dispatcher_.add("forget", [this](control::Client&, const jsonrpc::Request&) {
       later_.clear();
       return Json(true);
     });
-    dispatcher_.add("flood", [](Session& session, const jsonrpc::Request& request) {
+    dispatcher_.add("flood", [](control::Client& client, const jsonrpc::Request& request) {
       const Json note = jsonrpc::make_notification(jsonrpc::Version::v2, "noise", {std::string(65536, 'x')});
-      for (int left = request.params.at(0); left > 0; --left) session.send(note);
+      for (int left = request.params.at(0); left > 0; --left) client.send(note);
       return Json("sent");
     });
-    dispatcher_.add("who", [](Session& session, const jsonrpc::Request&) {
-      return session.peer() ? Json{{"uid", session.peer()->uid}, {"pid", session.peer()->pid}} : Json();
+    dispatcher_.add("who", [](control::Client& client, const jsonrpc::Request&) {
+      return client.peer() ? Json{{"uid", client.peer()->uid}, {"pid", client.peer()->pid}} : Json();
     });
-    dispatcher_.add("count",
-                    [](Session& session, const jsonrpc::Request&) { return Json(++session.state<int>()); });
-    dispatcher_.add_v1_notification("note",
-                                    [this](Session&, const jsonrpc::Request&) { return Json(++notes_); });
-    dispatcher_.add("notes", [this](Session&, const jsonrpc::Request&) { return Json(notes_); });
-    dispatcher_.add("commit", [this](Session& session, const jsonrpc::Request&) {
+    dispatcher_.add("count", [](control::Client& client, const jsonrpc::Request&) {
+      return Json(++client.state<int>());
+    });
+    dispatcher_.add_v1_notification(
+        "note", [this](control::Client&, const jsonrpc::Request&) { return Json(++notes_); });
+    dispatcher_.add("notes", [this](control::Client&, const jsonrpc::Request&) { return Json(notes_); });
+    dispatcher_.add("commit", [this](control::Client& client, const jsonrpc::Request&) {
       gate_.hold();
-      session.send(jsonrpc::make_notification(jsonrpc::Version::v2, "committed", Json::object()));
+      client.send(jsonrpc::make_notification(jsonrpc::Version::v2, "committed", Json::object()));
       return Json("done");
     });
-    dispatcher_.add("begin_sync", [this](Session&, const jsonrpc::Request&) {
+    dispatcher_.add("begin_sync", [this](control::Client&, const jsonrpc::Request&) {
       gate_.begin();
       return Json("begun");
     });
-    dispatcher_.add("end_sync", [this](Session&, const jsonrpc::Request&) {
+    dispatcher_.add("end_sync", [this](control::Client&, const jsonrpc::Request&) {
       gate_.open();
       return Json("ended");
     });
-    dispatcher_.add("closed", [this](Session&, const jsonrpc::Request&) { return Json(closed_); });
+    dispatcher_.add("closed", [this](control::Client&, const jsonrpc::Request&) { return Json(closed_); });
   }
 
   Json ask(const std::string& method, Json params = Json::object()) {
-    Client client = connect();
+    control::Client client = connect();
     return client.call(v2(1, method, std::move(params))).value("result", Json("no result"));
   }
 
-  Dispatcher dispatcher_;
-  std::vector<Reply> later_;  // control thread only, as are the counts
-  OutputGate gate_;
+  control::Dispatcher dispatcher_;
+  std::vector<control::Reply> later_;  // control thread only, as are the counts
+  control::OutputGate gate_;
   int closed_ = 0;
   int notes_ = 0;
   std::unique_ptr<ServerThread> thread_;
 
-  static bool has_input(const Client& client, std::chrono::milliseconds within) {
+  static bool has_input(const control::Client& client, std::chrono::milliseconds within) {
     pollfd poll_fd{client.fd(), POLLIN, 0};
     return ::poll(&poll_fd, 1, static_cast<int>(within.count())) == 1;
   }
@@ -103,8 +105,8 @@ class ControlConnection : public ::testing::Test {
 // Requests are handled all the while; what is said about them waits.
 TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
   start();
-  Client writer = connect();
-  Client other = connect();
+  control::Client writer = connect();
+  control::Client other = connect();
   writer.send(v2(1, "commit"));
   writer.send(v2(2, "echo", {"later"}));
   EXPECT_FALSE(has_input(writer, 100ms));
@@ -120,9 +122,9 @@ TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
 
 TEST_F(ControlConnection, WhatIsCommittedDuringASyncWaitsForTheNext) {
   start();
-  Client early = connect();
-  Client late = connect();
-  Client disk = connect();
+  control::Client early = connect();
+  control::Client late = connect();
+  control::Client disk = connect();
   early.send(v2(1, "commit"));
   EXPECT_FALSE(has_input(early, 50ms));
   disk.send(v2(1, "begin_sync"));
@@ -144,14 +146,14 @@ TEST_F(ControlConnection, WhatIsCommittedDuringASyncWaitsForTheNext) {
 
 // The disk may take longer than a client that leaves is given to take its last answer.
 TEST_F(ControlConnection, AClientThatEndedItsInputGetsWhatWaitsForTheDisk) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.linger = 50ms;
   start(limits);
-  Client writer = connect();
+  control::Client writer = connect();
   writer.send(v2(1, "commit"));
   writer.end_output();
   EXPECT_FALSE(has_input(writer, 300ms));
-  Client disk = connect();
+  control::Client disk = connect();
   disk.send(v2(1, "begin_sync"));
   disk.send(v2(2, "end_sync"));
   EXPECT_EQ(writer.receive()->value("method", ""), "committed");
@@ -160,7 +162,7 @@ TEST_F(ControlConnection, AClientThatEndedItsInputGetsWhatWaitsForTheDisk) {
 
 TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   EXPECT_EQ(client.call(v1("a", "echo", {1, "x"})),
             Json::parse(R"({"id":"a","result":[1,"x"],"error":null})"));
   EXPECT_EQ(client.call(v2(7, "echo", {{"k", 1}})),
@@ -169,7 +171,7 @@ TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {
 
 TEST_F(ControlConnection, GluedRequestsOfBothDialectsAreAnsweredInOrder) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   client.send(v1(0, "echo").dump() + v2(1, "echo").dump() + "\n\t " + v1(2, "echo").dump() +
               v2(3, "echo").dump());
   for (int id = 0; id < 4; ++id) EXPECT_EQ(client.receive().value().at("id"), id);
@@ -179,10 +181,10 @@ TEST_F(ControlConnection, RequestsSplitAtAnyByteAreUnderstood) {
   start();
   const std::string text =
       v1(1, "echo", {"}{\"\\"}).dump() + " " + v2(2, "echo", {"\xF0\x9F\x98\x80"}).dump();
-  Client client = connect();
+  control::Client client = connect();
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     ASSERT_TRUE(client.send(text.substr(0, cut)));
-    thread_->sessions();  // a turn of the server in between
+    thread_->clients();  // a turn of the server in between
     ASSERT_TRUE(client.send(text.substr(cut)));
     ASSERT_EQ(client.receive().value().at("result"), Json({"}{\"\\"})) << "cut at " << cut;
     ASSERT_EQ(client.receive().value().at("result"), Json({"\xF0\x9F\x98\x80"})) << "cut at " << cut;
@@ -191,7 +193,7 @@ TEST_F(ControlConnection, RequestsSplitAtAnyByteAreUnderstood) {
 
 TEST_F(ControlConnection, ThousandsOfPipelinedRequestsKeepTheirOrder) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   std::string text;
   for (int id = 0; id < 5000; ++id) text += v1(id, "echo").dump();
   std::thread sender([&] { client.send(text); });
@@ -201,7 +203,7 @@ TEST_F(ControlConnection, ThousandsOfPipelinedRequestsKeepTheirOrder) {
 
 TEST_F(ControlConnection, VersionTwoRefusalsKeepTheConnection) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   const Json unknown = client.call(v2(1, "bridge.paint")).at("error");
   EXPECT_EQ(unknown.at("code"), jsonrpc::kMethodNotFound);
   EXPECT_THAT(unknown.at("message"), HasSubstr("bridge.paint"));
@@ -220,7 +222,7 @@ TEST_F(ControlConnection, VersionTwoRefusalsKeepTheConnection) {
 
 TEST_F(ControlConnection, VersionOneErrorsAreThoseOfOpenVSwitch) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   EXPECT_EQ(client.call(v1(1, "monitor_cond_since")).at("error"), "unknown method");
   EXPECT_EQ(client.call(v1(2, "break")).at("error").at("details"), "disk on fire");
   EXPECT_EQ(client.call(v1(3, "echo")).at("result"), Json::array());
@@ -228,7 +230,7 @@ TEST_F(ControlConnection, VersionOneErrorsAreThoseOfOpenVSwitch) {
 
 TEST_F(ControlConnection, VersionOneNotificationsAreHandledOrIgnored) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   const auto note = [](const char* method) {
     return jsonrpc::make_notification(jsonrpc::Version::v1, method, Json::array()).dump();
   };
@@ -238,22 +240,22 @@ TEST_F(ControlConnection, VersionOneNotificationsAreHandledOrIgnored) {
 
 TEST_F(ControlConnection, BadVersionOneMessagesEndThatConnection) {
   start();
-  Client bystander = connect();
+  control::Client bystander = connect();
   for (const char* text :
        {"{}", R"({"id":1})", R"({"method":3,"params":[],"id":1})", R"({"method":"echo","params":{},"id":1})",
         R"({"method":"echo","params":[],"id":1,"result":1})"}) {
-    Client stranger = connect();
+    control::Client stranger = connect();
     stranger.send(std::string_view(text));
     const Json answer = stranger.receive().value_or(Json::object());
     EXPECT_EQ(answer.value("id", Json("missing")), nullptr) << text;
     EXPECT_EQ(answer.value("error", Json::object()).value("code", 0), jsonrpc::kInvalidRequest) << text;
     EXPECT_TRUE(stranger.ended()) << text;
-    Client client = connect();
+    control::Client client = connect();
     EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
     client.send(std::string_view(text));
     EXPECT_TRUE(client.ended()) << text << ": a client that spoke 1.0 gets no 2.0 error";
   }
-  Client client = connect();
+  control::Client client = connect();
   EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
   client.send(std::string_view("nonsense"));
   EXPECT_TRUE(client.ended()) << "nor for what is not JSON";
@@ -268,7 +270,7 @@ TEST_F(ControlConnection, WhatIsNotJsonGetsAParseErrorAndTheEnd) {
                                                         {"[\"\\u0000\"]", "u0000"},
                                                         {"[\"\xff\"]", "UTF-8"},
                                                         {std::string(5000, '['), "1000 levels"}}) {
-    Client client = connect();
+    control::Client client = connect();
     client.send(std::string_view(text));
     const Json answer = client.receive().value_or(Json::object());
     EXPECT_EQ(answer.value("id", Json("missing")), nullptr) << text;
@@ -279,10 +281,10 @@ TEST_F(ControlConnection, WhatIsNotJsonGetsAParseErrorAndTheEnd) {
 }
 
 TEST_F(ControlConnection, AHugeMessageIsRefusedAndItsClientStillHearsWhy) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.decode.message_bytes = 100'000;
   start(limits);
-  Client client = connect();
+  control::Client client = connect();
   client.send("[\"" + std::string(3'000'000, 'x') + "\"]");  // sent to its end: the refusal must survive that
   EXPECT_THAT(client.receive().value().at("error").at("message"), HasSubstr("100000 bytes"));
   EXPECT_TRUE(client.ended());
@@ -291,7 +293,7 @@ TEST_F(ControlConnection, AHugeMessageIsRefusedAndItsClientStillHearsWhy) {
 
 TEST_F(ControlConnection, BatchesAreAnsweredAsOne) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   const Json answer = client.call(Json::parse(
       R"([{"jsonrpc":"2.0","method":"echo","params":[1],"id":"a"}, {"jsonrpc":"2.0","method":"echo","params":[2]},
           17, {"jsonrpc":"2.0","method":"nope","id":"b"}, {"method":"echo","params":[],"id":"c"}])"));
@@ -309,7 +311,7 @@ TEST_F(ControlConnection, BatchesAreAnsweredAsOne) {
 
 TEST_F(ControlConnection, ABatchWaitsForItsLastAnswer) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   client.send("[" + v2(1, "later").dump() + "," + v2(2, "echo").dump() + "]" + v2(3, "echo").dump());
   EXPECT_EQ(client.receive().value().at("id"), 3) << "requests behind the batch do not wait for it";
   EXPECT_EQ(ask("release"), 1);
@@ -320,7 +322,7 @@ TEST_F(ControlConnection, ABatchWaitsForItsLastAnswer) {
 
 TEST_F(ControlConnection, AsynchronousAnswersReachTheirClients) {
   start();
-  Client first = connect(), second = connect();
+  control::Client first = connect(), second = connect();
   first.send(v2("x", "later"));
   second.send(v1("y", "later"));
   EXPECT_EQ(first.call(v2(1, "echo")).at("id"), 1);
@@ -333,7 +335,7 @@ TEST_F(ControlConnection, AsynchronousAnswersReachTheirClients) {
 TEST_F(ControlConnection, AnAnswerToAVanishedClientIsNoError) {
   start();
   {
-    Client client = connect();
+    control::Client client = connect();
     client.send(v2(1, "later"));
     EXPECT_EQ(client.call(v2(2, "echo")).at("id"), 2);
   }
@@ -345,7 +347,7 @@ TEST_F(ControlConnection, AnAnswerToAVanishedClientIsNoError) {
 
 TEST_F(ControlConnection, AForgottenRequestGetsAnInternalError) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   client.send(v2(1, "later"));
   EXPECT_EQ(client.call(v2(2, "echo")).at("id"), 2);
   EXPECT_EQ(ask("forget"), true);
@@ -354,7 +356,7 @@ TEST_F(ControlConnection, AForgottenRequestGetsAnInternalError) {
 
 TEST_F(ControlConnection, AHalfClosedClientGetsItsAnswersAndThenTheEnd) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   client.send(v2(1, "later").dump() + v2(2, "echo").dump());
   client.end_output();
   EXPECT_EQ(client.receive().value().at("id"), 2);
@@ -365,11 +367,11 @@ TEST_F(ControlConnection, AHalfClosedClientGetsItsAnswersAndThenTheEnd) {
 }
 
 TEST_F(ControlConnection, AClientThatDoesNotReadIsDroppedWhileAnotherIsServed) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.pause_bytes = 1 << 20;
   limits.drop_bytes = 4 << 20;
   start(limits);
-  Client deaf = connect(), other = connect();
+  control::Client deaf = connect(), other = connect();
   deaf.send(v2(1, "flood", {200}));  // 12.8 MB of notifications
   EXPECT_EQ(other.call(v2(1, "echo")).at("id"), 1);
   EXPECT_TRUE(thread_->becomes(1)) << "the deaf one is gone, the other one is not";
@@ -377,11 +379,11 @@ TEST_F(ControlConnection, AClientThatDoesNotReadIsDroppedWhileAnotherIsServed) {
 }
 
 TEST_F(ControlConnection, AClientThatAsksWithoutReadingIsPausedAndThenDropped) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.pause_bytes = 100'000;
   limits.stall = 200ms;
   start(limits);
-  Client deaf = connect(), other = connect();
+  control::Client deaf = connect(), other = connect();
   const std::string request = v1(1, "echo", {std::string(50'000, 'x')}).dump();
   std::thread sender([&] {
     while (deaf.send(request)) {
@@ -393,10 +395,10 @@ TEST_F(ControlConnection, AClientThatAsksWithoutReadingIsPausedAndThenDropped) {
 }
 
 TEST_F(ControlConnection, ASlowReaderGetsEverything) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.pause_bytes = 10'000;
   start(limits);
-  Client client = connect();
+  control::Client client = connect();
   std::string text;
   for (int id = 0; id < 300; ++id) text += v1(id, "echo", {std::string(9'000, 'y')}).dump();
   std::thread sender([&] { client.send(text); });
@@ -408,21 +410,21 @@ TEST_F(ControlConnection, ASlowReaderGetsEverything) {
 }
 
 TEST_F(ControlConnection, OneAnswerMayBeLargerThanTheBacklog) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.pause_bytes = 1'000;
   limits.drop_bytes = 10'000;
   start(limits);
-  Client client = connect();
+  control::Client client = connect();
   EXPECT_EQ(
       client.call(v1(1, "echo", {std::string(2'000'000, 'z')})).at("result").at(0).get<std::string>().size(),
       2'000'000u);
 }
 
 TEST_F(ControlConnection, UnansweredRequestsOfOneClientAreBounded) {
-  ConnectionLimits limits;
+  control::ConnectionLimits limits;
   limits.unanswered = 3;
   start(limits);
-  Client client = connect();
+  control::Client client = connect();
   for (int id = 0; id < 5; ++id) client.send(v2(id, "later"));
   std::size_t seen = 0;
   for (int i = 0; i < 1000 && (seen = thread_->run([this] { return later_.size(); })) < 3; ++i) {
@@ -435,18 +437,18 @@ TEST_F(ControlConnection, UnansweredRequestsOfOneClientAreBounded) {
 
 TEST_F(ControlConnection, ManyClientsAtOnce) {
   start();
-  std::vector<Client> clients;
+  std::vector<control::Client> clients;
   for (int i = 0; i < 200; ++i) clients.push_back(connect());
   for (std::size_t i = 0; i < clients.size(); ++i) clients[i].send(v2(i, "echo"));
   for (std::size_t i = clients.size(); i-- > 0;) EXPECT_EQ(clients[i].receive().value().at("id"), i);
-  EXPECT_EQ(thread_->sessions(), 200u);
+  EXPECT_EQ(thread_->clients(), 200u);
   clients.clear();
   EXPECT_TRUE(thread_->becomes(0));
 }
 
 TEST_F(ControlConnection, HandlersKnowTheirPeerAndKeepStateForIt) {
   start();
-  Client client = connect();
+  control::Client client = connect();
   EXPECT_EQ(client.call(v2(1, "who")).at("result"), Json({{"uid", ::getuid()}, {"pid", ::getpid()}}));
   EXPECT_EQ(client.call(v2(2, "count")).at("result"), 1);
   EXPECT_EQ(client.call(v2(3, "count")).at("result"), 2);
@@ -462,7 +464,7 @@ TEST_F(ControlConnection, RandomBytesNeverEndTheServer) {
       const char byte = seed % 3 ? "{}[]\",:\\u0 \n1"[random() % 13] : static_cast<char>(random());
       text.insert(text.begin() + static_cast<long>(random() % (text.size() + 1)), byte);
     }
-    Client client = connect();
+    control::Client client = connect();
     client.send(std::string_view(text));
     client.end_output();
     while (client.receive()) {

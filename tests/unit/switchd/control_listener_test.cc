@@ -16,29 +16,29 @@ using namespace std::chrono_literals;
 
 std::string why_refused(const std::string& remote) {
   try {
-    parse_remote(remote);
+    control::parse_remote(remote);
   } catch (const std::invalid_argument& error) {
     return error.what();
   }
   return "not refused";
 }
 
-TEST(Remote, Notations) {
-  EXPECT_EQ(parse_remote("punix:/run/x.sock").path, "/run/x.sock");
-  EXPECT_EQ(parse_remote("unix:/run/x:y.sock").path, "/run/x:y.sock");
-  EXPECT_FALSE(parse_remote("unix:/run/x").passive());
-  EXPECT_EQ(parse_remote("ptcp:6641").address, "127.0.0.1") << "never the world unless asked for";
-  EXPECT_EQ(parse_remote("ptcp:6641").port, 6641);
-  EXPECT_EQ(parse_remote("ptcp:").port, 6640);
-  EXPECT_EQ(parse_remote("ptcp:0:0.0.0.0").address, "0.0.0.0");
-  EXPECT_EQ(parse_remote("ptcp:6640:[::1]").address, "::1");
-  EXPECT_EQ(parse_remote("tcp:10.1.2.3:17").port, 17);
-  EXPECT_EQ(parse_remote("tcp:[fe80::7]:18").address, "fe80::7");
-  EXPECT_EQ(parse_remote("tcp:[fe80::7]:18").port, 18);
-  EXPECT_EQ(parse_remote("tcp:10.1.2.3").port, 6640);
+TEST(control::Remote, Notations) {
+  EXPECT_EQ(control::parse_remote("punix:/run/x.sock").path, "/run/x.sock");
+  EXPECT_EQ(control::parse_remote("unix:/run/x:y.sock").path, "/run/x:y.sock");
+  EXPECT_FALSE(control::parse_remote("unix:/run/x").passive());
+  EXPECT_EQ(control::parse_remote("ptcp:6641").address, "127.0.0.1") << "never the world unless asked for";
+  EXPECT_EQ(control::parse_remote("ptcp:6641").port, 6641);
+  EXPECT_EQ(control::parse_remote("ptcp:").port, 6640);
+  EXPECT_EQ(control::parse_remote("ptcp:0:0.0.0.0").address, "0.0.0.0");
+  EXPECT_EQ(control::parse_remote("ptcp:6640:[::1]").address, "::1");
+  EXPECT_EQ(control::parse_remote("tcp:10.1.2.3:17").port, 17);
+  EXPECT_EQ(control::parse_remote("tcp:[fe80::7]:18").address, "fe80::7");
+  EXPECT_EQ(control::parse_remote("tcp:[fe80::7]:18").port, 18);
+  EXPECT_EQ(control::parse_remote("tcp:10.1.2.3").port, 6640);
 }
 
-TEST(Remote, RefusalsSayWhy) {
+TEST(control::Remote, RefusalsSayWhy) {
   EXPECT_THAT(why_refused("pssl:6640"), HasSubstr("TLS"));
   EXPECT_THAT(why_refused("punix:"), HasSubstr("path is missing"));
   EXPECT_THAT(why_refused("punix:/" + std::string(107, 'p')), HasSubstr("107 bytes"));
@@ -69,9 +69,9 @@ class ControlListener : public ::testing::Test {
   bool close(const std::string& remote) {
     return thread_.run([this, remote] { return thread_.server().close(remote); });
   }
-  std::optional<RemoteStatus> status(const std::string& remote) {
-    return thread_.run([this, remote]() -> std::optional<RemoteStatus> {
-      for (const RemoteStatus& one : thread_.server().status()) {
+  std::optional<control::RemoteStatus> status(const std::string& remote) {
+    return thread_.run([this, remote]() -> std::optional<control::RemoteStatus> {
+      for (const control::RemoteStatus& one : thread_.server().status()) {
         if (one.remote == remote) return one;
       }
       return std::nullopt;
@@ -86,7 +86,7 @@ TEST_F(ControlListener, TheSocketIsForOwnerAndGroupAndGoesWithTheListener) {
   struct stat found {};
   ASSERT_EQ(::stat(path.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 07777, 0660u);
-  Client client(path);
+  control::Client client(path);
   EXPECT_EQ(client.call(v2(1, "echo")).at("id"), 1);
   EXPECT_TRUE(close("punix:" + path));
   EXPECT_TRUE(client.ended());
@@ -105,14 +105,14 @@ TEST_F(ControlListener, AStaleSocketIsReplacedALiveOneIsNot) {
     ::close(fd);  // as a killed process leaves it
   }
   EXPECT_EQ(open("punix:" + path), "");
-  EXPECT_EQ(Client(path).call(v2(1, "echo")).at("id"), 1);
+  EXPECT_EQ(control::Client(path).call(v2(1, "echo")).at("id"), 1);
 
   boost::asio::io_context io;
-  Dispatcher none;
-  Server second(io, none, {});
+  control::Dispatcher none;
+  control::Server second(io, none, {});
   EXPECT_THAT([&] { second.open("punix:" + path); },
               ThrowsMessage<std::runtime_error>(HasSubstr("another process")));
-  EXPECT_EQ(Client(path).call(v2(2, "echo")).at("id"), 2) << "and goes on to be served";
+  EXPECT_EQ(control::Client(path).call(v2(2, "echo")).at("id"), 2) << "and goes on to be served";
 }
 
 TEST_F(ControlListener, WhatIsNoSocketIsLeftAlone) {
@@ -142,7 +142,7 @@ TEST_F(ControlListener, TcpOnAPortOfTheKernelsChoice) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  Client client(fd);
+  control::Client client(fd);
   EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
   EXPECT_TRUE(status("ptcp:0").value().is_connected);
   EXPECT_THAT(open("ptcp:" + std::to_string(port)), HasSubstr("Address already in use"));
@@ -169,7 +169,7 @@ TEST_F(ControlListener, AnActiveRemoteIsTriedAgainUntilItAnswersAndAfterItLeft) 
   const int manager = listen_at(path);
   ASSERT_GE(manager, 0);
   for (int round = 0; round < 2; ++round) {
-    Client client(::accept(manager, nullptr, nullptr));
+    control::Client client(::accept(manager, nullptr, nullptr));
     EXPECT_EQ(client.call(v1(round, "echo")).at("id"), round);
     EXPECT_EQ(status("unix:" + path)->state, "ACTIVE");
   }
@@ -177,24 +177,24 @@ TEST_F(ControlListener, AnActiveRemoteIsTriedAgainUntilItAnswersAndAfterItLeft) 
 }
 
 TEST_F(ControlListener, BeyondTheMostSessionsClientsAreTurnedAway) {
-  ServerOptions options;
-  options.sessions = 2;
+  control::ServerOptions options;
+  options.clients = 2;
   ServerThread small(options);
   small.dispatcher().add_echo();
   small.start();
-  Client first = small.connect(), second = small.connect();
+  control::Client first = small.connect(), second = small.connect();
   EXPECT_EQ(first.call(v2(1, "echo")).at("id"), 1);
   EXPECT_EQ(second.call(v2(1, "echo")).at("id"), 1);
-  Client third = small.connect();
+  control::Client third = small.connect();
   EXPECT_TRUE(third.ended());
   first.end();
   ASSERT_TRUE(small.becomes(1));
-  Client fourth = small.connect();
+  control::Client fourth = small.connect();
   EXPECT_EQ(fourth.call(v2(1, "echo")).at("id"), 1);
 }
 
 TEST_F(ControlListener, StoppingSendsWhatIsQueuedAndEndsEveryClient) {
-  Client client = thread_.connect();
+  control::Client client = thread_.connect();
   EXPECT_EQ(client.call(v2(1, "echo")).at("id"), 1);
   thread_.run([this] {
     thread_.server().stop();

@@ -48,18 +48,18 @@ class ManagerRows : public ::testing::Test {
   boost::asio::io_context io_;
   ovsdb::Database database_{ovsdb::vswitch_schema()};
   Uuid root_;
-  Dispatcher dispatcher_;
-  Server server_{io_, dispatcher_, {}};
-  Managers managers_{io_, database_, server_};
+  control::Dispatcher dispatcher_;
+  control::Server server_{io_, dispatcher_, {}};
+  control::Managers managers_{io_, database_, server_};
 };
 
 TEST_F(ManagerRows, OpenAndCloseListeners) {
   const std::string path = directory_ / "manager.sock";
   const Uuid row = add("punix:" + path);
   EXPECT_EQ(status(row).at("state"), "ACTIVE");
-  EXPECT_TRUE(Client(path).connected());
+  EXPECT_TRUE(control::Client(path).connected());
   remove(row);
-  EXPECT_FALSE(Client(path).connected());
+  EXPECT_FALSE(control::Client(path).connected());
   EXPECT_TRUE(server_.status().empty());
 }
 
@@ -67,7 +67,7 @@ TEST_F(ManagerRows, TellThePortAndWhetherSomebodyIsThere) {
   const std::string path = directory_ / "manager.sock";
   const Uuid tcp = add("ptcp:0:127.0.0.1"), local = add("punix:" + path);
   EXPECT_GT(std::stoi(status(tcp).at("bound_port")), 0);
-  const Client client(path);
+  const control::Client client(path);
   while (database_.find("Manager", local)->boolean("is_connected") != true) io_.run_one();  // the next tick
   EXPECT_EQ(database_.find("Manager", tcp)->boolean("is_connected"), false);
 }
@@ -79,7 +79,7 @@ TEST_F(ManagerRows, WhatCannotBeOpenedSaysWhyAndIsTriedAgain) {
   EXPECT_EQ(status(waiting).at("state"), "BACKOFF");
   std::filesystem::create_directory(directory);
   while (status(waiting).at("state") != "ACTIVE") io_.run_one();
-  EXPECT_TRUE(Client(directory + "/m.sock").connected());
+  EXPECT_TRUE(control::Client(directory + "/m.sock").connected());
   remove(bad);
   remove(waiting);
   EXPECT_TRUE(server_.status().empty());

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "switchd/log.h"
+#include "switchd/base/log.h"
 #include "switchd/unixctl/common.h"
 #include "switchd/unixctl/registry.h"
 #include "tests/unit/switchd/control_client.h"
@@ -43,7 +43,7 @@ class Unixctl : public ::testing::Test {
     request.version = jsonrpc::Version::v1;
     request.id = 0;
     request.wants_reply = true;
-    const Reply reply(request, [&outcome](std::optional<Json> message) {
+    const control::Reply reply(request, [&outcome](std::optional<Json> message) {
       outcome.failed = !message->at("error").is_null();
       outcome.text = message->at(outcome.failed ? "error" : "result").get<std::string>();
     });
@@ -89,7 +89,7 @@ TEST_F(Unixctl, ExitIsAnsweredAndPassesItsOption) {
 }
 
 TEST_F(Unixctl, Figures) {
-  EXPECT_EQ(run("memory/show").text, "cells:20 sessions:3\n");
+  EXPECT_EQ(run("memory/show").text, "cells:20 clients:3\n");
   EXPECT_THAT(run("coverage/show").text, HasSubstr("commits                    total: 17\n"));
   EXPECT_EQ(run("coverage/read-counter", {"commits"}).text, "17\n");
   EXPECT_EQ(error("coverage/read-counter", {"nonesuch"}), "No such counter\n");

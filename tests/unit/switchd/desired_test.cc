@@ -42,15 +42,15 @@ class DesiredTest : public ::testing::Test {
     txn.add("Bridge", bridge, "mirrors", Datum::of(mirror));
     return mirror;
   }
-  DesiredBridge read() {
+  bridge::DesiredBridge read() {
     const auto error = txn.commit();
     EXPECT_FALSE(error) << error->what();
-    Desired desired = read_desired(database, now_ms);
+    bridge::Desired desired = bridge::read_desired(database, now_ms);
     EXPECT_EQ(desired.next_cfg, 12);
     EXPECT_EQ(desired.bridges.size(), 1U);
     return desired.bridges.at(0);
   }
-  const PortSpec& spec_of(const DesiredBridge& desired, const std::string& name) {
+  const PortSpec& spec_of(const bridge::DesiredBridge& desired, const std::string& name) {
     for (const PortSpec& spec : desired.spec.ports) {
       if (spec.name == name) return spec;
     }
@@ -70,7 +70,7 @@ TEST_F(DesiredTest, BridgeSettings) {
               {"mac-aging-time", "60"}, {"mac-table-size", "500"}, {"forward-bpdu", "true"}}));
   txn.set("Bridge", bridge, "flood_vlans", Datum::set_of(std::vector<std::int64_t>{7, 900}));
   txn.set("Bridge", bridge, "fail_mode", Datum::of("secure"));
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   EXPECT_EQ(desired.spec.name, "br7");
   EXPECT_EQ(desired.spec.mac_aging, 60 * kSecondNs);
   EXPECT_EQ(desired.spec.mac_table_size, 500U);
@@ -83,7 +83,7 @@ TEST_F(DesiredTest, LimitsAreForcedIntoTheirRangesAndNonsenseIsIgnored) {
   txn.set("Bridge", bridge, "other_config",
           Datum::map_of(std::map<std::string, std::string>{
               {"mac-aging-time", "1"}, {"mac-table-size", "many"}, {"forward-bpdu", "yes"}}));
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   EXPECT_EQ(desired.spec.mac_aging, 15 * kSecondNs);
   EXPECT_EQ(desired.spec.mac_table_size, MacTable::kDefaultCapacity);
   EXPECT_FALSE(desired.spec.forward_bpdu);
@@ -105,7 +105,7 @@ TEST_F(DesiredTest, VlanModes) {
   const Uuid trunk = port("trunk");
   txn.set("Port", trunk, "vlan_mode", Datum::of("trunk"));
   txn.set("Port", trunk, "tag", Datum::of(9));
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   EXPECT_EQ(spec_of(desired, "plain").vlan.mode, VlanMode::trunk);
   EXPECT_TRUE(spec_of(desired, "plain").vlan.trunks.all());
   EXPECT_TRUE(spec_of(desired, "plain").is_protected);
@@ -128,14 +128,15 @@ TEST_F(DesiredTest, InterfaceTypes) {
   txn.set("Interface", interfaces.at("i-patch"), "options",
           Datum::map_of(std::map<std::string, std::string>{{"peer", "i-other"}}));
   txn.set("Interface", interfaces.at("i-tap"), "mac", Datum::of("02:11:22:33:44:55"));
-  const DesiredBridge desired = read();
-  std::map<std::string, DesiredInterface> by_name;
-  for (const DesiredInterface& interface : desired.interfaces) by_name[interface.name] = interface;
-  EXPECT_EQ(by_name.at("i-").type, InterfaceType::system);
-  EXPECT_EQ(by_name.at("i-system").type, InterfaceType::system);
-  EXPECT_EQ(by_name.at("i-internal").type, InterfaceType::internal);
+  const bridge::DesiredBridge desired = read();
+  std::map<std::string, bridge::DesiredInterface> by_name;
+  for (const bridge::DesiredInterface& interface : desired.interfaces) by_name[interface.name] = interface;
+  EXPECT_EQ(by_name.at("i-").type, bridge::InterfaceType::system);
+  EXPECT_EQ(by_name.at("i-system").type, bridge::InterfaceType::system);
+  EXPECT_EQ(by_name.at("i-internal").type, bridge::InterfaceType::internal);
   EXPECT_EQ(by_name.at("i-tap").mac, MacAddr::parse("02:11:22:33:44:55"));
-  EXPECT_EQ(by_name.at("br7").type, InterfaceType::internal) << "the local port, whatever its type says";
+  EXPECT_EQ(by_name.at("br7").type, bridge::InterfaceType::internal)
+      << "the local port, whatever its type says";
   EXPECT_TRUE(by_name.at("br7").mac && !by_name.at("br7").mac->is_multicast());
   EXPECT_EQ(by_name.at("i-geneve").refusal,
             "interface type geneve is not supported; use system, internal, tap, patch, gre, erspan or vxlan");
@@ -154,9 +155,10 @@ TEST_F(DesiredTest, ATunnelWithALocalAddressTakesItsPacketsFromTheOneWithout) {
   tunnel("there", {{"key", "5"}, {"local_ip", "10.0.0.1"}});
   tunnel("twice", {{"key", "5"}, {"local_ip", "10.0.0.1"}});
   tunnel("other key", {{"key", "6"}, {"local_ip", "10.0.0.3"}});
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   std::map<std::string, std::vector<IpAddress>> not_to;
-  for (const DesiredInterface& interface : desired.interfaces) not_to[interface.name] = interface.not_to;
+  for (const bridge::DesiredInterface& interface : desired.interfaces)
+    not_to[interface.name] = interface.not_to;
   EXPECT_EQ(not_to["any"],
             (std::vector<IpAddress>{*IpAddress::parse("10.0.0.1"), *IpAddress::parse("10.0.0.2")}));
   EXPECT_TRUE(not_to["here"].empty() && not_to["other key"].empty());
@@ -169,7 +171,8 @@ TEST_F(DesiredTest, NamesThatNoDeviceCanHaveAreRefusedButOfPatchPorts) {
   port("gre-of-16-bytes-", "gre");
   port("stt-of-16-bytes-", "stt");
   std::map<std::string, std::string> refusals;
-  for (const DesiredInterface& interface : read().interfaces) refusals[interface.name] = interface.refusal;
+  for (const bridge::DesiredInterface& interface : read().interfaces)
+    refusals[interface.name] = interface.refusal;
   EXPECT_EQ(refusals.at("a-name-of-16-byt"),
             "\"a-name-of-16-byt\" cannot be the name of a device: it is longer than 15 bytes");
   EXPECT_EQ(refusals.at("lo"), "lo is the loopback device of the host and cannot be a port");
@@ -239,7 +242,7 @@ TEST_F(DesiredTest, TheShapeOfTheCopies) {
   txn.set("Mirror", both, "output_port", Datum::of(p1));
   txn.set("Mirror", both, "output_vlan", Datum::of(900));
   txn.set("Mirror", both, "snaplen", Datum::of(65535));
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   std::map<std::string, SessionSpec> sessions;
   for (const SessionSpec& session : desired.spec.sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("rspan").tags, (CopyTags{.output_vlan = 900, .keep_vlan = true}));
@@ -274,9 +277,9 @@ TEST_F(DesiredTest, RatesAndEnds) {
   EXPECT_EQ(sessions.at("limited").expired, "");
   EXPECT_EQ(sessions.at("over").expired, "its time was over at 1970-01-01T00:16:40Z");
   EXPECT_EQ(sessions.at("bound").expired, "the connection it was bound to has ended");
-  EXPECT_EQ(read_desired(database, now_ms).next_end, 1'000'001);
-  EXPECT_EQ(read_desired(database, now_ms + 1).next_end, 2'000'000);
-  EXPECT_EQ(read_desired(database, 3'000'000).next_end, std::nullopt);
+  EXPECT_EQ(bridge::read_desired(database, now_ms).next_end, 1'000'001);
+  EXPECT_EQ(bridge::read_desired(database, now_ms + 1).next_end, 2'000'000);
+  EXPECT_EQ(bridge::read_desired(database, 3'000'000).next_end, std::nullopt);
 }
 
 TEST_F(DesiredTest, PatternsBindToPortsButNeverToTheSessionsOwnDestinations) {
@@ -322,13 +325,13 @@ TEST_F(DesiredTest, APatternThatIsNoneIsRefused) {
                                           "uuid:5"};
   for (const std::string& text : texts)
     txn.set("Mirror", mirror(text), "source_patterns", Datum::map_of(Strings{{text, "both"}}));
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   EXPECT_EQ(desired.spec.sessions.size(), texts.size());
   for (const SessionSpec& session : desired.spec.sessions) {
     EXPECT_EQ(session.refusal, "source_patterns: \"" + session.name +
                                    "\" is no pattern; they begin with glob:, iface-id: or mac:");
   }
-  EXPECT_FALSE(read_desired(database, now_ms).reads_interface_ids);
+  EXPECT_FALSE(bridge::read_desired(database, now_ms).reads_interface_ids);
 }
 
 TEST_F(DesiredTest, ExternalIdsOfInterfacesConcernTheSwitchWhileAPatternAsksForThem) {
@@ -336,17 +339,17 @@ TEST_F(DesiredTest, ExternalIdsOfInterfacesConcernTheSwitchWhileAPatternAsksForT
   const Uuid m = mirror("m");
   txn.set("Mirror", m, "source_patterns", Datum::map_of(Strings{{"iface-id:x", "both"}}));
   read();
-  EXPECT_TRUE(read_desired(database, now_ms).reads_interface_ids);
-  std::vector<Concern> heard;
+  EXPECT_TRUE(bridge::read_desired(database, now_ms).reads_interface_ids);
+  std::vector<bridge::Concern> heard;
   database.on_commit([&heard](const ovsdb::Changes& changes) {
-    heard = {concern_of(changes, false), concern_of(changes, true)};
+    heard = {bridge::concern_of(changes, false), bridge::concern_of(changes, true)};
   });
   ovsdb::Transaction transaction(database);
   transaction.set("Interface", interfaces.at("p1"), "external_ids",
                   Datum::map_of(Strings{{"iface-id", "x"}}));
   EXPECT_FALSE(transaction.commit());
-  EXPECT_EQ(heard, (std::vector<Concern>{Concern::nothing, Concern::settings}));
-  const Desired desired = read_desired(database, now_ms);
+  EXPECT_EQ(heard, (std::vector<bridge::Concern>{bridge::Concern::nothing, bridge::Concern::settings}));
+  const bridge::Desired desired = bridge::read_desired(database, now_ms);
   EXPECT_EQ(desired.bridges.at(0).spec.sessions.at(0).patterns.at(0).ports, std::vector<std::string>{"p1"});
 }
 
@@ -355,10 +358,10 @@ TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
   const Uuid m = mirror("m");
   read();
   const Uuid interface = interfaces.at("p1");
-  Concern heard = Concern::nothing;
-  database.on_commit([&heard](const ovsdb::Changes& changes) { heard = concern_of(changes, false); });
+  bridge::Concern heard = bridge::Concern::nothing;
+  database.on_commit([&heard](const ovsdb::Changes& changes) { heard = bridge::concern_of(changes, false); });
   const auto concern = [&](const char* table, const Uuid& row, const char* column, const Datum& datum) {
-    heard = Concern::nothing;
+    heard = bridge::Concern::nothing;
     ovsdb::Transaction transaction(database);
     transaction.set(table, row, column, datum);
     EXPECT_FALSE(transaction.commit()) << column;
@@ -368,27 +371,27 @@ TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
   for (const auto& [table, row] :
        {std::pair("Open_vSwitch", root), std::pair("Bridge", bridge), std::pair("Port", p1),
         std::pair("Interface", interface), std::pair("Mirror", m)}) {
-    EXPECT_EQ(concern(table, row, "external_ids", note), Concern::nothing) << table;
+    EXPECT_EQ(concern(table, row, "external_ids", note), bridge::Concern::nothing) << table;
   }
-  EXPECT_EQ(concern("Open_vSwitch", root, "next_cfg", Datum::of(7)), Concern::next_cfg);
-  EXPECT_EQ(concern("Bridge", bridge, "other_config", note), Concern::settings);
-  EXPECT_EQ(concern("Bridge", bridge, "stp_enable", Datum::of(true)), Concern::settings);
-  EXPECT_EQ(concern("Port", p1, "tag", Datum::of(5)), Concern::settings);
-  EXPECT_EQ(concern("Interface", interface, "options", note), Concern::settings);
-  EXPECT_EQ(concern("Interface", interface, "statistics", Datum()), Concern::nothing);
-  EXPECT_EQ(concern("Mirror", m, "sample", Datum::of(5)), Concern::settings);
-  EXPECT_EQ(concern("Mirror", m, "description", Datum::of("d")), Concern::nothing);
-  heard = Concern::nothing;
+  EXPECT_EQ(concern("Open_vSwitch", root, "next_cfg", Datum::of(7)), bridge::Concern::next_cfg);
+  EXPECT_EQ(concern("Bridge", bridge, "other_config", note), bridge::Concern::settings);
+  EXPECT_EQ(concern("Bridge", bridge, "stp_enable", Datum::of(true)), bridge::Concern::settings);
+  EXPECT_EQ(concern("Port", p1, "tag", Datum::of(5)), bridge::Concern::settings);
+  EXPECT_EQ(concern("Interface", interface, "options", note), bridge::Concern::settings);
+  EXPECT_EQ(concern("Interface", interface, "statistics", Datum()), bridge::Concern::nothing);
+  EXPECT_EQ(concern("Mirror", m, "sample", Datum::of(5)), bridge::Concern::settings);
+  EXPECT_EQ(concern("Mirror", m, "description", Datum::of("d")), bridge::Concern::nothing);
+  heard = bridge::Concern::nothing;
   ovsdb::Transaction transaction(database);
   transaction.erase("Mirror", m);
   transaction.set("Bridge", bridge, "mirrors", Datum());
   EXPECT_FALSE(transaction.commit());
-  EXPECT_EQ(heard, Concern::settings) << "a row that goes";
+  EXPECT_EQ(heard, bridge::Concern::settings) << "a row that goes";
 }
 
 TEST(DesiredEmpty, AnEmptyDatabaseIsAnEmptySwitch) {
   const ovsdb::Database database(ovsdb::DatabaseSchema::parse(Json::parse(embedded::vswitch_ovsschema)));
-  const Desired desired = read_desired(database, 0);
+  const bridge::Desired desired = bridge::read_desired(database, 0);
   EXPECT_FALSE(desired.root);
   EXPECT_TRUE(desired.bridges.empty());
 }
@@ -398,7 +401,7 @@ TEST_F(DesiredTest, FiltersAreCompiled) {
   txn.set("Mirror", row, "filter", Datum::set_of(std::vector<std::string>{"tcp", "udp"}));
   txn.set("Mirror", row, "skip", Datum::of("tcp,tp_dst=22"));
   mirror("n");
-  const DesiredBridge desired = read();
+  const bridge::DesiredBridge desired = read();
   for (const SessionSpec& session : desired.spec.sessions) {
     EXPECT_EQ(session.refusal, "");
     if (session.name == "n") {

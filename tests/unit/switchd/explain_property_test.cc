@@ -179,9 +179,9 @@ void RandomSwitch::add_session(const std::string& name, const std::string& bridg
   if (random_.one_in(2)) {
     FilterRules rules;
     for (std::size_t left = random_.below(3); left > 0; --left)
-      rules.filter.push_back(*Filter::parse(random_.of(kMatches)).filter);
+      rules.filter.push_back(*Match::parse(random_.of(kMatches)).match);
     for (std::size_t left = random_.below(2); left > 0; --left)
-      rules.skip.push_back(*Filter::parse(random_.of(kMatches)).filter);
+      rules.skip.push_back(*Match::parse(random_.of(kMatches)).match);
     session.rules = std::make_shared<const FilterRules>(std::move(rules));
   }
   if (random_.one_in(20)) session.refusal = "cannot be honoured";

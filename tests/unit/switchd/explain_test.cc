@@ -119,13 +119,13 @@ TEST_F(ExplainTest, SessionsDoNotSeeWhatIsNotAdmitted) {
 }
 
 TEST_F(ExplainTest, FiltersSayWhyNot) {
-  const auto rules = [this](std::vector<Filter> filter, std::vector<Filter> skip) {
+  const auto rules = [this](std::vector<Match> filter, std::vector<Match> skip) {
     lab.session("s").rules =
         std::make_shared<const FilterRules>(FilterRules{std::move(filter), std::move(skip)});
     return verdicts(explain("t1"));
   };
-  const Filter untagged = *Filter::parse("dl_vlan=0xffff").filter;
-  const Filter web = *Filter::parse("tcp,tp_dst=80").filter;
+  const Match untagged = *Match::parse("dl_vlan=0xffff").match;
+  const Match web = *Match::parse("tcp,tp_dst=80").match;
   EXPECT_THAT(rules({web}, {}), ElementsAre("s: no match of its filter fits the frame: from t1"));
   EXPECT_THAT(rules({untagged}, {web, untagged}),
               ElementsAre("s: it skips such frames (dl_vlan=0xffff): from t1"));

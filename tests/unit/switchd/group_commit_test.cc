@@ -25,7 +25,7 @@ class GroupCommitTest : public ::testing::Test {
          R"({"op":"update","table":"Root","where":[],"row":{"number":)" + std::to_string(number) + "}}");
     say(number, gate_.needed());
   }
-  void say(int number, OutputGate::SyncNumber needed) {
+  void say(int number, control::OutputGate::SyncNumber needed) {
     if (!gate_.lets_pass(needed)) return gate_.when_open([this, number, needed] { say(number, needed); });
     said_.push_back(number);
   }
@@ -47,7 +47,7 @@ class GroupCommitTest : public ::testing::Test {
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
   std::unique_ptr<Database> db_ = open_with_a_row();
-  OutputGate gate_;
+  control::OutputGate gate_;
   std::vector<std::string> failures_;
   GroupCommit group_commit_{io_, *db_, gate_, [this](const std::string& why) { failures_.push_back(why); }};
   std::vector<int> said_;

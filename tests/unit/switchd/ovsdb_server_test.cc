@@ -12,9 +12,9 @@ using test::insert;
 using test::ref;
 
 /// A client whose messages are kept.
-class FakeSession final : public Session {
+class FakeClient final : public control::Client {
  public:
-  FakeSession() : Session("test", std::nullopt) {}
+  FakeClient() : control::Client("test", std::nullopt) {}
   void hang_up() { ended(); }
   std::vector<Json> received;
 
@@ -25,14 +25,15 @@ class FakeSession final : public Session {
 
 class OvsdbServerTest : public ::testing::Test {
  protected:
-  using Client = std::shared_ptr<FakeSession>;
+  using ClientState = std::shared_ptr<FakeClient>;
 
-  static Client connect() { return std::make_shared<FakeSession>(); }
+  static ClientState connect() { return std::make_shared<FakeClient>(); }
 
-  void send(const Client& client, const std::string& method, const std::string& params, Json request_id) {
+  void send(const ClientState& client, const std::string& method, const std::string& params,
+            Json request_id) {
     jsonrpc::Request request{jsonrpc::Version::v1, std::move(request_id), true, method, Json::parse(params)};
     request.wants_reply = !request.id.is_null();
-    const Reply reply(request, [client](std::optional<Json> answer) {
+    const control::Reply reply(request, [client](std::optional<Json> answer) {
       if (answer) client->send(*answer);
     });
     dispatcher.dispatch(*client, request, reply);
@@ -42,9 +43,9 @@ class OvsdbServerTest : public ::testing::Test {
     io.poll();
   }
   /// Everything the client has received since the last call.
-  static std::vector<Json> take(const Client& client) { return std::exchange(client->received, {}); }
+  static std::vector<Json> take(const ClientState& client) { return std::exchange(client->received, {}); }
   /// The result of a call that is answered at once and with nothing before it.
-  Json call(const Client& client, const std::string& method, const std::string& params) {
+  Json call(const ClientState& client, const std::string& method, const std::string& params) {
     send(client, method, params, 4711);
     const std::vector<Json> messages = take(client);
     EXPECT_EQ(messages.size(), 1U) << method;
@@ -52,18 +53,18 @@ class OvsdbServerTest : public ::testing::Test {
            : messages[0]["error"].is_null() ? messages[0]["result"]
                                             : messages[0]["error"];
   }
-  std::string details(const Client& client, const std::string& method, const std::string& params) {
+  std::string details(const ClientState& client, const std::string& method, const std::string& params) {
     const Json error = call(client, method, params);
     return error.is_string() ? error.get<std::string>()
                              : error.value("error", "") + ": " + error.value("details", "");
   }
 
   boost::asio::io_context io{1};
-  Dispatcher dispatcher;
+  control::Dispatcher dispatcher;
   Database db{test::schema()};
   OvsdbServer server{io, dispatcher, db};
-  Client alice = connect();
-  Client bob = connect();
+  ClientState alice = connect();
+  ClientState bob = connect();
 };
 
 TEST_F(OvsdbServerTest, DatabasesAndSchemas) {
@@ -208,7 +209,7 @@ TEST_F(OvsdbServerTest, CancelAndDisconnectEndAWait) {
 }
 
 TEST_F(OvsdbServerTest, LocksQueueAndCanBeStolen) {
-  const Client carol = connect();
+  const ClientState carol = connect();
   EXPECT_EQ(call(alice, "lock", R"(["L"])"), Json::parse(R"({"locked":true})"));
   EXPECT_EQ(call(bob, "lock", R"(["L"])"), Json::parse(R"({"locked":false})"));
   EXPECT_EQ(details(bob, "lock", R"(["L"])"), "syntax error: must issue \"unlock\" before new \"lock\"");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/wall_clock.h"
+#include "switchd/base/wall_clock.h"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The border between production and mirroring: a bounded queue of frames to be copied, one for each worker.
+//
+// The worker writes a record (the frame's bytes once, and every copy due of it) after its production frames
+// have left; a mirror thread reads it. One writer, one reader, no lock: when there is no room the worker
+// counts the loss and goes on. Records lie one behind the other in a ring of bytes and are never split, so
+// the reader can finish checksums in place and send straight from the ring.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "datapath/frame/frame.h"
+#include "datapath/pipeline/verdict.h"
+#include "datapath/snapshot/snapshot.h"
+
+namespace vswitch {
+
+/// One copy due. Of a copy behind a patch port `port` is the one it leaves by, in whatever bridge. The
+/// pointers belong to the snapshot the worker decided with; Datapath keeps it until the queues have been
+/// drained.
+struct CopyTarget {
+  const CompiledSession* session;
+  const PortConfig* port;     ///< null: the destination is an endpoint
+  std::uint32_t destination;  ///< position in session->destinations
+  TagList tags;
+  CopyOrigin origin = {};
+  std::uint32_t snaplen = kWholeFrame;  ///< bytes of it at most, with its tags
+};
+
+/// A frame of which copies are due.
+struct CopyRecord {
+  TimeNs received = 0;
+  MacAddr dst;
+  MacAddr src;
+  Offload offload;
+  std::span<CopyTarget> targets;
+  std::span<std::uint8_t> payload;
+};
+
+class CopyQueue {
+ public:
+  static constexpr TimeNs kNotWriting = std::numeric_limits<TimeNs>::max();
+
+  /// `capacity` bytes, rounded up to a power of two. `worker` is the number of the one that writes.
+  explicit CopyQueue(std::size_t capacity, std::size_t worker = 0);
+  CopyQueue(const CopyQueue&) = delete;
+  CopyQueue& operator=(const CopyQueue&) = delete;
+
+  /// Writer: from begin() to end() it may append frames received at `since` or later.
+  void begin(TimeNs since) { writing_since_.store(since, std::memory_order_seq_cst); }
+  void end() { writing_since_.store(kNotWriting, std::memory_order_release); }
+  /// Writer: appends a frame, or returns false when there is no room.
+  bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets);
+
+  /// Reader: no frame received before this can be appended any more, beside those that are in the queue when
+  /// one looks into it afterwards. kNotWriting: none that has been received already.
+  TimeNs writing_since() const { return writing_since_.load(std::memory_order_seq_cst); }
+  /// Reader: when the frame that take() would give was received, or nullopt.
+  std::optional<TimeNs> next_received();
+  /// Reader: the oldest record that has not been taken, or nullopt. It stays valid until release().
+  std::optional<CopyRecord> take();
+  /// Reader: gives the memory of all records taken so far back to the writer.
+  void release();
+
+  /// Positions in the stream of bytes that went through so far: what was written before `written()` was read
+  /// has been released when `released()` reaches it. Any thread.
+  std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
+  std::uint64_t released() const { return released_.load(std::memory_order_acquire); }
+
+  /// What one copy is charged to its session: the bytes of a record with one target.
+  static std::int64_t cost(std::size_t payload) { return static_cast<std::int64_t>(record_size(1, payload)); }
+
+  std::size_t worker() const { return worker_; }
+  std::size_t capacity() const { return size_; }
+  /// Bytes in use at the moment, record headers included. Any thread.
+  std::size_t used() const;
+
+ private:
+  struct RecordHeader;
+  static std::size_t record_size(std::size_t targets, std::size_t payload);
+  RecordHeader& header_at(std::uint64_t position);
+  RecordHeader* next_record();
+
+  struct FreeDeleter {
+    void operator()(std::byte* memory) const;
+  };
+  const std::size_t size_;
+  const std::size_t worker_;
+  std::unique_ptr<std::byte[], FreeDeleter> memory_;
+  // Positions count bytes since the start and are never reduced; position % size_ is the place in memory_.
+  alignas(64) std::atomic<std::uint64_t> written_{0};
+  std::atomic<TimeNs> writing_since_{kNotWriting};
+  std::uint64_t free_until_ = 0;  ///< writer's last look at released_, plus size_
+  alignas(64) std::atomic<std::uint64_t> released_{0};
+  std::uint64_t taken_ = 0;  ///< reader's position
+};
+
+}  // namespace vswitch

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The running datapath: workers, mirror threads, and the one place where settings change hands.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "datapath/engine/copy_queue.h"
+#include "datapath/engine/mirror_thread.h"
+#include "datapath/engine/next_frame.h"
+#include "datapath/engine/threads.h"
+#include "datapath/engine/worker.h"
+#include "datapath/snapshot/snapshot.h"
+
+namespace vswitch {
+
+/// CLOCK_MONOTONIC.
+TimeNs steady_now();
+
+struct DatapathOptions {
+  std::size_t workers = 1;                               ///< at least 1
+  std::size_t mirror_threads = 1;                        ///< at least 1
+  std::size_t copy_queue_bytes = std::size_t{16} << 20;  ///< per worker, touched only as far as it is used
+  Clock clock = steady_now;
+  /// Called on a worker's thread: next_frames() has something to take.
+  std::function<void()> frame_caught = [] {};
+  bool threads = true;  ///< false: nothing runs but run_until_idle(), for tests
+};
+
+/// publish() and everything else here is called on the control thread.
+class Datapath {
+ public:
+  explicit Datapath(DatapathOptions options);
+  ~Datapath();
+
+  std::size_t workers() const { return workers_.size(); }
+  /// Threads that send: each Port is made for this many.
+  std::size_t senders() const { return workers_.size() + mirror_threads_.size(); }
+
+  const Snapshot& current() const { return *current_; }
+
+  /// Makes the settings current. When it returns every worker uses them: no frame is decided by older ones
+  /// any more, and what only older ones point to is used by nobody but copies that wait in queues.
+  void publish(std::unique_ptr<Snapshot> snapshot);
+
+  /// Frees old snapshots that no queued copy needs any more, and with them devices that are no port any more.
+  /// Waits up to `patience` for the copies that were queued before the last publish() to be sent. True when
+  /// none is left.
+  bool free_old_snapshots(std::chrono::nanoseconds patience = {});
+
+  /// Bytes that wait in the mirror queues.
+  std::size_t queued_copy_bytes() const;
+  const std::deque<MirrorThread>& mirror_thread_list() const { return mirror_threads_; }
+  const std::deque<Worker>& worker_list() const { return workers_; }
+  NextFrames& next_frames() { return next_frames_; }
+  const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
+
+  /// threads == false: handles frames and copies until there are no more.
+  void run_until_idle();
+
+ private:
+  struct OldSnapshot {
+    std::unique_ptr<const Snapshot> snapshot;
+    std::uint64_t replaced_by;  ///< may go when the mirror threads have drained this generation
+  };
+
+  void place_threads(const WorkSpec& before);
+
+  const DatapathOptions options_;
+  const std::vector<unsigned> allowed_ = allowed_processors();
+  std::unique_ptr<const Snapshot> current_;
+  std::atomic<const Snapshot*> published_{nullptr};
+  std::uint64_t generation_ = 0;
+  std::vector<OldSnapshot> old_;
+  NextFrames next_frames_;
+  std::deque<CopyQueue> queues_;             ///< one for each worker
+  std::deque<MirrorThread> mirror_threads_;  ///< queue w belongs to mirror thread w modulo their number
+  std::deque<Worker> workers_;               ///< destroyed first: they write to the queues
+};
+
+}  // namespace vswitch

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/engine/mirror_thread.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "datapath/frame/checksum.h"
+
+namespace vswitch {
+
+namespace {
+constexpr std::size_t kRecordsPerPass = 64;  // before their memory goes back to the workers
+constexpr std::size_t kMaxPieces = 4096;     // sent together, or those of one copy
+constexpr std::size_t kMaxEndpoints = 8192;  // remembered, past and present
+
+/// Frames carry steady time, capture formats the time since 1970.
+TimeNs unix_offset() {
+  const auto now = [](clockid_t clock) {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return static_cast<TimeNs>(time.tv_sec) * kSecondNs + time.tv_nsec;
+  };
+  return now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC);
+}
+
+bool segments_gso(const CompiledSession& session, const tunnel::TunnelEndpoint* endpoint) {
+  if (session.gso_packets == GsoPackets::by_destination) return endpoint != nullptr;
+  return session.gso_packets == GsoPackets::segment;
+}
+}  // namespace
+
+MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
+    : sender_(sender), queues_(std::move(queues)), marks_(queues_.size()) {}
+
+MirrorThread::~MirrorThread() {
+  stopping_.store(true, std::memory_order_release);
+  wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void MirrorThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void MirrorThread::wake() {
+  signal_.fetch_add(1, std::memory_order_release);
+  signal_.notify_one();
+}
+
+void MirrorThread::run() {
+  pthread_setname_np(pthread_self(), "mirror");
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()),
+              kNiceness);  // refused: the thread runs at the normal priority
+  for (;;) {
+    const std::uint32_t signal = signal_.load(std::memory_order_acquire);
+    const bool stopping = stopping_.load(std::memory_order_acquire);
+    if (step()) continue;
+    if (stopping) return;
+    signal_.wait(signal, std::memory_order_acquire);
+    counters_.wakeups.add();
+  }
+}
+
+bool MirrorThread::step() {
+  mark_queues();
+  held_back_ = false;
+  unix_offset_ = unix_offset();
+  std::size_t taken = 0;
+  for (; taken < kRecordsPerPass; ++taken) {
+    CopyQueue* queue = next_queue();
+    if (queue == nullptr) break;
+    add(*queue->take(), queue->worker());
+  }
+  if (taken != 0) {
+    counters_.passes.add();
+    counters_.frames.add(taken);
+    send_all();
+    for (CopyQueue* queue : queues_) queue->release();
+    if (endpoint_batches_.size() > kMaxEndpoints) endpoint_batches_.clear();
+  } else if (held_back_) {
+    std::this_thread::yield();
+  }
+  report_drained();
+  return taken != 0 || held_back_ || drained() != drain_requested_.load(std::memory_order_acquire);
+}
+
+/// The queue whose next record was received first. A reply never overtakes its request in a capture: while a
+/// worker is in the middle of a batch that began earlier, and has not queued its copies yet, the others'
+/// records wait.
+CopyQueue* MirrorThread::next_queue() {
+  CopyQueue* first = nullptr;
+  TimeNs first_received = CopyQueue::kNotWriting;
+  TimeNs may_still_come = CopyQueue::kNotWriting;
+  for (CopyQueue* queue : queues_) {
+    const TimeNs since = queue->writing_since();  // asked before the queue is looked into
+    const auto received = queue->next_received();
+    if (!received) {
+      may_still_come = std::min(may_still_come, since);
+    } else if (first == nullptr || *received < first_received) {
+      first = queue;
+      first_received = *received;
+    }
+  }
+  held_back_ = first != nullptr && may_still_come < first_received;
+  return held_back_ ? nullptr : first;
+}
+
+void MirrorThread::request_drain(std::uint64_t generation) {
+  drain_requested_.store(generation, std::memory_order_release);
+  wake();
+}
+
+/// Takes up a request to drain, unless the one before is still under way.
+void MirrorThread::mark_queues() {
+  const std::uint64_t requested = drain_requested_.load(std::memory_order_acquire);
+  if (marked_ == requested || marked_ != drained()) return;
+  for (std::size_t q = 0; q < queues_.size(); ++q) marks_[q] = queues_[q]->written();
+  marked_ = requested;
+}
+
+void MirrorThread::report_drained() {
+  if (marked_ == drained()) return;
+  for (std::size_t q = 0; q < queues_.size(); ++q) {
+    if (queues_[q]->released() < marks_[q]) return;
+  }
+  drained_.store(marked_, std::memory_order_release);
+}
+
+void MirrorThread::add(const CopyRecord& record, std::size_t worker) {
+  Offload offload = record.offload;
+  complete_checksum(record.payload, offload);
+  for (const CopyTarget& target : record.targets) {
+    if (pieces_waiting_ >= kMaxPieces) send_all();
+    Batch& batch = batch_for(target);
+    const std::size_t before = batch.pieces.size();
+    const DropReason lost = add_pieces(batch, record, target, offload);
+    const std::size_t pieces = batch.pieces.size() - before;
+    pieces_waiting_ += pieces;
+    batch.copies.push_back({.target = &target,
+                            .charge = {worker, CopyQueue::cost(record.payload.size())},
+                            .pieces = pieces,
+                            .lost = lost});
+  }
+}
+
+MirrorThread::Batch& MirrorThread::batch_for(const CopyTarget& target) {
+  tunnel::TunnelEndpoint* endpoint = target.session->destinations[target.destination].endpoint.get();
+  if (endpoint == nullptr && port_batches_.size() <= index(target.port->number))
+    port_batches_.resize(index(target.port->number) + 1);
+  Batch& batch =
+      endpoint == nullptr ? port_batches_[index(target.port->number)] : endpoint_batches_[endpoint];
+  if (batch.port != target.port && !batch.copies.empty())
+    send_all();  // the same port before and after a change of settings
+  if (batch.copies.empty()) dirty_.push_back(&batch);
+  batch.port = target.port;
+  batch.endpoint = endpoint;
+  return batch;
+}
+
+/// The payload, and all it shares with other copies, stays as it is.
+DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
+                                    const Offload& offload) {
+  const CompiledSession& session = *target.session;
+  if (batch.endpoint != nullptr && session.own_copies->contains(record.payload)) return DropReason::own_copy;
+  if (target.port != nullptr && target.port->endpoint != nullptr &&
+      target.port->own_packets.contains(record.payload))
+    return DropReason::own_copy;
+  std::array<std::uint8_t, kMaxHeaderLength> header;
+  const std::size_t length = write_header(record.dst, record.src, target.tags, header);
+  return batch.pieces.add(outgoing({header.data(), length}, record.payload, offload),
+                          {.segment_gso = segments_gso(session, batch.endpoint),
+                           .snaplen = target.snaplen,
+                           .endpoint = batch.endpoint,
+                           .mtu_policy = session.mtu_policy,
+                           .facts = {.tag = target.origin.tag,
+                                     .tag_removed = session.tags.strip_vlan,
+                                     .delivered = target.origin.delivered,
+                                     .unix_time_ns = record.received + unix_offset_}});
+}
+
+void MirrorThread::send_all() {
+  for (Batch* batch : dirty_) {
+    const std::span<OutgoingFrame> pieces = batch->pieces.all();
+    batch->endpoint != nullptr ? batch->endpoint->send(pieces) : batch->port->device->send(sender_, pieces);
+    std::span<const OutgoingFrame> rest = pieces;
+    for (const Waiting& copy : batch->copies) {
+      account(*batch, copy, rest.first(copy.pieces));
+      rest = rest.subspan(copy.pieces);
+    }
+    batch->pieces.clear();
+    batch->copies.clear();
+  }
+  dirty_.clear();
+  pieces_waiting_ = 0;
+}
+
+/// A copy is delivered when all its pieces have left; otherwise it is lost, for the reason of the first that
+/// has not.
+void MirrorThread::account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces) {
+  const CopyTarget& target = *copy.target;
+  const MirrorDestination& to = target.session->destinations[target.destination];
+  DestinationCell& destination = to.counters->of(sender_);
+  PortCell* port = batch.port != nullptr ? &batch.port->counters->of(sender_) : nullptr;
+  const std::size_t encapsulation =
+      batch.endpoint != nullptr ? tunnel::encapsulation_length(batch.endpoint->settings().encapsulation) : 0;
+  DropReason lost = copy.lost;
+  for (const OutgoingFrame& piece : pieces) {
+    if (piece.outcome != DropReason::none) {
+      if (lost == DropReason::none) lost = piece.outcome;
+      continue;
+    }
+    const std::size_t bytes = piece.length() - encapsulation;
+    destination.sent_packets.add();
+    destination.delivered_bytes.add(bytes);
+    if (port == nullptr) continue;
+    port->sent_frames.add();
+    port->sent_bytes.add(bytes);
+    port->copies_sent.add();
+  }
+  lost == DropReason::none ? destination.delivered.add()
+                           : destination.lost[static_cast<std::size_t>(lost)].add();
+  target.session->queued_bytes->of(copy.charge.worker)
+      .fetch_sub(copy.charge.bytes, std::memory_order_relaxed);
+}
+
+}  // namespace vswitch

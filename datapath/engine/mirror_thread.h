@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sends the copies: takes them from the workers' queues in the order in which the frames were received,
+// finishes checksums, writes each destination's tags, cuts and encapsulates, and accounts for every one.
+//
+// It runs at a lower priority than the workers (production first). When it cannot keep up the queues fill and
+// workers count losses; nothing here is ever waited for by a production frame.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "datapath/base/counters.h"
+#include "datapath/engine/copy_queue.h"
+#include "datapath/engine/threads.h"
+#include "datapath/tunnel/pieces.h"
+
+namespace vswitch {
+
+struct MirrorThreadCounters {
+  Counter wakeups;  ///< times it had slept
+  Counter passes;   ///< that found something
+  Counter frames;   ///< taken from the queues, each with all its copies
+};
+
+class MirrorThread {
+ public:
+  /// Beside a busy worker on the same processor it gets a fiftieth of it (sched(7), "The nice value").
+  static constexpr int kNiceness = 17;
+
+  /// `queues` are read by this thread alone and outlive it.
+  MirrorThread(SenderId sender, std::vector<CopyQueue*> queues);
+  MirrorThread(const MirrorThread&) = delete;
+  MirrorThread& operator=(const MirrorThread&) = delete;
+  ~MirrorThread();
+
+  void start();
+  /// Any thread: a queue has got something to read.
+  void wake();
+
+  /// One pass over the queues in the caller's thread, for tests without threads. False if there is nothing
+  /// left to do.
+  bool step();
+
+  /// Control thread: drained() becomes `generation` once everything that is in the queues now has been sent,
+  /// however much comes behind it.
+  void request_drain(std::uint64_t generation);
+  std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
+
+  const MirrorThreadCounters& counters() const { return counters_; }
+  /// Processor time the thread has used, the kernel's work for it included.
+  std::uint64_t cpu_ns() const { return cpu_time(thread_); }
+  /// The thread, to be placed.
+  std::thread& thread() { return thread_; }
+
+ private:
+  /// What a copy is charged to its session, in the queue of the worker it came through.
+  struct Charge {
+    std::size_t worker;
+    std::int64_t bytes;
+  };
+  /// A copy that waits in a batch, as so many pieces.
+  struct Waiting {
+    const CopyTarget* target;
+    Charge charge;
+    std::size_t pieces;
+    DropReason lost;  ///< not none: it is lost already
+  };
+  /// Copies that leave together, by one device or to one endpoint.
+  struct Batch {
+    const PortConfig* port = nullptr;
+    tunnel::TunnelEndpoint* endpoint = nullptr;
+    tunnel::Pieces pieces;
+    std::vector<Waiting> copies;
+  };
+
+  void run();
+  void mark_queues();
+  void report_drained();
+  CopyQueue* next_queue();
+  void add(const CopyRecord& record, std::size_t worker);
+  Batch& batch_for(const CopyTarget& target);
+  DropReason add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
+                        const Offload& offload);
+  void send_all();
+  void account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces);
+
+  const SenderId sender_;
+  const std::vector<CopyQueue*> queues_;
+
+  std::deque<Batch> port_batches_;  ///< by PortNo
+  std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_;
+  std::vector<Batch*> dirty_;  ///< those that hold copies
+  std::size_t pieces_waiting_ = 0;
+  TimeNs unix_offset_ = 0;            ///< what makes a time of reception one since 1970
+  std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
+  std::uint64_t marked_ = 0;
+  bool held_back_ = false;  ///< there are records, but an older one may still come from a worker in mid-batch
+
+  MirrorThreadCounters counters_;
+  std::atomic<std::uint32_t> signal_{0};
+  std::atomic<std::uint64_t> drain_requested_{0};
+  std::atomic<std::uint64_t> drained_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace vswitch

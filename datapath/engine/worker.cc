@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/engine/worker.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace vswitch {
+
+namespace {
+
+constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
+constexpr int kMaxEvents = 64;
+constexpr std::size_t kBacklog = 64 * 1024;  // of copies: the mirror thread is behind
+
+int checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return fd;
+}
+
+}  // namespace
+
+Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
+               MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock)
+    : sender_{number},
+      number_(number),
+      published_(published),
+      copies_(copies),
+      mirror_thread_(mirror_thread),
+      next_frames_(next_frames),
+      clock_(std::move(clock)),
+      epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      random_(number + 1) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kWakeToken}};
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+}
+
+Worker::~Worker() {
+  stopping_.store(true, std::memory_order_release);
+  wake();
+  if (thread_.joinable()) thread_.join();
+  close(wake_fd_);
+  close(epoll_fd_);
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "worker");
+    while (!stopping_.load(std::memory_order_acquire)) {
+      // A thread that sleeps takes the processor from copies when a frame comes, one that yields does not.
+      if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
+        step(-1);
+      } else if (!step(0)) {
+        std::this_thread::yield();  // whoever else wants the processor
+      }
+    }
+  });
+}
+
+void Worker::wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written =
+      write(wake_fd_, &one, sizeof one);  // fails only when it is readable anyway
+}
+
+void Worker::take_wake() {
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t n = read(wake_fd_, &count, sizeof count);
+}
+
+void Worker::wait_seen(std::uint64_t generation) const {
+  for (std::uint64_t now = seen(); now < generation; now = seen()) seen_.wait(now, std::memory_order_acquire);
+}
+
+bool Worker::step(int timeout_ms) {
+  epoll_event events[kMaxEvents];
+  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
+  now_ = clock_();
+  if (ready > 0) counters_.wakeups.add();
+  // In this order: a wake() that comes after the look at what is published must still be there at the next
+  // wait.
+  for (int i = 0; i < ready; ++i) {
+    if (events[i].data.u64 == kWakeToken) take_wake();
+  }
+  refresh();
+  bool received = false;
+  for (int i = 0; i < ready; ++i) {
+    if (events[i].data.u64 == kWakeToken) continue;
+    // The event may be older than the snapshot: a port that went meanwhile is not in it, or has another
+    // device by now.
+    const PortConfig* port = snapshot_ == nullptr
+                                 ? nullptr
+                                 : snapshot_->port(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
+    if (port != nullptr && port->device != nullptr && port->worker == number_)
+      received |= receive_from(*port);
+  }
+  if (received) {
+    counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - now_, 0)));
+    spin_.received(now_);
+  }
+  return received;
+}
+
+/// Takes the published snapshot and makes the epoll set follow it.
+void Worker::refresh() {
+  const Snapshot* latest = published_.load(std::memory_order_acquire);
+  if (latest == snapshot_) return;
+  snapshot_ = latest;
+  const auto is_mine = [this](std::uint32_t number, const std::shared_ptr<Port>& device) {
+    const PortConfig* port = snapshot_->port(PortNo{number});
+    return port != nullptr && port->worker == number_ && port->device == device;
+  };
+  for (auto it = received_from_.begin(); it != received_from_.end();) {
+    if (is_mine(it->first, it->second)) {
+      ++it;
+      continue;
+    }
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second->receive_fd(), nullptr);
+    it = received_from_.erase(it);
+  }
+  for (const PortConfig& port : snapshot_->ports) {
+    if (port.number == kNoPort || port.worker != number_ || port.device == nullptr) continue;
+    if (received_from_.contains(index(port.number))) continue;
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = index(port.number)}};
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.device->receive_fd(), &event) == 0) {
+      received_from_.emplace(index(port.number), port.device);
+    } else {
+      counters_.unwatched_ports
+          .add();  // no memory, or fs.epoll.max_user_watches: the next snapshot tries again
+    }
+  }
+  sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
+  spin_.set_limit(snapshot_->work.spin);
+  const std::size_t budget = snapshot_->work.session_queue_bytes;
+  session_budget_ = static_cast<std::int64_t>(budget != 0 ? budget : copies_.capacity() / 2);
+  if (sample_seed_ != snapshot_->work.sample_seed) {
+    sample_seed_ = snapshot_->work.sample_seed;
+    random_.seed(static_cast<std::uint32_t>(sample_seed_ + number_ + 1));
+  }
+  seen_.store(snapshot_->generation, std::memory_order_release);
+  seen_.notify_all();
+}
+
+bool Worker::receive_from(const PortConfig& in) {
+  copies_.begin(clock_());
+  const std::size_t count = in.device->receive(raw_);
+  now_ = clock_();
+  if (next_frames_.anybody_waits()) [[unlikely]]
+    next_frames_.look(*snapshot_, in, std::span(raw_).first(count));
+  for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
+  flush_sends();
+  queue_copies();
+  copies_.end();
+  if (count == 0) return false;
+  in.device->release();
+  counters_.batches.add();
+  counters_.frames.add(count);
+  return true;
+}
+
+void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
+  PortCell& cell = in.counters->of(sender_);
+  cell.received_frames.add();
+  ParseResult parsed = parse(raw);
+  cell.received_bytes.add(raw.bytes.size() + (raw.stripped_tag ? kTagLength : 0));
+  if (parsed.drop != DropReason::none) {
+    cell.received_drops[static_cast<std::size_t>(parsed.drop)].add();
+    return;
+  }
+  frames_[at] = parsed.frame;
+  if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
+  const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
+  note_copies(verdict, at);  // first: it finds out which copies walk behind patches
+  learn(verdict);
+  queue_sends(in, verdict, frames_[at]);
+}
+
+void Worker::learn(const Verdict& verdict) {
+  for (const Learn& learn : verdict.learns) {
+    if (!takes_place(verdict, learn.walk)) continue;
+    snapshot_->bridges[learn.bridge].macs->learn(learn.vlan, learn.mac, learn.port, now_);
+  }
+}
+
+void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame) {
+  if (verdict.drop != DropReason::none) {
+    in.counters->of(sender_).received_drops[static_cast<std::size_t>(verdict.drop)].add();
+  }
+  for (const PatchDrop& drop : verdict.patch_drops) {
+    if (!takes_place(verdict, drop.walk)) continue;
+    snapshot_->ports[index(drop.port)]
+        .counters->of(sender_)
+        .received_drops[static_cast<std::size_t>(drop.reason)]
+        .add();
+  }
+  for (const Crossing& crossing : verdict.crossings) {
+    if (takes_place(verdict, crossing.walk))
+      count_crossing(snapshot_->ports[index(crossing.port)], frame, true);
+  }
+  for (const Intrusion& intrusion : verdict.intrusions)
+    snapshot_->sessions[intrusion.session].foreign->of(sender_).add();
+  const Send* previous = nullptr;
+  std::span<const std::uint8_t> header;
+  for (const Send& send : verdict.sends) {
+    const PortConfig& out = snapshot_->ports[index(send.port)];
+    PortCell& cell = out.counters->of(sender_);
+    if (send.drop != DropReason::none) {
+      cell.sent_drops[static_cast<std::size_t>(send.drop)].add();
+      continue;
+    }
+    if (out.is_patch) {
+      count_crossing(out, frame, false);
+      continue;
+    }
+    if (previous == nullptr || !(previous->tags == send.tags)) {
+      if (headers_used_ == headers_.size()) headers_.emplace_back();
+      auto& bytes = headers_[headers_used_++].bytes;
+      header = {bytes.data(), write_header(frame.dst, frame.src, send.tags, bytes)};
+      previous = &send;
+    }
+    auto& queue = sends_[index(send.port)];
+    if (queue.empty()) dirty_.push_back(index(send.port));
+    queue.push_back(outgoing(header, frame.payload, frame.offload));
+  }
+}
+
+void Worker::count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) {
+  PortCell& cell = out.counters->of(sender_);
+  PortCell& peer = snapshot_->ports[index(out.patch_peer)].counters->of(sender_);
+  cell.sent_frames.add();
+  cell.sent_bytes.add(frame.wire_length());
+  if (is_copy) cell.copies_sent.add();
+  peer.received_frames.add();
+  peer.received_bytes.add(frame.wire_length());
+}
+
+/// Why a session that selects a frame leaves it out, nothing if it copies it. What is sampled is chosen by
+/// chance and not by counting: what comes in a rhythm is sampled as it is. Then only what the rate allows is
+/// charged to the session's quota.
+std::optional<DropReason> Worker::withholds(const CompiledSession& session, std::size_t bytes) {
+  if (session.quota != nullptr && session.quota->is_used_up()) return DropReason::none;
+  if (session.sample > 1 && random_() % session.sample != 0) return DropReason::sampled_out;
+  if (session.rate != nullptr && !session.rate->take(bytes, now_)) return DropReason::rate_limited;
+  if (session.quota != nullptr && !session.quota->take(bytes)) return DropReason::none;
+  return std::nullopt;
+}
+
+void Worker::note_copies(const Verdict& verdict, std::size_t at) {
+  withheld_.clear();
+  for (const Selection& selection : verdict.selections) {
+    if (!takes_place(verdict, selection.walk)) continue;
+    const CompiledSession& session = snapshot_->sessions[selection.session];
+    if (const auto reason = withholds(session, frames_[at].wire_length())) {
+      withheld_.push_back({selection.session, selection.walk, *reason});
+      continue;
+    }
+    if (!selection.counts) continue;
+    SessionCell& cell = session.counters->of(sender_);
+    cell.frames.add();
+    cell.bytes.add(frames_[at].wire_length());
+  }
+  for (const Copy& copy : verdict.copies) {
+    const CompiledSession& session = snapshot_->sessions[copy.session];
+    const WalkNo made_on = verdict.made_on(copy);
+    if (!takes_place(verdict, made_on)) continue;
+    DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
+    DropReason drop = copy.drop;
+    if (const Withheld* found = withheld(copy.session, made_on)) {
+      if (found->reason == DropReason::none) continue;
+      drop = found->reason;
+    } else if (!takes_place(verdict, copy.walk)) {  // behind a patch that another's copy has crossed
+      drop = DropReason::duplicate;
+    }
+    cell.matched.add();
+    const bool stand_in = drop == DropReason::duplicate && drop == copy.drop;
+    if (drop != DropReason::none && !stand_in) {
+      cell.lost[static_cast<std::size_t>(drop)].add();
+      continue;
+    }
+    const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
+    pending_copies_.push_back(
+        {at, {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen}, stand_in, copy.walk});
+  }
+}
+
+const Worker::Withheld* Worker::withheld(SessionIndex session, WalkNo walk) const {
+  const auto found = std::find_if(withheld_.begin(), withheld_.end(), [&](const Withheld& one) {
+    return one.session == session && one.walk == walk;
+  });
+  return found == withheld_.end() ? nullptr : &*found;
+}
+
+/// Whether a copy walks behind its patch: its session does not leave the frame out, and no other's copy is
+/// there already. Sessions are asked in the order of the verdict, so those before are known.
+bool Worker::takes_place(const Verdict& verdict, WalkNo number) const {
+  if (number == kFrameItself) [[likely]]
+    return true;
+  const CopyWalk& walk = verdict.walk(number);
+  if (!takes_place(verdict, walk.parent) || withheld(walk.session, walk.parent) != nullptr) return false;
+  for (WalkNo other = walk.first; other < number; ++other) {
+    if (verdict.walk(other).first == walk.first && takes_place(verdict, other)) return false;
+  }
+  return true;
+}
+
+void Worker::flush_sends() {
+  for (const std::uint32_t number : dirty_) {
+    const PortConfig& out = snapshot_->ports[number];
+    auto& frames = sends_[number];
+    out.device->send(sender_, frames);
+    PortCell& cell = out.counters->of(sender_);
+    for (const OutgoingFrame& frame : frames) {
+      if (frame.outcome == DropReason::none) {
+        cell.sent_frames.add();
+        cell.sent_bytes.add(frame.length());
+      } else {
+        cell.sent_drops[static_cast<std::size_t>(frame.outcome)].add();
+      }
+    }
+    frames.clear();
+  }
+  dirty_.clear();
+  headers_used_ = 0;
+}
+
+/// One record for each frame that is copied, with every copy due of it.
+void Worker::queue_copies() {
+  if (pending_copies_.empty()) return;
+  for (auto first = pending_copies_.cbegin(); first != pending_copies_.cend();) {
+    const auto last = std::find_if(first, pending_copies_.cend(),
+                                   [&](const PendingCopy& pending) { return pending.frame != first->frame; });
+    queue_copies_of(frames_[first->frame], {first, last});
+    first = last;
+  }
+  pending_copies_.clear();
+  mirror_thread_.wake();
+}
+
+/// A destination gets the frame once: from the first session that has room for it. Those behind it count a
+/// duplicate.
+void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending) {
+  const std::int64_t cost = CopyQueue::cost(frame.payload.size());
+  targets_.clear();
+  target_walks_.clear();
+  duplicates_.clear();
+  const auto is_there = [this](const PendingCopy& copy) {
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+      if (targets_[i].port == copy.target.port && target_walks_[i] == copy.walk &&
+          targets_[i].session->tags.output_vlan == copy.target.session->tags.output_vlan)
+        return true;
+    }
+    return false;
+  };
+  for (const PendingCopy& copy : pending) {
+    if (copy.stand_in && is_there(copy)) {
+      duplicates_.push_back(copy.target);
+      continue;
+    }
+    auto& queued = copy.target.session->queued_bytes->of(number_);
+    if (queued.load(std::memory_order_relaxed) + cost > session_budget_) {
+      count_lost(copy.target, DropReason::session_budget);
+      continue;
+    }
+    queued.fetch_add(cost, std::memory_order_relaxed);
+    targets_.push_back(copy.target);
+    target_walks_.push_back(copy.walk);
+  }
+  const bool queued = targets_.empty() || copies_.push(frame, now_, targets_);
+  for (const CopyTarget& target : duplicates_)
+    count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
+  if (queued) return;
+  for (const CopyTarget& target : targets_) {
+    target.session->queued_bytes->of(number_).fetch_sub(cost, std::memory_order_relaxed);
+    count_lost(target, DropReason::queue_full);
+  }
+}
+
+void Worker::count_lost(const CopyTarget& copy, DropReason reason) {
+  const MirrorDestination& destination = copy.session->destinations[copy.destination];
+  destination.counters->of(sender_).lost[static_cast<std::size_t>(reason)].add();
+  // The other end sees the gap.
+  if (destination.endpoint != nullptr && reason != DropReason::duplicate)
+    destination.endpoint->next_sequence();
+}
+
+}  // namespace vswitch

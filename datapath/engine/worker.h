@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker carries out verdicts: it receives from the ports it owns, sends on any port, and hands copies to
+// the mirror queue.
+//
+// Order within a batch: decide all frames, send what is production, and only then queue the copies. The
+// settings are looked at once per batch: the worker takes the published snapshot before it handles what epoll
+// reported, and says so, so that the control thread knows when nobody uses an old snapshot any more.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <random>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "datapath/engine/copy_queue.h"
+#include "datapath/engine/mirror_thread.h"
+#include "datapath/engine/next_frame.h"
+#include "datapath/engine/spin.h"
+#include "datapath/engine/threads.h"
+#include "datapath/pipeline/pipeline.h"
+#include "datapath/snapshot/snapshot.h"
+
+namespace vswitch {
+
+using Clock = std::function<TimeNs()>;
+
+struct WorkerCounters {
+  Counter wakeups;  ///< waits that ended with something to do
+  Counter batches, frames, busy_ns;
+  Counter unwatched_ports;  ///< times a port could not be added to the epoll set
+};
+
+class Worker {
+ public:
+  /// `published` is where new snapshots appear. `mirror_thread` reads `copies`.
+  Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
+         MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  void start();
+  /// Any thread: look at the published snapshot (or stop) now.
+  void wake();
+  /// Waits up to `timeout_ms` (-1 = for ever) and handles what there is, in the caller's thread. False if
+  /// there was nothing to receive.
+  bool step(int timeout_ms);
+
+  /// The generation of the snapshot in use: no older one is touched by this worker any more.
+  std::uint64_t seen() const { return seen_.load(std::memory_order_acquire); }
+  void wait_seen(std::uint64_t generation) const;
+  const WorkerCounters& counters() const { return counters_; }
+  /// Processor time the thread has used, the kernel's work for it included.
+  std::uint64_t cpu_ns() const { return cpu_time(thread_); }
+  /// The thread, to be placed; it is not started with DatapathOptions::threads == false.
+  std::thread& thread() { return thread_; }
+
+ private:
+  struct PendingCopy {
+    std::size_t frame;  ///< position in frames_
+    CopyTarget target;
+    bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
+    WalkNo walk;
+  };
+  struct Withheld {
+    SessionIndex session;
+    WalkNo walk;
+    DropReason reason;  ///< none: the session has ended
+  };
+  struct HeaderBytes {
+    std::array<std::uint8_t, kMaxHeaderLength> bytes;
+  };
+
+  void take_wake();
+  void refresh();
+  bool receive_from(const PortConfig& in);
+  void handle(const PortConfig& in, const RawFrame& raw, std::size_t at);
+  void learn(const Verdict& verdict);
+  void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
+  void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy);
+  void note_copies(const Verdict& verdict, std::size_t at);
+  const Withheld* withheld(SessionIndex session, WalkNo walk) const;
+  bool takes_place(const Verdict& verdict, WalkNo walk) const;
+  std::optional<DropReason> withholds(const CompiledSession& session, std::size_t bytes);
+  void flush_sends();
+  void queue_copies();
+  void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending);
+  void count_lost(const CopyTarget& copy, DropReason reason);
+
+  const SenderId sender_;
+  const std::uint32_t number_;
+  const std::atomic<const Snapshot*>& published_;
+  CopyQueue& copies_;
+  MirrorThread& mirror_thread_;
+  NextFrames& next_frames_;
+  const Clock clock_;
+  int epoll_fd_;
+  int wake_fd_;
+
+  const Snapshot* snapshot_ = nullptr;
+  std::unordered_map<std::uint32_t, std::shared_ptr<Port>>
+      received_from_;  ///< devices in the epoll set, by PortNo
+  Decider decider_;
+  TimeNs now_ = 0;
+  Spin spin_;
+  std::int64_t session_budget_ = 0;  ///< bytes one session may have in the queue
+  std::array<RawFrame, kBatchSize> raw_;
+  std::array<Frame, kBatchSize> frames_;
+  std::vector<std::vector<OutgoingFrame>> sends_;  ///< by PortNo
+  std::vector<std::uint32_t> dirty_;               ///< positions in sends_ that hold frames
+  std::deque<HeaderBytes> headers_;                ///< of the frames in sends_; grows, never moves
+  std::size_t headers_used_ = 0;
+  std::vector<PendingCopy> pending_copies_;
+  std::vector<Withheld> withheld_;  ///< sessions that select the frame at hand and leave it out
+  std::uint64_t sample_seed_ = 0;
+  std::minstd_rand random_;
+  std::vector<CopyTarget> targets_;
+  std::vector<WalkNo> target_walks_;  ///< of targets_
+  std::vector<CopyTarget> duplicates_;
+
+  WorkerCounters counters_;
+  std::atomic<std::uint64_t> seen_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+
+#include "datapath/flow/match.h"
+
+namespace vswitch {
+
+namespace {
+
+using Bytes = FlowKey::Value;
+
+/// How a value is written (ovs-fields(7), "Format").
+enum class Notation : std::uint8_t { number, maskable_number, port, mac, ipv4, ipv6, fragment, tcp_flags };
+
+/// What else the match has to say (ovs-fields(7), "Prerequisites").
+enum class Needs : std::uint8_t {
+  nothing,
+  arp,
+  ipv4_or_arp,
+  ipv6,
+  ip,
+  ip_or_arp,
+  tcp,
+  udp,
+  sctp,
+  icmp,
+  icmpv6,
+  transport,
+  neighbour,
+  solicit,
+  advert
+};
+
+/// A number n is `n << shift | always` in its slot, and its mask likewise, without the ignored bits.
+struct Field {
+  std::string_view name;
+  KeySlot slot;
+  Notation notation;
+  Needs needs = Needs::nothing;
+  std::uint32_t most = 0;  ///< of numbers
+  std::uint8_t shift = 0;
+  std::uint32_t always = 0;
+  std::uint32_t ignored = 0;
+};
+
+constexpr std::uint32_t kNoTag = 0xffff;  // as dl_vlan: OFP_VLAN_NONE of OpenFlow 1.0
+
+using enum Notation;
+using namespace key_slot;
+constexpr Field kFields[] = {
+    {"eth_src", kEthSrc, mac},
+    {"dl_src", kEthSrc, mac},
+    {"eth_dst", kEthDst, mac},
+    {"dl_dst", kEthDst, mac},
+    {"eth_type", kEthType, number, Needs::nothing, 0xffff},
+    {"dl_type", kEthType, number, Needs::nothing, 0xffff},
+    {"dl_vlan", kVlanTci, number, Needs::nothing, 0xfff, 0, kTagPresent},
+    {"vlan_vid", kVlanTci, maskable_number, Needs::nothing, 0x1fff},
+    {"dl_vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
+    {"vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
+    {"vlan_tci", kVlanTci, maskable_number, Needs::nothing, 0xffff},
+    {"nw_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
+    {"ip_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
+    {"nw_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
+    {"ip_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
+    {"ipv6_src", kIpv6Src, ipv6, Needs::ipv6},
+    {"ipv6_dst", kIpv6Dst, ipv6, Needs::ipv6},
+    {"ipv6_label", kIpv6Label, maskable_number, Needs::ipv6, 0xfffff},
+    {"nw_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
+    {"ip_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
+    {"nw_tos", kTos, number, Needs::ip, 0xff, 0, 0, 3},  // DSCP only: ECN is nw_ecn
+    {"ip_dscp", kTos, number, Needs::ip, 0x3f, 2},
+    {"nw_ecn", kTos, number, Needs::ip, 3},
+    {"ip_ecn", kTos, number, Needs::ip, 3},
+    {"nw_ttl", kTtl, number, Needs::ip, 0xff},
+    {"ip_frag", kFragment, fragment, Needs::ip},
+    {"nw_frag", kFragment, fragment, Needs::ip},
+    {"tp_src", kSrcPort, port, Needs::transport, 0xffff},
+    {"tp_dst", kDstPort, port, Needs::transport, 0xffff},
+    {"tcp_src", kSrcPort, port, Needs::tcp, 0xffff},
+    {"tcp_dst", kDstPort, port, Needs::tcp, 0xffff},
+    {"tcp_flags", kTcpFlags, tcp_flags, Needs::tcp, 0xfff},
+    {"udp_src", kSrcPort, port, Needs::udp, 0xffff},
+    {"udp_dst", kDstPort, port, Needs::udp, 0xffff},
+    {"sctp_src", kSrcPort, port, Needs::sctp, 0xffff},
+    {"sctp_dst", kDstPort, port, Needs::sctp, 0xffff},
+    {"icmp_type", kSrcPort, number, Needs::icmp, 0xff},
+    {"icmp_code", kDstPort, number, Needs::icmp, 0xff},
+    {"icmpv6_type", kSrcPort, number, Needs::icmpv6, 0xff},
+    {"icmpv6_code", kDstPort, number, Needs::icmpv6, 0xff},
+    {"arp_op", kProtocol, number, Needs::arp, 0xff},
+    {"arp_spa", kIpv4Src, ipv4, Needs::arp},
+    {"arp_tpa", kIpv4Dst, ipv4, Needs::arp},
+    {"arp_sha", kArpSha, mac, Needs::arp},
+    {"arp_tha", kArpTha, mac, Needs::arp},
+    {"nd_target", kNdTarget, ipv6, Needs::neighbour},
+    {"nd_sll", kArpSha, mac, Needs::solicit},
+    {"nd_tll", kArpTha, mac, Needs::advert},
+};
+
+/// Names that stand for an EtherType and perhaps a protocol (ovs-ofctl(8)).
+struct Shorthand {
+  std::string_view name;
+  std::uint16_t ether_type;  ///< 0: any
+  std::uint8_t protocol = 0;
+};
+constexpr std::uint16_t kIp = 0x0800;
+constexpr std::uint16_t kIp6 = 0x86dd;
+constexpr std::uint16_t kArp = 0x0806;
+constexpr std::uint16_t kRarp = 0x8035;
+constexpr Shorthand kShorthands[] = {
+    {"eth", 0},
+    {"ip", kIp},
+    {"ip4", kIp},
+    {"ipv4", kIp},
+    {"icmp", kIp, IPPROTO_ICMP},
+    {"tcp", kIp, IPPROTO_TCP},
+    {"udp", kIp, IPPROTO_UDP},
+    {"sctp", kIp, IPPROTO_SCTP},
+    {"ipv6", kIp6},
+    {"ip6", kIp6},
+    {"icmp6", kIp6, IPPROTO_ICMPV6},
+    {"tcp6", kIp6, IPPROTO_TCP},
+    {"udp6", kIp6, IPPROTO_UDP},
+    {"sctp6", kIp6, IPPROTO_SCTP},
+    {"arp", kArp},
+    {"rarp", kRarp},
+    {"mpls", 0x8847},
+    {"mplsm", 0x8848},
+};
+
+/// What people know from Open vSwitch and a filter does not have, by how the name begins.
+struct Missing {
+  std::string_view beginning;
+  std::string_view sentence;
+};
+constexpr std::string_view kOfTheSwitch =
+    "belongs to Open vSwitch's pipeline, not to the frame; a filter looks at the headers of a frame only";
+constexpr std::string_view kOfAFlow = "is part of a flow; a filter is a match only";
+constexpr std::string_view kNotYet = "is not supported in a filter";
+constexpr Missing kMissing[] = {
+    {"in_port", "selects a port, which a filter does not: name the port among the sources of the session"},
+    {"ct_", "needs connection tracking; a filter looks at the headers of a frame only"},
+    {"tun_", kOfTheSwitch},
+    {"tunnel_id", kOfTheSwitch},
+    {"metadata", kOfTheSwitch},
+    {"reg", kOfTheSwitch},
+    {"xreg", kOfTheSwitch},
+    {"xxreg", kOfTheSwitch},
+    {"pkt_mark", kOfTheSwitch},
+    {"skb_priority", kOfTheSwitch},
+    {"conj_id", kOfTheSwitch},
+    {"recirc_id", kOfTheSwitch},
+    {"dp_hash", kOfTheSwitch},
+    {"packet_type", kOfTheSwitch},
+    {"actset_output", kOfTheSwitch},
+    {"mpls_", kNotYet},
+    {"nsh_", kNotYet},
+    {"nd_reserved", kNotYet},
+    {"nd_options_type", kNotYet},
+    {"action", kOfAFlow},
+    {"priority", kOfAFlow},
+    {"table", kOfAFlow},
+    {"cookie", kOfAFlow},
+    {"idle_timeout", kOfAFlow},
+    {"hard_timeout", kOfAFlow},
+};
+
+constexpr std::optional<Bytes> kEveryBit =
+    Bytes{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+
+Bytes in_network_order(std::uint32_t number, std::size_t size) {
+  Bytes bytes{};
+  for (std::size_t i = size; i-- > 0; number >>= 8) bytes[i] = static_cast<std::uint8_t>(number);
+  return bytes;
+}
+
+/// Decimal, 0x hexadecimal or 0 octal, as ovs-ofctl reads numbers.
+std::optional<std::uint32_t> parse_number(std::string_view text) {
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.size() > 1 && text.starts_with('0')) {
+    base = 8;
+  }
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// Six groups of one or two hexadecimal digits.
+std::optional<Bytes> parse_mac(std::string_view text) {
+  Bytes bytes{};
+  for (std::size_t i = 0; i < 6; ++i) {
+    const std::size_t end = i < 5 ? text.find(':') : text.size();
+    if (end == std::string_view::npos || end < 1 || end > 2) return std::nullopt;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + end, bytes[i], 16);
+    if (error != std::errc{} || stop != text.data() + end) return std::nullopt;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return bytes;
+}
+
+std::optional<Bytes> parse_address(int family, std::string_view text) {
+  Bytes bytes{};
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would stop there
+  if (inet_pton(family, std::string(text).c_str(), bytes.data()) != 1) return std::nullopt;
+  return bytes;
+}
+
+/// A mask of `length` leading ones, or one that is written as an address.
+std::optional<Bytes> parse_address_mask(int family, std::size_t size, std::string_view text) {
+  const auto length = parse_number(text);
+  if (!length) return parse_address(family, text);
+  if (*length > size * 8) return std::nullopt;
+  Bytes mask{};
+  for (std::size_t bit = 0; bit < *length; ++bit)
+    mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80 >> bit % 8);
+  return mask;
+}
+
+struct Flags {
+  std::uint32_t value = 0;
+  std::uint32_t mask = 0;
+};
+
+constexpr std::array<std::string_view, 9> kTcpFlagNames = {"fin", "syn", "rst", "psh", "ack",
+                                                           "urg", "ece", "cwr", "ns"};
+
+std::optional<std::uint32_t> parse_flag(std::string_view text) {
+  const auto* const found = std::find(kTcpFlagNames.begin(), kTcpFlagNames.end(), text);
+  if (found == kTcpFlagNames.end()) return std::nullopt;
+  return 1U << (found - kTcpFlagNames.begin());
+}
+
+/// "+syn-ack": these set, those not, any others.
+std::optional<Flags> parse_signed_flags(std::string_view text) {
+  Flags flags;
+  while (!text.empty()) {
+    const bool set = text.front() == '+';
+    if (!set && text.front() != '-') return std::nullopt;
+    text.remove_prefix(1);
+    const std::size_t end = std::min(text.find_first_of("+-"), text.size());
+    const auto flag = parse_flag(text.substr(0, end));
+    if (!flag || (flags.mask & *flag) != 0) return std::nullopt;
+    flags.mask |= *flag;
+    if (set) flags.value |= *flag;
+    text.remove_prefix(end);
+  }
+  return flags;
+}
+
+/// "syn|ack": exactly these.
+std::optional<Flags> parse_exact_flags(std::string_view text, std::uint32_t all) {
+  Flags flags{.value = 0, .mask = all};
+  for (;;) {
+    const std::size_t end = text.find('|');
+    const auto flag = parse_flag(text.substr(0, end));
+    if (!flag) return std::nullopt;
+    flags.value |= *flag;
+    if (end == std::string_view::npos) return flags;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string_view sentence(Needs needs) {
+  switch (needs) {
+    case Needs::nothing:
+      break;
+    case Needs::arp:
+      return "is a field of ARP: add arp or rarp";
+    case Needs::ipv4_or_arp:
+      return "is a field of IPv4: add ip, or tcp, udp, ...; for IPv6 there are ipv6_src and ipv6_dst";
+    case Needs::ipv6:
+      return "is a field of IPv6: add ipv6, or tcp6, udp6, ...";
+    case Needs::ip:
+    case Needs::ip_or_arp:
+      return "is a field of IP: add ip or ipv6";
+    case Needs::tcp:
+      return "is a field of TCP: add tcp or tcp6 (later fragments have none)";
+    case Needs::udp:
+      return "is a field of UDP: add udp or udp6 (later fragments have none)";
+    case Needs::sctp:
+      return "is a field of SCTP: add sctp or sctp6 (later fragments have none)";
+    case Needs::icmp:
+      return "is a field of ICMP: add icmp";
+    case Needs::icmpv6:
+      return "is a field of ICMPv6: add icmp6";
+    case Needs::transport:
+      return "needs a protocol with ports: add tcp, udp, sctp, tcp6, udp6 or sctp6 (later fragments have "
+             "none)";
+    case Needs::neighbour:
+      return "is a field of neighbour discovery: add icmp6 and icmpv6_type=135 or icmpv6_type=136";
+    case Needs::solicit:
+      return "is a field of neighbour solicitations: add icmp6 and icmpv6_type=135";
+    case Needs::advert:
+      return "is a field of neighbour advertisements: add icmp6 and icmpv6_type=136";
+  }
+  return "";
+}
+
+template <typename Table>
+const auto* find_name(const Table& table, std::string_view name) {
+  const auto* const found =
+      std::find_if(std::begin(table), std::end(table), [name](const auto& one) { return one.name == name; });
+  return found == std::end(table) ? nullptr : found;
+}
+
+std::string quoted(std::string_view text) {
+  return "'" + std::string(text) + "'";
+}
+
+}  // namespace
+
+/// Fills a Match item by item.
+class MatchParser {
+ public:
+  std::string parse(std::string_view text);
+  Match take() { return std::move(filter_); }
+
+ private:
+  struct Item {
+    std::string_view text;  ///< "tp_dst=80"
+    std::string_view name;
+    std::optional<std::string_view> value;
+  };
+
+  // What is wrong with the item, in words that go on after its text; empty if it is added.
+  std::string add(const Item& item);
+  std::string add_field(const Field& field, const Item& item);
+  std::string add_numbers(const Field& field, const Item& item);
+  std::string add_number(const Field& field, const Item& item, std::uint32_t number, std::uint32_t mask);
+  std::string add_range(const Field& field, const Item& item, std::size_t dash);
+  std::string add_mac(const Field& field, const Item& item);
+  std::string add_address(const Field& field, const Item& item);
+  std::string add_fragment(const Field& field, const Item& item);
+  std::string add_tcp_flags(const Field& field, const Item& item);
+  std::string add_value(const Field& field, const Item& item, const Bytes& value, const Bytes& mask);
+  std::string merge(KeySlot slot, const Bytes& value, const Bytes& mask);
+
+  std::string check_needs() const;
+  std::string check_tag() const;
+  bool met(Needs needs) const;
+  bool is(KeySlot slot, std::uint32_t number) const;
+  bool is_ip(std::uint8_t protocol) const;
+  bool has_ports(std::uint8_t protocol) const;
+
+  Match filter_;
+  struct Need {
+    Needs needs;
+    std::string_view item;
+  };
+  std::vector<Need> needs_;
+};
+
+std::string MatchParser::parse(std::string_view text) {
+  constexpr std::string_view kSeparators = ", \t\r\n";
+  filter_.text_ = text;
+  bool empty = true;
+  for (std::size_t at = text.find_first_not_of(kSeparators); at < text.size();
+       at = text.find_first_not_of(kSeparators, at)) {
+    const std::size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+    Item item{.text = text.substr(at, end - at), .name = {}, .value = {}};
+    const std::size_t equals = item.text.find_first_of("=:");
+    item.name = item.text.substr(0, equals);
+    if (equals != std::string_view::npos) item.value = item.text.substr(equals + 1);
+    if (const std::string trouble = add(item); !trouble.empty()) return quoted(item.text) + ": " + trouble;
+    empty = false;
+    at = end;
+  }
+  if (empty) return "it is empty: a match names at least one field or protocol, such as tcp,tp_dst=80";
+  std::string trouble = check_needs();
+  return trouble.empty() ? check_tag() : trouble;
+}
+
+std::string MatchParser::add(const Item& item) {
+  if (const Shorthand* one = find_name(kShorthands, item.name)) {
+    if (item.value) return std::string(item.name) + " takes no value";
+    std::string trouble;
+    if (one->ether_type != 0) trouble = merge(kEthType, in_network_order(one->ether_type, 2), *kEveryBit);
+    if (trouble.empty() && one->protocol != 0)
+      trouble = merge(kProtocol, in_network_order(one->protocol, 1), *kEveryBit);
+    return trouble;
+  }
+  if (const Field* field = find_name(kFields, item.name)) return add_field(*field, item);
+  for (const Missing& missing : kMissing) {
+    if (item.name.starts_with(missing.beginning))
+      return std::string(item.name) + ' ' + std::string(missing.sentence);
+  }
+  return "there is no field or protocol " + quoted(item.name) + "; ovs-fields(7) lists them";
+}
+
+std::string MatchParser::add_field(const Field& field, const Item& item) {
+  if (!item.value || item.value->empty()) return std::string(field.name) + " has no value; * stands for any";
+  if (*item.value == "*") return "";
+  switch (field.notation) {
+    case Notation::number:
+    case Notation::maskable_number:
+    case Notation::port:
+      return add_numbers(field, item);
+    case Notation::mac:
+      return add_mac(field, item);
+    case Notation::ipv4:
+    case Notation::ipv6:
+      return add_address(field, item);
+    case Notation::fragment:
+      return add_fragment(field, item);
+    case Notation::tcp_flags:
+      return add_tcp_flags(field, item);
+  }
+  return "";
+}
+
+/// "80", "0x50/0xfff0", "80-90".
+std::string MatchParser::add_numbers(const Field& field, const Item& item) {
+  const std::string_view text = *item.value;
+  const std::size_t dash = text.find('-', 1);
+  if (dash != std::string_view::npos && field.notation == Notation::port) return add_range(field, item, dash);
+  const std::size_t slash = text.find('/');
+  const auto number = parse_number(text.substr(0, slash));
+  const auto mask =
+      slash == std::string_view::npos ? ~std::uint32_t{0} : parse_number(text.substr(slash + 1));
+  if (!number || !mask) {
+    return std::string("give a number") + (field.notation == Notation::number ? "" : ", or number/mask") +
+           (field.notation == Notation::port ? ", or a range such as 8000-8100" : "");
+  }
+  const bool whole = (*mask & field.most) == field.most;
+  if (field.notation == Notation::number && !whole && *mask != 0)
+    return std::string(field.name) + " takes no mask";
+  return add_number(field, item, *number, *mask);
+}
+
+std::string MatchParser::add_number(const Field& field, const Item& item, std::uint32_t number,
+                                    std::uint32_t mask) {
+  const auto add = [&](std::uint32_t value, std::uint32_t bits) {
+    return add_value(field, item, in_network_order(value, field.slot.size),
+                     in_network_order(bits, field.slot.size));
+  };
+  if (field.name == "dl_vlan" && number == kNoTag) return add(0, 0xffff);
+  if (number > field.most) return std::string(field.name) + " is from 0 to " + std::to_string(field.most);
+  mask &= field.most & ~field.ignored;
+  if (mask == 0) return "";  // any value, like *
+  return add(number << field.shift | field.always, mask << field.shift | field.always);
+}
+
+std::string MatchParser::add_range(const Field& field, const Item& item, std::size_t dash) {
+  const auto low = parse_number(item.value->substr(0, dash));
+  const auto high = parse_number(item.value->substr(dash + 1));
+  if (!low || !high || *low > *high || *high > field.most)
+    return "a range is two numbers up to 65535, the smaller one first";
+  needs_.push_back({field.needs, item.text});
+  filter_.ranges_.push_back({field.slot, *low, *high});
+  return "";
+}
+
+std::string MatchParser::add_mac(const Field& field, const Item& item) {
+  const std::size_t slash = item.value->find('/');
+  const auto value = parse_mac(item.value->substr(0, slash));
+  const auto mask = slash == std::string_view::npos ? kEveryBit : parse_mac(item.value->substr(slash + 1));
+  if (!value || !mask) return "give an Ethernet address such as 52:54:00:12:34:56, or address/mask";
+  return add_value(field, item, *value, *mask);
+}
+
+std::string MatchParser::add_address(const Field& field, const Item& item) {
+  const int family = field.notation == Notation::ipv4 ? AF_INET : AF_INET6;
+  const std::size_t slash = item.value->find('/');
+  const auto value = parse_address(family, item.value->substr(0, slash));
+  const auto mask = slash == std::string_view::npos
+                        ? kEveryBit
+                        : parse_address_mask(family, field.slot.size, item.value->substr(slash + 1));
+  if (!value || !mask) {
+    return std::string("give an ") + (family == AF_INET ? "IPv4" : "IPv6") +
+           " address, or address/length, or address/mask";
+  }
+  return add_value(field, item, *value, *mask);
+}
+
+std::string MatchParser::add_fragment(const Field& field, const Item& item) {
+  struct Kind {
+    std::string_view name;
+    std::uint8_t value, mask;
+  };
+  constexpr std::uint8_t kBoth = kAnyFragment | kLaterFragment;
+  constexpr Kind kKinds[] = {{"no", 0, kBoth},
+                             {"yes", kAnyFragment, kAnyFragment},
+                             {"first", kAnyFragment, kBoth},
+                             {"later", kBoth, kBoth},
+                             {"not_later", 0, kLaterFragment}};
+  std::string name(*item.value);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const Kind* kind = find_name(kKinds, name);
+  if (kind == nullptr) return "give no, yes, first, later or not_later";
+  return add_value(field, item, Bytes{kind->value}, Bytes{kind->mask});
+}
+
+std::string MatchParser::add_tcp_flags(const Field& field, const Item& item) {
+  const char first = item.value->front();
+  if (first >= '0' && first <= '9') return add_numbers(field, item);
+  const bool is_signed = first == '+' || first == '-';
+  const auto flags = is_signed ? parse_signed_flags(*item.value) : parse_exact_flags(*item.value, field.most);
+  if (flags) return add_number(field, item, flags->value, flags->mask);
+  return "give +syn-ack (these set, those not), syn|ack (exactly these) or flags/mask in numbers; the "
+         "flags "
+         "are fin, syn, rst, psh, ack, urg, ece, cwr and ns, each once";
+}
+
+std::string MatchParser::add_value(const Field& field, const Item& item, const Bytes& value,
+                                   const Bytes& mask) {
+  if (std::all_of(mask.begin(), mask.begin() + field.slot.size, [](auto bits) { return bits == 0; }))
+    return "";  // any value, like *
+  needs_.push_back({field.needs, item.text});
+  return merge(field.slot, value, mask);
+}
+
+/// Both what the filter says already and this: a match is a conjunction.
+std::string MatchParser::merge(KeySlot slot, const Bytes& value, const Bytes& mask) {
+  Bytes values = filter_.value_.value(slot);
+  Bytes masks = filter_.mask_.value(slot);
+  for (std::size_t i = 0; i < slot.size; ++i) {
+    if (((values[i] ^ value[i]) & masks[i] & mask[i]) != 0) {
+      return "contradicts what stands before it, no frame can be both; several matches are given one by "
+             "one";
+    }
+    values[i] = static_cast<std::uint8_t>(values[i] | (value[i] & mask[i]));
+    masks[i] |= mask[i];
+  }
+  filter_.value_.set(slot, std::span(values).first(slot.size));
+  filter_.mask_.set(slot, std::span(masks).first(slot.size));
+  return "";
+}
+
+std::string MatchParser::check_needs() const {
+  for (const Need& need : needs_) {
+    if (!met(need.needs)) return quoted(need.item) + ": it " + std::string(sentence(need.needs));
+  }
+  return "";
+}
+
+/// A VLAN without the bit that says there is a tag: no frame has that.
+std::string MatchParser::check_tag() const {
+  const std::uint32_t value = filter_.value_.number(kVlanTci);
+  if (value == 0 || (value & kTagPresent) != 0 || (filter_.mask_.number(kVlanTci) & kTagPresent) == 0)
+    return "";
+  return quoted(filter_.text_) +
+         ": no frame has this VLAN: vlan_vid and vlan_tci count the bit 0x1000, which says that there is a "
+         "tag; write dl_vlan=10 or vlan_vid=0x100a";
+}
+
+/// The types of IP and ICMP take no mask, so one byte of it tells whether they are given.
+bool MatchParser::is(KeySlot slot, std::uint32_t number) const {
+  return filter_.value_.number(slot) == number && (filter_.mask_.number(slot) & 0xff) == 0xff;
+}
+
+bool MatchParser::is_ip(std::uint8_t protocol) const {
+  return (is(kEthType, kIp) || is(kEthType, kIp6)) && is(kProtocol, protocol);
+}
+
+bool MatchParser::has_ports(std::uint8_t protocol) const {
+  return is_ip(protocol) && (filter_.value_.number(kFragment) & kLaterFragment) == 0;
+}
+
+bool MatchParser::met(Needs needs) const {
+  const bool arp = is(kEthType, kArp) || is(kEthType, kRarp);
+  const bool ip = is(kEthType, kIp) || is(kEthType, kIp6);
+  const bool icmp = is(kEthType, kIp) && is(kProtocol, IPPROTO_ICMP);
+  const bool icmpv6 = is(kEthType, kIp6) && is(kProtocol, IPPROTO_ICMPV6);
+  const bool neighbour = icmpv6 && filter_.value_.number(kDstPort) == 0;  // their code is 0
+  switch (needs) {
+    case Needs::nothing:
+      return true;
+    case Needs::arp:
+      return arp;
+    case Needs::ipv4_or_arp:
+      return is(kEthType, kIp) || arp;
+    case Needs::ipv6:
+      return is(kEthType, kIp6);
+    case Needs::ip:
+      return ip;
+    case Needs::ip_or_arp:
+      return ip || arp;
+    case Needs::tcp:
+      return has_ports(IPPROTO_TCP);
+    case Needs::udp:
+      return has_ports(IPPROTO_UDP);
+    case Needs::sctp:
+      return has_ports(IPPROTO_SCTP);
+    case Needs::icmp:
+      return icmp;
+    case Needs::icmpv6:
+      return icmpv6;
+    case Needs::transport:
+      return has_ports(IPPROTO_TCP) || has_ports(IPPROTO_UDP) || has_ports(IPPROTO_SCTP) || icmp || icmpv6;
+    case Needs::neighbour:
+      return neighbour && (is(kSrcPort, ND_NEIGHBOR_SOLICIT) || is(kSrcPort, ND_NEIGHBOR_ADVERT));
+    case Needs::solicit:
+      return neighbour && is(kSrcPort, ND_NEIGHBOR_SOLICIT);
+    case Needs::advert:
+      return neighbour && is(kSrcPort, ND_NEIGHBOR_ADVERT);
+  }
+  return false;
+}
+
+Match::Parsed Match::parse(std::string_view text) {
+  MatchParser parser;
+  std::string trouble = parser.parse(text);
+  if (!trouble.empty()) return {.match = std::nullopt, .trouble = std::move(trouble)};
+  return {.match = parser.take(), .trouble = {}};
+}
+
+}  // namespace vswitch

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The walk of a frame through the switch: think here, touch in the worker.
+//
+// Decider::decide() makes no system call, takes no lock and changes nothing but its own scratch memory: the
+// verdict says what is to be learned, sent and copied. The same function answers explain (switchd), the unit
+// tests and the benchmarks. There is no flow cache, so a published snapshot holds from the next frame on, for
+// old flows too.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "datapath/flow/match.h"
+#include "datapath/frame/frame.h"
+#include "datapath/pipeline/verdict.h"
+#include "datapath/snapshot/snapshot.h"
+
+namespace vswitch {
+
+/// What explain shows: the steps in words, and each test of each session.
+struct Trace {
+  enum class Result : std::uint8_t {
+    copied,
+    vlan_not_selected,
+    filtered_out,  ///< none of the session's filters matches
+    skipped,       ///< one of its skip rules matches
+    already_copied,
+    not_for_output_vlan
+  };
+  struct SessionTest {
+    SessionIndex session;
+    PortNo port;     ///< the source port that made the session a candidate
+    bool delivered;  ///< tested because of a frame to the port; otherwise from it
+    Result result;
+    WalkNo walk = kFrameItself;
+    const Match* skip = nullptr;  ///< the rule that skipped it; lives as long as the snapshot
+  };
+  std::vector<std::string> steps;
+  std::vector<SessionTest> tests;
+};
+
+class Decider {
+ public:
+  /// What shall happen to `frame`, received on port `in`. The verdict is valid until the next call. `trace`
+  /// may be null.
+  const Verdict& decide(const Snapshot& snapshot, PortNo in, const Frame& frame, TimeNs now,
+                        Trace* trace = nullptr);
+
+ private:
+  void switch_frame(const PortConfig& in, const BridgeTags& tags);
+  void note_intrusion(const BridgeConfig& bridge, VlanId vlan);
+  DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
+  void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
+  void cross_patch(const PortConfig& out, const TagList& wire);
+  void carry_out(const PortConfig& out, const TagList& wire, DropReason drop);
+  void copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out, const TagList& wire,
+                       const CopyOrigin& origin);
+  void walk_as_copy(const PortConfig& out, const TagList& wire);
+  bool is_copy_of(SessionIndex session) const;
+  void mark(std::uint64_t& done);
+  std::uint32_t truncated_length(const CompiledSession& session, const TagList& wire) const;
+  void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered);
+  void mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
+                   bool delivered);
+  void mirror_by(SessionIndex session, const PortConfig& source, const BridgeTags& tags, bool delivered);
+  void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
+  Trace::Result test(SessionIndex session, const BridgeTags& tags);
+  const FlowKey& key_of(const BridgeTags& tags);
+  bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
+  bool first_there(PortNo port, const CompiledSession& session);
+  void dropped(DropReason reason, const PortConfig& port);
+  template <typename... Parts>
+  void note(const Parts&... parts);
+
+  // The frame at hand.
+  const Snapshot* snapshot_ = nullptr;
+  const Frame* frame_ = nullptr;
+  TimeNs now_ = 0;
+  Trace* trace_ = nullptr;
+  VlanId customer_ = 0;
+  int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
+  int copies_crossed_ = 0;   ///< the same for copies, which must not use up what production may
+  int patches_crossed_ = 0;  ///< in all, so that parallel patches cannot multiply a frame without end
+  Verdict verdict_;
+
+  // What filters look at: read when the first session with a filter asks, and again if the frame has other
+  // tags where another one does.
+  FlowKey key_;
+  BridgeTags key_tags_;
+  bool key_known_ = false;
+
+  // Memory for Candidates::visit(), by depth: a copy may be mirrored while sessions are visited.
+  std::deque<std::vector<SessionIndex>> found_;
+  std::size_t visits_ = 0;
+
+  /// Null while it is the frame that walks; otherwise the copy that does.
+  struct Carried {
+    WalkNo walk;
+    SessionIndex session;
+    std::uint32_t destination;
+    CopyOrigin origin;
+    std::uint32_t remaining;  ///< bytes of payload it still has, or kWholeFrame
+  };
+  const Carried* carried_ = nullptr;
+  WalkNo walk() const { return carried_ == nullptr ? kFrameItself : carried_->walk; }
+
+  // "Already done for this frame", by session and by destination port: equal to serial_ means yes. A copy
+  // behind a patch is a frame of its own: it has another serial, and what it overwrites is put back.
+  std::uint64_t serial_ = 0;
+  std::uint64_t last_serial_ = 0;
+  struct Overwritten {
+    std::uint64_t* where;
+    std::uint64_t what;
+  };
+  std::vector<Overwritten> overwritten_;
+  std::vector<std::uint64_t> session_done_;
+  std::vector<std::uint64_t> destination_done_;
+  struct VlanDone {
+    PortNo port;
+    VlanId vlan;
+    std::uint64_t serial;
+    bool operator==(const VlanDone&) const = default;
+  };
+  std::vector<VlanDone> vlan_destination_done_;  ///< of this frame, with an output VLAN
+};
+
+}  // namespace vswitch

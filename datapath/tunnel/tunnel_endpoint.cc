@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/tunnel/tunnel_endpoint.h"
+
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "datapath/port/port.h"
+#include "datapath/tunnel/raw_socket.h"
+
+namespace vswitch::tunnel {
+
+namespace {
+
+constexpr int kSendBytes = 4 << 20;  // what may wait in the host's devices
+constexpr std::size_t kIpv4Header = 20;
+constexpr std::size_t kIpv6Header = 40;
+constexpr std::size_t kMaxPacketLength = 65535;
+constexpr int kUdpChecksumAt = 6;
+
+void set_ipv4_options(const UniqueFd& fd, const TunnelEndpointSettings& settings) {
+  set_socket_option(fd, IPPROTO_IP, IP_TTL, int{settings.ttl}, "IP_TTL");
+  set_socket_option(fd, IPPROTO_IP, IP_TOS, settings.dscp << 2, "IP_TOS");
+  set_socket_option(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+                    settings.dont_fragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, "IP_MTU_DISCOVER");
+}
+
+void set_ipv6_options(const UniqueFd& fd, const TunnelEndpointSettings& settings) {
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, int{settings.ttl}, "IPV6_UNICAST_HOPS");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_TCLASS, settings.dscp << 2, "IPV6_TCLASS");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                    settings.dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER");
+  // Receivers drop UDP over IPv6 without a checksum (RFC 8200, section 8.1): the kernel writes it.
+  if (settings.encapsulation.encap == Encap::vxlan)
+    set_socket_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, kUdpChecksumAt, "IPV6_CHECKSUM");
+}
+
+UniqueFd open_sender(const TunnelEndpointSettings& settings) {
+  UniqueFd fd = open_raw_socket(settings);
+  block_receive(fd);  // a raw socket also receives, all of its protocol
+  set_socket_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes / 2,
+                    "SO_SNDBUFFORCE");  // the kernel doubles it
+  settings.remote.v6 ? set_ipv6_options(fd, settings) : set_ipv4_options(fd, settings);
+  return fd;
+}
+
+/// The kernel hears "packet too big" (RFC 8201) for a raw IPv6 socket only if it asks for errors, and errors
+/// fail whatever is sent next: a socket that never sends does the asking. Its errors are not read; few fit
+/// in.
+UniqueFd open_path_mtu_socket(const TunnelEndpointSettings& settings) {
+  if (!settings.remote.v6) return {};
+  UniqueFd fd = open_raw_socket(settings);
+  block_receive(fd);
+  set_socket_option(fd, SOL_SOCKET, SO_RCVBUF, 1, "SO_RCVBUF");
+  set_socket_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "IPV6_RECVERR");
+  return fd;
+}
+
+/// What a packet of this size has room for.
+std::size_t room(const TunnelEndpointSettings& settings, std::size_t packet) {
+  const std::size_t headers =
+      (settings.remote.v6 ? kIpv6Header : kIpv4Header) + encapsulation_length(settings.encapsulation);
+  return packet > headers ? packet - headers : 0;
+}
+
+}  // namespace
+
+TunnelEndpoint::TunnelEndpoint(const TunnelEndpointSettings& settings)
+    : settings_(settings),
+      socket_(open_sender(settings)),
+      path_mtu_socket_(open_path_mtu_socket(settings)),
+      longest_frame_(room(settings, kMaxPacketLength)) {}
+
+void TunnelEndpoint::set_path(DropReason trouble, std::uint32_t mtu) {
+  const std::size_t packet = mtu == 0 ? kMaxPacketLength : std::min<std::size_t>(mtu, kMaxPacketLength);
+  longest_frame_.store(room(settings_, packet), std::memory_order_relaxed);
+  trouble_.store(trouble, std::memory_order_relaxed);
+}
+
+void TunnelEndpoint::send(std::span<OutgoingFrame> packets) {
+  if (const DropReason reason = trouble(); reason != DropReason::none) {
+    for (OutgoingFrame& packet : packets) packet.outcome = reason;
+    return;
+  }
+  sockaddr_storage address;
+  const socklen_t address_length = settings_.remote.to_sockaddr(address);
+  std::array<std::array<iovec, 2>, kBatchSize> parts;
+  std::array<mmsghdr, kBatchSize> messages{};
+  while (!packets.empty()) {
+    const std::size_t count = std::min(packets.size(), kBatchSize);
+    for (std::size_t i = 0; i < count; ++i) {
+      // sendmsg(2) reads through iovec only.
+      parts[i][0] = {const_cast<std::uint8_t*>(packets[i].header.data()), packets[i].header.size()};
+      parts[i][1] = {const_cast<std::uint8_t*>(packets[i].payload.data()), packets[i].payload.size()};
+      messages[i].msg_hdr.msg_name = &address;
+      messages[i].msg_hdr.msg_namelen = address_length;
+      messages[i].msg_hdr.msg_iov = parts[i].data();
+      messages[i].msg_hdr.msg_iovlen = parts[i].size();
+    }
+    const int sent = ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
+    const std::size_t done = sent > 0 ? static_cast<std::size_t>(sent) : refused(errno, packets);
+    if (sent > 0) {
+      for (OutgoingFrame& packet : packets.first(done)) packet.outcome = DropReason::none;
+    }
+    packets = packets.subspan(done);
+  }
+}
+
+/// The first packet was refused. Sets outcomes and returns for how many: all of them when the others would
+/// fare the same.
+std::size_t TunnelEndpoint::refused(int error, std::span<OutgoingFrame> packets) {
+  const auto all = [packets](DropReason reason) {
+    for (OutgoingFrame& packet : packets) packet.outcome = reason;
+    return packets.size();
+  };
+  const auto first = [packets](DropReason reason) {
+    packets[0].outcome = reason;
+    return std::size_t{1};
+  };
+  switch (error) {
+    case EINTR:
+      return 0;
+    case EMSGSIZE:
+      outgrown_.store(true, std::memory_order_relaxed);
+      return first(DropReason::too_big);
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EADDRNOTAVAIL:
+      return all(DropReason::no_route);
+    case ENETDOWN:
+    case ENODEV:
+    case ENXIO:
+      return all(DropReason::link_down);
+    case EAGAIN:
+    case ENOBUFS:
+      return all(DropReason::no_buffers);
+    default:
+      return first(DropReason::send_error);
+  }
+}
+
+}  // namespace vswitch::tunnel

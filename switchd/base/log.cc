@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/base/log.h"
+
+#include <fcntl.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+namespace vswitch::log {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A token bucket for the lines of one module and format string.
+struct Repeats {
+  double tokens = kBurst;
+  Clock::time_point filled = Clock::now();
+  std::uint64_t left_out = 0;
+
+  bool allow(Clock::time_point now) {
+    const double minutes = std::chrono::duration<double, std::ratio<60>>(now - filled).count();
+    tokens = std::min<double>(kBurst, tokens + minutes * kPerMinute);
+    filled = now;
+    if (tokens < 1) return false;
+    tokens -= 1;
+    return true;
+  }
+};
+
+constexpr std::size_t kMaxRepeats =
+    4096;  // format strings are few; a caller that makes them up cannot fill memory
+
+std::string timestamp() {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(text.data() + length, text.size() - length, ".%03dZ", static_cast<int>(ms));
+  return text.data();
+}
+
+// One line is one write(), so that lines of several threads and processes do not mix.
+void put(int fd, std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t written = ::write(fd, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;  // a full disk must not stop the switch
+    line.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+int open_for_append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "cannot open the log file " + path);
+  return fd;
+}
+
+// Line breaks from outside (a client's text) must not look like lines of ours.
+void append_one_line(std::string& line, const std::string& text) {
+  for (const char byte : text) line += static_cast<unsigned char>(byte) < ' ' ? ' ' : byte;
+  line += '\n';
+}
+
+}  // namespace
+
+struct Sink {
+  void write(const Module& module, Level level, std::string_view key, const std::string& text) {
+    const std::lock_guard lock(mutex);
+    if (repeats.size() > kMaxRepeats) repeats.clear();
+    Repeats& same = repeats[module.name() + '|' + std::string(key)];
+    if (!same.allow(Clock::now())) {
+      ++same.left_out;
+      return;
+    }
+    if (const std::uint64_t left_out = std::exchange(same.left_out, 0)) {
+      put_line(module, level, "(" + std::to_string(left_out) + " lines like the next one were left out)");
+    }
+    put_line(module, level, text);
+  }
+
+  void put_line(const Module& module, Level level, const std::string& text) {
+    std::array<char, 24> number{};
+    std::snprintf(number.data(), number.size(), "|%05llu|", static_cast<unsigned long long>(++lines));
+    std::string line = timestamp() + number.data() + module.name() + '|';
+    for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
+    line += '|';
+    append_one_line(line, text);
+    if (to_stderr) put(STDERR_FILENO, line);
+    if (file >= 0) put(file, line);
+  }
+
+  std::mutex mutex;
+  std::map<std::string, Repeats> repeats;
+  std::uint64_t lines = 0;
+  bool to_stderr = true;
+  int file = -1;
+  std::string path;
+  Level initial = Level::info;
+};
+
+namespace {
+
+// Never destroyed: lines may come from destructors at the very end.
+Sink& sink() {
+  static Sink& only = *new Sink;
+  return only;
+}
+
+}  // namespace
+
+struct Modules {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Module::State>, std::less<>> states;
+
+  static Modules& get() {
+    static Modules& only = *new Modules;
+    return only;
+  }
+};
+
+Module::Module(std::string_view name) : state_(state_of(name)) {}
+
+Module::State* Module::state_of(std::string_view name) {
+  Modules& modules = Modules::get();
+  const std::lock_guard lock(modules.mutex);
+  auto& state = modules.states[std::string(name)];
+  if (!state) state.reset(new State{std::string(name), sink().initial});
+  return state.get();
+}
+
+bool parse_level(std::string_view text, Level& level) {
+  static constexpr std::pair<const char*, Level> kNames[] = {{"off", Level::off},   {"emer", Level::err},
+                                                             {"err", Level::err},   {"warn", Level::warn},
+                                                             {"info", Level::info}, {"dbg", Level::dbg}};
+  for (const auto& [name, value] : kNames) {
+    if (::strcasecmp(std::string(text).c_str(), name) != 0) continue;
+    level = value;
+    return true;
+  }
+  return false;
+}
+
+std::string_view to_string(Level level) {
+  static constexpr std::string_view kNames[] = {"off", "err", "warn", "info", "dbg"};
+  return kNames[static_cast<std::size_t>(level)];
+}
+
+bool set_level(std::string_view module, Level level) {
+  Modules& modules = Modules::get();
+  const std::lock_guard lock(modules.mutex);
+  if (module.empty() || ::strcasecmp(std::string(module).c_str(), "any") == 0) {
+    sink().initial = level;
+    for (auto& [name, state] : modules.states) state->level = level;
+    return true;
+  }
+  const auto it = modules.states.find(module);
+  if (it == modules.states.end()) return false;
+  it->second->level = level;
+  return true;
+}
+
+std::vector<ModuleLevel> list() {
+  Modules& modules = Modules::get();
+  const std::lock_guard lock(modules.mutex);
+  std::vector<ModuleLevel> all;
+  for (const auto& [name, state] : modules.states) all.push_back({name, state->level});
+  return all;
+}
+
+void open_file(const std::string& path) {
+  const int fd = open_for_append(path);
+  const std::lock_guard lock(sink().mutex);
+  if (const int old = std::exchange(sink().file, fd); old >= 0) ::close(old);
+  sink().path = path;
+}
+
+bool reopen() {
+  std::string path;
+  {
+    const std::lock_guard lock(sink().mutex);
+    path = sink().path;
+  }
+  if (path.empty()) return false;
+  open_file(path);
+  return true;
+}
+
+void use_stderr(bool on) {
+  const std::lock_guard lock(sink().mutex);
+  sink().to_stderr = on;
+}
+
+void write(const Module& module, Level level, std::string_view key, const std::string& text) {
+  sink().write(module, level, key, text);
+}
+
+}  // namespace vswitch::log
