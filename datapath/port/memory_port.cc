@@ -20,24 +20,24 @@ MemoryPort::~MemoryPort() {
 }
 
 void MemoryPort::inject(MemoryFrame frame) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   incoming_.push_back(std::move(frame));
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof one);
 }
 
 std::vector<MemoryFrame> MemoryPort::take_sent() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(sent_, {});
 }
 
 void MemoryPort::set_outcome(DropReason outcome) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   outcome_ = outcome;
 }
 
 std::size_t MemoryPort::receive(std::span<RawFrame> into) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   lent_.clear();
   while (!incoming_.empty() && lent_.size() < into.size()) {
     lent_.push_back(std::move(incoming_.front()));
@@ -58,7 +58,7 @@ void MemoryPort::release() {
 }
 
 void MemoryPort::send(SenderId, std::span<OutgoingFrame> frames) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (OutgoingFrame& frame : frames) {
     frame.outcome = outcome_;
     if (outcome_ != DropReason::none) continue;

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <deque>
-#include <mutex>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/port/port.h"
 
 namespace vswitch {
@@ -40,10 +40,10 @@ class MemoryPort : public Port {
 
  private:
   const int event_fd_;
-  std::mutex mutex_;
-  std::deque<MemoryFrame> incoming_;
-  std::vector<MemoryFrame> sent_;
-  DropReason outcome_ = DropReason::none;
+  Mutex mutex_;
+  std::deque<MemoryFrame> incoming_ GUARDED_BY(mutex_);
+  std::vector<MemoryFrame> sent_ GUARDED_BY(mutex_);
+  DropReason outcome_ GUARDED_BY(mutex_) = DropReason::none;
   std::vector<MemoryFrame> lent_;  ///< what receive() handed out; the owning worker's
 };
 

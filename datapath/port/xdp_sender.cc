@@ -243,8 +243,8 @@ std::size_t XdpSender::send(std::span<OutgoingFrame> frames, int socket) {
   }
   if (longest > kMaxFrameLength) return 0;
 
-  const std::unique_lock lock(in_use_, std::try_to_lock);
-  if (!lock) return 0;
+  if (!in_use_.try_lock()) return 0;
+  const MutexLock lock(in_use_, std::adopt_lock);
   if (xdp_ == nullptr) {
     ask_for_socket();
     if (xdp_ == nullptr) return 0;

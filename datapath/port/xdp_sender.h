@@ -14,10 +14,10 @@
 #include <cstdint>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/frame/frame.h"
 
 namespace vswitch {
@@ -43,16 +43,16 @@ class XdpSender {
   std::size_t memory() const { return memory_; }
 
  private:
-  void ask_for_socket();
-  void close();
+  void ask_for_socket() REQUIRES(in_use_);
+  void close() REQUIRES(in_use_);
 
   const int ifindex_;
-  std::mutex in_use_;
-  std::unique_ptr<XdpSocket> xdp_;
-  std::future<std::optional<std::unique_ptr<XdpSocket>>> opening_;
-  std::future<void> closing_;
-  std::uint32_t batches_before_opening_;
-  bool suits_ = true;  ///< the kernel and the device are of the kind, as far as is known
+  Mutex in_use_;
+  std::unique_ptr<XdpSocket> xdp_ GUARDED_BY(in_use_);
+  std::future<std::optional<std::unique_ptr<XdpSocket>>> opening_ GUARDED_BY(in_use_);
+  std::future<void> closing_ GUARDED_BY(in_use_);
+  std::uint32_t batches_before_opening_ GUARDED_BY(in_use_);
+  bool suits_ GUARDED_BY(in_use_) = true;  ///< the kernel and the device are of the kind, as far as is known
   std::atomic<std::size_t> memory_{0};
 };
 

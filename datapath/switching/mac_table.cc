@@ -100,7 +100,7 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
       if (present == value || second_of(present) == kPinned) return Learned::known;
     }
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Slots& slots = *slots_.load(std::memory_order_relaxed);
   const std::uint32_t slot = find(slots, key);
   if (slot == kNil) {
@@ -127,7 +127,7 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
 
 bool MacTable::pin(VlanId vlan, const MacAddr& mac, PortNo port) {
   const std::uint64_t key = key_of(vlan, mac);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!pinned_.contains(key) && pinned_.size() >= capacity_) return false;
   const std::uint32_t slot = find(*slots_.load(std::memory_order_relaxed), key);
   if (slot != kNil) erase(slot);
@@ -138,14 +138,14 @@ bool MacTable::pin(VlanId vlan, const MacAddr& mac, PortNo port) {
 }
 
 std::optional<PortNo> MacTable::pinned_to(VlanId vlan, const MacAddr& mac) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = pinned_.find(key_of(vlan, mac));
   return found == pinned_.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool MacTable::unpin(VlanId vlan, const MacAddr& mac) {
   const std::uint64_t key = key_of(vlan, mac);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!pinned_.contains(key)) return false;
   erase(find(*slots_.load(std::memory_order_relaxed), key));
   return true;
@@ -228,7 +228,7 @@ void MacTable::evict_one() {
 }
 
 void MacTable::forget_port(PortNo port) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
   for (auto it = pinned_.begin(); it != pinned_.end();) {
     const auto [key, on] = *it++;  // erase() takes it out
@@ -241,7 +241,7 @@ void MacTable::forget_port(PortNo port) {
 }
 
 std::size_t MacTable::sweep(TimeNs now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
   const TimeNs aging = aging_.load(std::memory_order_relaxed);
   const std::size_t before = size_;
@@ -256,7 +256,7 @@ std::size_t MacTable::sweep(TimeNs now) {
 }
 
 std::size_t MacTable::flush() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::size_t before = size_;
   for (auto& [port, list] : ports_) {
     while (list.oldest != kNil) erase(list.oldest);
@@ -265,7 +265,7 @@ std::size_t MacTable::flush() {
 }
 
 void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   aging_.store(aging, std::memory_order_relaxed);
   capacity = std::max<std::size_t>(capacity, 1);
   if (capacity == capacity_) return;
@@ -294,32 +294,32 @@ void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
 }
 
 void MacTable::free_replaced() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   generations_.erase(generations_.begin(), generations_.end() - 1);
 }
 
 std::size_t MacTable::size() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return size_;
 }
 
 std::size_t MacTable::capacity() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return capacity_;
 }
 
 MacStatistics MacTable::statistics() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return statistics_;
 }
 
 void MacTable::clear_statistics() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   statistics_ = {};
 }
 
 std::vector<MacEntry> MacTable::entries(TimeNs now) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
   const TimeNs aging = aging_.load(std::memory_order_relaxed);
   std::vector<MacEntry> all;

@@ -22,11 +22,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
 
 namespace vswitch {
@@ -117,23 +117,23 @@ class MacTable {
   };
 
   std::uint32_t find(const Slots& slots, std::uint64_t key) const;
-  std::uint32_t free_slot_for(std::uint64_t key);                     // mutex held; kNil: all pinned
-  bool insert(std::uint64_t key, PortNo port, std::uint32_t second);  // mutex held
-  void erase(std::uint32_t slot);                                     // mutex held
-  void append(std::uint32_t slot, PortNo port);                       // mutex held
-  void unlink(std::uint32_t slot, PortNo port);                       // mutex held
-  void evict_one();                                                   // mutex held
+  std::uint32_t free_slot_for(std::uint64_t key) REQUIRES(mutex_);  ///< kNil: all are pinned
+  bool insert(std::uint64_t key, PortNo port, std::uint32_t second) REQUIRES(mutex_);
+  void erase(std::uint32_t slot) REQUIRES(mutex_);
+  void append(std::uint32_t slot, PortNo port) REQUIRES(mutex_);
+  void unlink(std::uint32_t slot, PortNo port) REQUIRES(mutex_);
+  void evict_one() REQUIRES(mutex_);
 
   std::atomic<TimeNs> aging_;
   std::atomic<Slots*> slots_;
-  mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<Slots>> generations_;    // guarded by mutex_; the last one is in use
-  std::vector<Links> links_;                           // guarded by mutex_
-  std::unordered_map<std::uint32_t, PortList> ports_;  // guarded by mutex_; pinned addresses are in no list
-  std::unordered_map<std::uint64_t, PortNo> pinned_;   // guarded by mutex_; by key
-  MacStatistics statistics_;                           // guarded by mutex_
-  std::size_t capacity_;                               // guarded by mutex_
-  std::size_t size_ = 0;                               // guarded by mutex_
+  mutable Mutex mutex_;
+  std::vector<std::unique_ptr<Slots>> generations_ GUARDED_BY(mutex_);  ///< the last one is in use
+  std::vector<Links> links_ GUARDED_BY(mutex_);
+  std::unordered_map<std::uint32_t, PortList> ports_ GUARDED_BY(mutex_);  ///< pinned addresses are in no list
+  std::unordered_map<std::uint64_t, PortNo> pinned_ GUARDED_BY(mutex_);   ///< by key
+  MacStatistics statistics_ GUARDED_BY(mutex_);
+  std::size_t capacity_ GUARDED_BY(mutex_);
+  std::size_t size_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace vswitch

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules about locks and threads that a compiler checks (clang's -Wthread-safety, which `./dev lint` runs):
+// who may touch a member is written where the member is declared, and a function that breaks the rule does
+// not pass.
+//
+//     Mutex mutex_;
+//     std::map<...> requests_ GUARDED_BY(mutex_);       // touched only while mutex_ is held
+//     void expire() REQUIRES(mutex_);                   // to be called only while mutex_ is held
+//     void publish(...) REQUIRES(roles::control);       // to be called on the control thread only
+//
+// A thread is a capability too (ThreadRole): the function that a thread runs takes the role, and what belongs
+// to the thread requires it. A lambda is a function of its own to clang and starts without capabilities: one
+// that only runs on a certain thread says so with assert_held(), which sanitized builds check when they run.
+//
+// Other compilers see nothing of this. The macros are those of the page "Thread Safety Analysis" of clang's
+// manual.
+#pragma once
+
+#include <cassert>
+#include <mutex>
+
+#if defined(__clang__)
+#define VSWITCH_THREAD_ANNOTATION(x) __attribute__((x))
+#else
+#define VSWITCH_THREAD_ANNOTATION(x)
+#endif
+
+#define CAPABILITY(name) VSWITCH_THREAD_ANNOTATION(capability(name))
+#define SCOPED_CAPABILITY VSWITCH_THREAD_ANNOTATION(scoped_lockable)
+#define GUARDED_BY(capability) VSWITCH_THREAD_ANNOTATION(guarded_by(capability))
+#define PT_GUARDED_BY(capability) VSWITCH_THREAD_ANNOTATION(pt_guarded_by(capability))
+#define REQUIRES(...) VSWITCH_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...) VSWITCH_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
+#define ACQUIRE(...) VSWITCH_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define RELEASE(...) VSWITCH_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) VSWITCH_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
+#define ASSERT_CAPABILITY(capability) VSWITCH_THREAD_ANNOTATION(assert_capability(capability))
+
+namespace vswitch {
+
+/// std::mutex, as a capability. Any thread.
+class CAPABILITY("mutex") Mutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
+
+ private:
+  std::mutex mutex_;
+};
+
+/// Holds a Mutex until the end of the block.
+class SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  /// Takes a mutex that try_lock() has locked already.
+  MutexLock(Mutex& mutex, std::adopt_lock_t) REQUIRES(mutex) : mutex_(mutex) {}
+  ~MutexLock() RELEASE() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+/// What a thread is for. Every thread has one role at most; a program without threads (tests) may have none,
+/// and may then do what any role may.
+class CAPABILITY("role") ThreadRole {
+ public:
+  /// The calling thread has the role from now on.
+  void take() ACQUIRE() { current_ = this; }
+  void give_back() RELEASE() { current_ = nullptr; }
+  /// For functions that are reached by ways clang does not follow: callbacks, and methods of interfaces.
+  void assert_held() const ASSERT_CAPABILITY(this) { assert(current_ == this || current_ == nullptr); }
+
+ private:
+  static inline thread_local const ThreadRole* current_ = nullptr;
+};
+
+namespace roles {
+/// The thread of the event loop: settings, clients, devices. The only one that publishes snapshots.
+inline ThreadRole control;
+/// Threads that receive, decide and send production frames.
+inline ThreadRole worker;
+/// Threads that send copies.
+inline ThreadRole mirror;
+}  // namespace roles
+
+/// The calling thread has the role until the end of the block.
+class SCOPED_CAPABILITY RoleScope {
+ public:
+  explicit RoleScope(ThreadRole& role) ACQUIRE(role) : role_(role) { role_.take(); }
+  ~RoleScope() RELEASE() { role_.give_back(); }
+  RoleScope(const RoleScope&) = delete;
+  RoleScope& operator=(const RoleScope&) = delete;
+
+ private:
+  ThreadRole& role_;
+};
+
+}  // namespace vswitch
