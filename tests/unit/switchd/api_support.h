@@ -110,10 +110,10 @@ class FakeSwitch : public SwitchView {
   } explained;
 };
 
-class FakeSession : public Session {
+class FakeSession : public control::Client {
  public:
   explicit FakeSession(std::optional<control::PeerCredentials> peer = std::nullopt)
-      : Session(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
+      : Client(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
   void hang_up() { ended(); }
   std::vector<Json> heard;
 

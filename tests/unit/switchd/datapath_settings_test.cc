@@ -28,7 +28,7 @@ bridge::DatapathSettings settings(const std::map<std::string, std::string>& othe
   return bridge::read_datapath_settings(*database.find("Open_vSwitch", root), {0, 1, 2, 3, 70});
 }
 
-TEST(bridge::DatapathSettings, NothingSaidIsTheDefault) {
+TEST(DatapathSettings, NothingSaidIsTheDefault) {
   const bridge::DatapathSettings none = settings({{"stats-update-interval", "7000"}});
   EXPECT_EQ(none.at_start, bridge::DatapathSettings::AtStart{});
   EXPECT_EQ(none.ports, bridge::DatapathSettings::Ports{});
@@ -36,7 +36,7 @@ TEST(bridge::DatapathSettings, NothingSaidIsTheDefault) {
   EXPECT_THAT(none.complaints, IsEmpty());
 }
 
-TEST(bridge::DatapathSettings, EveryKeyIsTaken) {
+TEST(DatapathSettings, EveryKeyIsTaken) {
   const bridge::DatapathSettings all = settings({{"worker-threads", "3"},
                                                  {"mirror-threads", "2"},
                                                  {"mirror-queue-kib", "32768"},
@@ -59,7 +59,7 @@ TEST(bridge::DatapathSettings, EveryKeyIsTaken) {
   EXPECT_THAT(all.complaints, IsEmpty());
 }
 
-TEST(bridge::DatapathSettings, WhatIsWrongIsNotUsedAndSaid) {
+TEST(DatapathSettings, WhatIsWrongIsNotUsedAndSaid) {
   for (const auto& [key, value] : std::map<std::string, std::string>{{"worker-threads", "0"},
                                                                      {"mirror-threads", "many"},
                                                                      {"mirror-queue-kib", "12"},
@@ -79,7 +79,7 @@ TEST(bridge::DatapathSettings, WhatIsWrongIsNotUsedAndSaid) {
   }
 }
 
-TEST(bridge::DatapathSettings, ProcessorsThatAreNotThereAreLeftOut) {
+TEST(DatapathSettings, ProcessorsThatAreNotThereAreLeftOut) {
   EXPECT_THAT(settings({{"worker-cpus", "2-9"}}).work.worker_cpus, ElementsAre(2, 3));
   const bridge::DatapathSettings none = settings({{"worker-cpus", "8-15"}});
   EXPECT_THAT(none.work.worker_cpus, IsEmpty());
