@@ -43,8 +43,8 @@ class BatchPort : public Port {
 };
 
 /// "in" and "out", where the destination is known to be, and "copies".
-struct bridge::Switch {
-  bridge::Switch() {
+struct Switch {
+  Switch() {
     for (const char* name : {"in", "out", "copies"})
       lab.port(name).device = std::make_shared<BatchPort>(bytes);
     in = static_cast<BatchPort*>(lab.port("in").device.get());
@@ -80,7 +80,7 @@ struct bridge::Switch {
   BatchPort* in;
 };
 
-void decide(benchmark::State& state, const bridge::Switch& made) {
+void decide(benchmark::State& state, const Switch& made) {
   Decider decider;
   const Frame frame = made.parsed();
   const PortNo in = made.number("in");
@@ -88,21 +88,21 @@ void decide(benchmark::State& state, const bridge::Switch& made) {
     benchmark::DoNotOptimize(decider.decide(made.lab.datapath->current(), in, frame, made.lab.now));
 }
 void DecideCopied(benchmark::State& state) {
-  bridge::Switch made;
+  Switch made;
   made.add_sessions(state.range(0), true);
   decide(state, made);
 }
 BENCHMARK(DecideCopied)->ArgName("sessions")->Arg(0)->Arg(1)->Arg(8)->Arg(100);
 /// Sessions on the port of the frame that select other VLANs.
 void DecidePassedOver(benchmark::State& state) {
-  bridge::Switch made;
+  Switch made;
   made.add_sessions(state.range(0), false);
   decide(state, made);
 }
 BENCHMARK(DecidePassedOver)->ArgName("sessions")->Arg(1)->Arg(100)->Arg(4000);
 /// Sessions on the port of the frame whose filters, each another one, do not match it.
 void DecideFilteredOut(benchmark::State& state) {
-  bridge::Switch made;
+  Switch made;
   for (std::int64_t i = 0; i < state.range(0); ++i) {
     auto rules = std::make_shared<FilterRules>();
     rules->filter = {*Match::parse("tcp,tp_dst=" + std::to_string(1 + i)).match};
@@ -115,7 +115,7 @@ BENCHMARK(DecideFilteredOut)->ArgName("sessions")->Arg(1)->Arg(100)->Arg(4000);
 
 /// Received, decided, sent, copied: an item is a frame. Three system calls a batch are part of it.
 void Walk(benchmark::State& state) {
-  bridge::Switch made;
+  Switch made;
   made.add_sessions(state.range(0), true);
   for (auto _ : state) {
     made.in->arm();

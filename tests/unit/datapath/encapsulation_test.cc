@@ -47,14 +47,14 @@ std::string hex(const tunnel::Encapsulation& how, const tunnel::CopyFacts& facts
   return text;
 }
 
-TEST(tunnel::Encapsulation, Gre) {
+TEST(Encapsulation, Gre) {
   EXPECT_EQ(hex({.encap = tunnel::Encap::gre}, kFacts), "00006558");
   EXPECT_EQ(hex({.encap = tunnel::Encap::gre, .key = 0xdeadbeef}, kFacts), "20006558deadbeef");
   EXPECT_EQ(hex({.encap = tunnel::Encap::gre, .key = 7, .sequence = true}, kFacts),
             "300065580000000701020304");
 }
 
-TEST(tunnel::Encapsulation, GreChecksumCoversHeaderAndFrame) {
+TEST(Encapsulation, GreChecksumCoversHeaderAndFrame) {
   const tunnel::Encapsulation how{.encap = tunnel::Encap::gre, .key = 7, .checksum = true};
   const std::vector<std::uint8_t> frame = frame_bytes();
   std::vector<std::uint8_t> packet(tunnel::encapsulation_length(how));
@@ -68,11 +68,11 @@ TEST(tunnel::Encapsulation, GreChecksumCoversHeaderAndFrame) {
   EXPECT_FALSE(tunnel::decapsulate(how, packet));
 }
 
-TEST(tunnel::Encapsulation, ErspanType1IsGreAlone) {
+TEST(Encapsulation, ErspanType1IsGreAlone) {
   EXPECT_EQ(hex({.encap = tunnel::Encap::erspan1, .session_id = 5}, kFacts), "000088be");
 }
 
-TEST(tunnel::Encapsulation, ErspanType2) {
+TEST(Encapsulation, ErspanType2) {
   // Ver 1, VLAN 100, COS 5, En 3, T 1, session 0x155; index.
   EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2, .session_id = 0x155, .index = 0x12345}, kFacts),
             "100088be01020304"
@@ -89,7 +89,7 @@ TEST(tunnel::Encapsulation, ErspanType2) {
   EXPECT_EQ(hex({.encap = tunnel::Encap::erspan2, .cos = 3}, untagged).substr(16, 8), "10006000");
 }
 
-TEST(tunnel::Encapsulation, ErspanType3) {
+TEST(Encapsulation, ErspanType3) {
   // Ver 2, VLAN 100, COS 5, BSO 0, T 1, session 9; time; SGT 0, P 1, FT 0, hardware 0x2a, D 1, Gra, O.
   const std::uint64_t in_100us = 17'000'000'001'234ULL;
   EXPECT_EQ(hex({.encap = tunnel::Encap::erspan3, .session_id = 9, .hwid = 0x2a}, kFacts),
@@ -117,7 +117,7 @@ TEST(tunnel::Encapsulation, ErspanType3) {
       << "nanoseconds, and platform 5 with the seconds";
 }
 
-TEST(tunnel::Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
+TEST(Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
   tunnel::CopyFacts facts = kFacts;
   facts.truncated = false;
   const auto bso = [&facts](std::size_t length) {
@@ -132,11 +132,11 @@ TEST(tunnel::Encapsulation, ErspanType3TellsShortAndOversizedFrames) {
   EXPECT_EQ(bso(1515), "20001000");
 }
 
-TEST(tunnel::Encapsulation, ADirectionThatIsSetStandsForThatOfTheCopy) {
+TEST(Encapsulation, ADirectionThatIsSetStandsForThatOfTheCopy) {
   EXPECT_EQ(hex({.encap = tunnel::Encap::erspan3, .delivered = false}, kFacts).substr(32, 8), "00008000");
 }
 
-TEST(tunnel::Encapsulation, Vxlan) {
+TEST(Encapsulation, Vxlan) {
   const std::string bytes = hex({.encap = tunnel::Encap::vxlan, .key = 0x123456}, kFacts);
   EXPECT_EQ(bytes.substr(4),
             "12b5"
@@ -151,7 +151,7 @@ TEST(tunnel::Encapsulation, Vxlan) {
       << "another flow, another source port";
 }
 
-TEST(tunnel::Encapsulation, PortOfAFlowStaysTheSame) {
+TEST(Encapsulation, PortOfAFlowStaysTheSame) {
   std::vector<std::uint8_t> ipv4 = frame_bytes();
   ipv4[13] = 0x00;
   ipv4[14] = 0x45;
@@ -220,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{"Vxlan", {.encap = tunnel::Encap::vxlan, .key = 16777214, .dst_port = 8472}}),
     [](const auto& way) { return way.param.what; });
 
-TEST(tunnel::Encapsulation, NamesComeBack) {
+TEST(Encapsulation, NamesComeBack) {
   for (const tunnel::Encap encap : {tunnel::Encap::gre, tunnel::Encap::erspan1, tunnel::Encap::erspan2,
                                     tunnel::Encap::erspan3, tunnel::Encap::vxlan})
     EXPECT_EQ(tunnel::encap_named(name(encap)), encap);

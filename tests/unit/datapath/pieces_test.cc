@@ -37,7 +37,7 @@ struct Copy {
   Offload offload;
 };
 
-TEST(tunnel::Pieces, ADeviceTakesAGsoPacketAsItIs) {
+TEST(Pieces, ADeviceTakesAGsoPacketAsItIs) {
   const Copy copy({.data = 4000, .segment = 1400});
   tunnel::Pieces pieces;
   ASSERT_EQ(pieces.add(copy.frame(), {}), DropReason::none);
@@ -46,7 +46,7 @@ TEST(tunnel::Pieces, ADeviceTakesAGsoPacketAsItIs) {
   EXPECT_EQ(on_wire(pieces.all()[0]), on_wire(copy.frame()));
 }
 
-TEST(tunnel::Pieces, AGsoPacketIsCutIntoFinishedSegments) {
+TEST(Pieces, AGsoPacketIsCutIntoFinishedSegments) {
   const Copy copy({.data = 4000, .segment = 1400});
   tunnel::Pieces pieces;
   ASSERT_EQ(pieces.add(copy.frame(), {.segment_gso = true}), DropReason::none);
@@ -59,7 +59,7 @@ TEST(tunnel::Pieces, AGsoPacketIsCutIntoFinishedSegments) {
   }
 }
 
-TEST(tunnel::Pieces, SnaplenCutsEachSegment) {
+TEST(Pieces, SnaplenCutsEachSegment) {
   const Copy copy({.data = 4000, .segment = 1400});
   tunnel::Pieces pieces;
   ASSERT_EQ(pieces.add(copy.frame(), {.segment_gso = true, .snaplen = 100}), DropReason::none);
@@ -67,7 +67,7 @@ TEST(tunnel::Pieces, SnaplenCutsEachSegment) {
   for (const OutgoingFrame& piece : pieces.all()) EXPECT_EQ(piece.length(), 100U);
 }
 
-TEST(tunnel::Pieces, AGsoPacketThatIsCutShortHasTheChecksumOfTheWhole) {
+TEST(Pieces, AGsoPacketThatIsCutShortHasTheChecksumOfTheWhole) {
   const Copy copy({.data = 4000, .segment = 1400});
   tunnel::Pieces all;
   ASSERT_EQ(all.add(copy.frame(), {.snaplen = copy.frame().length() - 1}), DropReason::none);
@@ -82,7 +82,7 @@ TEST(tunnel::Pieces, AGsoPacketThatIsCutShortHasTheChecksumOfTheWhole) {
   }
 }
 
-TEST(tunnel::Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
+TEST(Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
   Copy copy({.data = 4000, .segment = 1400});
   copy.payload[0] = 0x88;  // another EtherType than the offload says
   tunnel::Pieces pieces;
@@ -90,7 +90,7 @@ TEST(tunnel::Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
   EXPECT_EQ(pieces.size(), 0U);
 }
 
-TEST(tunnel::Pieces, MemoryIsUsedAgainAndStaysValidUntilCleared) {
+TEST(Pieces, MemoryIsUsedAgainAndStaysValidUntilCleared) {
   const Copy copy({.data = 60000, .segment = 536});
   tunnel::Pieces pieces;
   for (int round = 0; round < 3; ++round) {
