@@ -25,7 +25,7 @@ void add_range(Json& into, std::string_view item, std::string_view whole) {
   const auto first = parse_number(item.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : parse_number(item.substr(dash + 1));
   if (!first || !last || *first < 0 || *last > kLastVlan || *first > *last) {
-    throw UsageError("'" + std::string(whole) + "' is no list of VLANs from 0 to 4095, such as 1,2-9");
+    throw UsageError("'" + std::string(whole) + "' is not a list of VLANs from 0 to 4095, such as 1,2-9");
   }
   for (std::int64_t vlan = *first; vlan <= *last; ++vlan) into.push_back(vlan);
 }
@@ -53,7 +53,7 @@ CLI::Option* number(CLI::App& app, const Params& params, const std::string& name
         } else if (const auto parsed = parse_number(value)) {
           (*params)[key] = *parsed;
         } else {
-          throw UsageError(name + " wants a whole number" + (nullable ? " or none" : "") + ", not '" + value +
+          throw UsageError(name + " takes a whole number" + (nullable ? " or none" : "") + ", not '" + value +
                            "'");
         }
       },

@@ -13,9 +13,10 @@ void declare_settings(CLI::App& app, const Params& params) {
          [params](const std::string& mode) { (*params)["fail_mode"] = mode == "none" ? Json() : Json(mode); },
          "standalone, secure or none")
       ->type_name("MODE");
-  number(app, params, "--mac-aging-time", "mac_aging_time", "seconds an unused address is kept")
+  number(app, params, "--mac-aging-time", "mac_aging_time", "seconds to keep an unused address")
       ->type_name("SECONDS");
-  number(app, params, "--mac-table-size", "mac_table_size", "addresses learned at most")->type_name("N");
+  number(app, params, "--mac-table-size", "mac_table_size", "maximum number of learned addresses")
+      ->type_name("N");
   vlans(app, params, "--flood-vlans", "flood_vlans", "VLANs without learning, such as 900,910-919, or none");
   on_off(app, params, "--forward-bpdu", "forward_bpdu", "forward frames to link-local multicast addresses");
 }
@@ -24,7 +25,7 @@ Query declare_add(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
   declare_settings(app, params);
-  flag(app, params, "--may-exist", "may_exist", true, "no error when it exists with these settings");
+  flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] { return std::vector<Call>{{"bridge.add", *params}}; };
 }
 
@@ -33,7 +34,7 @@ Query declare_set(CLI::App& app) {
   text(app, params, "bridge", "name", "name of the bridge");
   declare_settings(app, params);
   return [params] {
-    if (params->size() == 1) throw UsageError("nothing to change was given");
+    if (params->size() == 1) throw UsageError("no setting to change given");
     return std::vector<Call>{{"bridge.set", *params}};
   };
 }
@@ -41,7 +42,7 @@ Query declare_set(CLI::App& app) {
 Query declare_del(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
-  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  flag(app, params, "--if-exists", "if_exists", true, "succeed if it does not exist");
   return [params] { return std::vector<Call>{{"bridge.del", *params}}; };
 }
 

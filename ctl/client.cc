@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 std::string hint_for(int error) {
   if (error == EACCES || error == EPERM)
     return "run it as root, or join the group that owns the socket (vswitchd --group)";
-  return "is vswitchd running? Its socket is named with --socket PATH or --rundir DIR";
+  return "is vswitchd running? Name its socket with --socket PATH or --rundir DIR";
 }
 
 class Socket {
@@ -81,7 +81,8 @@ class SocketCaller : public Caller {
       try {
         if (auto value = decoder_.next()) return jsonrpc::parse_message(std::move(*value));
       } catch (const std::exception& error) {
-        throw NoDaemon("what answers on " + path_ + " does not speak JSON-RPC: " + error.what(), hint_for(0));
+        throw NoDaemon("the program that answers on " + path_ + " does not speak JSON-RPC: " + error.what(),
+                       hint_for(0));
       }
       receive();
     }
@@ -102,9 +103,9 @@ class SocketCaller : public Caller {
     if (left.count() > 0 && (::poll(&entry, 1, static_cast<int>(left.count()) + 1) > 0 || errno == EINTR))
       return;
     throw NoDaemon(
-        "the daemon on " + path_ + " took the request, but did not answer within " +
+        "the daemon on " + path_ + " took the request but did not answer within " +
             std::to_string(timeout_.count() / 1000) + " s",
-        "the change may still take effect: look with `vswitch-ctl show`, or give it longer with --timeout");
+        "the change may still take effect: check with `vswitch-ctl show`, or allow more time with --timeout");
   }
 
   [[noreturn]] void lost(int error) {
@@ -128,7 +129,8 @@ std::unique_ptr<Caller> connect_to(const std::string& socket_path, std::chrono::
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
     throw NoDaemon("the socket path " + socket_path + " is longer than the " +
-                       std::to_string(sizeof address.sun_path - 1) + " bytes a unix socket can have",
+                       std::to_string(sizeof address.sun_path - 1) +
+                       " bytes that a unix socket path may have",
                    "use a shorter one, or a relative path");
   }
   std::memcpy(address.sun_path, socket_path.data(), socket_path.size());

@@ -39,8 +39,7 @@ Query declare_explain(CLI::App& app) {
       app.add_option("--pcap", source->file, "take the frame from a capture file (pcap)")->type_name("FILE");
   app.add_option("--number", source->number, "which frame of the file")->needs(file)->capture_default_str();
   hex->excludes(file);
-  auto* next =
-      app.add_flag("--next", source->next, "take the next frame that comes, and say what becomes of it");
+  auto* next = app.add_flag("--next", source->next, "wait for the next frame and explain it");
   next->excludes(hex)->excludes(file);
   app.add_option("--match", source->match, "with --next: the next one that fits, such as tcp,tp_dst=80")
       ->needs(next)
@@ -57,7 +56,8 @@ Query declare_explain(CLI::App& app) {
     }
     if (source->hex.empty() == source->file.empty())
       throw UsageError("give the frame with --frame HEX or --pcap FILE, or wait for one with --next");
-    if (!params->contains("in_port")) throw UsageError("--in-port is required: where the frame arrives");
+    if (!params->contains("in_port"))
+      throw UsageError("--in-port is required: the port on which the frame arrives");
     (*params)["frame"] =
         source->hex.empty() ? frame_of_capture(source->file, source->number) : digits(source->hex);
     return std::vector<Call>{{"mirror.explain", *params}};
@@ -89,7 +89,7 @@ std::string render_explain(const Json& result) {
     table.add(
         {copy["port"], "copy of " + copy["session"].get<std::string>(), bytes(copy["frame"]), copy["frame"]});
   }
-  text += table.empty() ? "the frame goes nowhere\n" : table.text();
+  text += table.empty() ? "the frame is not forwarded\n" : table.text();
   Table verdicts({"SESSION", "COPIES IT", "WHY"});
   for (const Json& mirror : result["mirrors"]) {
     std::string why = mirror["reason"];

@@ -48,7 +48,8 @@ constexpr char kEndpointOptions[] = "about endpoints";
 void declare_endpoint(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-e,--endpoint", [params](const std::vector<std::string>& ips) { (*params)[kEndpointIps] = ips; },
-         "L3: send the copies encapsulated to this IP address; repeatable; what follows is for all of them")
+         "L3: send encapsulated copies to this IP address; repeatable; the options below apply to all of "
+         "them")
       ->allow_extra_args(false)
       ->type_name("IP");
   const auto set = [params](const char* key) {
@@ -77,7 +78,7 @@ void declare_endpoint(CLI::App& app, const Params& params) {
       ->check(CLI::IsMember({"100us", "100ns", "ieee1588"}));
   app.add_flag_function(
       "--subheader", [params](std::int64_t) { (*params)[kEndpointOptions]["subheader"] = true; },
-      "ERSPAN III with the platform subheader, which makes the time whole");
+      "ERSPAN III with the platform subheader, which carries the full time stamp");
   app.add_option_function<std::string>("--local-ip", set("local_ip"), "source address [as the host routes]")
       ->type_name("IP");
   app.add_option_function<std::int64_t>("--dst-port", set_number("dst_port"), "UDP port of VXLAN [4789]")
@@ -95,8 +96,9 @@ void join_endpoints(Json& params) {
   params.erase(kEndpointOptions);
   params.erase(kEndpointIps);
   if (ips.empty() && !options.empty())
-    throw UsageError("--" + std::string(options.begin().key()) +
-                     " is about endpoints: add --endpoint IP (all of them, they are set together)");
+    throw UsageError(
+        "--" + std::string(options.begin().key()) +
+        " applies to endpoints: add --endpoint IP for every endpoint (they are replaced together)");
   for (const Json& ip : ips) {
     Json endpoint = options;
     endpoint["ip"] = ip;
@@ -111,7 +113,8 @@ void matches(CLI::App& app, const Params& params, const std::string& name, const
          name,
          [params, name, key](const std::vector<std::string>& given) {
            const bool clears = std::find(given.begin(), given.end(), "none") != given.end();
-           if (clears && given.size() > 1) throw UsageError(name + " none: clears them all and stands alone");
+           if (clears && given.size() > 1)
+             throw UsageError(name + " none removes all matches and cannot be combined with others");
            (*params)[key] = clears ? Json() : Json(given);
          },
          help + "; repeatable")
@@ -125,8 +128,8 @@ void declare_settings(CLI::App& app, const Params& params) {
          [params](const std::vector<std::string>& specs) {
            for (const std::string& spec : specs) add_source(*params, spec);
          },
-         "port to watch, with :from, :to or :both [both] behind it, or all; 'vnet*' for every port of such "
-         "a name, iface-id=ID or mac=ADDRESS for the one that has it; repeatable")
+         "port to watch, with an optional direction :from, :to or :both [both], or all; 'vnet*' for every "
+         "port whose name matches, iface-id=ID or mac=ADDRESS for the port that has it; repeatable")
       ->allow_extra_args(false)
       ->type_name("PORT[:DIRECTION]");
   app.add_option_function<std::vector<std::string>>(
@@ -137,7 +140,7 @@ void declare_settings(CLI::App& app, const Params& params) {
              for (const Json& vlan : parse_vlans(list)) vlans.push_back(vlan);
            }
          },
-         "only these VLANs, such as 10,20-29, or none: any; without --source those of every port")
+         "only frames of these VLANs, such as 10,20-29 (none: any VLAN); without --source, on every port")
       ->allow_extra_args(false)
       ->type_name("LIST");
   app.add_option_function<std::vector<std::string>>(
@@ -146,7 +149,7 @@ void declare_settings(CLI::App& app, const Params& params) {
            Json& names = (*params)["destination"]["ports"] = Json::array();
            for (const std::string& port : ports) names.push_back(one_port("--output", port));
          },
-         "port that gets the copies; repeatable")
+         "port to send the copies to; repeatable")
       ->allow_extra_args(false)
       ->type_name("PORT");
   app.add_option_function<std::string>(
@@ -156,32 +159,34 @@ void declare_settings(CLI::App& app, const Params& params) {
            if (vlans.size() != 1) throw UsageError("--output-vlan " + vlan + ": takes one VLAN");
            (*params)["destination"]["vlan"] = vlans.front();
          },
-         "RSPAN: put the copies into this VLAN, on every port that carries it or on those of --output")
+         "RSPAN: send the copies in this VLAN, to every port that carries it or only to those of --output")
       ->type_name("VLAN");
   nested_flag(app, params, "--keep-vlan", "keep_vlan",
-              "with --output-vlan: the tag that was there stays, behind the new one");
+              "with --output-vlan: keep the original tag behind the new one");
   nested_flag(app, params, "--strip-vlan", "strip_vlan",
-              "take the outer tag off the copies [with --source-vlan alone, sent to ports]");
-  on_off(app, params, "--normal-io", "normal_io", "the output ports carry their own traffic as well");
+              "remove the outer tag of the copies [with --source-vlan alone and --output]");
+  on_off(app, params, "--normal-io", "normal_io", "the output ports also carry their own traffic");
   text(app, params, "--description", "description", "free text");
-  number(app, params, "--snaplen", "snaplen", "cut copies to this many bytes, or none", true)
+  number(app, params, "--snaplen", "snaplen", "truncate copies to this many bytes, or none", true)
       ->type_name("BYTES");
-  number(app, params, "--sample", "sample", "copy one frame in this many, by chance")->type_name("N");
+  number(app, params, "--sample", "sample", "copy one frame in N, chosen at random")->type_name("N");
   declare_endpoint(app, params);
   choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"},
-         "copies too long for the way to an endpoint are cut short [cut], sent in fragments, or dropped");
+         "copies longer than the path MTU of an endpoint are truncated [cut], fragmented or dropped");
   choice(app, params, "--superframes", "superframes", {"keep", "cut"},
-         "GSO packets of local senders stay whole [for ports], or are cut into segments [for endpoints]");
+         "keep GSO packets of local senders whole [for ports] or segment them [for endpoints]");
   matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
-  matches(app, params, "--skip", "skip", "copy no frames that match, whatever --filter says, or none");
+  matches(app, params, "--skip", "skip",
+          "never copy frames that match, even if --filter selects them, or none");
   gathered(app, params, "--rate", "rate", add_rate, "RATE",
-           "copy at most so many packets (1000) or bits (10mbit) per second, or none; repeatable for both");
-  gathered(app, params, "--expires", "expires", add_end, "END",
-           "end it after a time (10m, 2h), packets (1000packets) or bytes (1gb), or none; repeatable");
+           "limit the copies to packets (1000) or bits (10mbit) per second, or none; repeatable for both");
+  gathered(
+      app, params, "--expires", "expires", add_end, "END",
+      "end the session after a time (10m, 2h), packets (1000packets) or bytes (1gb), or none; repeatable");
 }
 
 void declare_name(CLI::App& app, const Params& params) {
-  text(app, params, "bridge", "bridge", "the bridge it is on");
+  text(app, params, "bridge", "bridge", "bridge of the session");
   text(app, params, "session", "name", "name of the session");
 }
 
@@ -189,8 +194,8 @@ Query declare_add(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
   declare_settings(app, params);
-  flag(app, params, "--disabled", "enabled", false, "configure it, copy nothing yet");
-  flag(app, params, "--may-exist", "may_exist", true, "no error when it exists with these settings");
+  flag(app, params, "--disabled", "enabled", false, "create the session disabled");
+  flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] {
     join_endpoints(*params);
     if (!params->contains("sources"))
@@ -206,11 +211,11 @@ Query declare_set(CLI::App& app) {
   declare_name(app, params);
   declare_settings(app, params);
   for (const char* option : {"--disabled", "--enabled"}) {
-    not_here(app, option, "a session is switched off by disable-mirror and on by enable-mirror", false);
+    not_here(app, option, "use disable-mirror and enable-mirror to switch a session off and on", false);
   }
   return [params] {
     join_endpoints(*params);
-    if (params->size() == 2) throw UsageError("nothing to change was given");
+    if (params->size() == 2) throw UsageError("no setting to change given");
     return std::vector<Call>{{"mirror.set", *params}};
   };
 }
@@ -228,7 +233,7 @@ constexpr char kGet[] = "mirror.get";
 Query declare_del(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
-  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  flag(app, params, "--if-exists", "if_exists", true, "succeed if it does not exist");
   return [params] { return std::vector<Call>{{"mirror.del", *params}}; };
 }
 
@@ -286,7 +291,7 @@ std::string rate(const Json& limits) {
   std::vector<std::string> parts;
   if (!limits["packets"].is_null()) parts.push_back(limits["packets"].dump() + " packets");
   if (!limits["bits"].is_null()) parts.push_back(limits["bits"].dump() + " bits");
-  return join(parts, " and ") + " per second at most";
+  return join(parts, " and ") + " per second";
 }
 
 std::string end(const Json& expires) {
@@ -294,7 +299,7 @@ std::string end(const Json& expires) {
   if (!expires["at"].is_null()) parts.push_back("at " + expires["at"].get<std::string>());
   if (!expires["packets"].is_null()) parts.push_back("after " + expires["packets"].dump() + " packets");
   if (!expires["bytes"].is_null()) parts.push_back("after " + expires["bytes"].dump() + " bytes");
-  if (expires["connection"] == true) parts.push_back("with the connection that made it");
+  if (expires["connection"] == true) parts.push_back("when the client that created it disconnects");
   return join(parts, ", ");
 }
 
@@ -309,21 +314,21 @@ std::string render_show(const Json& mirror) {
   text += line("sources", sources(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");
-    text += line("  bound", pattern + " -> " + (names.empty() ? "no port at present" : names));
+    text += line("  bound", pattern + " -> " + (names.empty() ? "no port" : names));
   }
   text += line("destination", destination(mirror));
   if (mirror["destination"]["vlan"].is_null() && !mirror["destination"]["ports"].empty())
     text += line("normal I/O",
                  mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
-  if (mirror["destination"]["strip_vlan"] == true) text += line("strip VLAN", "the outer tag is taken off");
+  if (mirror["destination"]["strip_vlan"] == true) text += line("strip VLAN", "the outer tag is removed");
   if (mirror["destination"]["keep_vlan"] == true)
-    text += line("keep VLAN", "the tag that was there stays behind that of the output VLAN");
+    text += line("keep VLAN", "the original tag stays behind the tag of the output VLAN");
   for (const Json& endpoint : mirror["destination"]["endpoints"])
     text += line("endpoint", endpoint_line(endpoint));
   if (!mirror["destination"]["endpoints"].empty())
     text += line("MTU policy", mirror.value("mtu_policy", "cut"));
   if (mirror.contains("superframes") && !mirror["superframes"].is_null())
-    text += line("GSO packets", mirror["superframes"] == "cut" ? "cut into segments" : "kept whole");
+    text += line("GSO packets", mirror["superframes"] == "cut" ? "segmented" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   for (const Json& match : mirror["filter"]) text += line("filter", match);
@@ -337,11 +342,11 @@ std::string render_show(const Json& mirror) {
   text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
           line("delivered", counters["delivered"].dump() + " copies");
   if (counters["duplicate"] != 0)
-    text += line("duplicate", counters["duplicate"].dump() + " already copied there by another session");
+    text += line("duplicate", counters["duplicate"].dump() + " copied there by another session");
   if (counters["sampled_out"] != 0)
-    text += line("sampled out", counters["sampled_out"].dump() + " copies left out, as asked for");
+    text += line("sampled out", counters["sampled_out"].dump() + " copies left out as configured");
   if (counters["rate_limited"] != 0)
-    text += line("rate limited", counters["rate_limited"].dump() + " copies left out, as asked for");
+    text += line("rate limited", counters["rate_limited"].dump() + " copies left out as configured");
   if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   return text +
@@ -352,21 +357,20 @@ std::string render_show(const Json& mirror) {
 }  // namespace
 
 const std::vector<Command> kMirrorCommands = {
-    {"add-mirror", "make a mirror session",
+    {"add-mirror", "create a mirror session",
      "br0 span0 --source t1 --output t2 --normal-io\n"
      "br0 rspan0 --source t1 --output-vlan 900 --output uplink\n"
      "br0 rdst0 --source-vlan 900 --output t2\n"
      "br0 er0 --source t1 --endpoint 10.95.30.43 --encap erspan2 --session-id 5\n"
      "br0 edst0 --source er1:from --output t2",
      declare_add, render_session},
-    {"set-mirror", "change a session; what is given replaces what was there", "br0 span0 --source t1:from",
-     declare_set, render_session},
+    {"set-mirror", "change settings of a session", "br0 span0 --source t1:from", declare_set, render_session},
     {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},
-    {"disable-mirror", "switch a session off, keep its settings", "br0 span0", declare_named<kDisable>,
+    {"disable-mirror", "switch a session off and keep its settings", "br0 span0", declare_named<kDisable>,
      render_session},
     {"del-mirror", "remove a session", "br0 span0", declare_del, render_nothing},
-    {"list-mirrors", "list the sessions of a bridge or of all", "br0", declare_list, render_list},
-    {"show-mirror", "show everything about a session", "br0 span0", declare_named<kGet>, render_show},
+    {"list-mirrors", "list the sessions of one bridge or of all", "br0", declare_list, render_list},
+    {"show-mirror", "show one session in full", "br0 span0", declare_named<kGet>, render_show},
 };
 
 }  // namespace vswitch::ctl

@@ -18,36 +18,37 @@ void declare_settings(CLI::App& app, const Params& params) {
              (*params)["options"][setting.substr(0, equals)] = setting.substr(equals + 1);
            }
          },
-         "of a tunnel: remote_ip, local_ip, key, dst_port, ttl, tos, csum, seq, erspan_ver ...; repeatable")
+         "tunnel option: remote_ip, local_ip, key, dst_port, ttl, tos, csum, seq, erspan_ver ...; repeatable")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   number(app, params, "--tag", "tag", "access or native VLAN, or none", true)->type_name("VLAN");
-  vlans(app, params, "--trunks", "trunks", "VLANs of a trunk or native port, such as 1,2-9; none: all");
+  vlans(app, params, "--trunks", "trunks", "VLANs of a trunk or native port, such as 1,2-9 (none: all)");
   app.add_option_function<std::string>(
          "--vlan-mode",
          [params](const std::string& mode) { (*params)["vlan_mode"] = mode == "none" ? Json() : Json(mode); },
-         "access, trunk, native-tagged, native-untagged, dot1q-tunnel, or none: by --tag")
+         "access, trunk, native-tagged, native-untagged, dot1q-tunnel, or none (decided by --tag)")
       ->type_name("MODE");
-  on_off(app, params, "--protected", "protected", "protected ports do not talk to each other");
+  on_off(app, params, "--protected", "protected", "do not forward between protected ports");
   text(app, params, "--priority-tags", "priority_tags", "never, if-nonzero or always")->type_name("WHEN");
-  vlans(app, params, "--cvlans", "cvlans", "customer VLANs of a dot1q-tunnel port; none: all");
-  text(app, params, "--qinq-ethtype", "qinq_ethtype", "802.1ad or 802.1q: outer tag of a dot1q-tunnel port")
+  vlans(app, params, "--cvlans", "cvlans", "customer VLANs of a dot1q-tunnel port (none: all)");
+  text(app, params, "--qinq-ethtype", "qinq_ethtype",
+       "802.1ad or 802.1q: type of the outer tag of a dot1q-tunnel port")
       ->type_name("TYPE");
-  number(app, params, "--ofport", "ofport_request", "OpenFlow port number wished for, or none", true)
+  number(app, params, "--ofport", "ofport_request", "requested OpenFlow port number, or none", true)
       ->type_name("N");
 }
 
 Query declare_add(CLI::App& app) {
   const Params params = make_params();
-  text(app, params, "bridge", "bridge", "the bridge to put it on");
-  text(app, params, "port", "name", "name of the device; it need not exist yet");
+  text(app, params, "bridge", "bridge", "bridge to add the port to");
+  text(app, params, "port", "name", "name of the device, which may appear later");
   app.add_option_function<std::string>(
          "--type", [params](const std::string& type) { (*params)["type"] = type; },
-         "system: a device of this machine [default]; internal: made by the switch; gre, erspan, vxlan: a "
-         "tunnel")
+         "system: a device of this host [default]; internal: a device that the switch creates; gre, erspan, "
+         "vxlan: a tunnel")
       ->type_name("TYPE");
   declare_settings(app, params);
-  flag(app, params, "--may-exist", "may_exist", true, "no error when it is there with these settings");
+  flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] { return std::vector<Call>{{"port.add", *params}}; };
 }
 
@@ -56,7 +57,7 @@ Query declare_set(CLI::App& app) {
   text(app, params, "port", "name", "name of the port");
   declare_settings(app, params);
   return [params] {
-    if (params->size() == 1) throw UsageError("nothing to change was given");
+    if (params->size() == 1) throw UsageError("no setting to change given");
     return std::vector<Call>{{"port.set", *params}};
   };
 }
@@ -64,11 +65,11 @@ Query declare_set(CLI::App& app) {
 Query declare_del(CLI::App& app) {
   const Params params = make_params();
   auto names = std::make_shared<std::vector<std::string>>();
-  app.add_option("[bridge] port", *names, "the port, and the bridge it has to be on")
+  app.add_option("[bridge] port", *names, "the port, and optionally the bridge that must hold it")
       ->required()
       ->expected(1, 2)
       ->type_name("");
-  flag(app, params, "--if-exists", "if_exists", true, "no error when there is none");
+  flag(app, params, "--if-exists", "if_exists", true, "succeed if it does not exist");
   return [params, names] {
     if (names->size() == 2) (*params)["bridge"] = names->front();
     (*params)["name"] = names->back();
@@ -119,7 +120,7 @@ std::string counted(const Json& counters, const std::string& way) {
 
 std::string render_show(const Json& port) {
   const std::string asked_for =
-      port["ofport_request"].is_null() ? "" : " (asked for: " + port["ofport_request"].dump() + ")";
+      port["ofport_request"].is_null() ? "" : " (requested: " + port["ofport_request"].dump() + ")";
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
          line("state", state(port)) + line("type", port["type"]) +
          line("ofport", or_nothing(port["ofport"]) + asked_for) + line("VLANs", port_vlans(port)) +
@@ -135,11 +136,11 @@ std::string render_show(const Json& port) {
 }  // namespace
 
 const std::vector<Command> kPortCommands = {
-    {"add-port", "put a device on a bridge", "br0 t1 --tag 10", declare_add, render_port},
+    {"add-port", "add a device to a bridge", "br0 t1 --tag 10", declare_add, render_port},
     {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set, render_port},
-    {"del-port", "take a port off its bridge", "br0 t1", declare_del, render_nothing},
-    {"show-port", "show everything about a port", "t1", declare_show, render_show},
-    {"list-ports", "list the ports of a bridge or of all", "br0", declare_list, render_list},
+    {"del-port", "remove a port from its bridge", "br0 t1", declare_del, render_nothing},
+    {"show-port", "show one port in full", "t1", declare_show, render_show},
+    {"list-ports", "list the ports of one bridge or of all", "br0", declare_list, render_list},
 };
 
 }  // namespace vswitch::ctl

@@ -47,7 +47,7 @@ void declare_globals(CLI::App& app, Options& options) {
       ->type_name("PATH");
   app.add_option("--rundir", options.rundir, "directory with its db.sock [OVS_RUNDIR, /run/vswitch]")
       ->type_name("DIR");
-  app.add_flag("--json", options.json, "print the result of the session API as it is");
+  app.add_flag("--json", options.json, "print the result of the session API as JSON");
   app.add_option("--timeout", options.timeout, "seconds to wait for an answer")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str()
@@ -58,13 +58,13 @@ void declare_globals(CLI::App& app, Options& options) {
 
 void declare_watch(CLI::App& app, Options& options) {
   auto* watch =
-      app.add_flag("--watch,-w", options.watch, "show it again and again, with rates, until interrupted");
-  app.add_option("--interval", options.interval, "seconds between two looks")
+      app.add_flag("--watch,-w", options.watch, "refresh periodically, with rates, until interrupted");
+  app.add_option("--interval", options.interval, "seconds between refreshes")
       ->needs(watch)
       ->check(CLI::Range(0.01, 86400.0))
       ->capture_default_str()
       ->type_name("SECONDS");
-  app.add_option("--count", options.count, "end after this many looks")
+  app.add_option("--count", options.count, "stop after this many iterations")
       ->needs(watch)
       ->check(CLI::PositiveNumber);
 }
@@ -146,9 +146,9 @@ std::optional<Parsed> parse(std::vector<std::string> arguments, World& world, in
       std::find_if(declared.begin(), declared.end(), [](const Declared& one) { return one.app->parsed(); });
   const std::vector<std::string> extras = app.remaining(true);
   if (chosen == declared.end()) {
-    throw UsageError(extras.empty()
-                         ? "which command? `vswitch-ctl --help` lists them"
-                         : "there is no command '" + extras.front() + "', `vswitch-ctl --help` lists them");
+    throw UsageError(extras.empty() ? "no command given; `vswitch-ctl --help` lists the commands"
+                                    : "unknown command '" + extras.front() +
+                                          "'; `vswitch-ctl --help` lists the commands");
   }
   parsed.command = chosen->command;
   if (!extras.empty()) {
@@ -196,10 +196,10 @@ std::string hint(const jsonrpc::Error& error, std::string_view command) {
   const std::string field = error.data.is_object() ? error.data.value("field", "") : "";
   if (error.code == jsonrpc::kMethodNotFound)
     return "the daemon is older than this tool: see `vswitch-ctl version`";
-  if (reason == "not_found" && field == "bridge") return "`vswitch-ctl list-br` shows the bridges there are";
+  if (reason == "not_found" && field == "bridge") return "`vswitch-ctl list-br` lists the bridges";
   if (reason == "not_found") {
-    return std::string("`vswitch-ctl show` shows what there is") +
-           (command.starts_with("del-") ? "; --if-exists makes it no error to remove nothing" : "");
+    return std::string("`vswitch-ctl show` lists bridges, ports and sessions") +
+           (command.starts_with("del-") ? "; with --if-exists this is not an error" : "");
   }
   if (reason == "exists" && command.starts_with("add-")) {
     return "--may-exist accepts one with the same settings; set" + std::string(command.substr(3)) +

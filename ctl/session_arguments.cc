@@ -74,7 +74,8 @@ const std::string& one_port(const std::string& option, const std::string& name) 
     throw UsageError(option + " " + name + ": takes one port; repeat " + option + " for several");
   }
   if (name == "none") {
-    throw UsageError(option + " none: a session has at least one; disable-mirror or del-mirror ends it");
+    throw UsageError(option +
+                     " none: a session needs at least one; use disable-mirror or del-mirror to end it");
   }
   return name;
 }
@@ -114,7 +115,7 @@ void add_rate(Json& rate, const std::string& text) {
     rate["bits"] = *bits;
   } else {
     throw UsageError(
-        "--rate wants packets per second (1000), bits per second (10kbit, 5mbit, 1gbit) or none, not '" +
+        "--rate takes packets per second (1000), bits per second (10kbit, 5mbit, 1gbit) or none, not '" +
         text + "'");
   }
 }
@@ -126,7 +127,7 @@ void add_end(Json& expires, const std::string& text) {
       {"b", 1}, {"kb", 1000}, {"mb", 1'000'000}, {"gb", 1'000'000'000}, {"tb", 1'000'000'000'000}};
   if (text == "connection")
     throw UsageError(
-        "--expires connection: the connection of this tool ends at once; the session API has it");
+        "--expires connection: the connection of this tool ends at once; use the session API instead");
   if (text == "none") {
     expires = nullptr;
   } else if (const auto span = quantity(text, kSpans)) {
@@ -137,7 +138,7 @@ void add_end(Json& expires, const std::string& text) {
     expires["bytes"] = *bytes;
   } else {
     throw UsageError(
-        "--expires wants a span (30s, 10m, 2h, 1d), a number of packets (1000packets), an amount (1gb) or "
+        "--expires takes a time (30s, 10m, 2h, 1d), a number of packets (1000packets), a volume (1gb) or "
         "none, not '" +
         text + "'");
   }

@@ -166,7 +166,7 @@ std::string watch_stats(const Json& result, const Json& before, double seconds) 
 const std::vector<Command> kStatsCommands = {
     {"mirror-stats", "show the counters of sessions", "br0 span0 --watch", declare_mirror_stats,
      render_sessions, watch_sessions},
-    {"stats", "show the counters of ports, sessions and threads, and what was dropped", "--watch",
+    {"stats", "show the counters of ports, sessions and threads, and drops by reason", "--watch",
      declare_stats, render_stats, watch_stats},
 };
 

@@ -41,7 +41,7 @@ void put_sessions(Json& params, const Json& given) {
 void add_pair(Json& map, const std::string& option, const std::string& pair) {
   const std::size_t equals = pair.rfind('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size())
-    throw UsageError(option + " " + pair + ": has to be what vSphere calls it, '=' and the port here");
+    throw UsageError(option + " " + pair + ": takes vSphere's name, '=' and the port of this switch");
   map[pair.substr(0, equals)] = pair.substr(equals + 1);
 }
 
@@ -65,9 +65,9 @@ Query declare_import(CLI::App& app) {
                  "JSON of sessions (VMwareVspanSession) or changes (vspanConfigSpec), - for stdin")
       ->required();
   pairs(app, params, "--port", "ports", "KEY=PORT",
-        "the port that is meant by a port key [an interface's external id, or the port's name]");
-  pairs(app, params, "--uplink", "uplinks", "NAME=PORT", "the port that is meant by an uplink");
-  flag(app, params, "--strict", "strict", true, "refuse what vSphere refuses");
+        "port for a vSphere port key [an interface's external id, or the port's name]");
+  pairs(app, params, "--uplink", "uplinks", "NAME=PORT", "port for a vSphere uplink");
+  flag(app, params, "--strict", "strict", true, "refuse everything that vSphere refuses");
   flag(app, params, "--dry-run", "dry_run", true, "check everything, change nothing");
   return [params, path] {
     put_sessions(*params, read_json(*path));
@@ -103,9 +103,9 @@ std::string render_export(const Json& result) {
 }  // namespace
 
 const std::vector<Command> kVsphereCommands = {
-    {"import-mirrors", "make sessions of those of vSphere, all of them or none",
+    {"import-mirrors", "import sessions of vSphere, all or none",
      "br0 vspan.json --port 50=t1 --uplink uplink1=eth0", declare_import, render_import},
-    {"export-mirrors", "print sessions as vSphere has them, as JSON", "br0 span0", declare_export,
+    {"export-mirrors", "print sessions as JSON in the form of vSphere", "br0 span0", declare_export,
      render_export},
 };
 

@@ -175,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"set-mirror br7 s7 --source t1,t3", "repeat --source for several"},
         Says{"add-mirror br7 s7 --source t1 --output t2,t3", "repeat --output for several"},
         Says{"set-mirror br7 s7 --output none", "disable-mirror"}, Says{"", "which command?"},
-        Says{"bogus", "there is no command 'bogus'"}, Says{"list-br extra", "list-br does not take 'extra'"},
+        Says{"bogus", "unknown command 'bogus'"}, Says{"list-br extra", "list-br does not take 'extra'"},
         Says{"list-br --bogus", "does not take '--bogus'"}, Says{"add-br", "bridge is required"},
         Says{"add-br a/b", "name: \"a/b\" cannot be the name of a device: it contains '/'"},
         Says{"add-port br0 lo", "name: lo is the loopback device"},

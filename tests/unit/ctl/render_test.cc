@@ -154,7 +154,7 @@ TEST(Render, ShowPort) {
             "port          t1 on br0\n"
             "state         down: no carrier\n"
             "type          system\n"
-            "ofport        1 (asked for: 9)\n"
+            "ofport        1 (requested: 9)\n"
             "VLANs         dot1q-tunnel 10 cvlans 7-8\n"
             "cvlans        7-8\n"
             "qinq ethtype  802.1q\n"
@@ -279,7 +279,7 @@ TEST(Refusals, EndWithOneTheSentenceAndWhatToDo) {
   const Invocation tool(words("add-port br9 t1"), &daemon);
   EXPECT_EQ(tool.status, kRefused);
   EXPECT_EQ(tool.out, "");
-  EXPECT_EQ(tool.err, "vswitch-ctl: no bridge br9\n`vswitch-ctl list-br` shows the bridges there are\n");
+  EXPECT_EQ(tool.err, "vswitch-ctl: no bridge br9\n`vswitch-ctl list-br` lists the bridges\n");
 }
 
 }  // namespace
