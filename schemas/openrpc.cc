@@ -148,7 +148,8 @@ class Contract::Impl {
     const valijson::adapters::NlohmannJsonAdapter target(value);
     if (valijson::Validator().validate(*checked.compiled, target, &found)) return std::nullopt;
     valijson::ValidationResults::Error error;
-    if (!found.popError(error)) return Violation{"", value, "the request is not as the contract says", false};
+    if (!found.popError(error))
+      return Violation{"", value, "the request does not match the schema of the API", false};
     return explain(checked.source, value, error);
   }
 
@@ -232,7 +233,7 @@ class Contract::Impl {
         value.get_ref<const std::string&>().size() > kMaxPatternInput) {
       const std::string field = render(path, whole);
       return Violation{field, value,
-                       field + " has to be " + expected(schema) + ", not one of " +
+                       field + " must be " + expected(schema) + ", not one of " +
                            std::to_string(value.get_ref<const std::string&>().size()),
                        false};
     }
@@ -272,7 +273,7 @@ class Contract::Impl {
     if (text.starts_with("Object contains a property")) {
       path.push_back(named(text, "constraints: '"));
       const std::string field = render(path, value);
-      return {field, value_at(path, value), "there is no parameter " + shorten(field), false};
+      return {field, value_at(path, value), "unknown parameter " + shorten(field), false};
     }
     const std::string field = render(path, value);
     const Json offending = value_at(path, value);
@@ -284,13 +285,13 @@ class Contract::Impl {
     const std::string subject = field.empty() ? "the value" : field;
     if (text.starts_with("Failed to match regex") && schema.is_object()) {
       return {field, offending,
-              subject + " has a form that is not allowed: " + given + ". " +
+              subject + " does not have the required form: " + given + ". " +
                   schema.value("description", std::string()),
               false};
     }
     if (!schema.is_object() || expected(schema).empty())
       return {field, offending, subject + ": " + text, false};
-    return {field, offending, subject + " has to be " + expected(schema) + ", not " + given, false};
+    return {field, offending, subject + " must be " + expected(schema) + ", not " + given, false};
   }
 };
 

@@ -46,7 +46,7 @@ std::optional<gid_t> find_group(const std::string& group) {
   gid_t number = 0;
   const auto [end, error] = std::from_chars(group.data(), group.data() + group.size(), number);
   if (error == std::errc() && end == group.data() + group.size()) return number;
-  throw std::runtime_error("there is no group \"" + group + "\"");
+  throw std::runtime_error("no group \"" + group + "\" on this host");
 }
 
 // Warnings are not failures: a tail torn off by a power cut was cut away, what was acknowledged is there.
@@ -168,7 +168,8 @@ class Daemon::Parts {
 
   /// Not said to be done, and not known to be undone: clients ask again after they have come back.
   void disk_failed(const std::string& why) {
-    log::err(kLog, "the last changes are not on disk: {}; clients that wait for them are disconnected", why);
+    log::err(kLog, "the last changes are not on disk: {}; the clients that wait for them are disconnected",
+             why);
     control_.drop_clients();
   }
 

@@ -37,10 +37,10 @@ std::string check_remote(const std::string& text) {
 void describe(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version,-V", "vswitchd " VSWITCH_VERSION);
   app.add_option("--rundir", line.daemon.rundir,
-                 "directory of the sockets and the pid file, made when missing")
+                 "directory of the sockets and the pid file, created if missing")
       ->type_name("DIR")
       ->capture_default_str();
-  app.add_option("--db", line.daemon.database, "database file, made when missing")
+  app.add_option("--db", line.daemon.database, "database file, created if missing")
       ->type_name("FILE")
       ->capture_default_str();
   app.add_option("--remote", line.daemon.remotes,
@@ -59,7 +59,7 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--log-level", line.log_level, "err, warn, info or dbg")
       ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
       ->capture_default_str();
-  app.add_flag("--detach", line.detach, "go to the background once the daemon serves");
+  app.add_flag("--detach", line.detach, "run in the background, once the daemon is ready");
 }
 
 // After --detach the file names must mean the same wherever the process stands.
@@ -103,7 +103,8 @@ int serve(const CommandLine& line) {
 
 int main(int argc, char** argv) {
   vswitch::CommandLine line;
-  CLI::App app("A switch for port mirroring that Open vSwitch's clients can manage.", "vswitchd");
+  CLI::App app("A software switch with reliable port mirroring, managed by Open vSwitch clients.",
+               "vswitchd");
   try {
     vswitch::describe(app, line);
     app.parse(argc, argv);

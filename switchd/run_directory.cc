@@ -30,7 +30,7 @@ struct flock whole_file() {
 std::string owner_of_lock(int fd) {
   struct flock lock = whole_file();
   const bool known = ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0;
-  return known ? "pid " + std::to_string(lock.l_pid) : "a process of another pid namespace";
+  return known ? "pid " + std::to_string(lock.l_pid) : "a process in another pid namespace";
 }
 
 bool same_file(int fd, const std::string& path) {

@@ -32,7 +32,7 @@ namespace {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) != 0) ::_exit(WEXITSTATUS(status));
-  std::fprintf(stderr, "vswitchd: the daemon ended before it served%s\n",
+  std::fprintf(stderr, "vswitchd: the daemon ended before it was ready%s\n",
                WIFSIGNALED(status) ? ", killed by a signal" : "");
   ::_exit(1);
 }

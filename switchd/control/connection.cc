@@ -155,7 +155,7 @@ void Connection::end_of_input() {
 // reports a hangup. This tells them apart without writing.
 void Connection::wait_for_hangup() {
   socket_.async_wait(Socket::wait_error, [self = self()](error_code error) {
-    if (!error) self->drop("peer has gone");
+    if (!error) self->drop("peer disconnected");
   });
 }
 
@@ -169,7 +169,7 @@ void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
       return deliver(std::nullopt);  // a reply to something never asked, or to a keepalive: of no use
     if (in_batch && request->version == jsonrpc::Version::v1) {
       throw jsonrpc::InvalidMessage(jsonrpc::Version::v2, request->id,
-                                    "in a batch each request is JSON-RPC 2.0",
+                                    "each request of a batch must be JSON-RPC 2.0",
                                     {{"field", "jsonrpc"}, {"value", nullptr}});
     }
     spoken_ = request->version;
@@ -226,7 +226,8 @@ void Connection::refuse(const jsonrpc::Error& error) {
 void Connection::write(std::string text) {
   if (closing_) return;
   if (backlog_ >= limits_.drop_bytes) {
-    log::warn(kLog, "{} disconnected: it does not read, {} bytes are waiting for it", name(), backlog_);
+    log::warn(kLog, "{} disconnected: it does not read its input; {} bytes are queued for it", name(),
+              backlog_);
     return drop("does not read");
   }
   backlog_ += text.size();
@@ -301,7 +302,7 @@ void Connection::watch_progress() {
     self->watching_ = false;
     if (self->backlog_ <= self->limits_.pause_bytes && !self->closing_) return;
     if (self->progress_ != seen || self->held_back()) return self->watch_progress();
-    log::warn(kLog, "{} disconnected: it stopped reading with {} bytes waiting for it", self->name(),
+    log::warn(kLog, "{} disconnected: it stopped reading with {} bytes queued for it", self->name(),
               self->backlog_);
     self->finish("does not read");
   });

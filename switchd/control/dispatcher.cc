@@ -53,11 +53,10 @@ struct Reply::Slot {
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
     if (!sink) return;
-    log::dbg(kLog, "{} was left unanswered by its handler",
+    log::dbg(kLog, "the handler of {} gave no answer",
              request.method);  // usual at the end of the daemon
-    deliver(
-        jsonrpc::make_error(request.version, request.id,
-                            {jsonrpc::kInternalError, "internal error: the request was left unanswered"}));
+    deliver(jsonrpc::make_error(request.version, request.id,
+                                {jsonrpc::kInternalError, "internal error: the request was not answered"}));
   }
   void deliver(std::optional<Json> message) {
     if (sink) std::exchange(sink, nullptr)(std::move(message));

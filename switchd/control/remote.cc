@@ -58,7 +58,7 @@ Remote parse_tcp(const std::string& text, const std::string& rest) {
   const std::string address = parse_address(text, rest.substr(0, colon));
   const std::uint16_t port =
       colon == std::string::npos ? Remote::kDefaultPort : parse_port(text, rest.substr(colon + 1));
-  if (port == 0) throw bad(text, "port 0 cannot be connected to");
+  if (port == 0) throw bad(text, "cannot connect to port 0");
   return {Remote::Kind::tcp, "", address, port};
 }
 

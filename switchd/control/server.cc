@@ -46,7 +46,7 @@ bool Server::close(const std::string& remote) {
 }
 
 void Server::disconnect_clients() {
-  for (const auto& [id, client] : clients_) client.connection->close("an operator asked for it");
+  for (const auto& [id, client] : clients_) client.connection->close("disconnected by an operator");
 }
 
 void Server::drop_clients() {
@@ -56,12 +56,12 @@ void Server::drop_clients() {
 
 void Server::stop() {
   remotes_.clear();
-  for (const auto& [id, client] : clients_) client.connection->close("the daemon ends");
+  for (const auto& [id, client] : clients_) client.connection->close("the daemon is stopping");
 }
 
 std::shared_ptr<Client> Server::admit(const std::string& remote, Arrival arrival) {
   if (clients_.size() >= options_.clients) {
-    log::warn(kLog, "{}: a client was turned away, {} are connected already", arrival.from, clients_.size());
+    log::warn(kLog, "{}: client refused: limit of {} clients reached", arrival.from, options_.clients);
     return nullptr;
   }
   auto connection = std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer,

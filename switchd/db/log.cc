@@ -55,14 +55,14 @@ std::optional<RawRecord> raw_record(std::string_view bytes, std::string& problem
   };
   if (!bytes.starts_with(kMagic)) return refuse("no record header");
   const std::size_t line = bytes.substr(0, 128).find('\n');
-  if (line == bytes.npos) return refuse("a record header without end");
+  if (line == bytes.npos) return refuse("an incomplete record header");
   const std::string_view header = bytes.substr(kMagic.size(), line - kMagic.size());
   std::size_t length = 0;
   const auto [rest, bad] = std::from_chars(header.data(), header.data() + header.size(), length);
   const std::string_view sha(rest, static_cast<std::size_t>(header.data() + header.size() - rest));
   if (bad != std::errc() || sha.size() != kShaLength + 1 || sha[0] != ' ')
-    return refuse("a record header that is damaged");
-  if (length > bytes.size() - line - 1) return refuse("a record that is not complete");
+    return refuse("a damaged record header");
+  if (length > bytes.size() - line - 1) return refuse("an incomplete record");
   const std::string_view json = bytes.substr(line + 1, length);
   if (sha1_hex(json) != sha.substr(1)) return refuse("a record whose SHA-1 does not match");
   return RawRecord{json, line + 1 + length};

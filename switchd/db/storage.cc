@@ -234,11 +234,11 @@ LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
   if (contents.records.empty()) throw std::runtime_error(log.path() + " is not an OVSDB standalone database");
   if (contents.more_behind) {
     throw std::runtime_error(
-        where + ", followed by more records: the file is damaged, not only torn, and is left as it is");
+        where + ", followed by more records: the file is damaged, not only truncated, and is left unchanged");
   }
   if (contents.end != contents.size) {
     warnings.push_back(where + ": the last " + std::to_string(contents.size - contents.end) +
-                       " bytes were never acknowledged (a crash while writing) and are cut off");
+                       " bytes were never acknowledged (a crash while writing) and are discarded");
   }
   log.truncate(contents.end);
   return contents;
@@ -299,8 +299,8 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
       const std::string backup = keep_backup(path, written);
       storage->compact(database);
       warnings.push_back(path + ": converted from schema version " + written.version + " to " +
-                         database.schema().version + ", the file as it was is kept as " + backup +
-                         (left_out.empty() ? "" : "; left out, being unknown: " + joined(left_out)));
+                         database.schema().version + "; the original is kept as " + backup +
+                         (left_out.empty() ? "" : "; unknown columns left out: " + joined(left_out)));
     }
   } catch (const std::exception& error) {
     throw std::runtime_error("cannot use " + path + ": " + error.what());
@@ -333,8 +333,7 @@ void Storage::compact_if_large(const Database& database) {
     compact(database);
   } catch (const std::system_error& error) {
     compact_at_ = log_.size() + kCompactFloor;
-    warnings_.push_back("compaction failed, the database goes on in the old file: " +
-                        std::string(error.what()));
+    warnings_.push_back("compaction failed; the old file stays in use: " + std::string(error.what()));
   }
 }
 

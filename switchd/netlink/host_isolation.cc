@@ -235,7 +235,7 @@ class HostIsolation::Impl {
                           " (run directory " + owner->rundir + ") had kept away from it");
       }
     } catch (const CannotList& error) {
-      cleaned.push_back(std::string("devices may still be kept away from the host's stack: ") + error.what());
+      cleaned.push_back(std::string("devices may still be isolated from the host's stack: ") + error.what());
     }
     return cleaned;
   }

@@ -250,7 +250,7 @@ class LinkMonitor::Impl {
       dump();
     } catch (const std::system_error& error) {
       dump_needed_ = true;
-      log::warn(kLog, "{}; some changes of devices may have gone unseen", error.what());
+      log::warn(kLog, "{}; some changes of devices may have been missed", error.what());
     }
   }
 

@@ -41,8 +41,8 @@ TEST_F(MirrorLife, ARateIsPacketsBitsOrBoth) {
 TEST_F(MirrorLife, ARateThatIsNoneIsRefused) {
   EXPECT_THAT(add_refused({{"rate", Json::object()}}), StartsWith("invalid rate: rate says nothing"));
   EXPECT_THAT(add_refused({{"rate", {{"packets", 0}}}}),
-              HasSubstr("rate.packets has to be an integer from 1"));
-  EXPECT_THAT(add_refused({{"rate", 5}}), StartsWith("invalid rate: rate has to be an object or null"));
+              HasSubstr("rate.packets must be an integer from 1"));
+  EXPECT_THAT(add_refused({{"rate", 5}}), StartsWith("invalid rate: rate must be an object or null"));
   EXPECT_THAT(add_refused({{"rate", {{"bytes", 5}}}}), HasSubstr("no parameter rate.bytes"));
 }
 
@@ -117,7 +117,7 @@ TEST_F(MirrorLife, EndsThatAreNoneAreRefused) {
               HasSubstr("expires.at has to be a time such as"));
   EXPECT_THAT(add_refused({{"expires", {{"at", "2020-01-05T08:00:00Z"}}}}), HasSubstr("expires.at is over"));
   EXPECT_THAT(add_refused({{"expires", {{"at", 5}, {"seconds", 5}}}}), HasSubstr("give one"));
-  EXPECT_THAT(add_refused({{"expires", {{"packets", 0}}}}), HasSubstr("expires.packets has to be"));
+  EXPECT_THAT(add_refused({{"expires", {{"packets", 0}}}}), HasSubstr("expires.packets must be"));
 }
 
 TEST_F(MirrorLife, MayExistTakesASpanForWhatItIs) {

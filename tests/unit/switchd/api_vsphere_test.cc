@@ -190,7 +190,7 @@ TEST_F(VsphereApi, WhatCannotBeExpressedIsRefused) {
   EXPECT_THAT(import_refusal(vspan), HasSubstr("port u1 is on bridge br1"));
   vspan = port_mirror("1", "t1", "t2");
   vspan["erspanId"] = 1024;
-  EXPECT_THAT(import_refusal(vspan), HasSubstr("sessions[0].erspanId has to be an integer from 0 to 1023"));
+  EXPECT_THAT(import_refusal(vspan), HasSubstr("sessions[0].erspanId must be an integer from 0 to 1023"));
 }
 
 TEST_F(VsphereApi, OtherFormatsOfTheSameObject) {
