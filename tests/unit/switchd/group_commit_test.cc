@@ -9,7 +9,7 @@
 #include <chrono>
 
 #include "switchd/db/log.h"
-#include "tests/unit/switchd/db_support.h"
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "tests/unit/switchd/control_client.h"
+#include "tests/unit/switchd/control/test_client.h"
 
 namespace vswitch::testing {
 namespace {

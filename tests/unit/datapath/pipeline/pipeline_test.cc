@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What decide() costs: no memory from the heap once it has seen a few frames, and no look at sessions that
 // cannot select the frame.
+#include "datapath/pipeline/pipeline.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <new>
 #include <numeric>
 
-#include "datapath/pipeline/pipeline.h"
 #include "tests/support/switch_lab.h"
 
 namespace {

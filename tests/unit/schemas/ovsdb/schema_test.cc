@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Schemas: parsing, refusals, and the schema of the switch itself.
+#include "schemas/ovsdb/schema.h"
+
 #include <gtest/gtest.h>
 
 #include "schemas/embedded.h"
 #include "schemas/json.h"
 #include "schemas/ovsdb/error.h"
-#include "schemas/ovsdb/schema.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "datapath/snapshot/spec.h"
 #include "switchd/base/wall_clock.h"
-#include "tests/unit/switchd/api_support.h"
+#include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
 namespace {
@@ -40,8 +40,7 @@ TEST_F(MirrorLife, ARateIsPacketsBitsOrBoth) {
 
 TEST_F(MirrorLife, ARateThatIsNoneIsRefused) {
   EXPECT_THAT(add_refused({{"rate", Json::object()}}), StartsWith("invalid rate: rate says nothing"));
-  EXPECT_THAT(add_refused({{"rate", {{"packets", 0}}}}),
-              HasSubstr("rate.packets must be an integer from 1"));
+  EXPECT_THAT(add_refused({{"rate", {{"packets", 0}}}}), HasSubstr("rate.packets must be an integer from 1"));
   EXPECT_THAT(add_refused({{"rate", 5}}), StartsWith("invalid rate: rate must be an object or null"));
   EXPECT_THAT(add_refused({{"rate", {{"bytes", 5}}}}), HasSubstr("no parameter rate.bytes"));
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Manager rows become listeners, and what becomes of those stands in the rows.
+#include "switchd/control/managers.h"
+
 #include <gmock/gmock.h>
 
 #include "schemas/ovsdb/schema.h"
-#include "switchd/control/managers.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
-#include "tests/unit/switchd/control_client.h"
+#include "tests/unit/switchd/control/test_client.h"
 
 namespace vswitch::testing {
 namespace {

@@ -3,7 +3,7 @@
 // nothing.
 #include <random>
 
-#include "tests/unit/switchd/api_support.h"
+#include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
 namespace {

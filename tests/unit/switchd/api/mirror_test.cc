@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.* against rows: durable names, refusals that change nothing, and sessions of other clients.
-#include "tests/unit/switchd/api_support.h"
+#include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
 namespace {

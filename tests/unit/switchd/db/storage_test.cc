@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The database file: what is on disk after an acknowledgement, after a crash at any byte, and after a
 // refusal.
+#include "switchd/db/storage.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -13,8 +15,7 @@
 
 #include "schemas/ovsdb/notation.h"
 #include "switchd/db/log.h"
-#include "switchd/db/storage.h"
-#include "tests/unit/switchd/db_support.h"
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -2,7 +2,7 @@
 // The methods of the OVSDB dialect as clients meet them: replies, notifications, and their order.
 #include "switchd/ovsdb_server/ovsdb_server.h"
 
-#include "tests/unit/switchd/db_support.h"
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

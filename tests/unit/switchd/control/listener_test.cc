@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
-#include "tests/unit/switchd/control_client.h"
+#include "tests/unit/switchd/control/test_client.h"
 
 namespace vswitch::testing {
 namespace {

@@ -2,7 +2,7 @@
 // fdb.*, system.*, rpc.discover, subscriptions, and the whole of the contract.
 #include <unistd.h>
 
-#include "tests/unit/switchd/api_support.h"
+#include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
 namespace {

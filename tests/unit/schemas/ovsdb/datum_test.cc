@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // UUIDs, atoms, datums and their set algebra.
+#include "schemas/ovsdb/datum.h"
+
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "schemas/ovsdb/datum.h"
 #include "schemas/ovsdb/uuid.h"
 
 namespace vswitch::ovsdb {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decoder finds the same messages however the stream is cut, and says what is wrong with the rest.
+#include "schemas/jsonrpc/stream_decoder.h"
+
 #include <gmock/gmock.h>
 
 #include <random>
 
 #include "schemas/jsonrpc/message.h"
-#include "schemas/jsonrpc/stream_decoder.h"
 
 namespace vswitch::jsonrpc {
 namespace {

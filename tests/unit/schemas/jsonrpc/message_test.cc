@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages of both dialects: what is a request, a notification, a reply, and what is none of them.
-#include <gmock/gmock.h>
-
 #include "schemas/jsonrpc/message.h"
+
+#include <gmock/gmock.h>
 
 namespace vswitch::jsonrpc {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // bridge.* and port.* against rows.
-#include "tests/unit/switchd/api_support.h"
+#include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
 namespace {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON notation, constraints, conditions and mutations. Error texts are those of Open vSwitch 3.1.
+#include "schemas/ovsdb/notation.h"
+
 #include <gtest/gtest.h>
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/condition.h"
 #include "schemas/ovsdb/error.h"
 #include "schemas/ovsdb/mutation.h"
-#include "schemas/ovsdb/notation.h"
 
 namespace vswitch::ovsdb {
 namespace {

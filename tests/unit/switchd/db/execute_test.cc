@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations of `transact`, their results and their errors.
-#include "tests/unit/switchd/db_support.h"
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What monitors report, in the three notations. Expectations were compared with ovsdb-server 3.1.
 #include "switchd/ovsdb_server/monitor.h"
-#include "tests/unit/switchd/db_support.h"
+
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // References, garbage, indexes, limits, and what listeners are told.
+#include "switchd/db/integrity.h"
+
 #include <algorithm>
 
-#include "switchd/db/integrity.h"
-#include "tests/unit/switchd/db_support.h"
+#include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
 namespace {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The datapath with its threads running: settings change under traffic, and no frame sees half of a change.
 // Meant for ThreadSanitizer too.
+#include "datapath/engine/datapath.h"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <thread>
 
-#include "datapath/engine/datapath.h"
 #include "datapath/port/memory_port.h"
 #include "datapath/snapshot/compiler.h"
 #include "tests/support/frame_builder.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operator commands: the texts that scripts match, and the log they steer.
+#include "switchd/unixctl/registry.h"
+
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -7,8 +9,7 @@
 
 #include "switchd/base/log.h"
 #include "switchd/unixctl/common.h"
-#include "switchd/unixctl/registry.h"
-#include "tests/unit/switchd/control_client.h"
+#include "tests/unit/switchd/control/test_client.h"
 
 namespace vswitch::unixctl {
 namespace {
