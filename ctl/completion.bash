@@ -6,28 +6,28 @@ _vswitch_ctl_names() {  # COMMAND: the names of what it lists; nothing when no d
 }
 
 _vswitch_ctl() {
-  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} commands command= i
+  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} commands command='' i
   commands=$(vswitch-ctl --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ " ${commands//$'\n'/ } " == *" ${COMP_WORDS[i]} "* ]] && command=${COMP_WORDS[i]} && break
   done
   case $previous in
-    --socket | --pcap) COMPREPLY=($(compgen -f -- "$word")) && return ;;
-    --rundir) COMPREPLY=($(compgen -d -- "$word")) && return ;;
-    --source | -s | --output | -o | --in-port) COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word")) && return ;;
+    --socket | --pcap) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
+    --rundir) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
+    --source | -s | --output | -o | --in-port) mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word") && return ;;
   esac
   if [[ $word == -* ]]; then
-    COMPREPLY=($(compgen -W "$(vswitch-ctl $command --help | grep -oE -- '--[a-z-]+')" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$(vswitch-ctl ${command:+"$command"} --help | grep -oE -- '--[a-z-]+')" -- "$word")
   elif [[ -z $command ]]; then
-    COMPREPLY=($(compgen -W "$commands" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
   elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who) ]]; then
-    COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word")
   elif [[ $command == import-mirrors ]]; then
-    COMPREPLY=($(compgen -f -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
   elif [[ $command == *-port || $command == who ]]; then
-    COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word")
   elif [[ $command == *mirror* ]]; then
-    COMPREPLY=($(compgen -W "$(_vswitch_ctl_names list-mirrors)" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-mirrors)" -- "$word")
   fi
 }
 

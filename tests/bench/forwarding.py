@@ -6,7 +6,6 @@ them. docs/benchmarks.md says what each row means, `GOALS` what must be reached.
 """
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
@@ -32,7 +31,7 @@ from lab import ROOT, wait_until  # noqa: E402
 from net import frame, in_namespace, run  # noqa: E402
 from openvswitch import OVS_VSWITCHD, OVSDB_SERVER, client  # noqa: E402
 from report import OURS, Goal  # noqa: E402
-from wires import DESTINATIONS, LOAD_CORE, SOURCES, SWITCH_CORE, TOOLS, Wires, Work, finish, pairs, plural  # noqa: E402
+from wires import LOAD_CORE, SWITCH_CORE, TOOLS, Wires, Work, finish, pairs, plural  # noqa: E402
 
 OVS, OVS_TSO, BRIDGE, TRIVIAL = (kind.name for kind in (switches.OpenVswitch, switches.OpenVswitchTso, switches.Bridge, switches.Trivial))
 DPDK = switches.Testpmd.name
@@ -173,7 +172,8 @@ class Bench:
     def rates(self):
         works = {work.name: work for work in self.works()}
         names = self.wanted("rates", works)
-        kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge, switches.Testpmd, switches.TestpmdXdp)
+        kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge, switches.Testpmd,
+                           switches.TestpmdXdp)
         if not names:
             return
         with self.sides(kinds, PORTS) as sides:
@@ -280,7 +280,8 @@ class Bench:
         names = self.wanted("loss", rates)
         if not names:
             return
-        kinds = self.kinds(switches.Vswitchd, switches.VswitchdXdpCopies, switches.VswitchdBoth, switches.Trivial, switches.OpenVswitch, switches.Bridge)
+        kinds = self.kinds(switches.Vswitchd, switches.VswitchdXdpCopies, switches.VswitchdBoth, switches.Trivial, switches.OpenVswitch,
+                           switches.Bridge)
         with self.sides(kinds, PORTS) as sides:
             capacity = {}
             for side in sides:
@@ -310,13 +311,14 @@ class Bench:
         self.growth_of_workers()
 
     def growth_of_sessions(self):
-        """Sessions that do not select the frame: on another port, and on its port but in another VLAN, or with a filter each that does not match."""
+        """Sessions that do not select the frame: on another port, on its port in another VLAN, or with filters that do not match."""
         counts = (1, 100, 4000)
         mirrors = {"no session": []}
         mirrors |= {f"{plural(count, 'session')} on another port": [("p2", f"m{n % 8}", None) for n in range(count)] for count in counts}
         mirrors |= {f"{plural(count, 'session')} on the port, another VLAN": [("p0", f"m{n % 8}", 2 + n % 4000) for n in range(count)]
                     for count in counts}
-        mirrors |= {f"{plural(count, 'session')} on the port, other filters": [("p0", f"m{n % 8}", None, f"tcp,tp_dst={1 + n}") for n in range(count)]
+        mirrors |= {f"{plural(count, 'session')} on the port, other filters":
+                    [("p0", f"m{n % 8}", None, f"tcp,tp_dst={1 + n}") for n in range(count)]
                     for count in counts}
         names = self.wanted("growth", mirrors)
         if not names:

@@ -199,7 +199,8 @@ def settings(bridges, ports, kind):
 
     for bridge in range(bridges):
         yield {"op": "insert", "table": "Interface", "uuid-name": f"il{bridge}", "row": {"name": f"br{bridge}", "type": "internal"}}
-        yield {"op": "insert", "table": "Port", "uuid-name": f"pl{bridge}", "row": {"name": f"br{bridge}", "interfaces": named(f"il{bridge}")}}
+        yield {"op": "insert", "table": "Port", "uuid-name": f"pl{bridge}",
+               "row": {"name": f"br{bridge}", "interfaces": named(f"il{bridge}")}}
         for number in range(ports):
             yield from port(bridge, number)
             yield from mirror(bridge, number)
@@ -251,7 +252,8 @@ def change_row(number, *more):
 
     def change(value):
         return message({"op": "mutate", "table": "Queue", "where": where,
-                        "mutations": [["external_ids", "delete", ["set", ["x"]]], ["external_ids", "insert", ["map", [["x", value]]]]]}, *more)
+                        "mutations": [["external_ids", "delete", ["set", ["x"]]], ["external_ids", "insert", ["map", [["x", value]]]]]},
+                       *more)
 
     return [change("to"), change("fro")]
 

@@ -217,8 +217,8 @@ class Bridge(WithoutDatabase):
         if sessions:
             outputs = " ".join(f"action mirred egress mirror dev m{number}{' pipe' if number + 1 < sessions else ''}"
                                for number in range(sessions))
-            change += [f"qdisc add dev {source} clsact", *(f"filter add dev {source} {way} protocol all u32 match u32 0 0 {outputs}"
-                                                     for way in ("ingress", "egress"))]
+            change += [f"qdisc add dev {source} clsact",
+                       *(f"filter add dev {source} {way} protocol all u32 match u32 0 0 {outputs}" for way in ("ingress", "egress"))]
         batch("tc", self.net.switch, change)
         self.sessions = sessions
 

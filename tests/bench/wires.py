@@ -24,7 +24,7 @@ PRIMED_S = 100  # addresses are forgotten after 300
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What is offered: frame length without FCS or "mix", UDP flows and MAC addresses a pair, pairs of ports, frames per second (0: all)."""
+    """What is offered: frame length without FCS or "mix", UDP flows and MAC addresses per pair, pairs of ports, frames/s (0: all)."""
     length: str = "64"
     flows: int = 1
     pairs: int = 1
@@ -137,7 +137,8 @@ class Wires:
 
     def load(self, streams, seconds, length="64", flows=1, addresses=1, rate=0, count=None, copies=1):
         """Starts bench_load with streams of (port, first source, first destination)."""
-        options = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses", addresses, "--rate", rate]
+        options = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses", addresses,
+                   "--rate", rate]
         if count is not None:
             options += ["--count", count]
         if copies > 1:

@@ -37,7 +37,8 @@ LEFT_OUT = {
                                "vSwitch (vlan-limit 1) takes what is left for malformed and drops it",
     "statistics of a mirror that stopped": "begin again in Open vSwitch, go on in vswitchd",
     "customer tag in an output VLAN": "a dot1q-tunnel's frame with a customer's tag is not copied into an output VLAN by Open vSwitch",
-    "tunnel in a tunnel": "a tunnel's frame that enters a second tunnel over a patch loses its customer's tag in Open vSwitch, and is refused by vswitchd",
+    "tunnel in a tunnel": "a tunnel's frame that enters a second tunnel over a patch loses its customer's tag in Open vSwitch, and is "
+                          "refused by vswitchd",
     "empty customer tag": "a customer's tag with VID 0 and PCP 0 is lost in a dot1q-tunnel of Open vSwitch, kept by vswitchd",
 }
 INCLUDED = {name.strip() for name in os.environ.get("VSWITCH_INCLUDE", "").split(",") if name.strip()}
@@ -244,6 +245,7 @@ class Generator:
 
     def some_mirrors(self, bridge):
         ports = self.ports[bridge]
+
         def usable(port):
             return (not ("protected" in self.modes[port] and avoid("protected output"))
                     and not ("access" in self.modes[port] and self.with_tunnels and avoid("customer tag at access output")))
@@ -275,8 +277,9 @@ class Generator:
             elif self.joined and self.chance(0.04):
                 one["output"] = self.random.choice(self.ports["br1" if bridge == "br0" else "br0"])
             # Addresses are forgotten when flood_vlans changes, so it is set before the first frame or not at all.
-            into_a_vlan = not any(isinstance(step, Send) for step in self.steps) and not (self.with_tunnels and avoid("customer tag in an output VLAN")) and not (
-                any("protected" in mode for mode in self.modes.values()) and avoid("protected output"))
+            into_a_vlan = (not any(isinstance(step, Send) for step in self.steps)
+                           and not (self.with_tunnels and avoid("customer tag in an output VLAN"))
+                           and not (any("protected" in mode for mode in self.modes.values()) and avoid("protected output")))
             if into_a_vlan and self.chance(0.15):
                 one["output"] = None
                 one["settings"].append(f"output_vlan={self.random.choice(OUTPUT_VLANS)}")

@@ -67,5 +67,6 @@ class Lab(contextlib.AbstractContextManager):
         wait_until(lambda: counters()["queued"] == 0, "no copy is queued")
         settled = counters()
         assert settled["lost"] == sum(settled["lost_by"].values()), settled
-        assert settled["matched"] == sum(settled[part] for part in ("delivered", "lost", "duplicate", "sampled_out", "rate_limited")), settled
+        parts = ("delivered", "lost", "duplicate", "sampled_out", "rate_limited")
+        assert settled["matched"] == sum(settled[part] for part in parts), settled
         return settled

@@ -14,7 +14,6 @@ import time
 
 import l3
 import pytest
-from lab import wait_until
 from net import BROADCAST, frame, in_namespace, mac, run
 from switch import Lab
 
@@ -52,7 +51,8 @@ def lab(tmp_path):
         lab.mirror("to_deaf", "--source", "t1:from", "--output", "deaf")
         lab.mirror("to_vlan", "--source", "t1:from", "--output-vlan", "900", "--output", "d3")
         lab.mirror("er_one", "--source", "t1:from", "--endpoint", FAR["one"], "--encap", "erspan2", "--session-id", "1")
-        lab.mirror("er_two", "--source", "t1:from", "--endpoint", FAR["two"], "--encap", "erspan2", "--session-id", "2", "--mtu-policy", "drop")
+        lab.mirror("er_two", "--source", "t1:from", "--endpoint", FAR["two"], "--encap", "erspan2", "--session-id", "2",
+                   "--mtu-policy", "drop")
         for name in SESSIONS:
             lab.wait_state(name, "active")
         yield lab
@@ -63,7 +63,8 @@ SESSIONS = ("to_port", "to_two", "to_deaf", "to_vlan", "er_one", "er_two")
 
 def check(mirror):
     """What has to hold at any moment, of the session and of each destination."""
-    for name, counters in [(mirror["name"], mirror["counters"]), *[(f"{mirror['name']} {one['name']}", one["counters"]) for one in mirror["destinations"]]]:
+    for name, counters in [(mirror["name"], mirror["counters"]),
+                           *[(f"{mirror['name']} {one['name']}", one["counters"]) for one in mirror["destinations"]]]:
         assert counters["matched"] == sum(counters[part] for part in PARTS), (name, counters)
         assert all(counters[part] >= 0 for part in PARTS), (name, counters)
         assert counters["lost"] == sum(counters["lost_by"].values()), (name, counters)
@@ -153,7 +154,8 @@ class Faults:
         return lambda: self.lab.under.ip("link", "set", "eth0", "arp", "on")
 
     def firewall(self):
-        script = f"add table inet vs; add chain inet vs out {{ type filter hook output priority 0; }}; add rule inet vs out ip daddr {FAR['two']} drop"
+        script = ("add table inet vs; add chain inet vs out { type filter hook output priority 0; }; "
+                  f"add rule inet vs out ip daddr {FAR['two']} drop")
         self.lab.net.switch_run("nft", script)
         return lambda: self.lab.net.switch_run("nft", "delete table inet vs")
 

@@ -175,16 +175,19 @@ RULES = {
     "a mirror without output": [
         *THREE, mirror("br0", "m", None, ["p1"]), *KNOWN],
     "fail_mode secure copies and does not forward": [
-        *THREE, vsctl("set-fail-mode br0 secure"), mirror("br0", "m", "p3", ["p1"]), *KNOWN, send("p1", 1, "0180c2000000"), send("p2", 2, 1),
+        *THREE, vsctl("set-fail-mode br0 secure"), mirror("br0", "m", "p3", ["p1"]), *KNOWN, send("p1", 1, "0180c2000000"),
+        send("p2", 2, 1),
         vsctl("del-fail-mode br0"), *KNOWN],
     "protected ports": [
         bridge(p1="protected=true", p2="protected=true", p3="", p4=""), mirror("br0", "m", "p4", [], ["p2"]), *KNOWN, send("p1", 1, 2),
         send("p3", 3, 2), send("p2", 2, 1), send("p2", 2, 3)],
     "protection ends at a patch": [
-        bridge(p1="", p2=""), bridge("br1", p3="protected=true", p4=""), patch(), vsctl("set port to-br1 protected=true",
-        "set port p1 protected=true"), *everybody("p1", "p2", "p3", "p4"), send("p2", 2, 3), send("p3", 3, 2)],
+        bridge(p1="", p2=""), bridge("br1", p3="protected=true", p4=""), patch(),
+        vsctl("set port to-br1 protected=true", "set port p1 protected=true"),
+        *everybody("p1", "p2", "p3", "p4"), send("p2", 2, 3), send("p3", 3, 2)],
     "flood_vlans": [
-        *THREE, vsctl("set bridge br0 flood_vlans=10"), *KNOWN, *everybody("p1", "p2", "p3", tags=[10]), send("p1", 1, 2), send("p1", 1, 2, 10),
+        *THREE, vsctl("set bridge br0 flood_vlans=10"), *KNOWN, *everybody("p1", "p2", "p3", tags=[10]), send("p1", 1, 2),
+        send("p1", 1, 2, 10),
         vsctl("clear bridge br0 flood_vlans"), send("p1", 1, 2), *everybody("p1", "p2", tags=[10]), send("p1", 1, 2, 10)],
     "learning": [
         *THREE, *KNOWN, send("p2", 1, BROADCAST), send("p3", 3, 1), send("p1", 1, 3), send("p3", 3, 1), send("p1", bytes(6), 3),
@@ -205,14 +208,17 @@ RULES = {
         vsctl("set port to-br1 tag=10", "set port to-br0 vlan_mode=native-tagged tag=20"), *everybody("p1", "p2", "p3", "p4"),
         *[send(port, n, BROADCAST, tag) for n, port in ((1, "p1"), (3, "p3")) for tag in (0, 10, (10, 3), 20, (20, 5, 0x88A8), (0, 3))]],
     "mirrors on both sides of a patch": [
-        *THREE, bridge("br1", p4="", p5="", p6=""), patch(), mirror("br0", "m1", "p3", ["p1"]), mirror("br1", "m2", "p6", [], ["p4"]), *KNOWN,
+        *THREE, bridge("br1", p4="", p5="", p6=""), patch(), mirror("br0", "m1", "p3", ["p1"]), mirror("br1", "m2", "p6", [], ["p4"]),
+        *KNOWN,
         *everybody("p4", "p5"), send("p1", 1, 4, 10), send("p1", 1, BROADCAST, (10, 3))],
     "a patch port as output": [
-        *THREE, bridge("br1", p4="", p5=""), patch(), mirror("br0", "m", "to-br1", ["p1"]), *KNOWN, *everybody("p4", "p5"), send("p1", 1, 5),
+        *THREE, bridge("br1", p4="", p5=""), patch(), mirror("br0", "m", "to-br1", ["p1"]), *KNOWN, *everybody("p4", "p5"),
+        send("p1", 1, 5),
         send("p1", 1, 9), send("p2", 2, 5), send("p1", 1, 4, 10), send("p5", 5, 1), send("p1", 1, "0180c2000000")],
     "a patch port as output, with VLAN settings at both ends": [
         bridge(p1="", p2="tag=10"), bridge("br1", p3="", p4="tag=20", p5="tag=10"), patch(),
-        vsctl("set port to-br1 vlan_mode=native-untagged tag=10", "set port to-br0 trunks=0,20"), mirror("br0", "m", "to-br1", ["p1", "p2"]),
+        vsctl("set port to-br1 vlan_mode=native-untagged tag=10", "set port to-br0 trunks=0,20"),
+        mirror("br0", "m", "to-br1", ["p1", "p2"]),
         *[send("p1", 1, BROADCAST, tag) for tag in (0, 10, (10, 3), 20, (20, 5, 0x88A8), (0, 3))], send("p2", 2, BROADCAST)],
     "mirrors of what comes over a patch as copies": [
         *THREE, bridge("br1", p4="", p5="", p6=""), patch(), mirror("br0", "m1", "to-br1", ["p1"], ["p1"]),
@@ -223,7 +229,8 @@ RULES = {
     "into a VLAN over a patch": [
         bridge(p1="tag=10", p2="tag=10"), bridge("br1", p3="tag=900", p4="tag=20", p5="trunks=20,900"), patch(),
         vsctl("set bridge br0 flood_vlans=900", "set bridge br1 flood_vlans=900"),
-        mirror("br0", "m", None, ["p1"], [], "output_vlan=900"), *everybody("p1", "p2", "p3", "p4"), send("p1", 1, 2), send("p1", 1, BROADCAST),
+        mirror("br0", "m", None, ["p1"], [], "output_vlan=900"), *everybody("p1", "p2", "p3", "p4"), send("p1", 1, 2),
+        send("p1", 1, BROADCAST),
         send("p1", 1, 3), mirror("br1", "m2", "p5", [], ["p3"]), send("p1", 1, BROADCAST)],
     "copies teach behind a patch": [
         bridge(p1="tag=10", p2="tag=10"), bridge("br1", p3="tag=900", p4="tag=900"), patch(), vsctl("set bridge br0 flood_vlans=900"),
@@ -249,7 +256,8 @@ RULES = {
         bridge(p1="", p2="vlan_mode=dot1q-tunnel tag=40", p3="vlan_mode=native-untagged tag=40", p4="", p5="trunks=99"),
         *[step for n, output in enumerate(("p3", "p4", "p5")) for step in (
             vsctl("clear bridge br0 mirrors"), mirror("br0", f"m{n}", output, ["p2"], ["p2"]), send("p2", 2, BROADCAST, 10),
-            send("p2", 2, BROADCAST), send("p1", 1, BROADCAST, (40, 3), (10, 5)), send("p1", 1, 2, (40, 3), (10, 5)), send("p2", 2, 1, 10, 20))]],
+            send("p2", 2, BROADCAST), send("p1", 1, BROADCAST, (40, 3), (10, 5)), send("p1", 1, 2, (40, 3), (10, 5)),
+            send("p2", 2, 1, 10, 20))]],
     "0x9100 is payload, and so is a length": [
         bridge(p1="", p2="", p3="tag=10"), send("p1", 1, BROADCAST, ether_type=0x9100), send("p1", 1, BROADCAST, 10, ether_type=0x9100),
         send("p1", 1, BROADCAST, ether_type=46), send("p1", 1, BROADCAST, 10, ether_type=42), send("p1", 1, BROADCAST, ether_type=0)],
@@ -263,12 +271,14 @@ RULES = {
         send("br0", 9, 1), send("p1", 1, 9), send("p1", 1, BROADCAST), send("p1", 1, 2), vsctl("clear bridge br0 mirrors"),
         mirror("br0", "m2", "br0", ["p1"]), send("p1", 1, 2), send("p2", 2, BROADCAST), send("br0", 9, BROADCAST), send("p1", 1, 9)],
     "a local port in a VLAN": [
-        *THREE, vsctl("set port br0 tag=10"), *everybody("p1", "p2", tags=[10]), *everybody("p1", "p2"), send("br0", 9, 1), send("p1", 1, 9, 10)],
+        *THREE, vsctl("set port br0 tag=10"), *everybody("p1", "p2", tags=[10]), *everybody("p1", "p2"), send("br0", 9, 1),
+        send("p1", 1, 9, 10)],
     "all ports include later ones": [
         *THREE, mirror("br0", "m", "p3", [], [], "select_all=true"), *KNOWN, vsctl("add-port br0 p4"), send("p4", 4, BROADCAST),
         send("p1", 1, 4)],
     "an output port that goes, and comes back": [
-        *THREE, mirror("br0", "m", "p3", ["p1"]), *KNOWN, vsctl("del-port br0 p3"), vsctl("get mirror m output_port select_src_port"), *KNOWN[:2],
+        *THREE, mirror("br0", "m", "p3", ["p1"]), *KNOWN, vsctl("del-port br0 p3"), vsctl("get mirror m output_port select_src_port"),
+        *KNOWN[:2],
         vsctl("add-port br0 p3"), vsctl("get mirror m output_port"), *KNOWN,
         vsctl("clear bridge br0 mirrors")],  # LEFT_OUT: statistics of a mirror that stopped
     "a source that goes, and comes back": [
@@ -279,7 +289,8 @@ RULES = {
         send("p1", 1, 2), send("p2", 2, 1), vsctl("--id=@p get port p3", "set mirror m output_port=@p"), send("p2", 2, 1), send("p4", 4, 1),
         vsctl("set mirror m select_vlan=10"), send("p2", 2, 1), send("p2", 2, BROADCAST, 10), vsctl("set mirror m select_all=true"),
         send("p1", 1, BROADCAST, 10), vsctl("clear mirror m select_vlan", "clear mirror m select_src_port"), send("p1", 1, 2),
-        vsctl("clear mirror m output_port"), send("p1", 1, 2), send("p1", 1, BROADCAST), vsctl("clear bridge br0 mirrors"), send("p1", 1, 2)],
+        vsctl("clear mirror m output_port"), send("p1", 1, 2), send("p1", 1, BROADCAST), vsctl("clear bridge br0 mirrors"),
+        send("p1", 1, 2)],
     "a native port carries its VLAN, listed or not": [
         bridge(p1="vlan_mode=native-untagged tag=10 trunks=20", p2="", p3="vlan_mode=native-tagged tag=10 trunks=20"),
         send("p1", 1, BROADCAST, 10), send("p3", 3, BROADCAST, 10), send("p2", 2, BROADCAST, 10)],
@@ -297,20 +308,24 @@ RULES = {
         vsctl("list-ports br0"), vsctl("list-ports br1"), vsctl("get port p4 tag"), *everybody("p1", "p4"), send("p1", 1, BROADCAST, 10),
         send("br1", 9, BROADCAST), send("p4", 4, 9)],
     "what the clients say": [
-        bridge(p1=""), vsctl("add-port br0 p2"), vsctl("add-port br0 p3 tag=10 trunks=1,2",
-        "set interface p3 ofport_request=77"), mirror("br0", "m", "p3", ["p1"], [], "select_vlan=7"), vsctl("show"),
+        bridge(p1=""), vsctl("add-port br0 p2"),
+        vsctl("add-port br0 p3 tag=10 trunks=1,2", "set interface p3 ofport_request=77"),
+        mirror("br0", "m", "p3", ["p1"], [], "select_vlan=7"), vsctl("show"),
         *map(vsctl, (
             "add-br br0", "--may-exist add-br br0", "del-br nosuch", "--if-exists del-br nosuch", "br-exists br0", "br-exists nosuch",
             "list-br", "list-ports br0", "list-ports nosuch", "list-ifaces br0", "port-to-br p1", "port-to-br nosuch", "iface-to-br p2",
             "add-port br0 p1", "--may-exist add-port br0 p1", "add-port nosuch p4", "del-port nosuch", "--if-exists del-port nosuch",
-            "add-port br0 nodevice", "show", "get interface nodevice ofport error", "del-port br0 nodevice", "get interface nodevice ofport",
+            "add-port br0 nodevice", "show", "get interface nodevice ofport error", "del-port br0 nodevice",
+            "get interface nodevice ofport",
             "set port p1 tag=5000", "set port p1 tag=-1", "set port p1 tag=abc", "set port p1 tag=1,2", "set port p1 vlan_mode=other",
             "set port p1 nosuch=1", "set nosuch p1 tag=1", "set port nosuch tag=1", "set port p1 trunks=1,4096", "set port p1 trunks=1-3",
             "get port p1 tag", "get port p1 nosuch", "get port p1 other_config:nosuch", "--if-exists get port p1 other_config:nosuch",
             "set port p1 name=p9", "set bridge br0 name=br9", "set bridge br0 flood_vlans=4096", "set bridge br0 fail_mode=other",
-            "get-fail-mode br0", "set-fail-mode br0 standalone", "get-fail-mode br0", "del-fail-mode br0", "br-set-external-id br0 key value",
+            "get-fail-mode br0", "set-fail-mode br0 standalone", "get-fail-mode br0", "del-fail-mode br0",
+            "br-set-external-id br0 key value",
             "br-get-external-id br0", "br-get-external-id br0 key", "br-set-external-id br0 key", "br-to-vlan br0", "br-to-parent br0",
-            "get bridge br0 mirrors", "--bare --columns=name find mirror select_vlan=7", "--columns=name,select_all,select_vlan list mirror m",
+            "get bridge br0 mirrors", "--bare --columns=name find mirror select_vlan=7",
+            "--columns=name,select_all,select_vlan list mirror m",
             "--columns=_uuid,select_src_port,select_dst_port,output_port list mirror", "--format=json --columns=name,snaplen list mirror",
             "--format=csv --columns=name,output_vlan list mirror", "set mirror m snaplen=13", "set mirror m snaplen=65536",
             "set mirror m select_vlan=4096", "set mirror m output_vlan=0", "set mirror m output_vlan=4096", "set mirror m select_all=maybe",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """explain --next: the next frame that comes and fits, explained; who gives up, goes or asks for nonsense leaves nothing behind."""
 import json
+import struct
 import subprocess
 import threading
 import time
@@ -38,8 +39,8 @@ class Asking:
 
 def udp(port, payload=b"x" * 30):
     ip = bytes.fromhex("4500") + (28 + len(payload)).to_bytes(2, "big") + bytes.fromhex("00010000401100000a0000010a000002")
-    return frame(mac(1), BROADCAST, ip + (1234).to_bytes(2, "big") + port.to_bytes(2, "big") + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload,
-                 ether_type=0x0800)
+    header = struct.pack("!HHHH", 1234, port, 8 + len(payload), 0)
+    return frame(mac(1), BROADCAST, ip + header + payload, ether_type=0x0800)
 
 
 def send_until_answered(wire, data, asking):

@@ -140,7 +140,8 @@ def is_accepted_by_open_vswitch(text):
 
 
 # Taken by ovs-ofctl for what is not meant (filter.h says why we refuse them).
-STRICTER = ("", "tcp,tp_dst", "tcp,tp_dst=0x", "ip,nw_src=10.0.0.256", "dl_vlan=4096", "dl_vlan_pcp=8", "ip,ip_dscp=64", "ip,nw_ecn=4", "arp,arp_op=256", "vlan_vid=10",
+STRICTER = ("", "tcp,tp_dst", "tcp,tp_dst=0x", "ip,nw_src=10.0.0.256", "dl_vlan=4096", "dl_vlan_pcp=8", "ip,ip_dscp=64", "ip,nw_ecn=4",
+            "arp,arp_op=256", "vlan_vid=10",
             "vlan_tci=5", "ip,ipv6", "dl_vlan=1,dl_vlan=2", "ip,nw_src=010.0.0.1", "in_port=1", "ct_state=+trk", "tun_id=1", "reg0=1",
             "metadata=1", "pkt_mark=1", "mpls,mpls_label=3", "tcp_flags=+syn", "ip_frag=yes", "udp,tcp_dst=80")
 
@@ -219,5 +220,3 @@ def test_matches_the_frames_that_open_vswitch_matches(lab, tmp_path):
             assert not wrong, f"{data.hex()}\n" + "\n".join(wrong)
             pairs += len(expected)
     assert pairs > FRAMES * MATCHES / 50, f"{pairs} matches in all: the frames prove little"
-
-

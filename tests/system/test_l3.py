@@ -599,7 +599,8 @@ def test_a_bad_row_of_a_stock_client_is_an_error_with_a_reason_and_the_session_g
 def test_a_restart_keeps_everything(net4and6):
     lab = net4and6
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--endpoint", l3.far(6, 2), "--encap", "erspan3",
-               "--session-id", "55", "--hwid", "7", "--timestamp", "100ns", "--subheader", "--ttl", "33", "--dscp", "10", "--mtu-policy", "drop",
+               "--session-id", "55", "--hwid", "7", "--timestamp", "100ns", "--subheader", "--ttl", "33", "--dscp", "10", "--mtu-policy",
+               "drop",
                "--superframes", "cut", "--snaplen", "40")
     lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(4, 3)}", "--option", "key=9")
     lab.wait_state("m", "active")

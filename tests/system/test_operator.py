@@ -176,7 +176,8 @@ def test_statistics_of_the_machine_when_they_are_asked_for(lab):
         return dict(re.findall(r'(\w+)="?([^"}]*?)"?(?:, (?=\w+=)|})', text))
 
     assert statistics() == {}
-    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:enable-statistics=true", "other_config:stats-update-interval=1000")
+    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:enable-statistics=true",
+                   "other_config:stats-update-interval=1000")
     wait_until(statistics, "there are statistics")
     shown = statistics()
     assert shown.keys() == {"cpu", "load_average", "memory", "process_vswitchd", "file_systems"}

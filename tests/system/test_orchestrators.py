@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from lab import PATIENCE_S, wait_until
+from lab import wait_until
 from net import BROADCAST, frame, mac
 from switch import Lab
 
@@ -116,7 +116,8 @@ def test_libvirt_moves_a_machine_between_vlans_and_hosts(lab):
     libvirt_add_port(lab, "vnet0", "tag=42")
     clear = [word for column in ("tag", "trunk", "vlan_mode") for word in ("--", "--if-exists", "clear", "Port", "vnet0", column)]
     for options, vlan in ((["--", "--if-exists", "set", "Port", "vnet0", "tag=43"], 43),
-                          (["--", "--if-exists", "set", "Port", "vnet0", "vlan_mode=native-untagged", "tag=44", "trunk=44,45"], 44), ([], None)):
+                          (["--", "--if-exists", "set", "Port", "vnet0", "vlan_mode=native-untagged", "tag=44", "trunk=44,45"], 44),
+                          ([], None)):
         lab.vsctl("--timeout=5", *clear, *options)
         trunk.wire.clear()
         vnet0.wire.send(frame(mac(1), BROADCAST, b"moved"))
@@ -231,7 +232,7 @@ def test_containerlab(lab):
 
 
 def test_ansible(lab):
-    """Ansible's collection openvswitch.openvswitch, plugins/modules: every task reads the state, acts, and finds nothing to do next time."""
+    """Ansible's collection openvswitch.openvswitch, plugins/modules: each task reads the state, acts, and finds nothing to do next time."""
     def vsctl(command, check=True):
         done = lab.daemon.ovs("ovs-vsctl", "-t", "5", *command.split(" "), check=check)
         return done.stdout
@@ -256,7 +257,8 @@ def test_ansible(lab):
     vsctl("set-fail-mode br-ex standalone")
     vsctl("br-set-external-id br-ex bridge-id br-ex")
     vsctl("br-set-external-id br-ex owner me")
-    assert bridge("br-ex") == {"parent": "br-ex", "vlan": "0", "fail_mode": "standalone", "external_ids": {"bridge-id": "br-ex", "owner": "me"}}
+    assert bridge("br-ex") == {"parent": "br-ex", "vlan": "0", "fail_mode": "standalone",
+                               "external_ids": {"bridge-id": "br-ex", "owner": "me"}}
     vsctl("add-br br-int br-ex 405")
     assert bridge("br-int") == {"parent": "br-ex", "vlan": "405", "fail_mode": "standalone", "external_ids": {}}
 

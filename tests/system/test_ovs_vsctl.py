@@ -445,7 +445,8 @@ def test_a_mirror_follows_what_is_set_in_its_row(lab):
     t2.wire.send(frame(mac(2), BROADCAST))
     t1.wire.wait(1)
     copies_are(b"from t1")
-    lab.vsctl("clear", "mirror", "span", "select_src_port", "--", "set", "mirror", "span", "select_dst_port=" + lab.vsctl("get", "port", "t1", "_uuid"))
+    lab.vsctl("clear", "mirror", "span", "select_src_port", "--", "set", "mirror", "span",
+              "select_dst_port=" + lab.vsctl("get", "port", "t1", "_uuid"))
     copies_are(b"to t1")
     lab.vsctl("set", "mirror", "span", "select_all=true")
     copies_are(b"from t1", b"to t1")
@@ -499,7 +500,8 @@ def test_what_the_switch_cannot_do_is_said_at_once_and_in_the_row(lab, command, 
 
 def test_a_mirror_into_a_vlan(lab):
     t1, probe = plug(lab, "t1"), plug(lab, "probe", "tag=900")
-    lab.vsctl("--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan", "select_src_port=@p", "output_vlan=900",
+    lab.vsctl("--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan", "select_src_port=@p",
+              "output_vlan=900",
               "--", "set", "bridge", "br0", "mirrors=@m", "flood_vlans=900")
     assert mirror_row(lab, "rspan")["status"]["state"] == "active"
     t1.wire.send(frame(mac(1), BROADCAST, b"copy"))
@@ -673,7 +675,8 @@ def test_statistics_have_the_keys_that_open_vswitch_has(pair):
                                   "add-port", "br0", "p1").returncode == 0
 
     def keys(daemon):
-        done = openvswitch.client(daemon.rundir, "ovs-vsctl", "--format=list", "--data=json", "--no-headings", "--columns=statistics", "list",
+        done = openvswitch.client(daemon.rundir, "ovs-vsctl", "--format=list", "--data=json", "--no-headings", "--columns=statistics",
+                                  "list",
                                   "interface", "p1")
         return {key for key, _ in json.loads(done.stdout)[1]}
 

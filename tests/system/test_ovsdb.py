@@ -48,9 +48,12 @@ def test_ovsdb_client_reads_schema_and_contents(daemon):
 
 
 def test_ovs_vsctl_creates_reads_and_destroys_rows(daemon):
-    vsctl = lambda *args, **kw: ovs(daemon, "ovs-vsctl", "--no-wait", *args, **kw).stdout.strip()  # noqa: E731
+    def vsctl(*args):
+        return ovs(daemon, "ovs-vsctl", "--no-wait", *args).stdout.strip()
+
     vsctl("init")
-    row = vsctl("create", "QoS", "type=linux-hfsc", "other_config:max-rate=123", "queues:7=@q", "--", "--id=@q", "create", "Queue", "dscp=9").split()[0]
+    row = vsctl("create", "QoS", "type=linux-hfsc", "other_config:max-rate=123", "queues:7=@q", "--", "--id=@q", "create", "Queue",
+                "dscp=9").split()[0]
     assert vsctl("get", "QoS", row, "other_config:max-rate") == '"123"'
     vsctl("set", "QoS", row, "external_ids:owner=me", "--", "remove", "QoS", row, "other_config", "max-rate")
     assert vsctl("--columns=external_ids,other_config", "--bare", "find", "QoS", "type=linux-hfsc").split() == ["owner=me"]

@@ -137,11 +137,11 @@ SESSIONS = {
         get-schema _Server
         get-schema-cksum _Server
     """,
-    "types in words": f"""
-        ${{"op":"select","table":"Queue","where":[["external_ids","<",8]]}}]
+    "types in words": """
+        ${"op":"select","table":"Queue","where":[["external_ids","<",8]]}]
     """,
-    "dangling references": f"""
-        ${{"op":"insert","table":"Port","row":{{"name":"unreferenced, and without an interface"}}}}]
+    "dangling references": """
+        ${"op":"insert","table":"Port","row":{"name":"unreferenced, and without an interface"}}]
     """,
 }
 

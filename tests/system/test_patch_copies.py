@@ -82,7 +82,8 @@ def test_into_a_vlan_over_the_patch_to_a_session_there(lab):
     assert far["matched"] == far["delivered"] == 50
     copies = [data for data in lab.second.wire.settle(100) if data[12:16] == bytes.fromhex("81000384")]
     assert len(copies) == 50
-    assert lab.rpc("fdb.list", bridge="br1")["entries"][0]["vlan"] == 10, "nothing is learned in VLAN 900 of br1 either, where a session ends it"
+    entry = lab.rpc("fdb.list", bridge="br1")["entries"][0]
+    assert entry["vlan"] == 10, "nothing is learned in VLAN 900 of br1 either, where a session ends it"
     assert lab.rpc("mirror.get", bridge="br0", name="near")["notice"] == ""
 
 

@@ -66,7 +66,8 @@ class Client(contextlib.AbstractContextManager):
 
 def committed(transaction):
     status = transaction.commit_block()
-    assert status in (idl.Transaction.SUCCESS, idl.Transaction.UNCHANGED), f"{idl.Transaction.status_to_string(status)}: {transaction.get_error()}"
+    said = f"{idl.Transaction.status_to_string(status)}: {transaction.get_error()}"
+    assert status in (idl.Transaction.SUCCESS, idl.Transaction.UNCHANGED), said
 
 
 def test_statistics_of_interfaces_and_mirrors_are_seen_to_grow(lab):

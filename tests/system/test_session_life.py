@@ -285,9 +285,9 @@ def test_there_is_an_end_to_the_number_of_sessions(lab, three):
     rows = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{n}", "row": {"name": f"m{n}", "enabled": False}} for n in range(4096)]
     names = ["set", [["named-uuid", f"m{n}"] for n in range(4096)]]
     with lab.daemon.connect() as rpc:
-        results = rpc.call("transact", ["Open_vSwitch", *rows, {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
-                                                               "mutations": [["mirrors", "insert", names]]}], version=1)
-        assert not any("error" in result for result in results)
+        attach = {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]], "mutations": [["mirrors", "insert", names]]}
+        results = rpc.call("transact", ["Open_vSwitch", *rows, attach], version=1)
+        assert len(results) == len(rows) + 1 and not any("error" in result for result in results)
     refused = lab.ctl("add-mirror", "br0", "s", "--source", "t1", "--output", "t3", check=False)
     assert refused.returncode == 1
     assert "bridge br0 has 4096 sessions, as many as there may be" in refused.stderr

@@ -162,7 +162,7 @@ def test_changes_hold_for_flows_that_are_under_way(lab, three):
 
 def test_changing_one_session_leaves_others_without_a_gap(lab, three):
     t1, t2, t3 = three
-    t4 = lab.host("t4")
+    lab.host("t4")
     lab.mirror("steady", "--source", "t1:from", "--output", "t3")
     for n in range(60):
         if n % 3 == 0:

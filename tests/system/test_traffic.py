@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real transfers with the kernel's default offloads: what arrives is what was sent, mirrored or not."""
-import hashlib
 import subprocess
 
 import pytest

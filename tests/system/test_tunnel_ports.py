@@ -324,8 +324,8 @@ def test_only_what_belongs_to_the_tunnel_is_taken(lab):
     lab.under = l3.underlay(lab.net)
     t1 = lab.host("t1")
     for name, kind, options in (("gre0", "gre", ["key=7"]), ("er0", "erspan", ["key=5"])):
-        lab.ctl("add-port", "br0", name, "--type", kind, "--protected", *(word for option in (f"remote_ip={GATEWAY[4]}", *options)
-                                                                        for word in ("--option", option)))
+        words = [word for option in (f"remote_ip={GATEWAY[4]}", *options) for word in ("--option", option)]
+        lab.ctl("add-port", "br0", name, "--type", kind, "--protected", *words)
         lab.wait_port(name, "active")
 
     def open_raw():

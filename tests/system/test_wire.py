@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorded sessions of unmodified clients with Debian's ovsdb-server: given the clients' part, vswitchd answers with the server's.
 
-tests/wire/record.py writes the transcripts, tests/wire/transcript.py says what counts as the same. Compared are whole messages, in the order in
-which each client gets them: every value and its type, errors with their details, which UUID stands where. Left out, because the server that was
-recorded has no switch behind it: columns that a switch fills in (transcript.FILLED), commands that wait for it (all ovs-vsctl are --no-wait).
+tests/wire/record.py writes the transcripts, tests/wire/transcript.py says what counts as the same. Compared are whole messages, in the
+order in which each client gets them: every value and its type, errors with their details, which UUID stands where. Left out, because the
+server that was recorded has no switch behind it: columns that a switch fills in (transcript.FILLED), commands that wait for it (all
+ovs-vsctl are --no-wait).
 """
 import json
 import sys

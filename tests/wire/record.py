@@ -181,7 +181,8 @@ def ports_and_bridges(clients):
 
 def mirrors(clients):
     for line in ("add-br br0 -- add-port br0 t1 -- add-port br0 t2 -- add-port br0 probe",
-                 "--id=@m create Mirror name=span0 select_all=true -- --id=@p get Port probe -- add Bridge br0 mirrors @m -- set Mirror span0 output_port=@p",
+                 "--id=@m create Mirror name=span0 select_all=true -- --id=@p get Port probe -- add Bridge br0 mirrors @m "
+                 "-- set Mirror span0 output_port=@p",
                  "list Mirror span0",
                  "--id=@t get Port t1 -- set Mirror span0 select_all=false select_src_port=@t select_dst_port=@t snaplen=100",
                  "set Mirror span0 snaplen=13", "set Mirror span0 output_vlan=0", "set Mirror span0 select_vlan=10,20 external_ids:a=b",
@@ -197,7 +198,8 @@ def one_shot_commands(clients):
                     ["query", '["Open_vSwitch",{"op":"delete","table":"Queue","where":[]}]'], ["dump", "Open_vSwitch", "Queue"],
                     ["dump", "nosuch"], ["dump", "_Server", "Database", "name", "model", "connected", "leader"]):
         if command[0] == "dump" and command[-1] == "Queue":
-            clients.transact({"op": "insert", "table": "Queue", "row": {"dscp": 9, "external_ids": ["map", [["a", "\u00e9\"\\"], ["b", ""]]]}})
+            clients.transact({"op": "insert", "table": "Queue",
+                              "row": {"dscp": 9, "external_ids": ["map", [["a", "\u00e9\"\\"], ["b", ""]]]}})
         clients.run("ovsdb-client", *command)
 
 
@@ -218,10 +220,12 @@ def operations(clients):
             [{"op": "delete", "table": "Queue", "where": [["external_ids", "includes", ["map", [["k", "v"]]]]]}],
             [{"op": "insert", "table": "Port", "row": {"name": "p", "interfaces": ["uuid", "01234567-89ab-4def-8123-456789abcdef"]}},
              {"op": "insert", "table": "Open_vSwitch", "row": {}}],
-            [{"op": "insert", "table": "QoS", "row": {"type": "q", "queues": ["map", [[0, ["uuid", "01234567-89ab-4def-8123-456789abcdef"]]]]}}],
+            [{"op": "insert", "table": "QoS",
+              "row": {"type": "q", "queues": ["map", [[0, ["uuid", "01234567-89ab-4def-8123-456789abcdef"]]]]}}],
             [{**queue, "row": {"dscp": 1}, "uuid-name": "q"}, {**queue, "row": {"dscp": 2}, "uuid-name": "q"}],
             [{"op": "wait", **every, "columns": ["dscp"], "until": "==", "rows": [{"dscp": 60}], "timeout": 20}],
-            [{"op": "wait", **every, "columns": ["dscp"], "until": "!=", "rows": [{"dscp": 60}], "timeout": 0}, {"op": "commit", "durable": True}]):
+            [{"op": "wait", **every, "columns": ["dscp"], "until": "!=", "rows": [{"dscp": 60}], "timeout": 0},
+             {"op": "commit", "durable": True}]):
         clients.transact(*transaction)
 
 
@@ -231,19 +235,24 @@ def monitors(clients):
                  ["monitor", "Open_vSwitch", "Queue", "dscp,!initial,!delete", "QoS", "type"],
                  ["monitor-cond", "Open_vSwitch", '[["dscp",">",6]]', "Queue", columns],
                  ["monitor-cond-since", "Open_vSwitch", '[["dscp","==",7],["dscp","==",9]]', "Queue", columns],
-                 ["monitor", "Open_vSwitch", "Bridge", "name,ports,mirrors", "Port", "name,tag,trunks", "Mirror", "name,select_src_port,output_port"],
+                 ["monitor", "Open_vSwitch", "Bridge", "name,ports,mirrors", "Port", "name,tag,trunks", "Mirror",
+                  "name,select_src_port,output_port"],
                  ["monitor", "Open_vSwitch", "Queue", "nocolumn"], ["monitor", "_Server", "ALL"]):
         clients.start(*kind)
     queue = {"table": "Queue"}
-    for operation in ({"op": "insert", **queue, "row": {"dscp": 7}}, {"op": "insert", **queue, "row": {"external_ids": ["map", [["a", "b"]]]}},
+    for operation in ({"op": "insert", **queue, "row": {"dscp": 7}},
+                      {"op": "insert", **queue, "row": {"external_ids": ["map", [["a", "b"]]]}},
                       {"op": "update", **queue, "where": [["dscp", "==", 7]], "row": {"dscp": 9}},
-                      {"op": "mutate", **queue, "where": [["dscp", "==", 9]], "mutations": [["external_ids", "insert", ["map", [["a", "b"], ["c", "d"]]]]]},
-                      {"op": "mutate", **queue, "where": [["dscp", "==", 9]], "mutations": [["external_ids", "delete", ["set", ["a"]]], ["dscp", "-=", 3]]},
+                      {"op": "mutate", **queue, "where": [["dscp", "==", 9]],
+                       "mutations": [["external_ids", "insert", ["map", [["a", "b"], ["c", "d"]]]]]},
+                      {"op": "mutate", **queue, "where": [["dscp", "==", 9]],
+                       "mutations": [["external_ids", "delete", ["set", ["a"]]], ["dscp", "-=", 3]]},
                       {"op": "update", **queue, "where": [["dscp", "==", 6]], "row": {"dscp": 6}},
                       {"op": "delete", **queue, "where": [["dscp", "==", 6]]}):
         clients.transact(operation)
     for line in ("add-br br0 -- add-port br0 t1 tag=3 -- add-port br0 t2 trunks=4,5",
-                 "--id=@m create Mirror name=m output_vlan=9 -- --id=@t get Port t1 -- set Mirror m select_src_port=@t -- set Bridge br0 mirrors=@m",
+                 "--id=@m create Mirror name=m output_vlan=9 -- --id=@t get Port t1 -- set Mirror m select_src_port=@t "
+                 "-- set Bridge br0 mirrors=@m",
                  "set Port t2 trunks=5,6 tag=7", "del-port t1", "del-br br0"):
         clients.vsctl(line)
 
@@ -308,8 +317,9 @@ def python_replica(clients):
         queue.verify("dscp")
         stale = queue.dscp
         queue.dscp = 9
-        subprocess.run(["ovsdb-client", "transact", json.dumps(["Open_vSwitch", {
-            "op": "update", "table": "Queue", "where": [], "row": {"dscp": 10}}])], env=clients.environment, capture_output=True, check=True)
+        change = {"op": "update", "table": "Queue", "where": [], "row": {"dscp": 10}}
+        subprocess.run(["ovsdb-client", "transact", json.dumps(["Open_vSwitch", change])], env=clients.environment, capture_output=True,
+                       check=True, timeout=30)
         assert stale == [8]
 
     commit(one, insert)

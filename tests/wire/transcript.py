@@ -86,7 +86,8 @@ def unify(expected, actual, bound):
     elif isinstance(expected, dict):
         yield from unify_members(list(expected.items()), actual, bound)
     elif isinstance(expected, list):
-        if len(expected) == len(actual) == 2 and expected[0] == actual[0] and expected[0] in ("set", "map") and isinstance(expected[1], list):
+        if (len(expected) == len(actual) == 2 and expected[0] == actual[0] and expected[0] in ("set", "map")
+                and isinstance(expected[1], list)):
             yield from unify_unordered(expected[1], actual[1], bound)
         elif len(expected) == len(actual):
             yield from unify_ordered(expected, actual, bound)
@@ -161,7 +162,8 @@ def comparable(message):
         reply = {name: value for name, value in message.items() if value is not None or name == "id"}
         if isinstance(reply.get("result"), dict):  # of monitor and monitor_cond
             reply["result"] = without_filled(reply["result"])
-        elif isinstance(reply.get("result"), list) and len(reply["result"]) == 3 and isinstance(reply["result"][0], bool):  # monitor_cond_since
+        elif isinstance(reply.get("result"), list) and len(reply["result"]) == 3 and isinstance(reply["result"][0], bool):
+            # monitor_cond_since
             reply["result"] = [*reply["result"][:2], without_filled(reply["result"][2])]
         return reply
     if message["method"] in ("update", "update2", "update3"):
