@@ -338,7 +338,7 @@ class LiveSwitch:
         self.ports = {row["name"]: row["_uuid"] for row in self.select("Port", "_uuid", "name")}
         [self.bridge] = [row["_uuid"] for row in self.select("Bridge", "_uuid")]
         self.hosts["t2"].wire.send(frame(mac(2), BROADCAST))  # learned, so that its frames go nowhere else
-        self.hosts["t1"].wire.wait(1, match=lambda data: data[6:12] == mac(2))
+        self.hosts["t1"].wire.expect(1, match=lambda data: data[6:12] == mac(2))
         self.sources = itertools.count(1 << 16)
         self.rpc.call("monitor", ["Open_vSwitch", None, {"Open_vSwitch": {"columns": ["cur_cfg"]}}], version=1)
 
@@ -368,7 +368,7 @@ class LiveSwitch:
         reply, applied, copied = self.follow(*sent, self.hosts["t3"].wire)
         [mirror] = [row["_uuid"] for row in self.select("Mirror", "_uuid")]
         self.follow(*self.commit(self.change_mirrors("delete", mirror)), None)
-        self.hosts["t3"].wire.settle(quiet=0.05)
+        time.sleep(0.05)  # for copies that are under way
         self.hosts["t3"].wire.clear()
         return reply, applied, copied, copied
 

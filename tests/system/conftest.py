@@ -27,7 +27,7 @@ def make_daemon(tmp_path):
         try:
             daemon.end()
         except Exception as failure:  # the others must end too
-            if daemon.process.poll() is None:
+            if daemon.runs():
                 daemon.kill9()
             failures.append(failure)
     if failures:

@@ -204,7 +204,7 @@ class OpenVSwitch(Side):
                     process.wait(PATIENCE_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    process.wait()
+                    process.wait(PATIENCE_S)
 
     def finish(self):
         self.rpc.call("revalidator/purge", [], version=1)
@@ -234,7 +234,7 @@ class Vswitch(Side):
         self.rpc = self.daemon.connect()
 
     def alive(self):
-        return self.daemon.process is not None and self.daemon.process.poll() is None
+        return self.daemon.runs()
 
     def log_text(self):
         return self.daemon.log_text()

@@ -3,6 +3,8 @@
 
 VSWITCH_BUILD names the build directory (default: build/release below the source root).
 """
+from __future__ import annotations
+
 import json
 import os
 import pathlib
@@ -11,15 +13,21 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from net import PATIENCE_S, threads
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VSWITCH_BUILD", ROOT / "build" / "release")).resolve()
 VSWITCHD = BUILD / "vswitchd"
 VSWITCH_CTL = BUILD / "vswitch-ctl"
-PATIENCE_S = 30  # only a failing test waits this long
+
+Result = TypeVar("Result")
+Where = str | pathlib.Path | tuple[str, int]
 
 
-def wait_until(condition, what, timeout=PATIENCE_S):
+def wait_until(condition: Callable[[], Result], what: str, timeout: float = PATIENCE_S) -> Result:
     """Calls condition() until it gives something true, and returns that; fails naming `what`."""
     deadline = time.monotonic() + timeout
     while True:
@@ -33,7 +41,7 @@ def wait_until(condition, what, timeout=PATIENCE_S):
 class RpcError(Exception):
     """An error reply; .error is its error member."""
 
-    def __init__(self, error):
+    def __init__(self, error: Any) -> None:
         super().__init__(json.dumps(error))
         self.error = error
 
@@ -41,7 +49,7 @@ class RpcError(Exception):
 class Rpc:
     """One connection to a control socket: a path, or an (address, port) pair."""
 
-    def __init__(self, where):
+    def __init__(self, where: Where) -> None:
         family = socket.AF_INET if isinstance(where, tuple) else socket.AF_UNIX
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE_S)
@@ -49,20 +57,22 @@ class Rpc:
         self.text = ""
         self.pending = b""
         self.last_id = 0
-        self.notifications = []
+        self.notifications: list[Any] = []
 
-    def close(self):
+    def close(self) -> None:
         self.socket.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def receive(self):
+    def receive(self) -> Any:
         """The next message, None at the end of the connection."""
+        deadline = time.monotonic() + PATIENCE_S
         while True:
+            assert time.monotonic() < deadline, f"no whole message within {PATIENCE_S} s: {self.text[:200]}"
             self.text = self.text.lstrip()
             if self.text:
                 try:
@@ -81,7 +91,7 @@ class Rpc:
             except UnicodeDecodeError:
                 pass  # cut inside a character
 
-    def call(self, method, params=None, version=2):
+    def call(self, method: str, params: Any = None, version: int = 2) -> Any:
         """The result of a request; notifications that come before it are kept in .notifications."""
         self.last_id += 1
         request = {"method": method, "params": params if params is not None else ({} if version == 2 else []),
@@ -89,7 +99,9 @@ class Rpc:
         if version == 2:
             request["jsonrpc"] = "2.0"
         self.socket.sendall(json.dumps(request).encode())
+        deadline = time.monotonic() + PATIENCE_S
         while True:
+            assert time.monotonic() < deadline, f"{method} is not answered within {PATIENCE_S} s"
             message = self.receive()
             assert message is not None, f"the daemon hung up instead of answering {method}"
             if message.get("id") != self.last_id:
@@ -106,7 +118,7 @@ class Daemon:
     What it leaves in the log and its exit status are checked when the test ends: a sanitizer's report is a failure.
     """
 
-    def __init__(self, directory, *args, env=None, namespace=None):
+    def __init__(self, directory: pathlib.Path, *args: str, env: dict[str, str] | None = None, namespace: str | None = None) -> None:
         self.directory = pathlib.Path(directory)
         self.rundir = self.directory / "run"
         self.database = self.directory / "conf.db"
@@ -114,32 +126,44 @@ class Daemon:
         self.args = args
         self.env = env or {}
         self.inside = ["ip", "netns", "exec", namespace] if namespace else []  # which replaces itself by the daemon
-        self.process = None
+        self.started: subprocess.Popen[bytes] | None = None
 
     @property
-    def socket(self):
+    def socket(self) -> pathlib.Path:
         return self.rundir / "db.sock"
 
     @property
-    def pid(self):
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self.started, "it has never been started"
+        return self.started
+
+    @property
+    def pid(self) -> int:
         return self.process.pid
 
-    def command(self, *extra):
+    def runs(self) -> bool:
+        return self.started is not None and self.started.poll() is None
+
+    def forwarding_threads(self) -> dict[str, str]:
+        """Those through which frames and copies go; none while it does not run."""
+        return threads(self.pid, "worker", "mirror") if self.runs() else {}
+
+    def command(self, *extra: str) -> list[str]:
         return [*self.inside, str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *self.args, *extra]
 
-    def spawn(self, *extra):
+    def spawn(self, *extra: str) -> None:
         """Starts it without waiting."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.started = subprocess.Popen(self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**os.environ, **self.env})
 
-    def start(self, *extra):
+    def start(self, *extra: str) -> Self:
         """Starts it and returns when it serves."""
         self.spawn(*extra)
         wait_until(self.serves, f"the daemon serves\n{self.log_text()}")
         return self
 
-    def serves(self):
+    def serves(self) -> bool:
         status = self.process.poll()
         assert status is None, f"the daemon ended with status {status}\n{self.log_text()}"
         try:
@@ -148,56 +172,56 @@ class Daemon:
         except OSError:
             return False
 
-    def listens(self):
+    def listens(self) -> bool:
         try:
             self.connect().close()
             return True
         except OSError:
             return False
 
-    def stop(self):
+    def stop(self) -> int:
         """SIGTERM; returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
-    def wait(self):
+    def wait(self) -> int:
         status = self.process.wait(PATIENCE_S)
         self.check_log()
         return status
 
-    def kill9(self):
+    def kill9(self) -> None:
         self.process.kill()
         self.process.wait(PATIENCE_S)
 
-    def restart(self):
+    def restart(self) -> Self:
         assert self.stop() == 0, self.log_text()
         return self.start()
 
-    def log_text(self):
+    def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def check_log(self):
+    def check_log(self) -> None:
         text = self.log_text()
         for word in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"):
             assert word not in text, text
 
-    def rpc(self, method, params=None, version=2):
+    def rpc(self, method: str, params: Any = None, version: int = 2) -> Any:
         """One request over a connection of its own."""
         with Rpc(self.socket) as rpc:
             return rpc.call(method, params, version)
 
-    def connect(self):
+    def connect(self) -> Rpc:
         return Rpc(self.socket)
 
-    def ctl(self, *args, check=True):
+    def ctl(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """vswitch-ctl; returns the CompletedProcess. With check, a failure fails the test."""
         done = subprocess.run([str(VSWITCH_CTL), "--rundir", str(self.rundir), *args], text=True, capture_output=True,
                               timeout=PATIENCE_S)
         assert not check or done.returncode == 0, f"vswitch-ctl {' '.join(args)}: {done.stderr}"
         return done
 
-    def ovs(self, program, *args, check=True):
+    def ovs(self, program: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """An unmodified client of Open vSwitch, such as ovs-appctl; returns the CompletedProcess."""
         assert shutil.which(program), f"{program} is not installed (Debian: openvswitch-switch)"
         done = subprocess.run([program, *args], text=True, capture_output=True, timeout=PATIENCE_S,
@@ -205,9 +229,9 @@ class Daemon:
         assert not check or done.returncode == 0, f"{program} {' '.join(args)}: {done.stderr}"
         return done
 
-    def end(self):
+    def end(self) -> None:
         """For the end of a test: whatever state it is in, it is gone afterwards."""
-        if self.process is None or self.process.poll() is not None:
+        if not self.runs():
             return
         status = self.stop()
         assert status == 0, f"exit status {status}\n{self.log_text()}"

@@ -4,31 +4,42 @@
 Every Net has a namespace for the switch and one per host, joined by veth: inside the switch's namespace the device is called like
 the host, inside the host's it is eth0. Names on this machine are unique to the process, so tests can run beside each other.
 """
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import errno
 import itertools
 import os
+import pathlib
 import select
 import socket
 import struct
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
+PACKET_STATISTICS = 6
 PACKET_AUXDATA = 8
 PACKET_IGNORE_OUTGOING = 23
 TP_STATUS_VLAN_VALID = 1 << 4
 TP_STATUS_VLAN_TPID_VALID = 1 << 6
 CLONE_NEWNET = 0x40000000
+PATIENCE_S = 30  # only a failing test waits this long
+
+Result = TypeVar("Result")
+Match = Callable[[bytes], bool]
 
 _counter = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
+_forwarders: list[Callable[[], dict[str, str]]] = []  # of the switches that run: their forwarding threads, see threads()
 
 
-def run(*args, check=True, timeout=30, **options):
+def run(*args: object, check: bool = True, timeout: float = 30, **options: Any) -> subprocess.CompletedProcess[str]:
     """subprocess.run with captured text; a failure shows what the command said."""
     done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=timeout, **options)
     if check and done.returncode != 0:
@@ -36,33 +47,80 @@ def run(*args, check=True, timeout=30, **options):
     return done
 
 
-def in_namespace(namespace, function):
+def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
     """The result of function(), called by a thread inside the namespace; a socket made there stays there."""
-    result = []
+    result: list[Result] = []
+    failure: list[Exception] = []
 
-    def enter():
+    def enter() -> None:
         with open(f"/run/netns/{namespace}") as handle:
             if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
-                result.append(OSError(ctypes.get_errno(), f"setns {namespace}"))
+                failure.append(OSError(ctypes.get_errno(), f"setns {namespace}"))
                 return
         try:
             result.append(function())
         except Exception as error:  # handed to the caller below
-            result.append(error)
+            failure.append(error)
 
-    thread = threading.Thread(target=enter)
+    thread = threading.Thread(target=enter, daemon=True)
     thread.start()
-    thread.join()
-    if isinstance(result[0], Exception):
-        raise result[0]
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), f"{function} does not return in {namespace}"
+    if failure:
+        raise failure[0]
     return result[0]
 
 
-class Wire:
-    """Raw frames on a device: what arrives there is kept, tags in place, until take() or expect()."""
+def threads(pid: int, *names: str) -> dict[str, str]:
+    """The threads of these names: whether each is asleep, and how often it has gone to sleep until now.
 
-    def __init__(self, namespace, device):
-        def open_socket():
+    A thread that polls its ports is woken in the moment in which a frame comes, so while it sleeps it has nothing in hand. If it has
+    not been awake between two looks either, whatever it was given before is done with.
+    """
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if (task / "comm").read_text().strip() in names:
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                found[task.name] = f"{state} {(task / 'status').read_text().partition('voluntary_ctxt_switches:')[2]}"
+    return found
+
+
+@contextlib.contextmanager
+def watched(forwarder: Callable[[], dict[str, str]]) -> Iterator[None]:
+    """Wire.settle() waits for these threads as well: forwarder() gives what threads() says of them."""
+    _forwarders.append(forwarder)
+    try:
+        yield
+    finally:
+        _forwarders.remove(forwarder)
+
+
+def backlog() -> list[int]:
+    """Packets that wait for the softirq of each processor (Linux 5.14)."""
+    return [int(line.split()[11], 16) for line in pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()]
+
+
+def wait_forwarded() -> None:
+    """Returns when all that was sent before has been through the softirqs and through every switch that is watched."""
+    deadline = time.monotonic() + PATIENCE_S
+    busy = {number for number, waiting in enumerate(backlog()) if waiting}
+    before: list[dict[str, str]] = []
+    while True:
+        busy &= {number for number, waiting in enumerate(backlog()) if waiting}
+        now = [forwarder() for forwarder in _forwarders]
+        if not busy and now == before and all(state.startswith("S") for one in now for state in one.values()):
+            return
+        assert time.monotonic() < deadline, f"frames do not stop coming: {now}, {busy}"
+        before = now
+        time.sleep(0.0005)
+
+
+class Wire:
+    """Raw frames on a device: what arrives there is kept, tags in place, until take() or clear()."""
+
+    def __init__(self, namespace: str, device: str) -> None:
+        def open_socket() -> socket.socket:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
@@ -71,18 +129,28 @@ class Wire:
             sock.setblocking(False)
             return sock
 
+        self.device = device
+        self.statistics = in_namespace(namespace, lambda: open("/proc/thread-self/net/dev"))
+        self.had = self.received()  # of what the device has counted; frames before this socket are nobody's
         self.sock = in_namespace(namespace, open_socket)
-        self.frames = []
+        self.frames: list[bytes] = []
 
-    def close(self):
+    def close(self) -> None:
         self.sock.close()
+        self.statistics.close()
 
-    def send(self, *frames):
+    def send(self, *frames: bytes) -> None:
         for frame in frames:
             self.sock.send(bytes(frame))
 
-    def _read(self):
-        while True:
+    def received(self) -> int:
+        """Frames that the device has counted; 0 once it is gone."""
+        self.statistics.seek(0)
+        lines = (line.split(":") for line in self.statistics.readlines()[2:])
+        return next((int(counts.split()[1]) for name, counts in lines if name.strip() == self.device), 0)
+
+    def _read(self) -> None:
+        for _ in range(100_000):  # more than the socket holds: in a storm there would be no end
             try:
                 data, ancillary, _, _ = self.sock.recvmsg(70000, 256)
             except BlockingIOError:
@@ -97,9 +165,10 @@ class Wire:
                     if status & TP_STATUS_VLAN_VALID:
                         tpid = tpid if status & TP_STATUS_VLAN_TPID_VALID else 0x8100
                         data = data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
+            self.had += 1
             self.frames.append(data)
 
-    def wait(self, count, timeout=5.0, match=lambda frame: True):
+    def wait(self, count: int, timeout: float = 5.0, match: Match = lambda frame: True) -> list[bytes]:
         """Waits until `count` matching frames have come (or the time is over) and returns the matching ones."""
         deadline = time.monotonic() + timeout
         while True:
@@ -110,36 +179,62 @@ class Wire:
                 return matching
             select.select([self.sock], [], [], min(left, 0.2))
 
-    def settle(self, count=0, quiet=0.3, match=lambda frame: True):
-        """Waits for `count` matching frames, then until nothing has come for `quiet` seconds: to show that nothing more comes."""
-        self.wait(count, match=match)
-        while True:
-            before = len(self.frames)
-            select.select([self.sock], [], [], quiet)
-            self._read()
-            if len(self.frames) == before:
-                return [frame for frame in self.frames if match(frame)]
+    def expect(self, count: int, timeout: float = 5.0, match: Match = lambda frame: True) -> list[bytes]:
+        """wait(), and so many have to come."""
+        matching = self.wait(count, timeout, match)
+        assert len(matching) >= count, f"{len(matching)} of {count} frames on {self.device} within {timeout} s"
+        return matching
 
-    def take(self):
+    def settle(self, count: int = 0, match: Match = lambda frame: True) -> list[bytes]:
+        """Waits for `count` matching frames (or 5 s), then until nothing is under way any more: shows that nothing else comes.
+
+        No sleep stands for that: the switches have nothing in hand, and the socket has had what the device has counted.
+        """
+        self.wait(count, match=match)
+        deadline = time.monotonic() + PATIENCE_S
+        came = -1
+        while came != len(self.frames):
+            came = len(self.frames)
+            wait_forwarded()
+            self._catch_up()
+            assert time.monotonic() < deadline, f"frames do not stop coming: {len(self.frames)} on {self.device}"
+        return [frame for frame in self.frames if match(frame)]
+
+    def _catch_up(self) -> None:
+        """Reads what the device has counted. What does not come within 0.3 s, the kernel has thrown away in between."""
+        deadline = time.monotonic() + 0.3
+        while True:
+            self._read()
+            _, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+            self.had += drops
+            left = self.received() - self.had
+            if left <= 0:
+                return
+            if time.monotonic() > deadline:
+                self.had += left
+                return
+            select.select([self.sock], [], [], 0.01)
+
+    def take(self) -> list[bytes]:
         """All that has arrived and was not taken before."""
         self._read()
         frames, self.frames = self.frames, []
         return frames
 
-    def clear(self):
+    def clear(self) -> None:
         self.take()
 
 
 class Host:
     """A namespace that stands for a lab VM."""
 
-    def __init__(self, net, name, address=None, mtu=None, attach=True):
+    def __init__(self, net: Net, name: str, address: str | None = None, mtu: int | None = None, attach: bool = True) -> None:
         self.net = net
         self.name = name
         self.namespace = f"{net.uid}-{name}"
         self.address = address
         self.mtu = mtu
-        self.wire = None  # open from plug() to unplug(), so that no frame passes unseen
+        self.wire: Wire  # open from plug() to unplug(), so that no frame passes unseen
         run("ip", "netns", "add", self.namespace)
         net.namespaces.append(self.namespace)
         run("ip", "-n", self.namespace, "link", "set", "lo", "up")
@@ -149,10 +244,10 @@ class Host:
         if attach:
             self.plug()
 
-    def sysctl(self, setting):
+    def sysctl(self, setting: str) -> None:
         self.run("sysctl", "-qw", setting)
 
-    def plug(self):
+    def plug(self) -> None:
         """The cable: a device called like the host at the switch, eth0 here."""
         options = ["mtu", str(self.mtu)] if self.mtu else []
         run("ip", "-n", self.net.switch, "link", "add", self.name, *options, "type", "veth",
@@ -169,76 +264,80 @@ class Host:
         self.wire = Wire(self.namespace, "eth0")
         self.net.closing.callback(self.wire.close)
 
-    def unplug(self):
+    def unplug(self) -> None:
         self.wire.close()
         run("ip", "-n", self.net.switch, "link", "del", self.name)
 
     @property
-    def mac(self):
+    def mac(self) -> str:
         return self.run("cat", "/sys/class/net/eth0/address").stdout.strip()
 
-    def ip(self, *args):
+    def ip(self, *args: object) -> subprocess.CompletedProcess[str]:
         return run("ip", "-n", self.namespace, *args)
 
-    def run(self, *args, **options):
+    def run(self, *args: object, **options: Any) -> subprocess.CompletedProcess[str]:
         return run("ip", "netns", "exec", self.namespace, *args, **options)
 
-    def popen(self, *args, **options):
+    def popen(self, *args: object, **options: Any) -> subprocess.Popen[Any]:
         process = subprocess.Popen(["ip", "netns", "exec", self.namespace, *map(str, args)], **options)
         self.net.closing.callback(stop, process)
         return process
 
-    def ping(self, address, count=1, check=True):
+    def ping(self, address: str, count: int = 1, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("ping", "-n", "-c", count, "-i", "0.2", "-W", "2", address, check=check)
 
 
-def stop(process):
+def stop(process: subprocess.Popen[Any]) -> None:
+    """Ends a process, by force if it has to be."""
     if process.poll() is None:
         process.terminate()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE_S)
 
 
 class Net(contextlib.AbstractContextManager):
     """The namespaces of one test. Leaving the context removes all of them, also after a failure."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.uid = f"vs{os.getpid():x}{next(_counter)}"
         self.switch = f"{self.uid}-sw"
-        self.namespaces = []
+        self.namespaces: list[str] = []
         self.closing = contextlib.ExitStack()
         self.add_namespace(self.switch)
 
-    def add_namespace(self, name):
+    def add_namespace(self, name: str) -> None:
         run("ip", "netns", "add", name)
         self.namespaces.append(name)
         run("ip", "-n", name, "link", "set", "lo", "up")
         for scope in ("all", "default"):
             run("ip", "netns", "exec", name, "sysctl", "-qw", f"net.ipv6.conf.{scope}.disable_ipv6=1")
 
-    def host(self, name, address=None, **options):
+    def host(self, name: str, address: str | None = None, **options: Any) -> Host:
         return Host(self, name, address, **options)
 
-    def switch_run(self, *args, **options):
+    def switch_run(self, *args: object, **options: Any) -> subprocess.CompletedProcess[str]:
         return run("ip", "netns", "exec", self.switch, *args, **options)
 
-    def __exit__(self, *_):
-        self.closing.close()
-        for namespace in reversed(self.namespaces):
-            run("ip", "netns", "del", namespace, check=False)
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.closing.close()
+        finally:
+            for namespace in reversed(self.namespaces):
+                run("ip", "netns", "del", namespace, check=False)
 
 
-def mac(number):
+def mac(number: int) -> bytes:
     return bytes([2, 0, 0, 0, number >> 8, number & 255])
 
 
 BROADCAST = b"\xff" * 6
 
 
-def frame(src, dst, payload=b"", vlan=None, pcp=0, tpid=0x8100, ether_type=0x88B5):
+def frame(src: bytes, dst: bytes, payload: bytes = b"", vlan: int | None = None, pcp: int = 0, tpid: int = 0x8100,
+          ether_type: int = 0x88B5) -> bytes:
     """An Ethernet frame of bytes; src and dst are 6 bytes."""
     tag = struct.pack("!HH", tpid, pcp << 13 | vlan) if vlan is not None else b""
     return dst + src + tag + struct.pack("!H", ether_type) + payload

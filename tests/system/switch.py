@@ -1,67 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
 """A switch in a namespace of its own with lab hosts behind it: what most system tests start from."""
+from __future__ import annotations
+
 import contextlib
+import pathlib
+import subprocess
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from lab import Daemon, wait_until
-from net import Net
+from net import Host, Net, watched
 
 
 class Lab(contextlib.AbstractContextManager):
     """`vswitchd` in the switch's namespace, one bridge br0, and hosts that are ports of it by their names."""
 
-    def __init__(self, directory, bridge="br0"):
+    # What fixtures add: hosts by their names, and tools that have the switch's run directory.
+    t1: Host
+    t2: Host
+    t3: Host
+    d1: Host
+    d2: Host
+    d3: Host
+    one: Host
+    two: Host
+    other: Host
+    second: Host
+    probe: Host
+    under: Host
+    uplink: Host
+    nic: Host
+    p1: Host
+    sensor: Host
+    analyzer: Host
+    version: int  # of IP
+    vsctl: Callable[..., str]
+    appctl: Callable[..., str]
+
+    def __init__(self, directory: pathlib.Path, bridge: str = "br0") -> None:
         self.net = Net()
         try:
             self.daemon = Daemon(directory, namespace=self.net.switch)
+            self.net.closing.enter_context(watched(self.daemon.forwarding_threads))
             self.daemon.start()
             self.ctl("add-br", bridge)
         except BaseException:
             self.__exit__()
             raise
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         try:
             if hasattr(self, "daemon"):
                 self.daemon.end()
         finally:
-            if hasattr(self, "daemon") and self.daemon.process and self.daemon.process.poll() is None:
-                self.daemon.process.kill()
-            self.net.__exit__()
+            try:
+                if hasattr(self, "daemon") and self.daemon.runs():
+                    self.daemon.kill9()
+            finally:
+                self.net.__exit__()
 
-    def ctl(self, *args, **options):
-        return self.daemon.ctl(*args, **options)
+    def ctl(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.daemon.ctl(*args, check=check)
 
-    def rpc(self, method, **params):
+    def rpc(self, method: str, **params: Any) -> Any:
         return self.daemon.rpc(method, params)
 
-    def host(self, name, address=None, bridge="br0", port_options=(), **options):
+    def host(self, name: str, address: str | None = None, bridge: str = "br0", port_options: Iterable[str] = (), **options: Any) -> Host:
         host = self.net.host(name, address, **options)
         self.ctl("add-port", bridge, name, *port_options)
         return host
 
-    def mirror(self, name, *options, bridge="br0"):
+    def mirror(self, name: str, *options: str, bridge: str = "br0") -> None:
         self.ctl("add-mirror", bridge, name, *options)
 
-    def state(self, mirror, bridge="br0"):
+    def state(self, mirror: str, bridge: str = "br0") -> str:
         return self.rpc("mirror.get", bridge=bridge, name=mirror)["state"]
 
-    def wait_state(self, mirror, state, bridge="br0"):
+    def wait_state(self, mirror: str, state: str, bridge: str = "br0") -> None:
         wait_until(lambda: self.state(mirror, bridge) == state, f"mirror {mirror} is {state}")
 
-    def port(self, name):
+    def port(self, name: str) -> dict[str, Any]:
         return self.rpc("port.get", name=name)
 
-    def wait_port(self, name, state):
+    def wait_port(self, name: str, state: str) -> dict[str, Any]:
         wait_until(lambda: self.port(name)["state"] == state, f"port {name} is {state}")
         return self.port(name)
 
-    def drops(self, reason):
+    def drops(self, reason: str) -> int:
         """Frames (or copies, with copy_ in front) lost for a reason, over all ports."""
         return {drop["reason"]: drop["count"] for drop in self.rpc("system.stats")["drops"]}.get(reason, 0)
 
-    def account(self, mirror, bridge="br0"):
+    def account(self, mirror: str, bridge: str = "br0") -> dict[str, Any]:
         """The session's counters once no copy is under way, after checking that they add up."""
-        def counters():
+        def counters() -> dict[str, Any]:
             return self.rpc("mirror.stats", bridge=bridge, name=mirror)["mirrors"][0]["counters"]
 
         wait_until(lambda: counters()["queued"] == 0, "no copy is queued")

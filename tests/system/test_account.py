@@ -14,7 +14,7 @@ import time
 
 import l3
 import pytest
-from net import BROADCAST, frame, in_namespace, mac, run
+from net import BROADCAST, PATIENCE_S, frame, in_namespace, mac, run
 from switch import Lab
 
 SEED = int(os.environ.get("VSWITCH_SEED", time.time_ns() % 10**6))
@@ -99,7 +99,8 @@ class Load:
 
     def end(self):
         self.stop.set()
-        self.thread.join()
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
 
 
 class Faults:
@@ -191,7 +192,9 @@ def test_the_account_closes_whatever_breaks(lab):
         nonlocal looks
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            for mirror in lab.rpc("mirror.stats")["mirrors"]:
+            mirrors = lab.rpc("mirror.stats")["mirrors"]
+            assert {mirror["name"] for mirror in mirrors} == set(SESSIONS)
+            for mirror in mirrors:
                 check(mirror)
                 if mirror["name"] in last:
                     check_growth(last[mirror["name"]], mirror)
@@ -220,7 +223,7 @@ def test_the_account_closes_whatever_breaks(lab):
     # Once more without load, so that a loss at the end shows as a gap.
     final = frame(mac(1), BROADCAST, b"the last one")
     lab.t1.wire.send(final)
-    lab.t2.wire.wait(1, match=lambda data: data == final)
+    lab.t2.wire.expect(1, match=lambda data: data == final)
     accounts = {name: lab.account(name) for name in SESSIONS}
     for mirror in lab.rpc("mirror.stats")["mirrors"]:
         check(mirror)

@@ -32,6 +32,7 @@ class Stream:
 
     def __init__(self, lab):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_S)
         self.sock.connect(str(lab.daemon.rundir / "db.sock"))
         self.text = ""
         self.decoder = json.JSONDecoder()
@@ -85,7 +86,9 @@ class Changes:
             operations = [{"op": "update", "table": "Mirror", "where": [["name", "==", name]], "row": row}
                           for name, row in self.settings[n % 2].items()]
             operations.append({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
-            self.room.acquire()
+            if not self.room.acquire(timeout=PATIENCE_S):
+                self.failures.append(f"no answer makes room for change {n}")
+                return
             self.client.send("transact", ["Open_vSwitch", *operations], n)
             due = max(due + PERIOD_S, time.monotonic() - 10 * PERIOD_S)
             time.sleep(max(0, due - time.monotonic()))
@@ -153,7 +156,7 @@ def test_two_sessions_changed_together_never_mix(lab):
         sent = stream(lab, changes)
     finally:
         changes.end()
-    lab.other.wire.wait(sent)
+    lab.other.wire.expect(sent)
     at_a = {number_in(copy): len(copy) for copy in lab.one.wire.settle(sent)}
     at_b = {number_in(copy): len(copy) for copy in lab.two.wire.settle(sent)}
     assert len(at_a) == len(lab.one.wire.frames) == sent
@@ -172,7 +175,7 @@ def test_of_two_sessions_one_is_always_on(lab):
         sent = stream(lab, changes)
     finally:
         changes.end()
-    lab.other.wire.wait(sent)
+    lab.other.wire.expect(sent)
     at_a = [number_in(copy) for copy in lab.one.wire.settle()]
     at_b = [number_in(copy) for copy in lab.two.wire.settle()]
     # A session that is off reserves nothing: its port gets the production frame then, which is not cut.

@@ -79,5 +79,6 @@ def test_counts_agree(found):
 
 def test_report(found):
     assert "against the trivial forwarder" in found["text"] and "not measured" in found["text"]
+    assert found["goals"]
     assert {goal["verdict"] for goal in found["goals"]} <= {"met", "missed", "not measured"}
     assert found["svg"].startswith("<svg") and found["svg"].rstrip().endswith("</svg>") and "vswitchd" in found["svg"]

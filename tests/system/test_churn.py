@@ -78,7 +78,7 @@ def test_link_down_and_up(lab):
         t2.ip("link", "set", "eth0", "up")
         lab.wait_port("t2", "active")
         lab.wait_state("s", "active")
-        t2.wire.settle(quiet=0.1)
+        t2.wire.settle()
         t2.wire.clear()
         t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
         assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]

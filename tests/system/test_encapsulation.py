@@ -191,7 +191,7 @@ def test_every_field_in_all_combinations(lab):
     for host, peer, sent in ((lab.t1, lab.t2, forth), (lab.t2, lab.t1, back)):
         for number, one in enumerate(sent, 1):
             host.wire.send(one.bytes)
-            peer.wire.wait(number)
+            peer.wire.expect(number)
     expected = len(sessions) // 2 * (len(forth) + len(back))
     packets = l3.tshark(lab.under.wire.settle(expected, match=l3.is_copy), "-d", "udp.port==4790,vxlan")
     ended = time.time_ns()
@@ -255,7 +255,7 @@ def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab):
     tagged = frame(mac(1), mac(9), b"of a VLAN nobody else is in", vlan=30, pcp=6)
     native = frame(mac(1), mac(9), b"without a VLAN" * 4)
     access.wire.send(untagged)
-    lab.t2.wire.wait(1)
+    lab.t2.wire.expect(1)
     lab.t1.wire.send(tagged, native)
     packets = l3.tshark(lab.under.wire.settle(12, match=l3.is_copy))
     seen = {}
@@ -280,7 +280,7 @@ def test_one_session_of_both_directions_labels_each_copy(lab):
         sent.append((int(src is lab.t2), frame(mac(1 + (src is lab.t2)), mac(2 - (src is lab.t2)), bytes([number]) * 60)))
         dst.wire.clear()
         src.wire.send(sent[-1][1])
-        dst.wire.wait(1)
+        dst.wire.expect(1)
     packets = l3.tshark(lab.under.wire.settle(10, match=l3.is_copy))
     assert [(packet.number("erspan.direction"), packet.inner) for packet in packets] == sent
     assert [packet.number("gre.sequence_number") for packet in packets] == list(range(10))

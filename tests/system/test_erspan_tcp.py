@@ -8,12 +8,11 @@ import threading
 
 import l3
 import pytest
-from net import SOL_PACKET, in_namespace
+from net import PACKET_STATISTICS, SOL_PACKET, in_namespace, wait_forwarded
 from switch import Lab
 
 PORT = 5001
 UNDERLAY_MTU = 1600  # carries whole copies: 1514 and 36 of IP, GRE and ERSPAN
-PACKET_STATISTICS = 6
 SO_RCVBUFFORCE = 33
 SO_MAX_PACING_RATE = 47
 
@@ -39,17 +38,19 @@ class Capture:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, (1 << 30) - 1)
             sock.bind(("eth0", 0x0800))
-            sock.settimeout(0.3)
+            sock.setblocking(False)
             return sock
 
         self.sock = in_namespace(lab.under.namespace, open_socket)
         lab.net.closing.callback(self.sock.close)
 
     def packets(self):
+        """All that have come once nothing is under way any more."""
+        wait_forwarded()
         while True:
             try:
                 yield self.sock.recv(70000)
-            except TimeoutError:
+            except BlockingIOError:
                 return
 
     def close(self):
@@ -64,13 +65,16 @@ def transfer(lab, blob, rate):
     received = hashlib.sha256()
     listener = in_namespace(lab.t2.namespace, lambda: socket.create_server(("10.95.0.12", PORT)))
     with listener:
+        listener.settimeout(20)
+
         def receive():
             sock, _ = listener.accept()
             with sock:
+                sock.settimeout(20)
                 while data := sock.recv(1 << 20):
                     received.update(data)
 
-        thread = threading.Thread(target=receive)
+        thread = threading.Thread(target=receive, daemon=True)
         thread.start()
         with in_namespace(lab.t1.namespace, lambda: socket.create_connection(("10.95.0.12", PORT), 20)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)

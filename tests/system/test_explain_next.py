@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lab import VSWITCH_CTL, wait_until
-from net import BROADCAST, frame, mac
+from net import BROADCAST, frame, mac, stop
 from switch import Lab
 
 PATIENCE_S = 20
@@ -30,6 +30,7 @@ class Asking:
     def __init__(self, lab, *options):
         self.process = subprocess.Popen([str(VSWITCH_CTL), "--rundir", str(lab.daemon.rundir), *options], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        lab.net.closing.callback(stop, self.process)
 
     def answer(self):
         """(exit status, standard output, standard error)"""
@@ -63,8 +64,8 @@ def test_the_next_frame_that_fits_and_no_other(lab):
 
 def test_any_port_and_what_is_not_copied(lab):
     asking = Asking(lab, "--json", "explain", "br0", "--next", "--match", "dl_vlan=7")
-    threading.Timer(0.3, lambda: lab.t2.wire.send(frame(mac(2), BROADCAST, b"no"), frame(mac(2), BROADCAST, b"yes", vlan=7, pcp=5))).start()
-    status, out, err = asking.answer()
+    frames = [frame(mac(2), BROADCAST, b"no"), frame(mac(2), BROADCAST, b"yes", vlan=7, pcp=5)]
+    status, out, err = send_until_answered(lab.t2.wire, frames, asking)
     assert status == 0, err
     result = json.loads(out)
     assert result["in_port"] == "t2" and result["frame"] == frame(mac(2), BROADCAST, b"yes", vlan=7, pcp=5).hex()
@@ -105,17 +106,17 @@ def test_eight_may_wait_and_who_goes_makes_room(lab):
 
 def test_under_load_every_asker_gets_a_frame_and_production_goes_on(lab):
     sent = 0
-    stop = threading.Event()
+    finished = threading.Event()
 
     def load():
         nonlocal sent
-        while not stop.is_set():
+        while not finished.is_set():
             lab.t1.wire.send(*[frame(mac(1), mac(2), sent.to_bytes(4, "big") + bytes(60)) for _ in range(16)])
             sent += 16
             time.sleep(0.001)
 
     lab.t2.wire.send(frame(mac(2), BROADCAST, b"here"))
-    lab.t1.wire.wait(1)
+    lab.t1.wire.expect(1)
     thread = threading.Thread(target=load)
     thread.start()
     try:
@@ -123,7 +124,8 @@ def test_under_load_every_asker_gets_a_frame_and_production_goes_on(lab):
             result = lab.rpc("mirror.explain", bridge="br0", in_port="t1", next={"wait": 10})
             assert result["in_port"] == "t1" and [output["port"] for output in result["outputs"]] == ["t2"], n
     finally:
-        stop.set()
-        thread.join()
+        finished.set()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
     assert len([data for data in lab.t2.wire.settle(sent) if data[:6] == mac(2)]) == sent
     lab.account("span0")

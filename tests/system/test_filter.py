@@ -52,7 +52,7 @@ def copied(lab, *frames):
     lab.probe.wire.clear()
     lab.t2.wire.clear()
     lab.t1.wire.send(*frames)
-    lab.t2.wire.wait(len(frames))
+    lab.t2.wire.expect(len(frames))
     assert len(lab.t2.wire.frames) == len(frames), "a filter has no say in production traffic"
     return lab.probe.wire.settle()
 

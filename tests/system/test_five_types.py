@@ -134,7 +134,7 @@ def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
     for number, (host, data) in enumerate(zip((near.t1, near.t2, near.t1), sent), 1):
         host.wire.send(data)
         for probe in probes.values():
-            probe.wire.wait(number)
+            probe.wire.expect(number)
 
     def in_vlan(vlan):
         tag = bytes.fromhex("8100") + vlan.to_bytes(2, "big")
@@ -143,7 +143,7 @@ def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
     # The session that leads to a trunk brings the VLAN along.
     expected = {"span": sent, "rdst": sent, "l3dst": in_vlan(10)}
     for name, probe in probes.items():
-        got = probe.wire.settle(quiet=0.1)
+        got = probe.wire.settle()
         assert got == expected[name], f"{name}: {[data.hex()[:60] for data in got]}"
     for lab, names in ((near, ("span", "rsrc", "l3src")), (far, ("rdst", "l3dst"))):
         for name in names:
@@ -200,16 +200,16 @@ def test_another_way_is_taken(hosts):
         lab.wait_state(name, "active")
     data = [frame(mac_of(near.t1), BROADCAST, bytes([number]) * 60) for number in range(3)]
     near.t1.wire.send(data[0])
-    far.analyzer.wire.wait(1)
+    far.analyzer.wire.expect(1)
     run("ip", "-n", near.net.switch, "route", "replace", PREFIX[4][1], "via", "10.84.0.254", "src", NEAR[4])
     wait_until(lambda: l3.endpoint_state(near, "m")["device"] == "phy2", "the other way is taken")
     near.wait_state("m", "active")
     near.t1.wire.send(data[1])
-    far.analyzer.wire.wait(2)
+    far.analyzer.wire.expect(2)
     run("ip", "-n", near.net.switch, "link", "set", "phy2", "down")
     near.wait_state("m", "waiting")
     near.t1.wire.send(data[2])
-    near.t2.wire.wait(3)
+    near.t2.wire.expect(3)
     assert [bare(one) for one in far.analyzer.wire.settle()] == data[:2]
     account = near.account("m")
     assert (account["matched"], account["delivered"], account["lost"]) == (3, 2, 1)

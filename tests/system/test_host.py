@@ -47,14 +47,16 @@ def test_the_hosts_stack_neither_answers_nor_chatters_on_a_port(lab):
     t2.wire.clear()
     assert t1.ping("10.95.0.9", check=False).returncode != 0
     lab.net.switch_run("arping", "-c", "1", "-w", "1", "-I", "t2", "10.95.0.77", check=False)
-    for data in t2.wire.settle(quiet=1.0):
+    seen = t2.wire.settle(1)
+    assert seen, "at least t1's question for the address"
+    for data in seen:
         assert data[6:12] == bytes.fromhex(t1.mac.replace(":", "")), "only what t1 sent: " + data.hex()
 
 
 def test_fdb_shows_and_forgets_addresses(lab):
     t1, t2 = lab.host("t1", port_options=("--tag", "5")), lab.host("t2", port_options=("--tag", "5"))
     t1.wire.send(frame(mac(1), BROADCAST))
-    t2.wire.wait(1)
+    t2.wire.expect(1)
     entries = lab.rpc("fdb.list", bridge="br0")["entries"]
     assert [(entry["port"], entry["vlan"], entry["mac"]) for entry in entries] == [("t1", 5, "02:00:00:00:00:01")]
     assert "02:00:00:00:00:01" in lab.ctl("fdb", "br0").stdout

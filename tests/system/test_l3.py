@@ -87,7 +87,7 @@ def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dro
     sent = [big(), SMALL, *fits.values()]
     for number, data in enumerate(sent, 1):
         lab.t1.wire.send(data)
-        lab.t2.wire.wait(number)
+        lab.t2.wire.expect(number)
     for name, *_ in [*sessions, *receivers]:
         lab.account(name)
     packets = {}
@@ -132,7 +132,7 @@ def test_the_mtu_of_the_way_is_followed(net4and6):
         wait_until(lambda mtu=mtu: l3.endpoint_state(lab, "m")["mtu"] == mtu, f"the endpoint has MTU {mtu}")
         lab.t1.wire.send(big())
         got.append(mtu)
-        lab.under.wire.wait(len(got), match=l3.is_copy)
+        lab.under.wire.expect(len(got), match=l3.is_copy)
         assert f"MTU {mtu}" in lab.ctl("show-mirror", "br0", "m").stdout
     packets = l3.tshark(lab.under.wire.settle(match=l3.is_copy))
     assert [(packet.number("ip.len"), packet.number("erspan.truncated")) for packet in packets] == [(mtu, 1) for mtu in got]
@@ -163,7 +163,7 @@ class Walk:
         self.sent += 1
         data = frame(mac(1), BROADCAST, struct.pack("!I", self.sent) * 20)
         self.lab.t1.wire.send(data)
-        self.lab.t2.wire.wait(self.sent)
+        self.lab.t2.wire.expect(self.sent)
         return data
 
     def arrives(self, source=None, gateway=None):
@@ -286,7 +286,7 @@ def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(
         sent += count
 
     def account():
-        lab.t2.wire.wait(sent)  # then all have been through the switch
+        lab.t2.wire.expect(sent)  # then all have been through the switch
         return lab.account("w")
 
     def send_until(state):
@@ -324,7 +324,7 @@ def test_a_source_address_that_comes_later(net4and6):
     switch_ip(lab, "addr", "del", f"{wanted}/24", "dev", "under")
     lab.wait_state("m", "waiting")
     lab.t1.wire.send(SMALL)
-    lab.t2.wire.wait(2)
+    lab.t2.wire.expect(2)
     assert lab.account("m")["lost_by"] == {"no_route": 1}
 
 
@@ -351,8 +351,7 @@ def copies_of(lab, encap, policy, data, *marks):
     lab.mirror("loop", "--source", "all", "--endpoint", l3.far(lab.version, 1), "--encap", encap, "--mtu-policy", policy)
     lab.wait_state("loop", "active")
     lab.t1.wire.send(data)
-    time.sleep(0.3)
-    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and any(mark in copy for mark in marks)]
+    copies = lab.uplink.wire.settle(len(marks), match=lambda copy: l3.is_copy(copy) and any(mark in copy for mark in marks))
     own = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]["lost_by"].get("own_copy", 0)
     lab.ctl("del-mirror", "br0", "loop")  # ends a storm as well
     lab.uplink.wire.clear()
@@ -385,8 +384,7 @@ def test_copies_through_a_tunnel_port_are_not_copied_again(looped):
     lab.wait_state("loop", "active")
     lab.uplink.wire.clear()
     lab.t1.wire.send(frame(mac(1), mac(99), b"through a port" * 9))
-    time.sleep(0.3)
-    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and b"through a port" in copy]
+    copies = lab.uplink.wire.settle(1, match=lambda copy: l3.is_copy(copy) and b"through a port" in copy)
     account = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]
     lab.ctl("del-mirror", "br0", "loop")
     assert len(copies) == 1, f"one frame made {len(copies)} packets: {layers(copies)}; {account}"
@@ -405,8 +403,7 @@ def test_copies_over_a_patch_through_a_tunnel_port_are_not_copied_again(looped):
     lab.wait_state("loop", "active")
     lab.uplink.wire.clear()
     lab.t1.wire.send(frame(mac(1), mac(99), b"over a patch" * 9))
-    time.sleep(0.3)
-    copies = [copy for copy in lab.uplink.wire.take() if l3.is_copy(copy) and b"over a patch" in copy]
+    copies = lab.uplink.wire.settle(1, match=lambda copy: l3.is_copy(copy) and b"over a patch" in copy)
     account = lab.rpc("mirror.stats", bridge="br0", name="loop")["mirrors"][0]["counters"]
     lab.ctl("del-mirror", "br0", "loop")
     assert len(copies) == 1, f"one frame made {len(copies)} packets: {layers(copies)}; {account}"
@@ -476,7 +473,7 @@ def test_several_endpoints_and_a_port_get_a_copy_each(net4and6):
     lab.wait_state("m", "degraded")
     assert "no route to fd82::2" in lab.rpc("mirror.get", bridge="br0", name="m")["reason"]
     lab.t1.wire.send(SMALL)
-    probe.wire.wait(2)
+    probe.wire.expect(2)
     lab.under.wire.settle(5, match=l3.is_copy)
     account = lab.account("m")
     assert (account["matched"], account["delivered"], account["lost_by"]) == (8, 7, {"no_route": 1})
@@ -498,7 +495,7 @@ def test_endpoints_that_stay_go_on_counting(net4and6):
     rows = endpoint_rows(lab)
     for n in range(3):
         lab.t1.wire.send(SMALL)
-        lab.t2.wire.wait(n + 1)
+        lab.t2.wire.expect(n + 1)
     assert lab.account("m")["delivered"] == 6
     lab.ctl("set-mirror", "br0", "m", "--endpoint", one, "--endpoint", three, "--encap", "erspan2")
     lab.wait_state("m", "active")

@@ -68,7 +68,7 @@ def test_a_pinned_address_gets_its_frames(lab):
     lab.appctl("fdb/add", "br0", "t2", "0", DROP_MAC)
     frame = bytes.fromhex(DROP_MAC.replace(":", "")) + mac(1) + b"\x88\xb5" + bytes(46)
     lab.t1.wire.send(frame)
-    assert lab.t2.wire.wait(1, match=lambda one: one == frame)
+    lab.t2.wire.expect(1, match=lambda one: one == frame)
     assert not lab.t3.wire.settle(match=lambda one: one == frame)
     assert re.search(r"Datapath actions: \d+\n", lab.appctl("ofproto/trace", "br0", f"in_port=t1,dl_dst={DROP_MAC}"))
 

@@ -374,7 +374,7 @@ def pair(tmp_path):
             yield theirs, daemon
             daemon.end()
         finally:
-            if daemon.process and daemon.process.poll() is None:
+            if daemon.runs():
                 daemon.kill9()
 
 
@@ -432,18 +432,18 @@ def test_a_mirror_follows_what_is_set_in_its_row(lab):
               "name=span", "select_src_port=@s", "output_port=@o", "--", "add", "bridge", "br0", "mirrors", "@m")
 
     def copies_are(*expected):
-        probe.wire.settle(quiet=0.1)  # what comes from before
+        probe.wire.settle()  # what comes from before
         for host in (t1, probe):
             host.wire.clear()
         t1.wire.send(frame(mac(1), mac(2), b"from t1"))
         t2.wire.send(frame(mac(2), mac(1), b"to t1"))
-        t1.wire.wait(1)
+        t1.wire.expect(1)
         assert sorted(data[14:] for data in probe.wire.settle(len(expected))) == list(expected)
 
     t1.wire.send(frame(mac(1), BROADCAST))
-    t2.wire.wait(1)
+    t2.wire.expect(1)
     t2.wire.send(frame(mac(2), BROADCAST))
-    t1.wire.wait(1)
+    t1.wire.expect(1)
     copies_are(b"from t1")
     lab.vsctl("clear", "mirror", "span", "select_src_port", "--", "set", "mirror", "span",
               "select_dst_port=" + lab.vsctl("get", "port", "t1", "_uuid"))
@@ -554,6 +554,8 @@ def test_many_at_once_all_get_through(lab):
     names = [f"n{n}" for n in range(16)]
     running = [subprocess.Popen(["ovs-vsctl", "add-port", "br0", name, "--", "set", "interface", name, "type=internal"], env=environment)
                for name in names]
+    for process in running:
+        lab.net.closing.callback(stop, process)
     assert [process.wait(PATIENCE_S) for process in running] == [0] * len(names)
     assert lab.vsctl("list-ports", "br0").split() == sorted(names)
     numbers = [int(lab.vsctl("get", "interface", name, "ofport")) for name in names]
@@ -598,6 +600,7 @@ def test_the_loser_of_a_race_is_told_to_try_again_and_does(lab, tmp_path):
     relay.start()
     lab.vsctl(f"--db=unix:{tmp_path}/relay", "add-port", "br0", "t1")
     relay.join(PATIENCE_S)
+    assert not relay.is_alive(), "the client has hung up"
     assert lab.vsctl("list-ports", "br0").split() == ["t1", "t2"]
     assert relay.requests.count(b'"method":"transact"') == 2
     assert re.search(rb'"error":\s*"timed out"', relay.replies)
@@ -638,6 +641,7 @@ def test_retry_waits_for_the_daemon(lab):
     environment = {**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)}
     assert lab.refused("list-br").returncode == 1
     waiting = subprocess.Popen(["ovs-vsctl", "--retry", "-t", "20", "list-br"], env=environment, stdout=subprocess.PIPE, text=True)
+    lab.net.closing.callback(stop, waiting)
     lab.daemon.start()
     assert waiting.communicate(timeout=PATIENCE_S)[0] == "br0\n" and waiting.returncode == 0
 

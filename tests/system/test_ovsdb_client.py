@@ -198,9 +198,10 @@ def watch(tmp_path):
         watchers.append(Watcher(rundir, tmp_path, *args))
         return watchers[-1]
 
-    yield start
-    for watcher in watchers:
-        watcher.end()
+    with contextlib.ExitStack() as closing:
+        yield start
+        for watcher in watchers:
+            closing.callback(stop, watcher.process)
 
 
 MONITORS = {

@@ -52,17 +52,17 @@ def test_what_gets_nowhere_is_lost_for_a_reason(lab):
     for name in ("probe", "second"):
         lab.ctl("set-port", name, "--tag", "20")
     lab.t1.wire.send(hello(1))
-    lab.t2.wire.wait(1)
+    lab.t2.wire.expect(1)
     assert lab.account("s")["lost_by"] == {"no_recipient": 1}
     lab.ctl("set-port", "to-br0", "--trunks", "7")
     lab.t1.wire.send(hello(1))
-    lab.t2.wire.wait(2)
+    lab.t2.wire.expect(2)
     assert lab.account("s")["lost_by"] == {"no_recipient": 1, "vlan_not_admitted": 1}
     lab.ctl("del-port", "br1", "to-br0")
     lab.wait_state("s", "waiting")
     assert lab.rpc("mirror.get", bridge="br0", name="s")["reason"] == "destination: patch port to-br1 has no peer that points back"
     lab.t1.wire.send(hello(1))
-    lab.t2.wire.wait(3)
+    lab.t2.wire.expect(3)
     assert lab.account("s")["lost_by"] == {"no_recipient": 1, "vlan_not_admitted": 1, "patch_unconnected": 1}
     assert "no peer" in lab.ctl("explain", "br0", "--in-port", "t1", "--frame", hello(1).hex()).stdout
 
@@ -92,7 +92,7 @@ def test_a_rate_holds_behind_the_patch(lab):
     lab.mirror("far", "--source", "to-br0:from", "--output", "probe", bridge="br1")
     for n in range(40):
         lab.t1.wire.send(hello(1, bytes([n])))
-    lab.t2.wire.wait(40)
+    lab.t2.wire.expect(40)
     account, far = lab.account("s"), lab.account("far", bridge="br1")
     assert account["matched"] == 40 and 1 <= account["delivered"] < 40, "second alone gets them as frames"
     assert account["rate_limited"] == 40 - account["delivered"]

@@ -74,7 +74,7 @@ def test_statistics_of_interfaces_and_mirrors_are_seen_to_grow(lab):
     t1, t2 = lab.host("t1"), lab.host("t2")
     lab.host("t3")
     lab.mirror("span0", "--source", "t1:from", "--output", "t3")
-    t2.wire.settle(quiet=0.1)
+    t2.wire.settle()
     with Client(lab.daemon, Interface=["name", "statistics"], Mirror=["name", "statistics"]) as client:
         before = dict(client.row("Interface", "t1").statistics)
         for round in (1, 2):

@@ -32,7 +32,7 @@ def test_kill_9_and_restart_with_everything_back(lab):
         lab.daemon.kill9()
         lab.daemon.start()
         assert settings() == before
-        t3.wire.settle(quiet=0.1)
+        t3.wire.settle()
         t3.wire.clear()
         t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
         assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]

@@ -65,7 +65,7 @@ def test_what_a_host_sends_and_gets_arrives_at_the_far_probe_as_it_was(pair, mak
     hello = frame(mac_of(near.t1), BROADCAST, b"here I am")
     for number, (host, data) in enumerate([(near.t1, hello), (near.t2, received), (near.t1, sent)], 1):
         host.wire.send(data)
-        far.probe.wire.wait(number)
+        far.probe.wire.expect(number)
     assert far.probe.wire.settle() == [hello, received, sent]
     assert not far.other.wire.settle(), "VLAN 900 goes nowhere else"
     near_account, far_account = near.account("rspan0"), far.account("rdst0")
@@ -115,7 +115,7 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
     source_by_ctl(near)
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
     near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
-    far.probe.wire.wait(1)
+    far.probe.wire.expect(1)
     clean = near.rpc("mirror.get", bridge="br0", name="rspan0")
     assert (clean["notice"], clean["counters"]["production_frames"], clean["counters"]["delivered"]) == ("", 0, 1)
     assert "notice" not in near.ctl("show-mirror", "br0", "rspan0").stdout

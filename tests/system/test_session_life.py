@@ -32,10 +32,10 @@ def copies(three, count):
     """Sends so many frames from t1; those of them that t3 gets as copies."""
     t1, t2, t3 = three
     t2.wire.send(frame(mac(2), BROADCAST, b"here I am"))  # what goes to it goes to no other production port
-    t1.wire.wait(1)
+    t1.wire.expect(1)
     t1.wire.clear()
     for host in (t2, t3):
-        host.wire.settle(quiet=0.1)
+        host.wire.settle()
         host.wire.clear()
     t1.wire.send(*numbered(count))
     assert t2.wire.settle(count) == numbered(count), "production sees every frame"
@@ -48,7 +48,9 @@ def session(lab, name="s"):
 
 def transact(lab, *operations):
     done = lab.daemon.ovs("ovsdb-client", "transact", f"unix:{lab.daemon.socket}", json.dumps(["Open_vSwitch", *operations]))
-    assert not any("error" in result for result in json.loads(done.stdout) if result), done.stdout
+    results = json.loads(done.stdout)
+    assert len(results) == len(operations) and all(result and "error" not in result for result in results), done.stdout
+    assert all(result.get("count") != 0 for result in results), f"no such row: {done.stdout}"
 
 
 def update_mirror(lab, **columns):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab import wait_until
-from net import frame, mac
+from net import frame, mac, wait_forwarded
 from switch import Lab
 
 
@@ -77,12 +77,15 @@ def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab):
     allowed = os.sched_getaffinity(lab.daemon.pid)
     cpu = max(allowed)
     set_config(lab, f"worker-cpus={cpu}", f"mirror-cpus=0-{cpu}")
-    for worker in threads(lab, "worker"):
+    workers, mirrors = threads(lab, "worker"), threads(lab, "mirror")
+    assert workers and mirrors
+    for worker in workers:
         assert os.sched_getaffinity(worker) == {cpu}
-    for number, mirror in enumerate(threads(lab, "mirror")):
+    for number, mirror in enumerate(mirrors):
         assert os.sched_getaffinity(mirror) == {sorted(allowed)[number % len(allowed)]}
     lab.daemon.ovs("ovs-vsctl", "--timeout=10", "clear", "open_vswitch", ".", "other_config")
-    for thread in threads(lab, "worker") + threads(lab, "mirror"):
+    assert (threads(lab, "worker"), threads(lab, "mirror")) == (workers, mirrors)
+    for thread in workers + mirrors:
         assert os.sched_getaffinity(thread) == allowed
 
 
@@ -178,7 +181,7 @@ def test_a_spinning_worker_sleeps_when_nothing_comes(lab):
     lab.host("t2", "10.9.0.2")
     set_config(lab, "worker-spin-us=1000")
     assert host.run("ping", "-c", "50", "-i", "0.002", "10.9.0.2").returncode == 0
-    time.sleep(0.1)
+    wait_forwarded()  # then every thread sleeps
     busy = [thread["cpu_ns"] for thread in stats(lab)["threads"]]
     time.sleep(0.5)
     idle = [thread["cpu_ns"] for thread in stats(lab)["threads"]]

@@ -19,7 +19,7 @@ def three(lab):
     for n, host in enumerate(hosts, 1):
         host.wire.send(frame(mac(n), BROADCAST))
     for host in hosts:
-        host.wire.wait(2)
+        host.wire.expect(2)
         host.wire.settle()
         host.wire.clear()
     return hosts
@@ -52,9 +52,9 @@ def test_direction(lab, three, direction, expected):
     t1, t2, t3 = three
     lab.mirror("s", "--source", f"t1:{direction}", "--output", "t3")
     t1.wire.send(frame(mac(1), mac(2), b"1"))
-    t2.wire.wait(1)
+    t2.wire.expect(1)
     t2.wire.send(frame(mac(2), mac(1), b"2"))
-    t1.wire.wait(1)
+    t1.wire.expect(1)
     assert [data[14:] for data in t3.wire.settle(len(expected))] == expected
     assert lab.account("s")["matched"] == len(expected)
 
@@ -141,7 +141,7 @@ def test_changes_hold_for_flows_that_are_under_way(lab, three):
     def copies_of(count=20):
         t1.wire.send(*[frame(mac(1), mac(2), bytes([n])) for n in range(count)])
         assert len(t2.wire.settle(count)) == count, "production sees every frame"
-        copies = len(t3.wire.settle()), len(t4.wire.settle(quiet=0.1))
+        copies = len(t3.wire.settle()), len(t4.wire.settle())
         for host in (t2, t3, t4):
             host.wire.clear()
         return copies

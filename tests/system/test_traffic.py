@@ -59,7 +59,7 @@ def transfer(sender, receiver, size=SIZE, timeout=120):
     server = receiver.popen("/usr/bin/python3", "-c", RECEIVER, receiver.address, stdout=subprocess.PIPE, text=True)
     assert server.stdout.readline().strip() == "ready"
     sent = sender.run("/usr/bin/python3", "-c", SENDER, receiver.address, size, timeout=timeout).stdout.strip()
-    total, digest = server.stdout.readline().split()
+    total, digest = server.communicate(timeout=timeout)[0].split()
     assert int(total) == size
     assert digest == sent, "SHA-256 at both ends"
 
@@ -121,7 +121,7 @@ def test_udp_with_default_offloads(lab, length):
     t1.run("/usr/bin/python3", "-c",
            "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
            f"for n in range({count}): s.sendto(bytes([n])*{length}, ('10.95.0.2', 5002))")
-    assert server.stdout.readline().split() == [str(count * length), "True"]
+    assert server.communicate(timeout=30)[0].split() == [str(count * length), "True"]
     copies = probe.wire.settle(count, match=lambda data: data[12:14] == b"\x08\x00" and data[23] == 17)
     assert len(copies) >= count
     if length <= 1472:

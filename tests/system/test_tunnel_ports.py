@@ -112,7 +112,7 @@ def test_open_vswitch_receives_our_copies(lab, peer):
         peer.far.wire.clear()
         for number, data in enumerate(FRAMES, 1):
             t1.wire.send(data)
-            peer.far.wire.wait((len(expected) - 1) * number)
+            peer.far.wire.expect((len(expected) - 1) * number)
         got = peer.far.wire.settle()
         assert len(got) == (len(expected) - 1) * len(FRAMES)
         # Open vSwitch counts what its cache forwarded when it gets round to it.
@@ -146,7 +146,7 @@ def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
             for data in (BROADCAST + data[6:] for data in FRAMES):
                 receiver.wire.clear()
                 sender.wire.send(data)
-                got = receiver.wire.settle(len(ports), quiet=0.15)
+                got = receiver.wire.settle(len(ports))
                 assert len(got) == len(ports), f"{len(got)} of {ports}: {who}"
                 for one in got:
                     l3.assert_frame(one, data, f"what {who}")
@@ -181,7 +181,7 @@ def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
         back = frame(other, one, b"back" * 15 + bytes([number]), vlan=30)
         for count, (sender, data) in enumerate(((peer.far, there), (peer.far2, back)), 1):
             sender.wire.send(data)
-            probe.wire.wait(count)
+            probe.wire.expect(count)
         assert probe.wire.settle() == [there, back], name
         assert lab.account(f"dst-{name}")["delivered"] == before + 2
         peer.vsctl("clear", "bridge", "br1", "mirrors", "--", "del-port", "br1", name)
@@ -199,7 +199,7 @@ def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
     for name in ("none", "zero"):
         lab.wait_state(name, "active")
     t1.wire.send(FRAMES[0])
-    peer.far.wire.wait(2)
+    peer.far.wire.expect(2)
     assert (peer.received("zero"), peer.received("none")) == (1, 1), "Open vSwitch takes both"
     for name in ("none", "zero"):
         lab.ctl("del-mirror", "br0", name)
@@ -405,7 +405,7 @@ def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, vers
         head = struct.pack("!BxxxI", 8, key << 8) if kind == "vxlan" else struct.pack("!HHI", 0x2000, 0x6558, key)
         sender.sendto(head + data, (to, 4789 if kind == "vxlan" else 0))
         for host in hosts.values():
-            host.wire.wait(1, timeout=0.4, match=lambda got: got == data)
+            host.wire.settle()
         return [name for name, host in hosts.items() for got in host.wire.frames if got == data]
 
     tunnel("any", 11, "key=5")

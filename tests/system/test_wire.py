@@ -25,13 +25,16 @@ TRANSCRIPTS = sorted((ROOT / "tests" / "wire").glob("*.jsonl"))
 def daemon(tmp_path):
     """In a namespace of its own, as bridges make devices."""
     with Net() as net:
-        daemon = Daemon(tmp_path, namespace=net.switch).start()
+        daemon = Daemon(tmp_path, namespace=net.switch)
         try:
+            daemon.start()
             row = {"ovs_version": "3.1.0", "db_version": "8.3.1"}  # as in the database that was recorded
             daemon.rpc("transact", ["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch", "row": row}], version=1)
             yield daemon
-        finally:
             daemon.end()
+        finally:
+            if daemon.runs():
+                daemon.kill9()
 
 
 def receive(rpc):
@@ -54,6 +57,7 @@ def hang_up(rpc):
 
 def replay(lines, daemon):
     """Says the clients' part; fails with the first answer that is another one."""
+    assert any(direction == "<" for _, direction, *_ in lines), "the transcript has an answer"
     connections = {}
     bound = {}
     for number, (connection, direction, *message) in enumerate(lines, 1):
