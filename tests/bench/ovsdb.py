@@ -145,7 +145,7 @@ def wait_end(process):
         assert select.select([pidfd], [], [], PATIENCE_S)[0], f"{process.args[0]} does not end"
     finally:
         os.close(pidfd)
-    process.wait()
+    process.wait(PATIENCE_S)
 
 
 def stat_fields(pid):

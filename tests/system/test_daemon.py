@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of the daemon: start, one per run directory, background, service manager, the end in order and the other ends."""
+import contextlib
 import grp
 import json
 import os
@@ -168,9 +169,12 @@ def test_detach_returns_when_the_daemon_serves(make_daemon):
         assert daemon.rpc("echo", ["at once"], version=1) == ["at once"]  # no waiting needed
         assert os.getsid(pid) == pid
         assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
-    finally:
         daemon.ovs("ovs-appctl", "exit")
-    wait_until(lambda: files_in(daemon.rundir) == [], "the daemon in the background has ended")
+        wait_until(lambda: files_in(daemon.rundir) == [], "the daemon in the background has ended")
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_detach_fails_with_the_reason_when_the_daemon_does(make_daemon):

@@ -11,7 +11,7 @@ import pytest
 
 import openvswitch
 from lab import PATIENCE_S, Daemon, wait_until
-from net import BROADCAST, Net, frame, mac
+from net import BROADCAST, Net, frame, mac, stop
 from switch import Lab
 
 pytestmark = openvswitch.needed

@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 
 from lab import PATIENCE_S, Rpc, wait_until
+from net import stop
 
 pytestmark = pytest.mark.skipif(not shutil.which("ovsdb-client"), reason="needs the openvswitch-common and -switch packages")
 
@@ -68,10 +68,21 @@ def test_vsctl_waits_until_a_condition_holds(daemon):
     ovs(daemon, "ovs-vsctl", "--no-wait", "init")
     waiting = subprocess.Popen(["ovs-vsctl", "wait-until", "Open_vSwitch", ".", "external_ids:go=yes"],
                                env={**os.environ, "OVS_RUNDIR": str(daemon.rundir)})
-    time.sleep(0.2)
-    assert waiting.poll() is None
-    ovs(daemon, "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", "external_ids:go=yes")
-    assert waiting.wait(PATIENCE_S) == 0
+    try:
+        wait_until(lambda: "monitors:" in ovs(daemon, "ovs-appctl", "memory/show").stdout, "it has asked for the rows")
+        # A change that is not the one: it has seen that when a client that came after it has.
+        other = subprocess.Popen(["ovs-vsctl", "wait-until", "Open_vSwitch", ".", "external_ids:go=not-yet"],
+                                 env={**os.environ, "OVS_RUNDIR": str(daemon.rundir)})
+        try:
+            ovs(daemon, "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", "external_ids:go=not-yet")
+            assert other.wait(PATIENCE_S) == 0
+        finally:
+            stop(other)
+        assert waiting.poll() is None
+        ovs(daemon, "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", "external_ids:go=yes")
+        assert waiting.wait(PATIENCE_S) == 0
+    finally:
+        stop(waiting)
 
 
 def test_what_was_acknowledged_is_there_after_kill_9(make_daemon):
@@ -90,23 +101,25 @@ def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_d
     transact(daemon, {"op": "mutate", "table": "Queue", "where": [], "mutations": [["external_ids", "delete", ["set", ["l"]]]]})
     daemon.end()
     file = str(daemon.database)
-    assert "a word to the log" in subprocess.check_output(["ovsdb-tool", "show-log", file], text=True)
+    assert "a word to the log" in subprocess.check_output(["ovsdb-tool", "show-log", file], text=True, timeout=PATIENCE_S)
     query = json.dumps(["Open_vSwitch", {"op": "select", "table": "Queue", "where": [], "columns": ["dscp", "external_ids"]}])
     expected = [{"rows": [{"dscp": 11, "external_ids": ["map", [["k", "v\u00e9"]]]}]}]
-    assert json.loads(subprocess.check_output(["ovsdb-tool", "query", file, query])) == expected
+    assert json.loads(subprocess.check_output(["ovsdb-tool", "query", file, query], timeout=PATIENCE_S)) == expected
     change = json.dumps(["Open_vSwitch", {"op": "mutate", "table": "Queue", "where": [],
                                           "mutations": [["external_ids", "insert", ["map", [["from", "ovsdb-server"]]]]]}])
     command = ["/usr/sbin/ovsdb-server", "--no-chdir", f"--remote=punix:{tmp_path}/other.sock", f"--unixctl={tmp_path}/other.ctl",
                "-vconsole:off", file]
-    with subprocess.Popen(command) as other:
+    other = subprocess.Popen(command)
+    try:
         wait_until((tmp_path / "other.sock").exists, "ovsdb-server serves our file")
-        reply = subprocess.check_output(["ovsdb-client", "transact", f"unix:{tmp_path}/other.sock", change])
+        reply = subprocess.check_output(["ovsdb-client", "transact", f"unix:{tmp_path}/other.sock", change], timeout=PATIENCE_S)
         assert json.loads(reply) == [{"count": 1}]
         refused = daemon.command()
         done = subprocess.run(refused, text=True, capture_output=True, timeout=PATIENCE_S)
         assert done.returncode == 1 and f"process {other.pid} holds the lock" in done.stderr
-        other.terminate()
-    subprocess.check_call(["ovsdb-tool", "compact", file])
+    finally:
+        stop(other)
+    subprocess.check_call(["ovsdb-tool", "compact", file], timeout=PATIENCE_S)
     daemon.start()
     rows = transact(daemon, {"op": "select", "table": "Queue", "where": [], "columns": ["external_ids"]})[0]["rows"]
     assert rows == [{"external_ids": ["map", [["from", "ovsdb-server"], ["k", "v\u00e9"]]]}]
@@ -114,9 +127,10 @@ def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_d
 
 def test_an_existing_installation_is_converted_and_kept(make_daemon):
     daemon = make_daemon()
-    subprocess.check_call(["ovsdb-tool", "create", str(daemon.database), "/usr/share/openvswitch/vswitch.ovsschema"])
+    subprocess.check_call(["ovsdb-tool", "create", str(daemon.database), "/usr/share/openvswitch/vswitch.ovsschema"],
+                          timeout=PATIENCE_S)
     subprocess.check_call(["ovsdb-tool", "transact", str(daemon.database), json.dumps(["Open_vSwitch", insert("Queue", {"dscp": 33})])],
-                          stdout=subprocess.DEVNULL)
+                          stdout=subprocess.DEVNULL, timeout=PATIENCE_S)
     before = daemon.database.read_bytes()
     daemon.start()
     assert queues(daemon) == [33]

@@ -95,7 +95,7 @@ def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab):
     before = ifindex_of_a_new_device(lab)
     lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "i0", "--", "set", "Interface", "i0", "type=internal", r'mac="01:00:00:00:00:01"')
     assert "cannot set the address" in lab.port("i0")["reason"]
-    time.sleep(1)
+    time.sleep(1)  # a rate needs a time
     assert ifindex_of_a_new_device(lab) - before < 5
     lab.daemon.ovs("ovs-vsctl", "set", "Interface", "i0", r'mac="02:00:00:00:00:01"')
     lab.wait_port("i0", "down")

@@ -64,8 +64,22 @@ class Client(contextlib.AbstractContextManager):
         return idl.Transaction(self.idl)
 
 
+def finished(transaction):
+    """The status of a transaction once it has one: commit_block(), which would wait for ever."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (status := transaction.commit()) == idl.Transaction.INCOMPLETE:
+        assert time.monotonic() < deadline, f"no answer within {PATIENCE_S} s"
+        transaction.idl.run()
+        block = poller.Poller()
+        transaction.idl.wait(block)
+        transaction.wait(block)
+        block.timer_wait(100)
+        block.block()
+    return status
+
+
 def committed(transaction):
-    status = transaction.commit_block()
+    status = finished(transaction)
     said = f"{idl.Transaction.status_to_string(status)}: {transaction.get_error()}"
     assert status in (idl.Transaction.SUCCESS, idl.Transaction.UNCHANGED), said
 
@@ -145,7 +159,7 @@ def test_what_is_refused_and_what_came_too_late(lab):
         port.verify("tag")
         port.tag = 6
         committed(change)
-        assert late.commit_block() == idl.Transaction.TRY_AGAIN
+        assert finished(late) == idl.Transaction.TRY_AGAIN
         other.wait(lambda: other.row("Port", "t1").tag == [5], "the other's change")
         change = other.transaction()
         other.row("Bridge", "br0").setkey("external_ids", "k", "v")
@@ -162,7 +176,7 @@ def test_what_is_refused_and_what_came_too_late(lab):
         change = one.transaction()
         one.row("Port", "t1").tag = 5
         one.row("Port", "t1").addvalue("tag", 6)  # two values where one is allowed
-        assert change.commit_block() == idl.Transaction.ERROR
+        assert finished(change) == idl.Transaction.ERROR
         assert json.loads(change.get_error())["error"] == "constraint violation"
 
 
@@ -174,7 +188,7 @@ def test_a_lock_is_handed_on(daemon):
             assert not other.idl.has_lock
             refused = other.transaction()
             refused.insert(other.idl.tables["Queue"]).dscp = 1
-            assert refused.commit_block() == idl.Transaction.NOT_LOCKED
+            assert finished(refused) == idl.Transaction.NOT_LOCKED
             allowed = second.transaction()
             allowed.insert(second.idl.tables["Queue"]).dscp = 2
             committed(allowed)

@@ -22,6 +22,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 
+from net import PATIENCE_S  # noqa: E402
 from openvswitch import OpenVswitch  # noqa: E402
 from transcript import Neutral  # noqa: E402
 
@@ -68,7 +69,7 @@ class Proxy(contextlib.AbstractContextManager):
 
     def __exit__(self, *_):
         self.stopping = True
-        self.thread.join()
+        self.thread.join(PATIENCE_S)
         for peer in [*self.peers, self.listener]:
             peer.close()
 
@@ -136,7 +137,7 @@ class Clients:
         def end():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait()
+                process.wait(PATIENCE_S)
                 self.proxy.settle()
 
         self.closing.callback(end)
@@ -290,7 +291,9 @@ def python_replica(clients):
         transaction = ovs.db.idl.Transaction(replica)
         transaction.add_comment("a transcript")
         change(transaction)
+        deadline = time.monotonic() + PATIENCE_S
         while transaction.commit() == ovs.db.idl.Transaction.INCOMPLETE:
+            assert time.monotonic() < deadline, "no answer to the transaction"
             replica.run()
             time.sleep(0.01)
         one_works()
