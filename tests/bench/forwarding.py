@@ -4,6 +4,8 @@
 Every switch has ports of its own, made alike; they are measured in turn, round by round, so what else the machine does befalls all of
 them. docs/benchmarks.md says what each row means, `GOALS` what must be reached.
 """
+from __future__ import annotations
+
 import argparse
 import contextlib
 import itertools
@@ -22,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
@@ -33,7 +37,8 @@ from openvswitch import OVS_VSWITCHD, OVSDB_SERVER, client  # noqa: E402
 from report import OURS, Goal  # noqa: E402
 from wires import LOAD_CORE, SWITCH_CORE, TOOLS, Wires, Work, finish, pairs, plural  # noqa: E402
 
-OVS, OVS_TSO, BRIDGE, TRIVIAL = (kind.name for kind in (switches.OpenVswitch, switches.OpenVswitchTso, switches.Bridge, switches.Trivial))
+OVS, OVS_TSO = switches.OpenVswitch.name, switches.OpenVswitchTso.name
+BRIDGE, TRIVIAL = switches.Bridge.name, switches.Trivial.name
 DPDK = switches.Testpmd.name
 SPINNING, BOTH, XDP_COPIES = switches.VswitchdSpinning.name, switches.VswitchdBoth.name, switches.VswitchdXdpCopies.name
 PORTS = [f"p{number}" for number in range(8)] + [f"m{number}" for number in range(8)]
@@ -52,29 +57,29 @@ SECTIONS = {
 }
 
 
-def point(row, metric, side=OURS, section="rates"):
+def point(row: str, metric: str, side: str = OURS, section: str = "rates") -> tuple[str, str, str, str]:
     return (section, row, metric, side)
 
 
-def goals():
+def goals() -> list[Any]:
     """The table of the issue, as far as figures of one run decide it."""
     small = Work().name
     mirrored = "64 bytes, 1 session"
     cores = "2 workers, 2 pairs of ports, 64 bytes"
 
-    def rate(side):
+    def rate(side: Any) -> Any:
         return point(small, "frames/s", side)
 
-    def mirror(metric, side=OURS, row=mirrored):
+    def mirror(metric: str, side: Any = OURS, row: Any = mirrored) -> Any:
         return point(row, metric, side, "mirrors")
 
-    def latency(metric, side=OURS, row="no session"):
+    def latency(metric: str, side: Any = OURS, row: str = "no session") -> Any:
         return point(row, metric, side, "latency")
 
-    def tcp(side):
+    def tcp(side: Any) -> Any:
         return point("1 stream there", "Mbit/s", side, "tcp")
 
-    def copies(side):
+    def copies(side: Any) -> Any:
         return point("1 session at 50 %", "copies delivered", side, "loss")
 
     return [
@@ -105,32 +110,32 @@ def goals():
     ]
 
 
-def is_asked_for(name, asked):
+def is_asked_for(name: str, asked: Any) -> bool:
     return not asked or any(words in name for words in asked)
 
 
 class Bench:
-    def __init__(self, directory, options):
+    def __init__(self, directory: pathlib.Path, options: Any) -> None:
         self.directory = pathlib.Path(directory)
         self.options = options
         self.results = report.Results()
-        self.failures = []
+        self.failures: list[Any] = []
         self.turn = 0  # the round
         self.numbers = itertools.count()
 
     # ---- what every section does
 
-    def wanted(self, section, names):
+    def wanted(self, section: str, names: Any) -> list[Any]:
         """Those of the names that --only asks for."""
         only = self.options.only
         return [name for name in names if not only or any(words in f"{section}: {name}" for words in only)]
 
-    def kinds(self, *kinds):
+    def kinds(self, *kinds: Any) -> list[Any]:
         """Those of the switches that --sides asks for."""
         return [kind for kind in kinds if is_asked_for(kind.name, self.options.sides)]
 
     @contextlib.contextmanager
-    def sides(self, kinds, ports, core=SWITCH_CORE, **settings):
+    def sides(self, kinds: Any, ports: Any, core: int | None = SWITCH_CORE, **settings: Any) -> Iterator[Any]:
         with contextlib.ExitStack() as stack:
             made = []
             for kind in kinds:
@@ -139,7 +144,7 @@ class Bench:
                 made[-1].begin(ports, core)
             yield made
 
-    def rounds(self, sides, measure):
+    def rounds(self, sides: Any, measure: Any) -> None:
         """Asks every switch in each round; who is first takes turns. measure(side) notes what it finds. A switch that fails (its counts
         do not agree, it does not forward) has no figure for this round, and the report says so."""
         for self.turn in range(self.options.rounds):
@@ -151,7 +156,7 @@ class Bench:
                     self.failures.append(f"{side.name}: {failure}")
                     print(f"failed: {self.failures[-1]}", file=sys.stderr)
 
-    def note(self, section, name, side, more_is_better=True, **metrics):
+    def note(self, section: str, name: str, side: Any, more_is_better: bool = True, **metrics: Any) -> None:
         for metric, value in metrics.items():
             if value is not None:
                 self.results.add(section, name, METRICS.get(metric, metric), side.name, self.turn, value, more_is_better)
@@ -160,7 +165,7 @@ class Bench:
                                 if value is not None)
             print(f"  {name}, {side.name}: {figures}", file=sys.stderr)
 
-    def offer(self, section, name, side, work, note=True):
+    def offer(self, section: str, name: str, side: Any, work: Work, note: bool = True) -> Any:
         sample = side.offer(work, self.options.seconds)
         if note:
             self.note(section, name, side, frames=sample.forwarded)
@@ -169,7 +174,7 @@ class Bench:
 
     # ---- sections
 
-    def rates(self):
+    def rates(self) -> None:
         works = {work.name: work for work in self.works()}
         names = self.wanted("rates", works)
         kinds = self.kinds(switches.Vswitchd, switches.Trivial, switches.OpenVswitch, switches.Bridge, switches.Testpmd,
@@ -178,19 +183,19 @@ class Bench:
             return
         with self.sides(kinds, PORTS) as sides:
             for name in names:
-                def measure(side):
+                def measure(side: Any) -> None:
                     sample = self.offer("rates", name, side, works[name])
                     self.note("rates", name, side, offered=sample.offered)
                 self.rounds(sides, measure)
 
-    def works(self):
+    def works(self) -> list[Any]:
         """All combinations; in a quick run each thing alone."""
         lengths = ("64", "512", "1514", "mix")
         if self.options.quick:
             return [*(Work(length) for length in lengths), Work(flows=1000), Work(pairs=4)]
         return [Work(length, flows, count) for count in (1, 4) for flows in (1, 1000) for length in lengths]
 
-    def mirrors(self):
+    def mirrors(self) -> None:
         points = {f"{length} bytes, {plural(count, 'session')}": (length, count)
                   for length in (("64",) if self.options.quick else ("64", "1514")) for count in (0, 1, 8)}
         names = self.wanted("mirrors", points)
@@ -198,32 +203,32 @@ class Bench:
             return
         kinds = self.kinds(switches.Vswitchd, switches.VswitchdXdpCopies, switches.Trivial, switches.OpenVswitch, switches.Bridge)
         with self.sides(kinds, PORTS) as sides:
-            def measure(side):
+            def measure(side: Any) -> None:
                 for name in names:  # one behind the other, for their ratios
                     length, count = points[name]
                     side.mirror(count)
                     self.mirrored("mirrors", name, side, Work(length))
             self.rounds(sides, measure)
 
-    def mirrored(self, section, name, side, work):
+    def mirrored(self, section: str, name: str, side: Any, work: Work) -> None:
         sample = self.offer(section, name, side, work, note=False)
         self.note(section, name, side, production=sample.forwarded)
         if side.sessions:
             self.note(section, name, side, copies=sample.copies, together=sample.forwarded + sample.copies)
         self.note(section, name, side, more_is_better=False, processor=sample.cpu_ns)
 
-    def encapsulated(self):
+    def encapsulated(self) -> None:
         names = self.wanted("encapsulated", ["64 bytes, no session", "64 bytes, 1 session"])
         if not names:
             return
         with self.sides(self.kinds(switches.Vswitchd), PORTS) as sides:
-            def measure(side):
+            def measure(side: Any) -> None:
                 for name in names:
                     side.mirror_to_address(1 if name.endswith("1 session") else 0)
                     self.mirrored("encapsulated", name, side, Work())
             self.rounds(sides, measure)
 
-    def tcp(self):
+    def tcp(self) -> None:
         points = {f"{plural(streams, 'stream')} {way}": (streams, way) for streams in (1, 8) for way in ("there", "back")}
         names = self.wanted("tcp", points)
         if not names:
@@ -237,11 +242,11 @@ class Bench:
                 self.rounds(sides, lambda side: self.note("tcp", name, side, goodput=self.goodput(side, *points[name])))
 
     @staticmethod
-    def listens(host):
+    def listens(host: str) -> bool:
         """Whether somebody does at iperf3's port, 5201."""
         return f":{5201:04X} " in run("ip", "netns", "exec", host, "cat", "/proc/net/tcp", "/proc/net/tcp6").stdout
 
-    def goodput(self, side, streams, way):
+    def goodput(self, side: Any, streams: Any, way: Any) -> Any:
         """Mbit/s; 0 when no connection comes about."""
         args = ["iperf3", "--client", Wires.address("h1"), "--json", "--time", str(max(1, round(self.options.seconds))),
                 "--parallel", str(streams), "--connect-timeout", "2000", *(["--reverse"] if way == "back" else [])]
@@ -251,7 +256,7 @@ class Bench:
                 return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 1e6
         return 0
 
-    def latency(self):
+    def latency(self) -> None:
         names = self.wanted("latency", ["no session", "1 session"])
         if not names:
             return
@@ -262,19 +267,19 @@ class Bench:
                                           stdout=subprocess.PIPE)
                 assert server.stdout.readline() == "ready\n"
 
-            def measure(side):
+            def measure(side: Any) -> None:
                 for name in names:
                     side.mirror(1 if name == "1 session" else 0, source="h0")
                     self.ping_pong(name, side)
             self.rounds(sides, measure)
 
-    def ping_pong(self, name, side):
+    def ping_pong(self, name: str, side: Any) -> None:
         done = finish(side.wires.spawn("h0", TOOLS / "bench_pingpong", "client", Wires.address("h1"), 7, self.options.seconds, LOAD_CORE,
                                        stdout=subprocess.PIPE))
         assert done["count"] > 0, f"{side.name}: no answers, {done}"
         self.note("latency", name, side, more_is_better=False, p50=done["p50"], p99=done["p99"], p999=done["p999"], lost=done["lost"])
 
-    def loss(self):
+    def loss(self) -> None:
         rates = {f"no session at {percent} %": (0, percent) for percent in (25, 50, 75)}
         rates |= {f"1 session at {percent} %": (1, percent) for percent in (25, 50)}
         names = self.wanted("loss", rates)
@@ -289,14 +294,14 @@ class Bench:
                 capacity[side.name] = statistics.median(found)
                 self.note("loss", "capacity: forwarded when more is offered, no session", side, frames=capacity[side.name])
 
-            def measure(side):
+            def measure(side: Any) -> None:
                 for name in names:
                     sessions, percent = rates[name]
                     side.mirror(sessions)
                     self.lost(name, side, Work(rate=int(capacity[side.name] * percent / 100)))
             self.rounds(sides, measure)
 
-    def lost(self, name, side, work):
+    def lost(self, name: str, side: Any, work: Work) -> None:
         sample = side.offer(work, self.options.seconds)
         self.note("loss", name, side, more_is_better=False, loss=100 * sample.loss)
         if side.sessions:
@@ -304,16 +309,16 @@ class Bench:
 
     # ---- growth
 
-    def growth(self):
+    def growth(self) -> None:
         self.growth_of_sessions()
         self.growth_of_ports()
         self.growth_of_addresses()
         self.growth_of_workers()
 
-    def growth_of_sessions(self):
+    def growth_of_sessions(self) -> None:
         """Sessions that do not select the frame: on another port, on its port in another VLAN, or with filters that do not match."""
         counts = (1, 100, 4000)
-        mirrors = {"no session": []}
+        mirrors: dict[str, list[tuple[Any, ...]]] = {"no session": []}
         mirrors |= {f"{plural(count, 'session')} on another port": [("p2", f"m{n % 8}", None) for n in range(count)] for count in counts}
         mirrors |= {f"{plural(count, 'session')} on the port, another VLAN": [("p0", f"m{n % 8}", 2 + n % 4000) for n in range(count)]
                     for count in counts}
@@ -324,13 +329,13 @@ class Bench:
         if not names:
             return
         with self.sides(self.kinds(switches.Vswitchd), PORTS) as sides:
-            def measure(side):
+            def measure(side: Any) -> None:
                 for name in names:
                     side.set_mirrors(mirrors[name])
                     self.offer("growth", name, side, Work())
             self.rounds(sides, measure)
 
-    def growth_of_ports(self):
+    def growth_of_ports(self) -> None:
         for count in (4, 64) if self.options.quick else (4, 64, 512):
             names = self.wanted("growth", [plural(count, "port")])
             if not names:
@@ -342,7 +347,7 @@ class Bench:
                     if side.has_process:
                         self.note("growth", names[0], side, more_is_better=False, memory=side.rss_mib())
 
-    def growth_of_addresses(self):
+    def growth_of_addresses(self) -> None:
         for count in (100, 10_000) if self.options.quick else (100, 1_000, 10_000, 100_000):
             names = self.wanted("growth", [f"{count:,} addresses on either side"])
             if not names:
@@ -351,7 +356,7 @@ class Bench:
             with self.sides(kinds, PORTS[:2], mac_table_size=2 * count + 1000) as sides:
                 self.rounds(sides, lambda side: self.offer("growth", names[0], side, Work(addresses=count)))
 
-    def growth_of_workers(self):
+    def growth_of_workers(self) -> None:
         """Full receive rings are emptied by one and by two workers. Nothing is sent meanwhile, so the processors are free."""
         kinds = {"1 worker": switches.VswitchdOneWorker, "2 workers": switches.VswitchdTwoWorkers}
         names = {f"{workers}, 2 pairs of ports, 64 bytes": kind for workers, kind in kinds.items()}
@@ -361,7 +366,7 @@ class Bench:
         with self.sides([names[name] for name in wanted], PORTS[:8], core=None) as sides:
             drains = {side: Drain(side) for side in sides}
 
-            def measure(side):
+            def measure(side: Any) -> None:
                 drained = drains[side].frames_per_second()
                 self.results.add("growth", wanted[sides.index(side)], "frames/s", OURS, self.turn, drained)
             self.rounds(sides, measure)
@@ -381,7 +386,7 @@ class Drain:
     FRAMES = 8000  # a ring holds 8,192: receive-ring-kib
     TIMES = 15
 
-    def __init__(self, side):
+    def __init__(self, side: Any) -> None:
         self.side = side
         self.wires = side.wires
         self.wires.prime(Work(pairs=4))
@@ -391,7 +396,7 @@ class Drain:
         for receiver, (_, _, source, destination) in zip(self.receivers, self.streams):
             receiver.send(frame(destination.to_bytes(6, "big"), source.to_bytes(6, "big")))  # so that nothing is flooded
 
-    def choose(self, candidates):
+    def choose(self, candidates: Any) -> list[Any]:
         """Two pairs of ports whose senders belong to as many workers as there are; the second may have its ends changed for that."""
         text = client(self.side.rundir, "ovs-appctl", "worker/show").stdout
         workers = {port: number for number, line in enumerate(re.findall(r"ports:(.*)", text)) for port in line.split()}
@@ -399,8 +404,8 @@ class Drain:
         others = [*candidates[1:], *((to, port, destination, source) for port, to, source, destination in candidates[1:])]
         return [first, next((pair for pair in others if workers[pair[0]] != workers[first[0]]), others[0])]
 
-    def open(self, port, protocol):
-        def make():
+    def open(self, port: Any, protocol: int) -> Any:
+        def make() -> Any:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             sock.bind((f"{port}e", protocol))
@@ -409,7 +414,7 @@ class Drain:
         self.wires.net.closing.callback(sock.close)
         return sock
 
-    def frames_per_second(self):
+    def frames_per_second(self) -> Any:
         found = []
         for _ in range(3 * self.TIMES):  # a mark is lost when the kernel's queue behind the switch overflows
             one = self.once()
@@ -418,7 +423,7 @@ class Drain:
                 return statistics.median(found)
         raise AssertionError("the marks do not come through")
 
-    def once(self):
+    def once(self) -> Any:
         """None when a mark was lost."""
         [process] = self.side.processes
         process.send_signal(signal.SIGSTOP)
@@ -434,7 +439,7 @@ class Drain:
         return None if None in arrivals else (self.FRAMES + 1) * len(self.streams) / ((max(arrivals) - begin) / 1e9)
 
     @staticmethod
-    def arrival(receiver):
+    def arrival(receiver: Any) -> Any:
         """When the mark came, in nanoseconds of the wall clock."""
         if not select.select([receiver], [], [], 0.5)[0]:
             return None
@@ -445,20 +450,20 @@ class Drain:
 
 # ---- the run
 
-def machine():
+def machine() -> dict[Any, Any]:
     """What the figures depend on beside the programs."""
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return {"processors": os.cpu_count(), "model": model.group(1) if model else platform.machine(), "kernel": platform.release(),
             "load": round(os.getloadavg()[0], 1)}
 
 
-def heading(about, options):
+def heading(about: Any, options: Any) -> str:
     rounds = plural(options.rounds, "round")
     return (f"{about['processors']} processors ({about['model']}), Linux {about['kernel']}, load {about['load']} at the start; "
             f"{rounds} of {options.seconds:g} s")
 
 
-def report_text(bench, about, options):
+def report_text(bench: Any, about: Any, options: Any) -> Iterator[Any]:
     yield heading(about, options)
     yield ""
     yield from report.goals_table(goals(), bench.results)
@@ -468,8 +473,8 @@ def report_text(bench, about, options):
         yield f"{plural(len(bench.failures), 'measurement')} failed; the first: {bench.failures[0]}"
 
 
-def panels(results):
-    def bars(section, name, metric):
+def panels(results: Any) -> list[Any]:
+    def bars(section: str, name: str, metric: str) -> Any:
         row = results.rows.get((section, name, metric))
         return [(side, row.median(side)) for side in row.values] if row else []
 
@@ -481,7 +486,7 @@ def panels(results):
             ("Latency, median (less is better)", "us", bars("latency", "no session", "p50 us"))]
 
 
-def write_docs(text, svg):
+def write_docs(text: str, svg: Any) -> None:
     """The generated parts of docs/benchmarks.md, and its picture."""
     path = ROOT / "docs" / "benchmarks.md"
     begin, end = "<!-- forwarding figures: ./dev bench --write-docs -->", "<!-- end of the forwarding figures -->"
@@ -493,14 +498,14 @@ def write_docs(text, svg):
     (path.parent / "forwarding.svg").write_text(svg)
 
 
-def interrupted(number, _):
+def interrupted(number: int, _: Any) -> None:
     """Ends the run by way of everything that cleans up, and lets nobody interrupt that."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(one, signal.SIG_IGN)
     sys.exit(f"ended by {signal.Signals(number).name}")
 
 
-def parse_arguments():
+def parse_arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="./dev bench forwarding")
     parser.add_argument("--quick", action="store_true", help="3 rounds of half a second, and fewer rows")
     parser.add_argument("--json", metavar="FILE", help="writes every round's figure there")
@@ -518,26 +523,27 @@ def parse_arguments():
     return options
 
 
-def check_machine(sides):
+def check_machine(sides: Any) -> None:
     if os.geteuid() != 0:
         sys.exit("needs root: it makes network namespaces")
-    if os.cpu_count() < 2:
+    if (os.cpu_count() or 1) < 2:
         sys.exit("needs two processors: one sends, one switches")
-    peers = [(OVS, OVS_VSWITCHD), (DPDK, "dpdk-testpmd")]
-    needed = ["tc", "taskset", "iperf3", OVSDB_SERVER, *(program for side, program in peers if is_asked_for(side, sides))]
+    peers: list[tuple[str, pathlib.Path | str]] = [(OVS, OVS_VSWITCHD), (DPDK, "dpdk-testpmd")]
+    needed: list[pathlib.Path | str] = ["tc", "taskset", "iperf3", OVSDB_SERVER,
+                                        *(program for side, program in peers if is_asked_for(side, sides))]
     missing = [program for program in needed if not shutil.which(program)]
     if missing:
         sys.exit(f"not installed: {', '.join(map(str, missing))}; ./dev bench installs them")
 
 
-def main():
+def main() -> None:
     options = parse_arguments()
     check_machine(options.sides)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, interrupted)
     signal.alarm(LONGEST_RUN_S)
     with tempfile.TemporaryDirectory(prefix="vswitch-bench-") as directory:
-        bench, about = Bench(directory, options), machine()
+        bench, about = Bench(pathlib.Path(directory), options), machine()
         for section in SECTIONS:
             if not options.verbose:
                 print(f"== {section}", file=sys.stderr)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The switches that the forwarding benchmark compares, behind one interface."""
+from __future__ import annotations
+
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import ovsdb
 from lab import VSWITCH_CTL
@@ -13,18 +17,18 @@ from net import Net, run
 from net import stop as end
 from openvswitch import client
 from ovsdb import Rpc, make_database, named, transact
-from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, batch
+from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, Work, batch
 
 
 TUNNEL, ENDPOINT = "mt", "10.78.0.2"
 
 
-class Forwarder:
+class Forwarder(ovsdb.Side):
     """A switch with its ports and what is behind them. A subclass says how it starts, and how it mirrors."""
     has_process = True
     sessions = 0
 
-    def begin(self, ports, core=SWITCH_CORE):
+    def begin(self, ports: list[str], core: int | None = SWITCH_CORE) -> None:
         """`core`: the only one it may use, or None for all of them."""
         self.ports = ports
         self.core = core
@@ -32,24 +36,24 @@ class Forwarder:
         self.start()
         self.pin()
 
-    def pin(self):
+    def pin(self) -> None:
         if self.core is None:
             return
         for process in self.processes:
             for thread in os.listdir(f"/proc/{process.pid}/task"):
                 os.sched_setaffinity(int(thread), {self.core})
 
-    def rest(self):
+    def rest(self) -> None:
         """Nothing is asked of it for a while: it must not take processor time from the others."""
 
-    def work(self):
+    def work(self) -> None:
         """The opposite of rest()."""
 
-    def mirror(self, sessions, source="p0"):
+    def mirror(self, sessions: int, source: str = "p0") -> None:
         """So many SPAN sessions from now on, each of which copies what the source sends and receives to a port of its own: m0, m1, ..."""
         raise NotImplementedError
 
-    def offer(self, work, seconds):
+    def offer(self, work: Work, seconds: float) -> Any:
         self.work()
         try:
             return self.wires.offer(self, work, seconds)
@@ -61,18 +65,18 @@ class Forwarder:
 
 class WithDatabase(Forwarder):
     """vswitchd and Open vSwitch begin with the same rows and take the same transactions."""
-    other_config = {}
+    other_config: dict[str, str] = {}
 
-    def __init__(self, directory, ports, mac_table_size=8192):
+    def __init__(self, directory: pathlib.Path, ports: list[str], mac_table_size: int = 8192) -> None:
         directory = pathlib.Path(directory)
         directory.mkdir()
         super().__init__(directory / "side", make_database(directory / "made.db", rows(ports, self.other_config, mac_table_size)))
 
-    def mirror(self, sessions, source="p0"):
+    def mirror(self, sessions: int, source: str = "p0") -> None:
         self.set_mirrors([(source, f"m{number}", None) for number in range(sessions)])
         self.sessions = sessions
 
-    def set_mirrors(self, wanted):
+    def set_mirrors(self, wanted: Any) -> None:
         """Replaces all mirrors by one for each (source port, output port, VLAN or None, perhaps filter); returns when they work."""
         with Rpc(self.socket) as rpc:
             ports = {row["name"]: row["_uuid"] for row in select(rpc, "Port", "name", "_uuid")}
@@ -92,11 +96,11 @@ class WithDatabase(Forwarder):
 
 class Vswitchd(WithDatabase, ovsdb.Ours):
     """With one worker, as it has one core."""
-    options = ("--workers", "1")
+    options: tuple[str, ...] = ("--workers", "1")
 
-    def mirror_to_address(self, sessions):
+    def mirror_to_address(self, sessions: int) -> None:
         """No or one ERSPAN session of p0 to an address behind a device of its own, which counts as an output."""
-        def ctl(*args):
+        def ctl(*args: str) -> None:
             run(VSWITCH_CTL, "--rundir", self.rundir, *args)
 
         if TUNNEL not in self.wires.at_switch.received():
@@ -130,7 +134,7 @@ class VswitchdBoth(Vswitchd):
     name = "vswitchd, both cores"
     other_config = {"worker-cpus": str(SWITCH_CORE)}
 
-    def pin(self):
+    def pin(self) -> None:
         """It has placed its worker itself."""
 
 
@@ -149,7 +153,7 @@ class VswitchdTwoWorkers(Vswitchd):
 class OpenVswitch(WithDatabase, ovsdb.Peer):
     """As installed."""
 
-    def set_mirrors(self, wanted):
+    def set_mirrors(self, wanted: Any) -> None:
         super().set_mirrors(wanted)
         # A flow that is under way would go on without its copies, or with those of before (docs/ovs-differences.md).
         done = client(self.rundir, "ovs-appctl", "--timeout=20", "revalidator/purge")
@@ -161,7 +165,7 @@ class OpenVswitchTso(OpenVswitch):
     other_config = {"userspace-tso-enable": "true"}
 
 
-def rows(ports, other_config, mac_table_size):
+def rows(ports: list[str], other_config: Any, mac_table_size: Any) -> Iterator[Any]:
     """Operations for a bridge br0 with these ports."""
     for name in ("br0", *ports):
         interface = {"name": name, **({"type": "internal"} if name == "br0" else {})}
@@ -175,31 +179,29 @@ def rows(ports, other_config, mac_table_size):
                    "other_config": ["map", [list(item) for item in other_config.items()]]}}
 
 
-def select(rpc, table, *columns):
+def select(rpc: Any, table: str, *columns: Any) -> Any:
     return transact(rpc, {"op": "select", "table": table, "where": [], "columns": list(columns)})[0]["rows"]
 
 
 # ---- without
 
-class WithoutDatabase(Forwarder, ovsdb.Side):
+class WithoutDatabase(Forwarder):
     """Pairs of ports, p0 and p1 and so on, or all of them."""
+    switches = False  # no rows that it would have to follow
 
-    def __init__(self, directory, ports, mac_table_size=None):
+    def __init__(self, directory: pathlib.Path, ports: list[str], mac_table_size: Any = None) -> None:
         self.directory = self.rundir = pathlib.Path(directory)
         self.directory.mkdir()
         self.net = Net()
         self.processes = []
 
-    def start(self):
-        self.launch()
-
-    def stop(self):
+    def stop(self) -> None:
         """By force after a while: testpmd does not always end when asked."""
         for process in self.processes:
             end(process)
         self.processes = []
 
-    def paired(self):
+    def paired(self) -> list[Any]:
         return [name for name in self.ports if not name.startswith("m")]
 
 
@@ -208,11 +210,11 @@ class Bridge(WithoutDatabase):
     name = "Linux bridge"
     has_process = False
 
-    def launch(self):
+    def launch(self) -> None:
         batch("ip", self.net.switch, ["link add br0 up type bridge stp_state 0 mcast_snooping 0"] +
               [f"link set {port} master br0" for port in self.ports])
 
-    def mirror(self, sessions, source="p0"):
+    def mirror(self, sessions: int, source: str = "p0") -> None:
         change = [f"qdisc del dev {source} clsact"] if self.sessions else []
         if sessions:
             outputs = " ".join(f"action mirred egress mirror dev m{number}{' pipe' if number + 1 < sessions else ''}"
@@ -224,17 +226,19 @@ class Bridge(WithoutDatabase):
 
 
 class Spawned(WithoutDatabase):
-    def spawn(self, *command):
+    ready: str  # what it says when it is
+
+    def spawn(self, *command: Any) -> None:
         log = (self.directory / "log").open("ab")
         with log:
             self.processes = [subprocess.Popen(["ip", "netns", "exec", self.net.switch, *map(str, command)], stdin=subprocess.PIPE,
                                                stdout=log, stderr=log)]
         self.wait_ready()
 
-    def log_text(self):
+    def log_text(self) -> Any:
         return (self.directory / "log").read_text(errors="replace")
 
-    def wait_ready(self):
+    def wait_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not re.search(self.ready, self.log_text()):
             assert self.processes[0].poll() is None and time.monotonic() < deadline, f"{self.name}: {self.log_text()}"
@@ -245,13 +249,13 @@ class Trivial(Spawned):
     """The least a forwarder can do."""
     name = "trivial forwarder"
     ready = "ready"
-    offload = ()
+    offload: tuple[str, ...] = ()
 
-    def launch(self):
+    def launch(self) -> None:
         copies = [f"--mirror=m{number}" for number in range(self.sessions)]
         self.spawn(TOOLS / "bench_trivial", *self.offload, *copies, *self.paired())
 
-    def mirror(self, sessions, source="p0"):
+    def mirror(self, sessions: int, source: str = "p0") -> None:
         assert source == self.ports[0], "it mirrors its first port"
         if sessions == self.sessions:
             return
@@ -274,22 +278,22 @@ class Testpmd(Spawned):
     ready = "Checking link statuses"  # the last it says before it forwards, as far as it flushes
     has_process = False
 
-    def launch(self):
+    def launch(self) -> None:
         devices = [f"--vdev={self.driver}{number},iface={port}" for number, port in enumerate(self.paired())]
         self.spawn("dpdk-testpmd", "--lcores", f"0@{LOAD_CORE},1@{SWITCH_CORE}", "--no-pci", "--no-huge", "--no-shconf", "-m", "512",
                    "--no-telemetry", *devices, "--", "--forward-mode=io", "--port-topology=paired", "--total-num-mbufs=32768")
         self.rest()
 
-    def pin(self):
+    def pin(self) -> None:
         """It did so itself."""
 
-    def rest(self):
+    def rest(self) -> None:
         self.processes[0].send_signal(signal.SIGSTOP)
 
-    def work(self):
+    def work(self) -> None:
         self.processes[0].send_signal(signal.SIGCONT)
 
-    def stop(self):
+    def stop(self) -> None:
         if self.processes:
             self.work()
         super().stop()

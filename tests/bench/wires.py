@@ -4,14 +4,17 @@
 Behind a port is either an *end*, a device that only sends what bench_load makes and counts what comes (tc drops it before any
 protocol sees it), or a *host* with a namespace and an address of its own. Ends share a namespace: a namespace each would only cost time.
 """
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import json
 import subprocess
 import time
+from typing import Any
 
 from lab import BUILD
-from net import in_namespace, run, stop
+from net import Net, in_namespace, run, stop
 
 TOOLS = BUILD / "tests"
 LOAD_CORE, SWITCH_CORE = 0, 1
@@ -32,17 +35,17 @@ class Work:
     rate: int = 0
 
     @property
-    def is_multiplied(self):
+    def is_multiplied(self) -> bool:
         """As much as can be offered, of frames that are all alike."""
         return (self.rate, self.flows, self.addresses) == (0, 1, 1)
 
     @property
-    def name(self):
+    def name(self) -> str:
         length = "mix" if self.length == "mix" else f"{self.length} bytes"
         return f"{length}, {plural(self.flows, 'flow')}, {plural(self.pairs, 'pair')}"
 
 
-def plural(count, noun):
+def plural(count: Any, noun: Any) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
@@ -58,20 +61,20 @@ class Sample:
     copied: int
 
     @property
-    def loss(self):
+    def loss(self) -> Any:
         return 1 - self.received / self.sent
 
 
 class Counters:
     """Interface counters of one namespace."""
 
-    def __init__(self, namespace):
+    def __init__(self, namespace: str) -> None:
         self.file = in_namespace(namespace, lambda: open("/proc/thread-self/net/dev"))
 
-    def close(self):
+    def close(self) -> None:
         self.file.close()
 
-    def received(self):
+    def received(self) -> dict[Any, Any]:
         """Frames by device."""
         self.file.seek(0)
         pairs = (line.split(":") for line in self.file.readlines()[2:])
@@ -82,7 +85,7 @@ class Wires:
     """Port `name` is a device of the switch's namespace; its end is called `name`e. The ports called h0, h1, ... have hosts. What leaves
     through `name`g is COPIES times what leaves through `name`e (ports that begin with p)."""
 
-    def __init__(self, net, ports):
+    def __init__(self, net: Net, ports: list[str]) -> None:
         self.net = net
         self.ends = f"{net.uid}-ends"
         self.hosts = {name: f"{net.uid}-{name}" for name in ports if name.startswith("h")}
@@ -92,12 +95,15 @@ class Wires:
         for name, namespace in self.hosts.items():
             run("ip", "-n", namespace, "addr", "add", f"{self.address(name)}/24", "dev", f"{name}e")
         self.behind, self.at_switch = Counters(self.ends), Counters(net.switch)
-        self.primed, self.primed_until = None, 0
+        self.primed: tuple[int, int] | None = None  # addresses and pairs
+        self.primed_until = 0.0
         net.closing.callback(self.behind.close)
         net.closing.callback(self.at_switch.close)
 
-    def make_devices(self, ports):
-        links, ends, drops = [], {}, []
+    def make_devices(self, ports: list[str]) -> None:
+        links: list[str] = []
+        ends: dict[str, list[str]] = {}
+        drops: list[str] = []
         for name in ports:
             namespace = self.hosts.get(name, self.ends)
             links.append(f"link add {name} up type veth peer name {name}e netns {namespace}")
@@ -119,14 +125,14 @@ class Wires:
         batch("tc", self.ends, drops)
 
     @staticmethod
-    def address(host):
+    def address(host: str) -> str:
         return f"10.77.0.{int(host[1:]) + 1}"
 
-    def spawn(self, host, *args, core=LOAD_CORE, **options):
+    def spawn(self, host: str, *args: object, core: int | None = LOAD_CORE, **options: Any) -> Any:
         """A process behind a port that has a host; it ends with the lab."""
         return self.spawn_in(self.hosts[host], *args, core=core, **options)
 
-    def spawn_in(self, namespace, *args, core=LOAD_CORE, **options):
+    def spawn_in(self, namespace: str, *args: object, core: int | None = LOAD_CORE, **options: Any) -> Any:
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         process = subprocess.Popen(["ip", "netns", "exec", namespace, *pinned, *map(str, args)], stdin=subprocess.DEVNULL, text=True,
                                    **options)
@@ -135,10 +141,11 @@ class Wires:
 
     # ---- load
 
-    def load(self, streams, seconds, length="64", flows=1, addresses=1, rate=0, count=None, copies=1):
+    def load(self, streams: Any, seconds: float, length: str = "64", flows: int = 1, addresses: int = 1, rate: int = 0, count: Any = None,
+             copies: int = 1) -> Any:
         """Starts bench_load with streams of (port, first source, first destination)."""
-        options = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses", addresses,
-                   "--rate", rate]
+        options: list[object] = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses",
+                                 addresses, "--rate", rate]
         if count is not None:
             options += ["--count", count]
         if copies > 1:
@@ -146,7 +153,7 @@ class Wires:
         devices = (f"{port}{'g' if copies > 1 else 'e'},{source:012x},{destination:012x}" for port, source, destination in streams)
         return self.spawn_in(self.ends, TOOLS / "bench_load", *options, *devices, core=None, stdout=subprocess.PIPE)
 
-    def prime(self, work):
+    def prime(self, work: Work) -> None:
         """Every receiver sends a frame from each of its addresses, so that nothing has to be flooded; again until all came through, or
         many of them twice: Open vSwitch decides a flood for each, and loses some of 100,000."""
         what = (work.addresses, work.pairs)
@@ -165,7 +172,7 @@ class Wires:
             passes += 1
         self.primed, self.primed_until = what, time.monotonic() + PRIMED_S
 
-    def settle(self):
+    def settle(self) -> Any:
         """Waits until the counters behind the switch stand still."""
         deadline = time.monotonic() + PATIENCE_S
         before, now = None, self.behind.received()
@@ -175,7 +182,7 @@ class Wires:
             before, now = now, self.behind.received()
         return now
 
-    def offer(self, side, work, seconds):
+    def offer(self, side: Any, work: Work, seconds: float) -> Any:
         """Runs the work; what came of it, after checking that the counts agree."""
         self.prime(work)
         begin, arrived = self.behind.received(), self.at_switch.received()
@@ -199,7 +206,7 @@ class Wires:
         return sample
 
     @staticmethod
-    def check(side, sample, arrived):
+    def check(side: Any, sample: Any, arrived: Any) -> None:
         where = f"{side.name}: {sample}, {arrived} arrived at the switch"
         assert sample.sent > 0, where
         assert arrived == sample.sent, f"what was sent is not what arrived: {where}"
@@ -207,16 +214,16 @@ class Wires:
         assert sample.copied <= sample.sent * side.sessions, f"too many copies: {where}"
 
 
-def pairs(count):
+def pairs(count: Any) -> list[Any]:
     """(port of the sender, port of the receiver, first address of the one, of the other)"""
     return [(f"p{2 * i}", f"p{2 * i + 1}", SOURCES + (i << 24), DESTINATIONS + (i << 24)) for i in range(count)]
 
 
-def count_of(names, before, after):
+def count_of(names: Any, before: Any, after: Any) -> Any:
     return sum(after[name] - before[name] for name in names)
 
 
-def finish(process):
+def finish(process: Any) -> Any:
     """What a tool printed in its last line."""
     with contextlib.ExitStack() as stack:
         stack.callback(stop, process)
@@ -225,6 +232,6 @@ def finish(process):
     return json.loads(text.splitlines()[-1])
 
 
-def batch(program, namespace, lines):
+def batch(program: str, namespace: str, lines: Any) -> None:
     if lines:
         run("ip", "netns", "exec", namespace, program, "-batch", "-", input="\n".join(lines) + "\n", timeout=240)

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the system tests."""
+from __future__ import annotations
+
 import pathlib
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from lab import Daemon
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -11,11 +16,11 @@ import lab  # noqa: E402
 
 
 @pytest.fixture
-def make_daemon(tmp_path):
+def make_daemon(tmp_path: pathlib.Path) -> Iterator[Callable[..., Daemon]]:
     """Makes daemons with directories of their own; ends those that still run, and fails when one does so badly."""
-    made = []
+    made: list[Any] = []
 
-    def make(*args, **kwargs):
+    def make(*args: str, **kwargs: Any) -> Any:
         directory = tmp_path / f"d{len(made)}"
         directory.mkdir()
         made.append(lab.Daemon(directory, *args, **kwargs))
@@ -35,6 +40,6 @@ def make_daemon(tmp_path):
 
 
 @pytest.fixture
-def daemon(make_daemon):
+def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     """A daemon that serves."""
     return make_daemon().start()

@@ -11,6 +11,8 @@ another thread: its `queued` counters tell when they are gone.
 
 Open vSwitch caches what it decided. `revalidator/purge` after each frame makes it decide, and learn, each time afresh.
 """
+from __future__ import annotations
+
 import dataclasses
 import os
 import pathlib
@@ -20,6 +22,7 @@ import socket
 import struct
 import subprocess
 import time
+from typing import Any
 
 from lab import PATIENCE_S, Daemon, Rpc, wait_until
 from net import BROADCAST, Net, Wire, frame, in_namespace, mac, run
@@ -37,13 +40,13 @@ class Vsctl:
     """One ovs-vsctl call: its sub-commands, each a list of words."""
     commands: tuple
 
-    def words(self):
+    def words(self) -> Any:
         words = []
         for command in self.commands:
             words += ["--", *command]
         return words[1:]
 
-    def __str__(self):
+    def __str__(self) -> Any:
         quoted = [f"'{word}'" if re.search(r"[^\w@%+=:,./-]", word) or word == "" else word for word in self.words()]
         return "ovs-vsctl " + " ".join(quoted)
 
@@ -53,16 +56,16 @@ class Send:
     port: str
     frame: bytes
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.port} <- {decode(self.frame)}\n        {self.frame[:64].hex()}{'...' if len(self.frame) > 64 else ''}"
 
 
-def vsctl(*commands):
+def vsctl(*commands: str) -> Any:
     """Each command is a string of words, or a list of them."""
     return Vsctl(tuple(tuple(command.split() if isinstance(command, str) else command) for command in commands))
 
 
-def decode(data):
+def decode(data: bytes) -> str:
     """One line that says what a frame is."""
     text = f"{data[6:12].hex(':')} > {data[:6].hex(':')}"
     at = 12
@@ -76,22 +79,42 @@ def decode(data):
 class Side:
     """One switch in a namespace of its own with a wire on each port."""
 
-    def __init__(self, name, directory):
+    def __init__(self, name: str, directory: pathlib.Path) -> None:
         self.name = name
         self.directory = pathlib.Path(directory)
         self.directory.mkdir()
         self.rundir = self.directory / "run"
         self.rundir.mkdir(mode=0o755)
         self.net = Net()
-        self.local = {}  # bridge: (ifindex, Wire)
+        self.local: dict[str, tuple[int, Wire]] = {}  # bridge: (ifindex, Wire)
         self.markers = 0
+        self.rpc: Rpc | None = None
 
-    def begin(self):
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def alive(self) -> bool:
+        raise NotImplementedError
+
+    def log_text(self) -> str:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """After the last marker: whatever else has to be over."""
+        raise NotImplementedError
+
+    def mirror_statistics(self) -> dict[str, tuple[int, ...]]:
+        raise NotImplementedError
+
+    def begin(self) -> None:
         self.start()
         self.hosts = {name: self.net.host(name) for name in (*PORTS, "m1", "m2")}
         self.must("add-br brm", "set bridge brm datapath_type=netdev", "add-port brm m1", "add-port brm m2")
 
-    def end(self):
+    def end(self) -> None:
         try:
             for _, wire in self.local.values():
                 wire.close()
@@ -100,22 +123,22 @@ class Side:
         finally:
             self.net.__exit__()
 
-    def client(self, program, *args):
+    def client(self, program: str, *args: str) -> Any:
         return subprocess.run([program, *args], text=True, capture_output=True, timeout=PATIENCE_S,
                               env={**os.environ, "OVS_RUNDIR": str(self.rundir), "OVS_LOGDIR": str(self.rundir)})
 
-    def vsctl(self, step):
+    def vsctl(self, step: Any) -> Any:
         """(exit status, standard output, standard error), without what must differ."""
         done = self.client("ovs-vsctl", "--timeout=20", *step.words())
         self.follow_bridges()
         output = "\n".join(sorted_tree(done.stdout.splitlines())) if step.words() == ["show"] else done.stdout
         return tuple(normalised(text, self.rundir) for text in (str(done.returncode), output, done.stderr))
 
-    def must(self, *commands):
+    def must(self, *commands: str) -> None:
         status, _, problem = self.vsctl(vsctl(*commands))
         assert status == "0", f"{self.name}: {commands}: {problem}"
 
-    def follow_bridges(self):
+    def follow_bridges(self) -> None:
         """A wire on the local port of each bridge that is there."""
         there = {name: index for index, name in in_namespace(self.net.switch, socket.if_nameindex) if name in BRIDGES}
         for name, (index, wire) in list(self.local.items()):
@@ -127,13 +150,13 @@ class Side:
                 run("ip", "-n", self.net.switch, "link", "set", name, "up")
                 self.local[name] = index, Wire(self.net.switch, name)
 
-    def wires(self):
+    def wires(self) -> dict[Any, Any]:
         return {**{name: self.hosts[name].wire for name in PORTS}, **{name: wire for name, (_, wire) in self.local.items()}}
 
-    def send(self, step):
+    def send(self, step: Any) -> None:
         self.wires()[step.port].send(step.frame)
 
-    def barrier(self):
+    def barrier(self) -> None:
         """Returns when all that was sent before is done with."""
         for _ in range(2):
             self.markers += 1
@@ -144,7 +167,7 @@ class Side:
             self.hosts["m2"].wire.clear()
         self.finish()
 
-    def take(self):
+    def take(self) -> Any:
         """What has arrived since it was last asked: {port: sorted frames}."""
         arrived = {}
         for name, wire in self.wires().items():
@@ -152,7 +175,7 @@ class Side:
                 arrived[name] = sorted(frames)
         return arrived
 
-    def reset(self):
+    def reset(self) -> None:
         self.must(*[f"--if-exists del-br {bridge}" for bridge in BRIDGES], "clear Open_vSwitch . external_ids")
         self.barrier()
         self.take()
@@ -161,25 +184,24 @@ class Side:
 class OpenVSwitch(Side):
     """ovsdb-server and ovs-vswitchd as processes of their own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: pathlib.Path) -> None:
         super().__init__("Open vSwitch", directory)
-        self.processes = []
-        self.rpc = None
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.round = 0
 
-    def spawn(self, program, *args):
+    def spawn(self, program: str, *args: str) -> None:
         environment = {**os.environ, **{f"OVS_{key}": str(self.rundir) for key in ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR")}}
         self.processes.append(subprocess.Popen(
             ["ip", "netns", "exec", self.net.switch, program, *args, "--no-chdir", "--pidfile", f"--log-file={self.log(program)}"],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
-    def log(self, program="ovs-vswitchd"):
+    def log(self, program: str = "ovs-vswitchd") -> pathlib.Path:
         return self.directory / f"{program}.log"
 
-    def log_text(self):
+    def log_text(self) -> str:
         return self.log().read_text(errors="replace") if self.log().exists() else ""
 
-    def start(self):
+    def start(self) -> None:
         database, remote = self.directory / "conf.db", self.rundir / "db.sock"
         run("ovsdb-tool", "create", database, SCHEMA)
         self.spawn("ovsdb-server", str(database), f"--remote=punix:{remote}")
@@ -191,10 +213,10 @@ class OpenVSwitch(Side):
         wait_until(control.exists, "ovs-vswitchd listens")
         self.rpc = Rpc(control)
 
-    def alive(self):
+    def alive(self) -> bool:
         return len(self.processes) == 2 and all(process.poll() is None for process in self.processes)
 
-    def stop(self):
+    def stop(self) -> None:
         if self.rpc:
             self.rpc.close()
         for process in reversed(self.processes):
@@ -206,15 +228,16 @@ class OpenVSwitch(Side):
                     process.kill()
                     process.wait(PATIENCE_S)
 
-    def finish(self):
+    def finish(self) -> None:
+        assert self.rpc
         self.rpc.call("revalidator/purge", [], version=1)
 
-    def mirror_statistics(self):
+    def mirror_statistics(self) -> dict[str, tuple[int, ...]]:
         """{mirror: (tx_packets, tx_bytes)}. A change of the interval makes Open vSwitch publish at once."""
         self.round += 1
         self.client("ovs-vsctl", "set", "Open_vSwitch", ".", f"other_config:stats-update-interval={5001 + self.round % 2}")
 
-        def published():
+        def published() -> bool:
             # Counted in the same transaction as the mirrors: each marker that has gone to m2.
             sent = self.client("ovs-vsctl", "get", "Interface", "m2", "statistics:tx_packets").stdout.strip()
             return sent == str(self.markers)
@@ -224,22 +247,21 @@ class OpenVSwitch(Side):
 
 
 class Vswitch(Side):
-    def __init__(self, directory):
+    def __init__(self, directory: pathlib.Path) -> None:
         super().__init__("vswitchd", directory)
         self.daemon = Daemon(self.directory, "--workers", "1", namespace=self.net.switch)
-        self.rpc = None
 
-    def start(self):
+    def start(self) -> None:
         self.daemon.start()
         self.rpc = self.daemon.connect()
 
-    def alive(self):
+    def alive(self) -> bool:
         return self.daemon.runs()
 
-    def log_text(self):
+    def log_text(self) -> str:
         return self.daemon.log_text()
 
-    def stop(self):
+    def stop(self) -> None:
         if self.rpc:
             self.rpc.close()
         try:
@@ -248,19 +270,20 @@ class Vswitch(Side):
             if self.alive():
                 self.daemon.kill9()
 
-    def mirrors(self):
+    def mirrors(self) -> Any:
+        assert self.rpc
         return self.rpc.call("mirror.stats")["mirrors"]
 
-    def finish(self):
+    def finish(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while any(mirror["counters"]["queued"] for mirror in self.mirrors()):
             assert time.monotonic() < deadline, f"copies stay queued: {self.mirrors()}"
 
-    def mirror_statistics(self):
+    def mirror_statistics(self) -> dict[str, tuple[int, ...]]:
         return {mirror["name"]: (mirror["counters"]["tx_packets"], mirror["counters"]["tx_bytes"]) for mirror in self.mirrors()}
 
 
-def rows_of_mirrors(side):
+def rows_of_mirrors(side: Side) -> dict[str, tuple[int, ...]]:
     """The same, from the database's rows."""
     listed = side.client("ovs-vsctl", "--bare", "--columns=name", "list", "Mirror").stdout.split()
     found = {}
@@ -270,13 +293,13 @@ def rows_of_mirrors(side):
     return found
 
 
-def normalised(text, rundir):
+def normalised(text: str, rundir: pathlib.Path) -> Any:
     return TIME.sub("<time>", UUID.sub("<uuid>", text)).replace(str(rundir), "<rundir>")
 
 
-def sorted_tree(lines):
+def sorted_tree(lines: Any) -> list[Any]:
     """Lines whose indentation makes a tree, with brothers in alphabetical order: `show` has them in the order of their UUIDs."""
-    blocks = []
+    blocks: list[Any] = []
     for line in lines:
         depth = len(line) - len(line.lstrip())
         if blocks and depth > blocks[0][0]:
@@ -290,7 +313,7 @@ class Difference(AssertionError):
     """The switches did not do the same; the message has all that is needed to replay it."""
 
 
-def describe(outcome):
+def describe(outcome: Any) -> list[Any]:
     """What one switch did in a step, for people."""
     if isinstance(outcome, tuple):
         status, output, problem = outcome
@@ -299,7 +322,7 @@ def describe(outcome):
             for item in (items if isinstance(items, list) else [items])] or ["nothing"]
 
 
-def explain(what, steps, outcomes):
+def explain(what: str, steps: Any, outcomes: Any) -> str:
     """The text of a Difference: steps so far, the last of which differed, and each side's outcome."""
     lines = [what, "steps, the last of which differs:", *[f"  {step}" for step in steps]]
     for name, outcome in outcomes.items():
@@ -324,13 +347,13 @@ def explain(what, steps, outcomes):
 class Pair:
     """Both switches."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
         self.generation = 0
-        self.sides = []
+        self.sides: list[Side] = []
         self.frames = 0
 
-    def ready(self):
+    def ready(self) -> None:
         """Both run, with no bridge but the markers'."""
         if len(self.sides) != 2 or not all(side.alive() for side in self.sides):
             self.end()
@@ -341,7 +364,7 @@ class Pair:
         for side in self.sides:
             side.reset()
 
-    def end(self):
+    def end(self) -> None:
         failures = []
         for side in self.sides:
             try:
@@ -352,14 +375,14 @@ class Pair:
         if failures:
             raise failures[0]
 
-    def both(self, what, steps, ask):
+    def both(self, what: str, steps: Any, ask: Any) -> Any:
         outcomes = {side.name: ask(side) for side in self.sides}
         first, second = outcomes.values()
         if first == second:
             return first
         raise Difference(explain(what, steps, outcomes))
 
-    def received(self, steps):
+    def received(self, steps: Any) -> Any:
         arrived = {side.name: side.take() for side in self.sides}
         if arrived[self.sides[0].name] != arrived[self.sides[1].name]:
             time.sleep(0.3)  # a softirq may be late
@@ -368,7 +391,7 @@ class Pair:
                     arrived[side.name][port] = sorted(arrived[side.name].get(port, []) + frames)
         return self.both("a frame", steps, lambda side: arrived[side.name])
 
-    def run(self, steps, rows=False):
+    def run(self, steps: Any, rows: bool = False) -> Any:
         """Takes both through the steps. Returns what each Send brought where; raises Difference at the first step that differs.
 
         With `rows`, mirror statistics of vswitchd are those in its database too, which takes a second or two.
@@ -394,10 +417,10 @@ class Pair:
         return results
 
 
-def shrink(pair, steps, failure):
+def shrink(pair: Any, steps: Any, failure: Any) -> Any:
     """Leaves out steps and sub-commands while the switches still differ; returns the last Difference."""
 
-    def still(candidate):
+    def still(candidate: Any) -> bool:
         nonlocal steps, failure
         try:
             pair.run(candidate)

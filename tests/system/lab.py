@@ -3,11 +3,13 @@
 
 VSWITCH_BUILD names the build directory (default: build/release below the source root).
 """
+
 from __future__ import annotations
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -36,6 +38,13 @@ def wait_until(condition: Callable[[], Result], what: str, timeout: float = PATI
             return result
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.01)
+
+
+def found(expression: str, text: str, flags: int = 0) -> re.Match[str]:
+    """re.search(), and there has to be one."""
+    match = re.search(expression, text, flags)
+    assert match, f"no {expression} in:\n{text}"
+    return match
 
 
 class RpcError(Exception):

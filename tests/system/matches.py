@@ -1,74 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random flow matches and random frames over few values, so that they meet often."""
+from __future__ import annotations
+
 import socket
 import struct
+from random import Random
+from collections.abc import Callable
+from typing import Any
 
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02", "01:00:5e:00:00:05", "00:00:00:00:00:00")
 IPV4 = ("10.0.0.1", "10.0.1.1", "10.1.2.3", "192.0.2.9", "0.0.0.0")
 IPV6 = ("2001:db8::1", "2001:db8:0:1::1", "fe80::2", "ff02::1:ff00:1", "::")
 PORTS = (0, 22, 80, 81, 443, 8080, 65535)
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
-SHORTHANDS = {"ip": (0x0800, None), "ip4": (0x0800, None), "ipv4": (0x0800, None), "arp": (0x0806, None), "rarp": (0x8035, None),
-              "ipv6": (0x86DD, None), "ip6": (0x86DD, None), "icmp6": (0x86DD, 58), "tcp6": (0x86DD, 6), "udp6": (0x86DD, 17),
-              "sctp6": (0x86DD, 132), "mpls": (0x8847, None), "mplsm": (0x8848, None), "eth": (None, None),
-              **{name: (0x0800, number) for name, number in PROTOCOLS.items()}}
+SHORTHANDS: dict[str, tuple[int | None, int | None]] = {
+    "ip": (0x0800, None), "ip4": (0x0800, None), "ipv4": (0x0800, None),
+    "arp": (0x0806, None), "rarp": (0x8035, None),
+    "ipv6": (0x86DD, None), "ip6": (0x86DD, None), "icmp6": (0x86DD, 58), "tcp6": (0x86DD, 6), "udp6": (0x86DD, 17),
+    "sctp6": (0x86DD, 132), "mpls": (0x8847, None), "mplsm": (0x8848, None), "eth": (None, None),
+    **{name: (0x0800, number) for name, number in PROTOCOLS.items()}}
 FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns")
 
 
-def masked(random, values, masks):
+def one_of(random: Random, *ways: Callable[[int], str]) -> Callable[[int], str]:
+    return random.choice(ways)
+
+
+def masked(random: Random, values: Any, masks: Any) -> Any:
     value = str(random.choice(values))
     return f"{value}/{random.choice(masks)}" if random.random() < 0.4 else value
 
 
-def mac(random):
+def mac(random: Random) -> Any:
     return masked(random, MACS, ("01:00:00:00:00:00", "ff:ff:ff:00:00:00", "00:00:00:00:00:03", "ff:ff:ff:ff:ff:ff", "0:0:0:0:0:0"))
 
 
-def ipv4(random):
+def ipv4(random: Random) -> Any:
     return masked(random, IPV4, ("8", "16", "24", "31", "32", "0", "255.0.0.255", "0.255.0.0"))
 
 
-def ipv6(random):
+def ipv6(random: Random) -> Any:
     return masked(random, IPV6, ("10", "32", "48", "64", "128", "0", "ffff::ff", "::ffff"))
 
 
-def port(random):
-    return masked(random, [random.choice((str, hex))(number) for number in PORTS], ("0xfff0", "1", "0xffff", "0", "0x8000"))
+def port(random: Random) -> Any:
+    return masked(random, [one_of(random, str, hex)(number) for number in PORTS], ("0xfff0", "1", "0xffff", "0", "0x8000"))
 
 
-def number(least, most, mask=False):
-    def choose(random):
+def number(least: int, most: int, mask: bool = False) -> Any:
+    def choose(random: Random) -> Any:
         value = random.choice((least, least + 1, random.randint(least, most), most))
-        text = random.choice((str, hex))(value)
+        text = one_of(random, str, hex)(value)
         return f"{text}/{hex(random.randint(0, most))}" if mask and random.random() < 0.4 else text
     return choose
 
 
-def chosen(*values):
+def chosen(*values: Any) -> Any:
     return lambda random: str(random.choice(values))
 
 
-def tcp_flags(random):
+def tcp_flags(random: Random) -> Any:
     some = random.sample(FLAGS, random.randint(1, 3))
     return random.choice((lambda: "".join(random.choice("+-") + flag for flag in some), lambda: "|".join(some),
                           lambda: hex(random.randint(0, 0xFFF)), lambda: f"{random.randint(0, 63)}/{hex(random.randint(0, 63))}"))()
 
 
-def vlan_vid(random):
+def vlan_vid(random: Random) -> Any:
     return random.choice((lambda: "0", lambda: hex(0x1000 | random.choice((0, 5, 10))), lambda: "0x1000/0x1000",
                           lambda: f"0x1001/0x1{random.randint(0, 0xfff):03x}"))()
 
 
 # What a field needs: an EtherType and a protocol, one of several; by the names ovs-fields(7) has for it.
-ANY_IP = [(0x0800, None), (0x86DD, None)]
-ARP = [(0x0806, None), (0x8035, None)]
+ANY_IP: list[tuple[int, int | None]] = [(0x0800, None), (0x86DD, None)]
+ARP: list[tuple[int, int | None]] = [(0x0806, None), (0x8035, None)]
 
 
-def over_ip(protocol):
+def over_ip(protocol: int) -> list[Any]:
     return [(0x0800, protocol), (0x86DD, protocol)]
 
 
-FIELDS = {
+# What it needs, and how to choose a value.
+FIELDS: dict[str, tuple[list[tuple[int, int | None]], Callable[[Random], Any]]] = {
     "dl_src": ([], mac), "eth_dst": ([], mac),
     "dl_type": ([], chosen("0x0800", "0x0806", "0x86dd", "0x8100", "0x88b5", "0x05ff", "34525")),
     "dl_vlan": ([], chosen(0, 5, 10, "0xa", 4095, "0xffff")), "vlan_vid": ([], vlan_vid),
@@ -95,12 +107,12 @@ BAD_VALUES = ("65536", "-1", "x", "10.0.0", "10.0.0.1/33", "::/129", "02:00:00:0
               "0x1000000000", "1.2.3.4/24/8")
 
 
-def no_op(value):
+def no_op(value: Any) -> Any:
     """A mask of no bits: the field may have any value, so it needs nothing."""
     return value.endswith(("/0", "/0x0", "/0:0:0:0:0:0")) or value == "*"
 
 
-def meets_prerequisites(shorthand, fields):
+def meets_prerequisites(shorthand: str, fields: dict[str, str]) -> bool:
     """Whether each field has the company that ovs-fields(7) asks for."""
     dl_type, protocol = SHORTHANDS[shorthand]
     if "dl_type" in fields and dl_type is None:
@@ -122,7 +134,7 @@ def meets_prerequisites(shorthand, fields):
     return True
 
 
-def masks_icmp(shorthand, fields):
+def masks_icmp(shorthand: str, fields: dict[str, str]) -> bool:
     """Type or code of ICMP, by the names of ports, under a mask."""
     protocol = SHORTHANDS[shorthand][1] or int(fields.get("nw_proto", "0"), 0)
     return protocol in (1, 58) and any("/" in fields.get(name, "") for name in ("tp_src", "tp_dst"))
@@ -135,11 +147,11 @@ SAME_PLACE = [{"dl_vlan", "vlan_vid", "vlan_tci", "dl_vlan_pcp", "vlan_pcp"}, {"
               {"arp_sha", "nd_sll"}, {"arp_tha", "nd_tll"}]
 
 
-def place(name):
+def place(name: str) -> Any:
     return next((at for at, names in enumerate(SAME_PLACE) if name in names), name)
 
 
-def fits(shorthand, name):
+def fits(shorthand: str, name: str) -> bool:
     """Whether the field may stand behind the shorthand without another word."""
     dl_type, protocol = SHORTHANDS[shorthand]
     if name == "dl_type":
@@ -150,10 +162,11 @@ def fits(shorthand, name):
     return not needs or any(dl_type == want_type and want_protocol in (None, protocol) for want_type, want_protocol in needs)
 
 
-def random_match(random, faulty=False):
+def random_match(random: Random, faulty: bool = False) -> tuple[Any, ...]:
     """A match as (text, shorthand, fields); `faulty` ones may lack prerequisites or have values that are none."""
     shorthand = random.choice(list(SHORTHANDS))
-    fields, places = {}, set()
+    fields: dict[str, str] = {}
+    places: set[Any] = set()
     for name in random.sample(list(FIELDS), len(FIELDS)):
         if len(fields) >= random.choice((1, 2, 3, 4)):
             break
@@ -174,20 +187,20 @@ def random_match(random, faulty=False):
     return ",".join(items), shorthand, fields
 
 
-def mac_bytes(text):
+def mac_bytes(text: str) -> bytes:
     return bytes(int(part, 16) for part in text.split(":"))
 
 
-def ipv4_bytes(random):
+def ipv4_bytes(random: Random) -> bytes:
     return bytes(int(part) for part in random.choice(IPV4).split("."))
 
 
-def ipv6_bytes(random):
+def ipv6_bytes(random: Random) -> Any:
 
     return socket.inet_pton(socket.AF_INET6, random.choice(IPV6))
 
 
-def transport(random, protocol, type_of_icmp6=None):
+def transport(random: Random, protocol: int, type_of_icmp6: Any = None) -> Any:
     source, destination = (struct.pack("!H", random.choice(PORTS)) for _ in range(2))
     if protocol == 6:
         options = random.choice((0, 0, 4))
@@ -206,7 +219,7 @@ def transport(random, protocol, type_of_icmp6=None):
     return data
 
 
-def ipv4_packet(random):
+def ipv4_packet(random: Random) -> Any:
     protocol = random.choice((1, 6, 6, 17, 132, 58, 2))
     options = random.choice((0, 0, 0, 4))
     data = transport(random, protocol)
@@ -216,7 +229,7 @@ def ipv4_packet(random):
         + ipv4_bytes(random) + ipv4_bytes(random) + bytes(options) + data + bytes(random.choice((0, 0, 6)))
 
 
-def ipv6_packet(random):
+def ipv6_packet(random: Random) -> Any:
     protocol = random.choice((58, 58, 6, 6, 17, 132, 1, 59))
     data = transport(random, protocol)
     for _ in range(random.choice((0, 0, 0, 1, 2))):
@@ -235,13 +248,13 @@ def ipv6_packet(random):
         + ipv6_bytes(random) + ipv6_bytes(random) + data + bytes(random.choice((0, 0, 6)))
 
 
-def arp_packet(random):
+def arp_packet(random: Random) -> Any:
     kind = random.choice((bytes([0, 1, 8, 0, 6, 4]),) * 4 + (bytes([0, 6, 8, 0, 6, 4]),))
     return kind + struct.pack("!H", random.choice((0, 1, 2, 255, 257))) + mac_bytes(random.choice(MACS)) + ipv4_bytes(random) \
         + mac_bytes(random.choice(MACS)) + ipv4_bytes(random)
 
 
-def random_frame(random):
+def random_frame(random: Random) -> Any:
     """A frame that is well formed most of the time, with up to two tags."""
     ether_type, packet = random.choice((
         lambda: (0x0800, ipv4_packet(random)), lambda: (0x0800, ipv4_packet(random)), lambda: (0x86DD, ipv6_packet(random)),

@@ -4,6 +4,7 @@
 Every Net has a namespace for the switch and one per host, joined by veth: inside the switch's namespace the device is called like
 the host, inside the host's it is eth0. Names on this machine are unique to the process, so tests can run beside each other.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -96,24 +97,34 @@ def watched(forwarder: Callable[[], dict[str, str]]) -> Iterator[None]:
         _forwarders.remove(forwarder)
 
 
-def backlog() -> list[int]:
-    """Packets that wait for the softirq of each processor (Linux 5.14)."""
-    return [int(line.split()[11], 16) for line in pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()]
+def backlog() -> set[int]:
+    """The processors whose softirq has packets to deliver (Linux 5.14)."""
+    lines = pathlib.Path("/proc/net/softnet_stat").read_text().splitlines()
+    return {number for number, line in enumerate(lines) if int(line.split()[11], 16)}
+
+
+def wait_delivered(deadline: float) -> None:
+    """Returns when what devices were given before has been delivered: each processor was seen without a backlog."""
+    busy = backlog()
+    while busy:
+        assert time.monotonic() < deadline, f"processors {busy} deliver without end"
+        time.sleep(0.0002)
+        busy &= backlog()
 
 
 def wait_forwarded() -> None:
-    """Returns when all that was sent before has been through the softirqs and through every switch that is watched."""
+    """Returns when all that was sent before has been through every switch that is watched, and been delivered behind it."""
     deadline = time.monotonic() + PATIENCE_S
-    busy = {number for number, waiting in enumerate(backlog()) if waiting}
+    wait_delivered(deadline)
     before: list[dict[str, str]] = []
     while True:
-        busy &= {number for number, waiting in enumerate(backlog()) if waiting}
         now = [forwarder() for forwarder in _forwarders]
-        if not busy and now == before and all(state.startswith("S") for one in now for state in one.values()):
-            return
-        assert time.monotonic() < deadline, f"frames do not stop coming: {now}, {busy}"
+        if now == before and all(state.startswith("S") for one in now for state in one.values()):
+            break
+        assert time.monotonic() < deadline, f"frames do not stop coming: {now}"
         before = now
         time.sleep(0.0005)
+    wait_delivered(deadline)
 
 
 class Wire:

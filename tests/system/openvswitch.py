@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open vSwitch itself, to compare with: its ovsdb-server serves a database with our schema, its ovs-vswitchd switches in user space."""
+
 from __future__ import annotations
 
 import contextlib

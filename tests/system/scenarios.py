@@ -5,9 +5,13 @@
 (mirror-semantics); a scenario stays clear of it at the place that says `avoid(name)`. VSWITCH_INCLUDE="name, name" (or "all") makes
 scenarios with it again.
 """
+from __future__ import annotations
+
 import os
 import random
 import struct
+from collections.abc import Sequence
+from typing import Any
 
 from differential import Send, vsctl
 from net import BROADCAST, mac
@@ -55,12 +59,13 @@ NEARLY_RESERVED = [bytes.fromhex(text) for text in (
     "0180c2000010", "0180c2000021", "00e02b000001", "01000ccccccb", "01000cccccc8", "01000ccccccf", "01000ccdcdce", "01000c000001")]
 
 
-def avoid(name):
+def avoid(name: str) -> bool:
     assert name in LEFT_OUT, name
     return name not in INCLUDED and "all" not in INCLUDED
 
 
-def tagged(src, dst, tags=(), serial=0, length=60, ether_type=None, inner_dei=False):
+def tagged(src: Any, dst: Any, tags: Any = (), serial: int = 0, length: int = 60, ether_type: int | None = None,
+           inner_dei: bool = False) -> Any:
     """A frame of `length` bytes (or as short as its headers allow). `tags`: (TPID, VID, PCP). The type tells frames apart."""
     header = dst + src
     for n, (tpid, vid, pcp) in enumerate(tags):
@@ -70,7 +75,7 @@ def tagged(src, dst, tags=(), serial=0, length=60, ether_type=None, inner_dei=Fa
     return (header + struct.pack("!H", serial & 0xffff) + PAYLOAD_BYTES)[:max(length, len(header), least)]
 
 
-def mirror(bridge, name, output=None, src=(), dst=(), *settings):
+def mirror(bridge: str, name: str, output: Any = None, src: Any = (), dst: Any = (), *settings: Any) -> Any:
     """Adds a mirror to a bridge, in one transaction as ovs-vsctl's manual shows it."""
     ids = {port: f"@{port}" for port in sorted({*src, *dst, *([output] if output else [])})}
     words = [f"name={name}", *settings]
@@ -84,21 +89,21 @@ def mirror(bridge, name, output=None, src=(), dst=(), *settings):
 
 
 class Generator:
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.modes = {}      # port: its VLAN mode, and "protected", "priority-tags"
-        self.vids = {}       # port: VIDs that it is likely to accept
+        self.modes: dict[Any, Any] = {}      # port: its VLAN mode, and "protected", "priority-tags"
+        self.vids: dict[Any, Any] = {}       # port: VIDs that it is likely to accept
         self.ports = {"br0": ["br0"]}
-        self.lossless = set()  # ports that send the headers of the bridge's VLAN as they are
-        self.steps = []
+        self.lossless: set[Any] = set()  # ports that send the headers of the bridge's VLAN as they are
+        self.steps: list[Any] = []
 
-    def chance(self, probability):
+    def chance(self, probability: Any) -> bool:
         return self.random.random() < probability
 
-    def some(self, items, most):
+    def some(self, items: Any, most: int) -> list[Any]:
         return sorted(self.random.sample(list(items), self.random.randint(1, min(most, len(items)))))
 
-    def scenario(self, frames=20):
+    def scenario(self, frames: int = 20) -> Any:
         self.joined = self.chance(0.35)
         self.with_tunnels = self.chance(0.35)
         self.settings()
@@ -114,7 +119,7 @@ class Generator:
             self.send(range(frames))
         return self.steps
 
-    def change(self):
+    def change(self) -> None:
         """Other mirrors, other settings of some ports, a port that was away: what was learned must be kept or forgotten alike."""
         self.steps.append(vsctl(*[f"clear bridge {bridge} mirrors" for bridge in self.ports]))
         for bridge, ports in self.ports.items():
@@ -140,7 +145,7 @@ class Generator:
             for bridge in self.ports:
                 self.mirrors(bridge)
 
-    def settings(self):
+    def settings(self) -> None:
         names = [f"p{n}" for n in range(1, 7)]
         self.random.shuffle(names)
         if self.joined:
@@ -181,7 +186,7 @@ class Generator:
         if commands:
             self.steps.append(vsctl(*commands))
 
-    def vlan_settings(self, port):
+    def vlan_settings(self, port: Any) -> list[Any]:
         modes = ["default", "trunk", "trunks", "access", "access", "plain access", "native-tagged", "native-untagged"]
         if self.with_tunnels and not (port.startswith("to-") and avoid("tunnel in a tunnel")):
             modes += ["dot1q-tunnel"] * 3
@@ -189,7 +194,7 @@ class Generator:
         tag = self.random.choice(TAGS) if self.chance(0.92) else self.random.choice((0, 4095))
         settings = []
         trunks = self.some(TRUNKS, 4)
-        vids = [0]
+        vids: Sequence[int] = [0]
         if mode == "trunk":  # the tag means nothing
             settings += ["vlan_mode=trunk", f"tag={tag}"]
             vids = TRUNKS
@@ -231,7 +236,7 @@ class Generator:
         self.modes[port], self.vids[port] = mode, list(vids)
         return [f"set port {port} {setting}" for setting in settings]
 
-    def mirrors(self, bridge):
+    def mirrors(self, bridge: str) -> None:
         for _ in range(100):
             mirrors = self.some_mirrors(bridge)
             if self.order_is_defined(mirrors):
@@ -243,10 +248,10 @@ class Generator:
         for n, one in enumerate(mirrors):
             self.steps.append(mirror(bridge, f"{bridge}m{n}", one["output"], one["src"], one["dst"], *one["settings"]))
 
-    def some_mirrors(self, bridge):
+    def some_mirrors(self, bridge: str) -> Any:
         ports = self.ports[bridge]
 
-        def usable(port):
+        def usable(port: Any) -> bool:
             return (not ("protected" in self.modes[port] and avoid("protected output"))
                     and not ("access" in self.modes[port] and self.with_tunnels and avoid("customer tag at access output")))
 
@@ -291,7 +296,7 @@ class Generator:
             mirrors.append(one)
         return mirrors
 
-    def order_is_defined(self, mirrors):
+    def order_is_defined(self, mirrors: Any) -> bool:
         """Whether it is the same whatever port of a flood comes first: see "order of a flood"."""
         if not avoid("order of a flood"):
             return True
@@ -301,21 +306,21 @@ class Generator:
         outputs = [one["output"] for one in mirrors if one["dst"]]
         return triggers <= self.lossless and len(set(outputs)) == len(outputs)
 
-    def look(self):
+    def look(self) -> None:
         """What the clients print."""
         ports = [port for ports in self.ports.values() for port in ports]
         self.steps.append(vsctl("list-br", *[f"list-ports {bridge}" for bridge in self.ports],
                                 *[f"get interface {port} ofport error" for port in ports],
                                 *[f"get port {port} vlan_mode tag trunks other_config" for port in ports]))
 
-    def send(self, serials):
+    def send(self, serials: Any) -> None:
         ports = [port for ports in self.ports.values() for port in ports]
         homes = {port: mac(n + 1) for n, port in enumerate(ports)}
         for serial in serials:
             port = self.random.choice(ports)
             self.steps.append(Send(port, self.frame(port, homes, serial)))
 
-    def frame(self, port, homes, serial):
+    def frame(self, port: Any, homes: Any, serial: Any) -> Any:
         pick = self.random.random()
         if pick < 0.8:
             src = homes[port]
@@ -357,8 +362,8 @@ class Generator:
         data = tagged(src, dst, tags, serial, length, ether_type, inner_dei=self.chance(0.3))
         return data
 
-    def tpid(self):
+    def tpid(self) -> Any:
         return 0x88A8 if self.chance(0.2) else 0x8100
 
-    def pcp(self):
+    def pcp(self) -> Any:
         return self.random.randint(1, 7) if self.chance(0.4) else 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A switch in a namespace of its own with lab hosts behind it: what most system tests start from."""
+
 from __future__ import annotations
 
 import contextlib
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lab import Daemon, wait_until
-from net import Host, Net, watched
+from net import Host, Net, Wire, watched
 
 
 class Lab(contextlib.AbstractContextManager):
@@ -33,7 +34,10 @@ class Lab(contextlib.AbstractContextManager):
     p1: Host
     sensor: Host
     analyzer: Host
+    vx: Wire
+    router: str  # a namespace
     version: int  # of IP
+    refused: Callable[..., subprocess.CompletedProcess[str]]
     vsctl: Callable[..., str]
     appctl: Callable[..., str]
 

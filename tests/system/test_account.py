@@ -3,14 +3,19 @@
 
 VSWITCH_SEED is the order of the faults; a failure prints it, and what was done when.
 """
+from __future__ import annotations
+
 import fcntl
 import itertools
 import json
 import os
+import pathlib
 import random
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import l3
 import pytest
@@ -26,9 +31,9 @@ NO_LOSS = {"duplicate", "sampled_out", "rate_limited"}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
-def open_tap(lab, name):
+def open_tap(lab: Lab, name: str) -> None:
     """A tap device whose other end is held open and never read."""
-    def attach():
+    def attach() -> Any:
         handle = os.open("/dev/net/tun", os.O_RDWR)
         fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
         return handle
@@ -39,7 +44,7 @@ def open_tap(lab, name):
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.under = l3.underlay(lab.net)
         for name in ("t1", "t2", "d1", "d2", "d3"):
@@ -61,7 +66,7 @@ def lab(tmp_path):
 SESSIONS = ("to_port", "to_two", "to_deaf", "to_vlan", "er_one", "er_two")
 
 
-def check(mirror):
+def check(mirror: dict[str, Any]) -> None:
     """What has to hold at any moment, of the session and of each destination."""
     for name, counters in [(mirror["name"], mirror["counters"]),
                            *[(f"{mirror['name']} {one['name']}", one["counters"]) for one in mirror["destinations"]]]:
@@ -73,7 +78,7 @@ def check(mirror):
         assert mirror["counters"][key] == sum(one["counters"][key] for one in mirror["destinations"]), (mirror["name"], key)
 
 
-def check_growth(before, now):
+def check_growth(before: Any, now: Any) -> None:
     for key in ("matched", *PARTS[:-1]):
         assert now["counters"][key] >= before["counters"][key], (now["name"], key)
 
@@ -81,7 +86,7 @@ def check_growth(before, now):
 class Load:
     """Frames into t1 as fast as this goes, of all lengths; how many there were is known in the end."""
 
-    def __init__(self, lab, seed):
+    def __init__(self, lab: Lab, seed: int) -> None:
         self.wire = lab.t1.wire
         self.random = random.Random(seed)
         self.sent = 0
@@ -89,7 +94,7 @@ class Load:
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
-    def run(self):
+    def run(self) -> None:
         while not self.stop.is_set():
             for _ in range(8):
                 length = self.random.choice((60, 200, 590, 700, 1000, 1400, 1514))
@@ -97,7 +102,7 @@ class Load:
                 self.sent += 1
             time.sleep(0.002)
 
-    def end(self):
+    def end(self) -> None:
         self.stop.set()
         self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
@@ -106,89 +111,90 @@ class Load:
 class Faults:
     """Each breaks something and says how to mend it."""
 
-    def __init__(self, lab, chance):
+    def __init__(self, lab: Lab, chance: random.Random) -> None:
         self.lab, self.random = lab, chance
 
-    def ip(self, *args):
+    def ip(self, *args: object) -> None:
         run("ip", "-n", self.lab.net.switch, *args)
 
-    def device_down(self):
+    def device_down(self) -> Any:
         device = self.random.choice(("d1", "d2", "d3", "under"))
         self.ip("link", "set", device, "down")
 
-        def mend():
+        def mend() -> None:
             self.ip("link", "set", device, "up")
             if device == "under":  # routes and IPv6 addresses go with a device
                 self.ip("route", "replace", f"{l3.FAR[4]}.0.0/16", "via", l3.GATEWAY[4])
         return mend
 
-    def other_end_down(self):
+    def other_end_down(self) -> Any:
         host = self.random.choice((self.lab.d1, self.lab.d2, self.lab.d3, self.lab.under))
         host.ip("link", "set", "eth0", "down")
         return lambda: host.ip("link", "set", "eth0", "up")
 
-    def device_gone(self):
+    def device_gone(self) -> Any:
         host = self.random.choice((self.lab.d1, self.lab.d2, self.lab.d3))
         host.unplug()
         return host.plug
 
-    def mtu(self):
+    def mtu(self) -> Any:
         device = self.random.choice(("d1", "d2", "d3", "under"))
         self.ip("link", "set", device, "mtu", self.random.choice((600, 900, 1200)))
         return lambda: self.ip("link", "set", device, "mtu", 1500)
 
-    def route_gone(self):
+    def route_gone(self) -> Any:
         self.ip("route", "del", f"{l3.FAR[4]}.0.0/16")
         return lambda: self.ip("route", "replace", f"{l3.FAR[4]}.0.0/16", "via", l3.GATEWAY[4])
 
-    def route_forbidden(self):
+    def route_forbidden(self) -> Any:
         self.ip("route", "add", "unreachable", FAR["one"])
         return lambda: self.ip("route", "del", "unreachable", FAR["one"])
 
-    def neighbour_forgotten(self):
+    def neighbour_forgotten(self) -> Any:
         self.ip("neigh", "del", l3.GATEWAY[4], "dev", "under")
         return lambda: None
 
-    def neighbour_silent(self):
+    def neighbour_silent(self) -> Any:
         self.lab.under.ip("link", "set", "eth0", "arp", "off")
         self.ip("neigh", "del", l3.GATEWAY[4], "dev", "under")
         return lambda: self.lab.under.ip("link", "set", "eth0", "arp", "on")
 
-    def firewall(self):
+    def firewall(self) -> Any:
         script = ("add table inet vs; add chain inet vs out { type filter hook output priority 0; }; "
                   f"add rule inet vs out ip daddr {FAR['two']} drop")
         self.lab.net.switch_run("nft", script)
         return lambda: self.lab.net.switch_run("nft", "delete table inet vs")
 
-    def limits(self):
+    def limits(self) -> Any:
         name = self.random.choice(SESSIONS)
         change = self.random.choice((["--rate", "50"], ["--rate", "1mbit"], ["--sample", "3"], ["--snaplen", "100"]))
         self.lab.ctl("set-mirror", "br0", name, *change)
         return lambda: self.lab.ctl("set-mirror", "br0", name, "--rate", "none", "--sample", "1", "--snaplen", "none")
 
-    def disabled(self):
+    def disabled(self) -> Any:
         name = self.random.choice(SESSIONS)
         self.lab.ctl("disable-mirror", "br0", name)
         return lambda: self.lab.ctl("enable-mirror", "br0", name)
 
-    def all(self):
+    def all(self) -> list[Any]:
         return [self.device_down, self.other_end_down, self.device_gone, self.mtu, self.route_gone, self.route_forbidden,
                 self.neighbour_forgotten, self.neighbour_silent, self.firewall, self.limits, self.disabled]
 
 
-def sequence_numbers(lab, session):
+def sequence_numbers(lab: Lab, session: int) -> list[int]:
     """Of the packets that came, in order of arrival."""
     packets = [data for data in lab.under.wire.frames if l3.is_copy(data) and data[36:38] == b"\x88\xbe"]
     return [int.from_bytes(data[38:42], "big") for data in packets if int.from_bytes(data[44:46], "big") & 0x3FF == session]
 
 
-def test_the_account_closes_whatever_breaks(lab):
+def test_the_account_closes_whatever_breaks(lab: Lab) -> None:
     chance = random.Random(SEED)
     faults = Faults(lab, chance)
     done = [f"VSWITCH_SEED={SEED}"]
-    looks, last = 0, {}
+    looks = 0
+    last: dict[str, Any] = {}
 
-    def look(seconds):
+    def look(seconds: float) -> None:
         nonlocal looks
         end = time.monotonic() + seconds
         while time.monotonic() < end:

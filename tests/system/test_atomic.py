@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions changed a thousand times a second under traffic: a frame sees the old settings or the new, and other sessions see nothing."""
+from __future__ import annotations
+
 import json
+import pathlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +23,7 @@ PATIENCE_S = 120
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         for name in ("t1", "one", "two", "other"):
             setattr(lab, name, lab.host(name))
@@ -30,17 +35,17 @@ def lab(tmp_path):
 class Stream:
     """JSON values over the control socket, both ways."""
 
-    def __init__(self, lab):
+    def __init__(self, lab: Lab) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(PATIENCE_S)
         self.sock.connect(str(lab.daemon.rundir / "db.sock"))
         self.text = ""
         self.decoder = json.JSONDecoder()
 
-    def send(self, method, params, request):
+    def send(self, method: str, params: Any, request: str | int) -> None:
         self.sock.sendall(json.dumps({"method": method, "params": params, "id": request}).encode())
 
-    def next(self):
+    def next(self) -> Any:
         """The next value, or None when the connection is closed."""
         while True:
             self.text = self.text.lstrip()
@@ -64,23 +69,23 @@ class Changes:
     are applied together, so the pace is what has them applied one by one.
     """
 
-    def __init__(self, lab, a, b):
+    def __init__(self, lab: Lab, a: Any, b: Any) -> None:
         self.settings = (a, b)
         self.answered = 0
-        self.applied = []  # values of cur_cfg
-        self.failures = []
+        self.applied: list[Any] = []  # values of cur_cfg
+        self.failures: list[Any] = []
         self.room = threading.Semaphore(UNDER_WAY)
         self.client = Stream(lab)
         self.monitor = Stream(lab)
         self.monitor.send("monitor", ["Open_vSwitch", "m", {"Open_vSwitch": {"columns": ["cur_cfg"], "select": {"initial": False}}}], "m")
         self.monitor.next()
         self.begin = time.monotonic()
-        self.seconds = None
+        self.seconds = 0.0
         self.threads = [threading.Thread(target=run, daemon=True) for run in (self.ask, self.hear, self.watch)]
         for thread in self.threads:
             thread.start()
 
-    def ask(self):
+    def ask(self) -> None:
         due = time.monotonic()
         for n in range(CHANGES):
             operations = [{"op": "update", "table": "Mirror", "where": [["name", "==", name]], "row": row}
@@ -93,7 +98,7 @@ class Changes:
             due = max(due + PERIOD_S, time.monotonic() - 10 * PERIOD_S)
             time.sleep(max(0, due - time.monotonic()))
 
-    def hear(self):
+    def hear(self) -> None:
         while self.answered < CHANGES:
             reply = self.client.next()
             if reply is None or reply["error"] is not None or [part.get("count") for part in reply["result"]] != [1, 1, 1]:
@@ -103,15 +108,15 @@ class Changes:
             self.room.release()
         self.seconds = time.monotonic() - self.begin
 
-    def watch(self):
+    def watch(self) -> None:
         while (update := self.monitor.next()) is not None:
             row, = update["params"][1]["Open_vSwitch"].values()
             self.applied.append(row["new"]["cur_cfg"])
 
-    def under_way(self):
+    def under_way(self) -> Any:
         return self.threads[1].is_alive() and not self.failures
 
-    def end(self):
+    def end(self) -> None:
         """Waits for the last answer and its cur_cfg, says how fast it was, and checks that all were made."""
         self.threads[1].join(PATIENCE_S)
         deadline = time.monotonic() + 5
@@ -129,15 +134,15 @@ class Changes:
         assert len(self.applied) >= APPLIED, f"only {len(self.applied)} changes took effect by themselves"
 
 
-def numbered(n):
+def numbered(n: int) -> bytes:
     return frame(mac(1), BROADCAST, n.to_bytes(4, "big") + bytes(100))
 
 
-def number_in(copy):
+def number_in(copy: bytes) -> Any:
     return int.from_bytes(copy[14:18], "big")
 
 
-def stream(lab, changes):
+def stream(lab: Lab, changes: Changes) -> Any:
     """Sends frames in small groups as long as changes are under way; returns how many."""
     sent = 0
     while changes.under_way():
@@ -150,7 +155,7 @@ def stream(lab, changes):
     return sent
 
 
-def test_two_sessions_changed_together_never_mix(lab):
+def test_two_sessions_changed_together_never_mix(lab: Lab) -> None:
     changes = Changes(lab, {"one": {"snaplen": 60}, "two": {"snaplen": 60}}, {"one": {"snaplen": 80}, "two": {"snaplen": 80}})
     try:
         sent = stream(lab, changes)
@@ -167,7 +172,7 @@ def test_two_sessions_changed_together_never_mix(lab):
         assert lab.account(session)["delivered"] == lab.account(session)["matched"] == sent
 
 
-def test_of_two_sessions_one_is_always_on(lab):
+def test_of_two_sessions_one_is_always_on(lab: Lab) -> None:
     on, off = {"enabled": ["set", []]}, {"enabled": False}
     lab.ctl("disable-mirror", "br0", "two")
     changes = Changes(lab, {"one": off, "two": on}, {"one": on, "two": off})

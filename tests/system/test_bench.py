@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The forwarding benchmark still works: its load, its counts and its report, with little of each. Not how fast anything is."""
+from __future__ import annotations
+
 import json
 import os
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -23,7 +26,7 @@ ROWS = {  # one of each section
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
     """A run of one short round with the peers that need nothing installed. Longer than a TCP that has lost its first segments waits."""
     where = tmp_path_factory.mktemp("bench")
     only = [f"--only={section}: {name}" for section, name in ROWS]
@@ -35,7 +38,7 @@ def found(tmp_path_factory):
     return {**json.loads((where / "found.json").read_text()), "text": done.stdout, "svg": (where / "found.svg").read_text()}
 
 
-def test_every_step_of_the_walk_is_measured():
+def test_every_step_of_the_walk_is_measured() -> None:
     done = subprocess.run([BUILD / "tests" / "bench_micro", "--benchmark_min_time=0.001", "--benchmark_format=json"], text=True,
                           capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -44,12 +47,12 @@ def test_every_step_of_the_walk_is_measured():
     assert all(one["iterations"] > 0 and "error_message" not in one for one in measured)
 
 
-def rows(found, section, name):
+def rows(found: dict[str, Any], section: str, name: str) -> dict[Any, Any]:
     return {row["metric"]: row["values"] for row in found["rows"] if (row["section"], row["name"]) == (section, name)}
 
 
 @pytest.mark.parametrize("section,name", ROWS)
-def test_every_section_measures(found, section, name):
+def test_every_section_measures(found: dict[str, Any], section: str, name: str) -> None:
     measured = rows(found, section, name)
     assert measured, found["text"]
     for metric, values in measured.items():
@@ -61,12 +64,12 @@ def test_every_section_measures(found, section, name):
     assert sides == set(ROWS[section, name])
 
 
-def test_nothing_failed(found):
+def test_nothing_failed(found: dict[str, Any]) -> None:
     """Every count agreed, every prime came through."""
     assert found["failures"] == []
 
 
-def test_counts_agree(found):
+def test_counts_agree(found: dict[str, Any]) -> None:
     """Nothing comes out that was not sent, and at a quarter of capacity every copy is delivered."""
     rates = rows(found, "rates", "64 bytes, 1 flow, 1 pair")
     for side in (OURS, BRIDGE, TRIVIAL):
@@ -77,7 +80,7 @@ def test_counts_agree(found):
     assert rows(found, "loss", "1 session at 25 %")["copies delivered"][OURS]["0"] > 0.5
 
 
-def test_report(found):
+def test_report(found: dict[str, Any]) -> None:
     assert "against the trivial forwarder" in found["text"] and "not measured" in found["text"]
     assert found["goals"]
     assert {goal["verdict"] for goal in found["goals"]} <= {"met", "missed", "not measured"}

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices come and go: sessions survive it and arm themselves again."""
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
 import pytest
 
 from net import BROADCAST, frame, mac, run
@@ -7,13 +12,13 @@ from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
 @pytest.mark.parametrize("victim", ["t1", "t3"], ids=["source", "destination"])
-def test_device_recreated_a_hundred_times(lab, victim):
+def test_device_recreated_a_hundred_times(lab: Lab, victim: str) -> None:
     hosts = {name: lab.host(name) for name in ("t1", "t2", "t3")}
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     for n in range(100):
@@ -29,7 +34,7 @@ def test_device_recreated_a_hundred_times(lab, victim):
     assert counters["delivered"] == 100
 
 
-def test_port_row_deleted_and_added_again(lab):
+def test_port_row_deleted_and_added_again(lab: Lab) -> None:
     t1, t3 = lab.host("t1"), lab.host("t3")
     lab.host("t2")
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
@@ -44,7 +49,7 @@ def test_port_row_deleted_and_added_again(lab):
         assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))], f"round {n}"
 
 
-def test_port_before_its_device(lab):
+def test_port_before_its_device(lab: Lab) -> None:
     lab.ctl("add-port", "br0", "later")
     port = lab.port("later")
     assert port["state"] == "waiting"
@@ -56,7 +61,7 @@ def test_port_before_its_device(lab):
     assert later.wire.wait(1) == [frame(mac(1), BROADCAST, b"hello")]
 
 
-def test_renamed_away_and_back(lab):
+def test_renamed_away_and_back(lab: Lab) -> None:
     t1, t2 = lab.host("t1"), lab.host("t2")
     run("ip", "-n", lab.net.switch, "link", "set", "t2", "down")
     run("ip", "-n", lab.net.switch, "link", "set", "t2", "name", "other")
@@ -68,7 +73,7 @@ def test_renamed_away_and_back(lab):
     assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, b"back")]
 
 
-def test_link_down_and_up(lab):
+def test_link_down_and_up(lab: Lab) -> None:
     t1, t2 = lab.host("t1"), lab.host("t2")
     lab.mirror("s", "--source", "t1:from", "--output", "t2")
     for n in range(10):
@@ -84,7 +89,7 @@ def test_link_down_and_up(lab):
         assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
 
 
-def test_mtu_changes_at_run_time(lab):
+def test_mtu_changes_at_run_time(lab: Lab) -> None:
     hosts = [lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2")]
     for mtu, payload in ((9000, 8972), (1500, 1472), (576, 548), (68, 40), (9000, 8972)):  # 68: the least veth and IPv4 allow
         for host in hosts:

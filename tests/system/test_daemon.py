@@ -1,36 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of the daemon: start, one per run directory, background, service manager, the end in order and the other ends."""
+from __future__ import annotations
+
 import contextlib
 import grp
 import json
 import os
+import pathlib
 import signal
 import socket
 import stat
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from lab import PATIENCE_S, VSWITCHD, Rpc, RpcError, wait_until
+from lab import PATIENCE_S, VSWITCHD, Daemon, Rpc, RpcError, wait_until, Where
 
 
 NAMES = ("ovs-vswitchd", "ovsdb-server")  # it stands for both
 
 
-def files_of(daemon):
+def files_of(daemon: Daemon) -> list[Any]:
     """What its run directory contains while it runs."""
     return sorted(["db.sock", *(file for name in NAMES for file in (f"{name}.pid", f"{name}.{daemon.pid}.ctl"))])
 
 
-def files_in(directory):
+def files_in(directory: pathlib.Path) -> list[Any]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def run(*args):
+def run(*args: object) -> Any:
     return subprocess.run([str(VSWITCHD), *map(str, args)], text=True, capture_output=True, timeout=PATIENCE_S)
 
 
-def test_version_and_help_are_in_order_wrong_usage_is_status_2():
+def test_version_and_help_are_in_order_wrong_usage_is_status_2() -> None:
     assert run("--version").stdout.startswith("vswitchd ")
     help_text = run("--help").stdout
     for option in ("--rundir", "--db", "--remote", "--group", "--log-file", "--log-level", "--detach", "--workers"):
@@ -41,7 +46,7 @@ def test_version_and_help_are_in_order_wrong_usage_is_status_2():
         assert done.stderr
 
 
-def test_what_cannot_be_had_is_status_1_with_the_reason(tmp_path):
+def test_what_cannot_be_had_is_status_1_with_the_reason(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("--rundir", tmp_path / "file" / "run", "--db", tmp_path / "conf.db")
     assert done.returncode == 1
@@ -52,7 +57,7 @@ def test_what_cannot_be_had_is_status_1_with_the_reason(tmp_path):
     assert files_in(tmp_path / "run") == []
 
 
-def test_run_directory_is_made_and_its_files_have_their_names_and_modes(daemon):
+def test_run_directory_is_made_and_its_files_have_their_names_and_modes(daemon: Daemon) -> None:
     assert files_in(daemon.rundir) == files_of(daemon)
     for name in NAMES:
         assert (daemon.rundir / f"{name}.pid").read_text() == f"{daemon.pid}\n"
@@ -60,14 +65,14 @@ def test_run_directory_is_made_and_its_files_have_their_names_and_modes(daemon):
         assert stat.S_IMODE((daemon.rundir / name).stat().st_mode) == 0o660
 
 
-def test_group_owns_the_sockets(make_daemon):
+def test_group_owns_the_sockets(make_daemon: Callable[..., Daemon]) -> None:
     group = grp.getgrnam("daemon")
     daemon = make_daemon("--group", "daemon").start()
     assert daemon.socket.stat().st_gid == group.gr_gid
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_it_in_order_and_nothing_stays(daemon, end):
+def test_signals_end_it_in_order_and_nothing_stays(daemon: Daemon, end: signal.Signals) -> None:
     with daemon.connect() as rpc:
         assert rpc.call("echo", [1], version=1) == [1]
         daemon.process.send_signal(end)
@@ -77,13 +82,13 @@ def test_signals_end_it_in_order_and_nothing_stays(daemon, end):
 
 
 @pytest.mark.parametrize("args", [["exit"], ["exit", "--cleanup"]])
-def test_exit_is_answered_and_then_obeyed(daemon, args):
+def test_exit_is_answered_and_then_obeyed(daemon: Daemon, args: list[str]) -> None:
     assert daemon.ovs("ovs-appctl", *args).stdout == ""
     assert daemon.wait() == 0
     assert files_in(daemon.rundir) == []
 
 
-def test_a_client_that_does_not_read_does_not_keep_it_from_ending(daemon):
+def test_a_client_that_does_not_read_does_not_keep_it_from_ending(daemon: Daemon) -> None:
     with daemon.connect() as rpc:
         request = json.dumps({"method": "echo", "params": ["x" * 300000], "id": 1}).encode()
         for _ in range(3):  # more than the kernel takes, less than makes the daemon stop reading
@@ -91,7 +96,7 @@ def test_a_client_that_does_not_read_does_not_keep_it_from_ending(daemon):
         assert daemon.stop() == 0
 
 
-def test_stock_ovs_appctl(daemon):
+def test_stock_ovs_appctl(daemon: Daemon) -> None:
     assert daemon.ovs("ovs-appctl", "version").stdout.startswith("vswitchd ")
     assert daemon.ovs("ovs-appctl", "-t", "ovs-vswitchd", "version").stdout.startswith("vswitchd ")
     commands = daemon.ovs("ovs-appctl", "list-commands").stdout
@@ -109,13 +114,13 @@ def test_stock_ovs_appctl(daemon):
     (["vlog/set", "nosuch:dbg"], 'no destination, level, or module "nosuch"'),
     (["vlog/reopen"], "Logging to file not configured"),
 ])
-def test_operator_errors_have_the_texts_that_scripts_know(daemon, args, text):
+def test_operator_errors_have_the_texts_that_scripts_know(daemon: Daemon, args: list[str], text: str) -> None:
     done = daemon.ovs("ovs-appctl", *args, check=False)
     assert done.returncode == 2
     assert done.stderr == f"{text}\novs-appctl: ovs-vswitchd: server returned an error\n"
 
 
-def test_log_levels_change_at_run_time_and_the_file_is_reopened(make_daemon, tmp_path):
+def test_log_levels_change_at_run_time_and_the_file_is_reopened(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:
     log = tmp_path / "log"
     daemon = make_daemon("--log-file", str(log), "--log-level", "warn").start()
     assert "WARN" in daemon.ovs("ovs-appctl", "vlog/list").stdout
@@ -130,8 +135,8 @@ def test_log_levels_change_at_run_time_and_the_file_is_reopened(make_daemon, tmp
         wait_until(lambda: log.exists() and (daemon.rpc("echo"), log.read_text())[1], "a new log file with lines")
 
 
-def test_a_second_daemon_is_refused_and_says_who_is_first(daemon):
-    for extra in ([], ["--detach"]):
+def test_a_second_daemon_is_refused_and_says_who_is_first(daemon: Daemon) -> None:
+    for extra in (list[str](), ["--detach"]):
         second = subprocess.run(daemon.command(*extra), text=True, capture_output=True, timeout=PATIENCE_S)
         assert second.returncode == 1
         assert f"already running on this run directory (pid {daemon.pid})" in second.stderr
@@ -139,7 +144,7 @@ def test_a_second_daemon_is_refused_and_says_who_is_first(daemon):
     assert daemon.ovs("ovs-appctl", "version").returncode == 0
 
 
-def test_a_second_daemon_on_the_same_database_is_refused(daemon, make_daemon):
+def test_a_second_daemon_on_the_same_database_is_refused(daemon: Daemon, make_daemon: Callable[..., Daemon]) -> None:
     second = make_daemon()
     second.database = daemon.database
     done = subprocess.run(second.command(), text=True, capture_output=True, timeout=PATIENCE_S)
@@ -149,7 +154,7 @@ def test_a_second_daemon_on_the_same_database_is_refused(daemon, make_daemon):
     assert daemon.serves()
 
 
-def test_killed_it_leaves_files_that_the_next_one_replaces(daemon):
+def test_killed_it_leaves_files_that_the_next_one_replaces(daemon: Daemon) -> None:
     first = daemon.pid
     daemon.kill9()
     assert f"ovs-vswitchd.{first}.ctl" in files_in(daemon.rundir)
@@ -160,7 +165,7 @@ def test_killed_it_leaves_files_that_the_next_one_replaces(daemon):
         assert daemon.ovs("ovs-appctl", "-t", name, "version").returncode == 0
 
 
-def test_detach_returns_when_the_daemon_serves(make_daemon):
+def test_detach_returns_when_the_daemon_serves(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon()
     done = subprocess.run(daemon.command("--detach"), text=True, capture_output=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
@@ -177,7 +182,7 @@ def test_detach_returns_when_the_daemon_serves(make_daemon):
         raise
 
 
-def test_detach_fails_with_the_reason_when_the_daemon_does(make_daemon):
+def test_detach_fails_with_the_reason_when_the_daemon_does(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon("--remote", "ptcp:1:203.0.113.77")  # an address nobody here has
     done = subprocess.run(daemon.command("--detach"), text=True, capture_output=True, timeout=PATIENCE_S)
     assert done.returncode == 1
@@ -186,7 +191,7 @@ def test_detach_fails_with_the_reason_when_the_daemon_does(make_daemon):
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_service_manager_hears_of_ready_and_of_the_end(make_daemon, tmp_path, abstract):
+def test_service_manager_hears_of_ready_and_of_the_end(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path, abstract: Any) -> None:
     name = f"@vswitch-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(PATIENCE_S)
@@ -202,12 +207,13 @@ def test_service_manager_hears_of_ready_and_of_the_end(make_daemon, tmp_path, ab
         assert daemon.wait() == 0
 
 
-def test_further_remotes(make_daemon, tmp_path):
+def test_further_remotes(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     extra = tmp_path / "extra.sock"
     daemon = make_daemon("--remote", f"ptcp:{port}", "--remote", f"punix:{extra}", "--remote", "punix:inside.sock").start()
-    for where in (("127.0.0.1", port), extra, daemon.rundir / "inside.sock"):
+    places: list[Where] = [("127.0.0.1", port), extra, daemon.rundir / "inside.sock"]
+    for where in places:
         with Rpc(where) as rpc:
             assert rpc.call("echo", [7], version=1) == [7]
     done = daemon.ovs("ovsdb-client", "-t", "5", "list-dbs", f"tcp:127.0.0.1:{port}", check=False)
@@ -216,7 +222,7 @@ def test_further_remotes(make_daemon, tmp_path):
     assert not extra.exists() and files_in(daemon.rundir) == []
 
 
-def test_active_remote_is_connected_to_when_it_comes(make_daemon, tmp_path):
+def test_active_remote_is_connected_to_when_it_comes(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:
     path = tmp_path / "manager.sock"
     make_daemon("--remote", f"unix:{path}").start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as manager:
@@ -229,13 +235,13 @@ def test_active_remote_is_connected_to_when_it_comes(make_daemon, tmp_path):
             assert json.loads(client.recv(4096))["id"] == "hello"
 
 
-def test_open_files_limit_is_raised_to_the_hard_one(daemon):
+def test_open_files_limit_is_raised_to_the_hard_one(daemon: Daemon) -> None:
     with open(f"/proc/{daemon.pid}/limits", encoding="ascii") as limits:
         soft, hard = next(line for line in limits if line.startswith("Max open files")).split()[3:5]
     assert soft == hard
 
 
-def test_bad_requests_are_answered_each_in_its_dialect(daemon):
+def test_bad_requests_are_answered_each_in_its_dialect(daemon: Daemon) -> None:
     with daemon.connect() as rpc:
         with pytest.raises(RpcError) as refused:
             rpc.call("no.such.method")

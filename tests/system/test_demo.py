@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README's first command, as it stands."""
+from __future__ import annotations
+
 import os
 import subprocess
 
@@ -8,7 +10,7 @@ from lab import BUILD, ROOT
 PREFIX = f"d{os.getpid():x}"  # beside another copy of this test
 
 
-def test_demo_shows_all_four_frames():
+def test_demo_shows_all_four_frames() -> None:
     environment = {**os.environ, "VSWITCH_BUILD": str(BUILD), "LAB_PREFIX": PREFIX}
     try:
         done = subprocess.run([ROOT / "tests" / "demo" / "demo"], capture_output=True, text=True, timeout=120, check=False,

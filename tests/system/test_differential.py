@@ -6,13 +6,18 @@
 
 What is different on purpose is named, with the reason, in `scenarios.LEFT_OUT`.
 """
+from __future__ import annotations
+
 import itertools
 import os
+import pathlib
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from differential import Difference, Pair, Send, Vsctl, decode, shrink, vsctl
+from differential import Difference, Pair, Send, Side, Vsctl, decode, shrink, vsctl
 from net import BROADCAST, mac
 from scenarios import NEARLY_RESERVED, RESERVED, Generator, mirror, tagged
 
@@ -24,7 +29,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("ovs-vswitchd"), reason="needs 
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     pair = Pair(tmp_path_factory.mktemp("differential"))
     yield pair
     pair.end()
@@ -33,22 +38,22 @@ def both(tmp_path_factory):
 _serial = itertools.count(1)
 
 
-def address(value):
+def address(value: Any) -> Any:
     return mac(value) if isinstance(value, int) else bytes.fromhex(value) if isinstance(value, str) else value
 
 
-def send(port, src, dst, *tags, **how):
+def send(port: Any, src: Any, dst: Any, *tags: Any, **how: Any) -> Any:
     """Addresses are numbers (of `mac`), hexadecimal or bytes; a tag is a VID, (VID, PCP) or (VID, PCP, TPID)."""
     return Send(port, tagged(address(src), address(dst), [header(tag) for tag in tags], next(_serial), **how))
 
 
-def header(tag):
+def header(tag: Any) -> tuple[Any, ...]:
     tag = tag if isinstance(tag, tuple) else (tag,)
     vid, pcp, tpid = tag + (0, 0x8100)[len(tag) - 1:]
     return tpid, vid, pcp
 
 
-def bridge(name="br0", **ports):
+def bridge(name: str = "br0", **ports: Any) -> Any:
     """A bridge with ports; what follows a name are its Port's settings."""
     commands = [f"add-br {name}", f"set bridge {name} datapath_type=netdev"]
     for port, settings in ports.items():
@@ -57,14 +62,14 @@ def bridge(name="br0", **ports):
     return vsctl(*commands)
 
 
-def patch(here="br0", there="br1"):
+def patch(here: str = "br0", there: str = "br1") -> Any:
     commands = []
     for one, other in ((here, there), (there, here)):
         commands += [f"add-port {one} to-{other}", f"set interface to-{other} type=patch options:peer=to-{one}"]
     return vsctl(*commands)
 
 
-def everybody(*ports, tags=()):
+def everybody(*ports: Any, tags: Any = ()) -> list[Any]:
     """A broadcast from each port: addresses are learned (mac(n) on the nth), and floods are seen."""
     return [send(port, n, BROADCAST, *tags) for n, port in enumerate(ports, 1)]
 
@@ -76,7 +81,7 @@ ALL_MODES = bridge(p1="", p2="tag=10", p3="vlan_mode=native-tagged tag=10", p4="
                    p5="trunks=0,10,20", p6="vlan_mode=access tag=20")
 
 
-def frames_of_all_kinds(port, n):
+def frames_of_all_kinds(port: Any, n: int) -> list[Any]:
     kinds = [(), (0,), ((0, 5),), (10,), ((10, 3),), ((10, 3, 0x88A8),), (20,), (10, 20), ((10, 2, 0x88A8), (20, 6)), (0, 20),
              ((0, 4, 0x88A8), 10), (4095,)]
     return [send(port, n, BROADCAST, *tags) for tags in kinds]
@@ -340,12 +345,12 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rule(both, rule):
+def test_rule(both: Pair, rule: str) -> None:
     both.run(RULES[rule])
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SCENARIOS))
-def test_random(both, seed):
+def test_random(both: Pair, seed: int) -> None:
     steps = Generator(seed).scenario(FRAMES)
     try:
         both.run(steps)
@@ -355,7 +360,7 @@ def test_random(both, seed):
         raise AssertionError(f"seed {seed}: {difference}") from None
 
 
-def test_the_scenarios_are_worth_running(both):
+def test_the_scenarios_are_worth_running(both: Pair) -> None:
     """What seeds make: enough frames arrive, copies among them, in all VLAN modes."""
     modes, mirrors = set(), 0
     for seed in range(200):
@@ -369,18 +374,18 @@ def test_the_scenarios_are_worth_running(both):
     assert sum(bool(arrived) for arrived in results) > 20
 
 
-def test_the_rows_have_the_statistics(both):
+def test_the_rows_have_the_statistics(both: Pair) -> None:
     both.run([*THREE, mirror("br0", "m", "p3", ["p1"]), *KNOWN, send("p1", 1, 2, length=100), send("p1", 1, 2, 10)], rows=True)
 
 
-class Fake:
+class Fake(Side):
     """A side that received what it is told."""
 
-    def __init__(self, name, arrived):
+    def __init__(self, name: str, arrived: Any) -> None:
         self.name = name
         self.arrived = arrived
 
-    def take(self):
+    def take(self) -> Any:
         arrived, self.arrived = self.arrived, {}
         return arrived
 
@@ -392,7 +397,7 @@ BAD = GOOD[:40] + bytes([GOOD[40] ^ 1]) + GOOD[41:]
 @pytest.mark.parametrize("ours, named", [
     ({"p2": [BAD]}, BAD), ({}, GOOD), ({"p2": [GOOD, GOOD]}, GOOD), ({"p3": [GOOD]}, GOOD), ({"p2": [GOOD], "br0": [GOOD]}, GOOD)],
     ids=["wrong byte", "missing", "twice", "misdirected", "extra"])
-def test_the_comparison_sees(tmp_path, ours, named):
+def test_the_comparison_sees(tmp_path: pathlib.Path, ours: Any, named: Any) -> None:
     pair = Pair(tmp_path)
     pair.sides = [Fake("Open vSwitch", {"p2": [GOOD]}), Fake("vswitchd", ours)]
     with pytest.raises(Difference) as difference:
@@ -403,7 +408,7 @@ def test_the_comparison_sees(tmp_path, ours, named):
     assert pair.received([]) == {"p2": [GOOD]}
 
 
-def addresses(side, name):
+def addresses(side: Any, name: str) -> tuple[Any, ...]:
     """What `ovs-appctl fdb/show` prints, without ages: the order is by age in Open vSwitch, so it is not compared either."""
     done = side.client("ovs-appctl", "fdb/show", name)
     lines = done.stdout.splitlines()
@@ -411,7 +416,7 @@ def addresses(side, name):
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_fdb_show(both, seed):
+def test_fdb_show(both: Pair, seed: int) -> None:
     steps = Generator(seed).scenario(FRAMES)
     both.run(steps)
     for name in ("br0", "nosuch"):

@@ -3,8 +3,13 @@
 
 All sessions see the same frames at once; each sends to an address of its own, by which its packets are told apart.
 """
+from __future__ import annotations
+
 import itertools
+import pathlib
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import l3
 import pytest
@@ -17,27 +22,28 @@ GRANULARITY = {"100us": (0, 100_000), "100ns": (1, 100), "ieee1588": (2, 1)}
 SECOND_NS = 1_000_000_000
 
 # What differs between sessions. Everything else is numbered, so that no two have the same values.
-KINDS = [{"encap": "gre"},
-         {"encap": "gre", "key": 0},
-         {"encap": "gre", "key": 0xDEADBEEF},
-         {"encap": "erspan1"},
-         {"encap": "erspan2"},
-         *({"encap": "erspan3", "timestamp": timestamp, "subheader": subheader}
-           for timestamp in GRANULARITY for subheader in (False, True)),
-         {"encap": "erspan3"},
-         {"encap": "vxlan"},
-         {"encap": "vxlan", "key": 0xABCDEF, "dst_port": 4790}]
+KINDS: list[dict[str, Any]] = [
+    {"encap": "gre"},
+    {"encap": "gre", "key": 0},
+    {"encap": "gre", "key": 0xDEADBEEF},
+    {"encap": "erspan1"},
+    {"encap": "erspan2"},
+    *({"encap": "erspan3", "timestamp": timestamp, "subheader": subheader}
+      for timestamp in GRANULARITY for subheader in (False, True)),
+    {"encap": "erspan3"},
+    {"encap": "vxlan"},
+    {"encap": "vxlan", "key": 0xABCDEF, "dst_port": 4790}]
 
 
 class Session:
     """One of the matrix: its settings, and what its packets have to look like."""
 
-    def __init__(self, number, kind, version, snaplen, direction):
+    def __init__(self, number: int, kind: dict[str, Any], version: int, snaplen: int | None, direction: str) -> None:
         self.name = f"s{number:03}"
         self.version = version
         self.snaplen = snaplen
         self.direction = direction
-        self.endpoint = {"ip": l3.far(version, number), **kind}
+        self.endpoint: dict[str, Any] = {"ip": l3.far(version, number), **kind}
         self.encap = kind["encap"]
         if number % 3:
             self.endpoint.update(ttl=10 + number,  # tshark warns of a few only
@@ -51,11 +57,11 @@ class Session:
         if self.encap == "erspan3":
             self.endpoint["hwid"] = 63 - number % 64
 
-    def settings(self):
+    def settings(self) -> dict[Any, Any]:
         return {"bridge": "br0", "name": self.name, "sources": {"ports": [{"name": "t1", "direction": self.direction}]},
                 "destination": {"endpoints": [self.endpoint]}, "snaplen": self.snaplen}
 
-    def outer(self):
+    def outer(self) -> Any:
         """Fields of the headers in front."""
         ttl, dscp = self.endpoint.get("ttl", 64), self.endpoint.get("dscp", 0)
         if self.version == 4:
@@ -75,7 +81,7 @@ class Session:
         protocol = {"gre": 0x6558, "erspan3": 0x22EB}.get(self.encap, 0x88BE)
         return fields | {"gre.proto": protocol, "gre.flags_and_version": 0x2000 * (key is not None) | 0x1000 * sequence, "gre.key": key}
 
-    def inner(self, sent, position):
+    def inner(self, sent: Any, position: int) -> tuple[Any, ...]:
         """Fields that tell of the copied frame, which was the session's `position`th, and the bytes of it that are to come."""
         whole = len(sent.bytes)
         copy = sent.bytes[:self.snaplen]
@@ -102,7 +108,7 @@ class Session:
             fields |= {"erspan.platid": None}
         return fields, copy
 
-    def stamp_ns(self, packet, near_ns):
+    def stamp_ns(self, packet: l3.Packet, near_ns: Any) -> Any:
         """The time a packet carries, since 1970; without a subheader the one nearest to near_ns that it can mean."""
         granularity = self.endpoint.get("timestamp", "100us")
         unit = GRANULARITY[granularity][1]
@@ -116,15 +122,15 @@ class Session:
 
 
 class Sent:
-    def __init__(self, src, dst, payload, **tag):
+    def __init__(self, src: int, dst: int, payload: bytes, **tag: Any) -> None:
         self.bytes = frame(mac(src), mac(dst), payload, **tag)
         self.vlan = tag.get("vlan")
         self.pcp = tag.get("pcp", 0)
 
 
-def frames_between(src, dst):
+def frames_between(src: int, dst: int) -> list[Any]:
     """Of all shapes that a field tells of; payloads that differ everywhere, so that no shifted byte looks right."""
-    def payload(length, seed):
+    def payload(length: int, seed: int) -> bytes:
         return bytes((seed * 37 + 11 * i + i // 256) & 255 for i in range(length))
 
     inside = bytes.fromhex("81008123 88b5".replace(" ", ""))  # PCP 4, VLAN 291, behind another tag
@@ -137,11 +143,11 @@ def frames_between(src, dst):
             Sent(src, dst, inside[2:] + payload(60, src + 7), vlan=7, pcp=2, tpid=0x88A8, ether_type=0x8100)]
 
 
-def check(session, sent, packets, started_ns, ended_ns, explain=l3.decoded):
+def check(session: Session, sent: Any, packets: list[l3.Packet], started_ns: Any, ended_ns: Any, explain: Any = l3.decoded) -> Any:
     """What is wrong with the packets of one session, frames explained by explain()."""
     wrong = []
 
-    def expect(what, got, expected):
+    def expect(what: str, got: Any, expected: Any) -> None:
         if got != expected:
             wrong.append(f"{session.name} {session.settings()}\n  {what}: expected {expected}, got {got}")
 
@@ -171,7 +177,7 @@ def check(session, sent, packets, started_ns, ended_ns, explain=l3.decoded):
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.under = l3.underlay(lab.net, mtu=2500)
         lab.t1 = lab.host("t1", mtu=2000)
@@ -179,7 +185,7 @@ def lab(tmp_path):
         yield lab
 
 
-def test_every_field_in_all_combinations(lab):
+def test_every_field_in_all_combinations(lab: Lab) -> None:
     combinations = itertools.product(KINDS, (4, 6), (None, SNAPLEN), ("from", "to"))
     sessions = [Session(number, *combination) for number, combination in enumerate(combinations, 1)]
     with lab.daemon.connect() as rpc:
@@ -195,7 +201,7 @@ def test_every_field_in_all_combinations(lab):
     expected = len(sessions) // 2 * (len(forth) + len(back))
     packets = l3.tshark(lab.under.wire.settle(expected, match=l3.is_copy), "-d", "udp.port==4790,vxlan")
     ended = time.time_ns()
-    by_address = {}
+    by_address: dict[Any, Any] = {}
     for packet in packets:
         by_address.setdefault(packet["ip.dst"] or packet["ipv6.dst"], []).append(packet)
     wrong = []
@@ -212,10 +218,11 @@ def test_every_field_in_all_combinations(lab):
         assert of_session["delivered_bytes"] == sum(len(one.bytes[:session.snaplen]) for one in sent), "frames, without encapsulation"
 
 
-def test_every_bit_of_the_headers_is_looked_at(lab):
+def test_every_bit_of_the_headers_is_looked_at(lab: Lab) -> None:
     """What this file calls right has no bit to spare: each that is turned over is noticed."""
-    kinds = [{"encap": "gre", "key": 0x5A5A5A5A}, {"encap": "erspan2"}, {"encap": "erspan3", "timestamp": "ieee1588"},
-             {"encap": "erspan3", "timestamp": "100ns", "subheader": True}, {"encap": "vxlan", "key": 0x5A5A5A}]
+    kinds: list[dict[str, Any]] = [
+        {"encap": "gre", "key": 0x5A5A5A5A}, {"encap": "erspan2"}, {"encap": "erspan3", "timestamp": "ieee1588"},
+        {"encap": "erspan3", "timestamp": "100ns", "subheader": True}, {"encap": "vxlan", "key": 0x5A5A5A}]
     # Time stamps may differ by up to a second, a source port is anybody's choice, and IPv4 has other ways to fail.
     free = {"erspan2": (), "gre": (), "erspan3": (*range(12, 16), *range(24, 28)), "vxlan": (0, 1)}
     sent = Sent(1, 2, bytes(range(60)), vlan=100, pcp=5)
@@ -243,7 +250,7 @@ def test_every_bit_of_the_headers_is_looked_at(lab):
     assert len(turned) > 1000 and not unnoticed, unnoticed
 
 
-def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab):
+def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab: Lab) -> None:
     """The copy of what an access port's host sends shows its VLAN, as on a trunk; with strip_vlan ERSPAN alone tells of it."""
     access = lab.host("a1", port_options=("--tag", "10"))
     for number, (name, strip) in enumerate({"kept": False, "taken": True}.items()):
@@ -258,7 +265,7 @@ def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab):
     lab.t2.wire.expect(1)
     lab.t1.wire.send(tagged, native)
     packets = l3.tshark(lab.under.wire.settle(12, match=l3.is_copy))
-    seen = {}
+    seen: dict[Any, Any] = {}
     for packet in packets:
         strip, version = packet.number("erspan.spanid"), packet.number("erspan.version")
         seen.setdefault((strip, version), []).append(
@@ -271,7 +278,7 @@ def test_the_vlan_of_access_ports_and_of_tags_taken_off(lab):
                                     (0, 0, no_tag, native)]
 
 
-def test_one_session_of_both_directions_labels_each_copy(lab):
+def test_one_session_of_both_directions_labels_each_copy(lab: Lab) -> None:
     lab.mirror("both", "--source", "t1", "--endpoint", l3.far(4, 1), "--encap", "erspan3")
     lab.wait_state("both", "active")
     sent = []
@@ -286,11 +293,11 @@ def test_one_session_of_both_directions_labels_each_copy(lab):
     assert [packet.number("gre.sequence_number") for packet in packets] == list(range(10))
 
 
-def test_a_flow_keeps_its_vxlan_source_port_and_flows_differ(lab):
+def test_a_flow_keeps_its_vxlan_source_port_and_flows_differ(lab: Lab) -> None:
     lab.mirror("x", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--encap", "vxlan", "--key", "77")
     lab.wait_state("x", "active")
 
-    def udp(port, length):
+    def udp(port: Any, length: int) -> bytes:
         header = bytes.fromhex("45000000 00004000 40110000 0a000001 0a000002".replace(" ", ""))
         return frame(mac(1), mac(2), header + port.to_bytes(2, "big") + bytes.fromhex("14e90000 0000") + bytes(length), ether_type=0x0800)
 
@@ -301,7 +308,7 @@ def test_a_flow_keeps_its_vxlan_source_port_and_flows_differ(lab):
     assert len(set(ports)) > 12, "hardly two flows share a port"
 
 
-def test_settings_are_shown_as_given_and_the_rest_by_name(lab):
+def test_settings_are_shown_as_given_and_the_rest_by_name(lab: Lab) -> None:
     """What one asks for is what one reads back, in the API and in the tool."""
     given = {"ip": l3.far(6, 5), "encap": "erspan3", "session_id": 99, "index": 1234, "cos": 3, "hwid": 17, "timestamp": "100ns",
              "subheader": True, "ttl": 9, "dscp": 46, "local_ip": l3.NEAR[6]}

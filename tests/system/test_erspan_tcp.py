@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long TCP transfer with default offloads, mirrored over ERSPAN: the stream put together again from the copies."""
+from __future__ import annotations
+
 import hashlib
 import os
+import pathlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import l3
 import pytest
@@ -21,7 +26,7 @@ ATTEMPTS = [(200 << 20, 80 << 20), (200 << 20, 30 << 20), (40 << 20, 10 << 20)]
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.under = l3.underlay(lab.net, mtu=UNDERLAY_MTU)
         lab.t1, lab.t2 = lab.host("t1", "10.95.0.11"), lab.host("t2", "10.95.0.12")
@@ -33,8 +38,8 @@ def lab(tmp_path):
 class Capture:
     """Packets on the probe's device, all of them: they wait in the socket, which has room for the whole transfer."""
 
-    def __init__(self, lab):
-        def open_socket():
+    def __init__(self, lab: Lab) -> None:
+        def open_socket() -> Any:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, (1 << 30) - 1)
             sock.bind(("eth0", 0x0800))
@@ -44,7 +49,7 @@ class Capture:
         self.sock = in_namespace(lab.under.namespace, open_socket)
         lab.net.closing.callback(self.sock.close)
 
-    def packets(self):
+    def packets(self) -> Iterator[Any]:
         """All that have come once nothing is under way any more."""
         wait_forwarded()
         while True:
@@ -53,21 +58,21 @@ class Capture:
             except BlockingIOError:
                 return
 
-    def close(self):
+    def close(self) -> Any:
         """How many packets there was no room for."""
         _, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self.sock.close()
         return drops
 
 
-def transfer(lab, blob, rate):
+def transfer(lab: Lab, blob: bytes, rate: int) -> None:
     """t1 sends the blob to t2, which gets it whole."""
     received = hashlib.sha256()
     listener = in_namespace(lab.t2.namespace, lambda: socket.create_server(("10.95.0.12", PORT)))
     with listener:
         listener.settimeout(20)
 
-        def receive():
+        def receive() -> None:
             sock, _ = listener.accept()
             with sock:
                 sock.settimeout(20)
@@ -84,7 +89,7 @@ def transfer(lab, blob, rate):
     assert received.digest() == hashlib.sha256(blob).digest(), "production"
 
 
-def ones_complement(data):
+def ones_complement(data: bytes) -> Any:
     """The Internet checksum's sum: 16-bit words modulo 65535; 0 if they include a right checksum."""
     return int.from_bytes(data if len(data) % 2 == 0 else data + b"\0") % 65535
 
@@ -92,15 +97,15 @@ def ones_complement(data):
 class Stream:
     """What the copies say that t1 has sent, and what is wrong with any of them."""
 
-    def __init__(self, length):
+    def __init__(self, length: int) -> None:
         self.data = bytearray(length)
-        self.covered = []  # (begin, end), in the order of arrival
-        self.first = None  # sequence number of the first octet
-        self.numbers = []  # of the ERSPAN session
-        self.wrong = []
+        self.covered: list[Any] = []  # (begin, end), in the order of arrival
+        self.first: int | None = None  # sequence number of the first octet
+        self.numbers: list[Any] = []  # of the ERSPAN session
+        self.wrong: list[Any] = []
         self.longest = 0
 
-    def add(self, packet):
+    def add(self, packet: bytes) -> None:
         if packet[23] != 47:
             return
         total = int.from_bytes(packet[16:18])
@@ -127,7 +132,7 @@ class Stream:
         if int.from_bytes(frame[36:38]) == PORT:
             self.add_segment(frame[34:])
 
-    def add_segment(self, tcp):
+    def add_segment(self, tcp: Any) -> None:
         sequence = int.from_bytes(tcp[4:8])
         if tcp[13] & 2:
             self.first = sequence + 1
@@ -143,7 +148,7 @@ class Stream:
         self.data[at:end] = payload
         self.covered.append((at, end))
 
-    def missing(self):
+    def missing(self) -> Any:
         """Octets that no copy had."""
         count = reached = 0
         for begin, end in sorted(self.covered):
@@ -152,7 +157,7 @@ class Stream:
         return count + len(self.data) - reached
 
 
-def test_the_stream_from_the_copies_is_the_one_that_was_sent(lab):
+def test_the_stream_from_the_copies_is_the_one_that_was_sent(lab: Lab) -> None:
     lab.mirror("m", "--source", "t1", "--endpoint", l3.far(4, 1), "--encap", "erspan2", "--session-id", "321")
     lab.wait_state("m", "active")
     expected = 0  # the next number of the session

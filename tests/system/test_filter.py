@@ -3,10 +3,15 @@
 
 `VSWITCH_SEED` and `VSWITCH_SCENARIOS` choose other random matches and more frames.
 """
+from __future__ import annotations
+
 import json
 import os
+import pathlib
 import random
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,16 +26,16 @@ FRAMES = int(os.environ.get("VSWITCH_SCENARIOS", "100"))
 MATCHES = 240  # Open vSwitch has 254 tables
 
 
-def ipv4(protocol, data):
+def ipv4(protocol: int, data: bytes) -> Any:
     length = 20 + len(data)
     return bytes([0x45, 0, length >> 8, length & 255, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]) + data
 
 
-def tcp(port):
+def tcp(port: Any) -> Any:
     return ipv4(6, (1024).to_bytes(2, "big") + port.to_bytes(2, "big") + bytes(8) + b"\x50\x02" + bytes(6))
 
 
-def to_all(packet, ether_type=0x0800, **tag):
+def to_all(packet: bytes, ether_type: int = 0x0800, **tag: Any) -> bytes:
     return frame(mac(1), BROADCAST, packet, ether_type=ether_type, **tag)
 
 
@@ -40,14 +45,14 @@ ASK = to_all(bytes([0, 1, 8, 0, 6, 4, 0, 1]) + bytes(20), ether_type=0x0806)
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         for name in ("t1", "t2", "probe"):
             setattr(lab, name, lab.host(name))
         yield lab
 
 
-def copied(lab, *frames):
+def copied(lab: Lab, *frames: Any) -> Any:
     """Which of the frames from t1 the probe gets."""
     lab.probe.wire.clear()
     lab.t2.wire.clear()
@@ -57,7 +62,7 @@ def copied(lab, *frames):
     return lab.probe.wire.settle()
 
 
-def test_with_vswitch_ctl(lab):
+def test_with_vswitch_ctl(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1", "--output", "probe", "--filter", "tcp,tp_dst=80", "--filter", "arp")
     assert copied(lab, WEB, SSH, DNS, ASK) == [WEB, ASK]
     assert lab.account("s")["matched"] == 2 and lab.account("s")["lost"] == 0
@@ -77,7 +82,7 @@ def test_with_vswitch_ctl(lab):
     assert copied(lab, WEB, SSH, DNS, ASK) == [WEB, SSH, DNS, ASK]
 
 
-def test_a_bad_match_is_refused_and_changes_nothing(lab):
+def test_a_bad_match_is_refused_and_changes_nothing(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1", "--output", "probe", "--filter", "tcp,tp_dst=80")
     done = lab.ctl("set-mirror", "br0", "s", "--filter", "tp_dst=22", "--snaplen", "60", check=False)
     assert done.returncode == 1 and "'tp_dst=22': it needs a protocol with ports: add tcp" in done.stderr
@@ -90,7 +95,7 @@ def test_a_bad_match_is_refused_and_changes_nothing(lab):
     assert copied(lab, WEB, SSH) == [WEB]
 
 
-def test_with_the_session_api(lab):
+def test_with_the_session_api(lab: Lab) -> None:
     session = lab.rpc("mirror.add", bridge="br0", name="s", sources={"ports": ["t1"]}, destination={"ports": ["probe"]},
                       filter="udp", skip=None)
     assert (session["filter"], session["skip"]) == (["udp"], None)
@@ -102,7 +107,7 @@ def test_with_the_session_api(lab):
     assert copied(lab, WEB, SSH, ASK) == [WEB, SSH, ASK]
 
 
-def test_the_vlan_is_the_one_inside_the_bridge(lab):
+def test_the_vlan_is_the_one_inside_the_bridge(lab: Lab) -> None:
     lab.ctl("set-port", "t1", "--tag", "10")
     lab.mirror("s", "--source", "t1", "--output", "probe", "--filter", "dl_vlan=10,tcp")
     tagged = to_all(tcp(80), vlan=10)
@@ -110,14 +115,14 @@ def test_the_vlan_is_the_one_inside_the_bridge(lab):
     assert lab.probe.wire.settle(1) == [tagged]
 
 
-def set_rows(lab, column, *texts):
+def set_rows(lab: Lab, column: Any, *texts: Any) -> None:
     """What an OVSDB client may write: any string."""
     operation = {"op": "update", "table": "Mirror", "where": [], "row": {column: ["set", list(texts)]}}
     result = lab.daemon.ovs("ovsdb-client", "transact", json.dumps(["Open_vSwitch", operation]))
     assert json.loads(result.stdout) == [{"count": 1}]
 
 
-def test_rows_of_ovsdb_clients(lab):
+def test_rows_of_ovsdb_clients(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1", "--output", "probe")
     set_rows(lab, "filter", "tcp,tp_dst=80")
     assert copied(lab, WEB, SSH) == [WEB]
@@ -133,7 +138,7 @@ def test_rows_of_ovsdb_clients(lab):
     assert copied(lab, WEB, SSH) == [SSH]
 
 
-def is_accepted_by_open_vswitch(text):
+def is_accepted_by_open_vswitch(text: str) -> bool:
     """Taken, and meant: what lacks its company is dropped by ovs-ofctl, which says so in its log."""
     done = openvswitch.client("/nonexistent", "ovs-ofctl", "parse-flow", f"{text},actions=drop", timeout=10)
     return done.returncode == 0 and "normalization changed" not in done.stderr
@@ -146,7 +151,7 @@ STRICTER = ("", "tcp,tp_dst", "tcp,tp_dst=0x", "ip,nw_src=10.0.0.256", "dl_vlan=
             "metadata=1", "pkt_mark=1", "mpls,mpls_label=3", "tcp_flags=+syn", "ip_frag=yes", "udp,tcp_dst=80")
 
 
-def accepts(lab, text):
+def accepts(lab: Lab, text: str) -> bool:
     try:
         lab.rpc("mirror.set", bridge="br0", name="s", filter=[text])
         return True
@@ -156,7 +161,7 @@ def accepts(lab, text):
 
 
 @openvswitch.needed
-def test_takes_the_matches_that_open_vswitch_takes(lab):
+def test_takes_the_matches_that_open_vswitch_takes(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1", "--output", "probe")
     chance = random.Random(SEED)
     taken, different = 0, []
@@ -178,7 +183,7 @@ def test_takes_the_matches_that_open_vswitch_takes(lab):
         assert not accepts(lab, text), text
 
 
-def their_matches(theirs, data):
+def their_matches(theirs: openvswitch.OpenVswitch, data: bytes) -> Any:
     """The numbers of the tables whose rule matches the frame."""
     trace = openvswitch.client(theirs.rundir, "ovs-appctl", "ofproto/trace", "br0", "in_port=1", data.hex())
     assert trace.returncode == 0, trace.stderr
@@ -188,9 +193,9 @@ def their_matches(theirs, data):
 
 
 @openvswitch.needed
-def test_matches_the_frames_that_open_vswitch_matches(lab, tmp_path):
+def test_matches_the_frames_that_open_vswitch_matches(lab: Lab, tmp_path: pathlib.Path) -> None:
     chance = random.Random(SEED)
-    texts = []
+    texts: list[Any] = []
     while len(texts) < MATCHES:
         text, shorthand, fields = matches.random_match(chance)
         if matches.masks_icmp(shorthand, fields):
@@ -204,7 +209,8 @@ def test_matches_the_frames_that_open_vswitch_matches(lab, tmp_path):
         flows = [f"table=0,actions={','.join(f'resubmit(,{n})' for n in range(1, MATCHES + 1))}"]
         flows += [f"table={n},{text},actions=note:00" for n, text in enumerate(texts, 1)]
         (tmp_path / "flows").write_text("\n".join(flows) + "\n")
-        for command in (["add-flows", "br0", tmp_path / "flows"], ["set-frags", "br0", "nx-match"]):
+        commands: list[list[object]] = [["add-flows", "br0", tmp_path / "flows"], ["set-frags", "br0", "nx-match"]]
+        for command in commands:
             done = openvswitch.client(theirs.rundir, "ovs-ofctl", *command)
             assert done.returncode == 0, done.stderr
         for n, text in enumerate(texts, 1):

@@ -10,13 +10,18 @@ session API, and with ovs-vsctl.
     RSPAN source         near: t1 into VLAN 900, which leaves by a tunnel, since there is no wire between the hosts
     RSPAN destination    far: from VLAN 900 to the probe `sensor`
 """
+from __future__ import annotations
+
 import contextlib
+import pathlib
 import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import l3
 import pytest
 from lab import wait_until
-from net import BROADCAST, frame, run
+from net import BROADCAST, Host, frame, run
 from switch import Lab
 
 NEAR = {4: "10.81.0.1", 6: "fd81::1"}
@@ -24,16 +29,17 @@ FAR = {4: "10.83.0.1", 6: "fd83::1"}
 PREFIX = {4: ("10.81.0.0/24", "10.83.0.0/24"), 6: ("fd81::/64", "fd83::/64")}
 
 
-def router_of(address):
+def router_of(address: str) -> Any:
     """The router's address beside a host's."""
     return address[:-1] + "254" if "." in address else address[:-1] + "fe"
 
 
 @pytest.fixture
-def hosts(tmp_path):
+def hosts(tmp_path: pathlib.Path) -> Iterator[tuple[Lab, Lab]]:
     with contextlib.ExitStack() as closing:
-        near, far = (closing.enter_context(Lab(directory)) for directory in (tmp_path / "near", tmp_path / "far")
-                     if directory.mkdir() is None)
+        for side in ("near", "far"):
+            (tmp_path / side).mkdir()
+        near, far = (closing.enter_context(Lab(tmp_path / side)) for side in ("near", "far"))
         near.router = router = f"{near.net.uid}-rt"
         near.net.add_namespace(router)
         for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
@@ -54,13 +60,13 @@ def hosts(tmp_path):
 
 # The wide-area wire of the RSPAN VLAN, and the far end of the L3 session.
 
-def ports_by_ctl(near, far, version):
+def ports_by_ctl(near: Lab, far: Lab, version: int) -> None:
     near.ctl("add-port", "br0", "wan", "--type", "gre", "--trunks", "900", "--option", f"remote_ip={FAR[version]}", "--option", "key=1")
     far.ctl("add-port", "br0", "wan", "--type", "gre", "--trunks", "900", "--option", f"remote_ip={NEAR[version]}", "--option", "key=1")
     far.ctl("add-port", "br0", "er0", "--type", "erspan", "--trunks", "10", "--option", f"remote_ip={NEAR[version]}", "--option", "key=99")
 
 
-def ports_by_ovs_vsctl(near, far, version):
+def ports_by_ovs_vsctl(near: Lab, far: Lab, version: int) -> None:
     for lab, remote in ((near, FAR), (far, NEAR)):
         lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "wan", "trunks=900", "--", "set", "interface", "wan", "type=gre",
                        f"options:remote_ip={remote[version]}", "options:key=1")
@@ -68,7 +74,7 @@ def ports_by_ovs_vsctl(near, far, version):
                    f"options:remote_ip={NEAR[version]}", "options:key=99", "options:erspan_ver=1")
 
 
-def sessions_by_ctl(near, far, version):
+def sessions_by_ctl(near: Lab, far: Lab, version: int) -> None:
     near.ctl("add-mirror", "br0", "span", "--source", "t1", "--output", "p1")
     near.ctl("add-mirror", "br0", "rsrc", "--source", "t1", "--output-vlan", "900")
     near.ctl("add-mirror", "br0", "l3src", "--source", "t1", "--endpoint", FAR[version], "--encap", "erspan2", "--session-id", "99")
@@ -76,8 +82,8 @@ def sessions_by_ctl(near, far, version):
     far.ctl("add-mirror", "br0", "l3dst", "--source", "er0:from", "--output", "analyzer")
 
 
-def sessions_by_api(near, far, version):
-    def add(lab, name, sources, destination):
+def sessions_by_api(near: Lab, far: Lab, version: int) -> None:
+    def add(lab: Lab, name: str, sources: Any, destination: Any) -> None:
         lab.rpc("mirror.add", bridge="br0", name=name, sources=sources, destination=destination)
 
     add(near, "span", {"ports": ["t1"]}, {"ports": ["p1"]})
@@ -87,12 +93,12 @@ def sessions_by_api(near, far, version):
     add(far, "l3dst", {"ports": [{"name": "er0", "direction": "from"}]}, {"ports": ["analyzer"]})
 
 
-def sessions_by_ovs_vsctl(near, far, version):
+def sessions_by_ovs_vsctl(near: Lab, far: Lab, version: int) -> None:
     """The far end of an RSPAN VLAN cannot ask for strip_vlan here: the probe is an access port, which gets frames without a tag."""
     near.daemon.ovs("ovs-vsctl", "add-port", "br0", "er0", "--", "set", "interface", "er0", "type=erspan",
                     f"options:remote_ip={FAR[version]}", "options:key=99", "options:erspan_ver=2")
 
-    def add(lab, name, *columns, ports=()):
+    def add(lab: Lab, name: str, *columns: str, ports: Iterable[str] = ()) -> None:
         ids = [word for port in ports for word in ("--", f"--id=@{port}", "get", "port", port)]
         lab.daemon.ovs("ovs-vsctl", *ids, "--", "--id=@m", "create", "mirror", f"name={name}", *columns, "--", "add", "bridge", "br0",
                        "mirrors", "@m")
@@ -105,7 +111,7 @@ def sessions_by_ovs_vsctl(near, far, version):
     add(far, "l3dst", "select_src_port=@er0", "output_port=@analyzer", ports=("er0", "analyzer"))
 
 
-def mac_of(host):
+def mac_of(host: Host) -> Any:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 
@@ -113,7 +119,8 @@ def mac_of(host):
                                                       (ports_by_ctl, sessions_by_api, 4), (ports_by_ctl, sessions_by_api, 6),
                                                       (ports_by_ovs_vsctl, sessions_by_ovs_vsctl, 4),
                                                       (ports_by_ovs_vsctl, sessions_by_ovs_vsctl, 6)])
-def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
+def test_all_five_across_a_routed_network(hosts: tuple[Lab, Lab], ports: Callable[[Lab, Lab, int], None],
+                                          sessions: Callable[[Lab, Lab, int], None], version: int) -> None:
     near, far = hosts
     ports(near, far, version)
     sessions(near, far, version)
@@ -121,7 +128,7 @@ def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
         for name in names:
             lab.wait_state(name, "active")
 
-    def reached():
+    def reached() -> bool:
         return all(lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:state").stdout == "up\n"
                    for lab, port in ((near, "wan"), (far, "wan"), (far, "er0")))
 
@@ -136,7 +143,7 @@ def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
         for probe in probes.values():
             probe.wire.expect(number)
 
-    def in_vlan(vlan):
+    def in_vlan(vlan: int) -> list[Any]:
         tag = bytes.fromhex("8100") + vlan.to_bytes(2, "big")
         return [data[:12] + tag + data[12:] for data in sent]
 
@@ -151,12 +158,12 @@ def test_all_five_across_a_routed_network(hosts, ports, sessions, version):
             assert (account["delivered"], account["lost"]) == (3, 0), (name, account)
 
 
-def bare(data):
+def bare(data: bytes) -> Any:
     return data[:12] + data[16:] if data[12:14] == b"\x81\x00" else data
 
 
 @pytest.mark.parametrize("version, header", [(4, 20), (6, 40)])
-def test_a_smaller_mtu_behind_the_router_is_learned(hosts, version, header):
+def test_a_smaller_mtu_behind_the_router_is_learned(hosts: tuple[Lab, Lab], version: int, header: Any) -> None:
     """The router says so by ICMP; from then on copies fit, and say that they are cut."""
     near, far = hosts
     far.ctl("add-port", "br0", "er0", "--type", "erspan", "--option", f"remote_ip={NEAR[version]}", "--option", "key=4")
@@ -167,7 +174,7 @@ def test_a_smaller_mtu_behind_the_router_is_learned(hosts, version, header):
     assert l3.endpoint_state(near, "m")["mtu"] == 1600
     data = frame(mac_of(near.t1), BROADCAST, struct.pack("!743H", *range(743)))
 
-    def learned():
+    def learned() -> bool:
         near.t1.wire.send(data)
         return l3.endpoint_state(near, "m")["mtu"] == 1400
 
@@ -181,7 +188,7 @@ def test_a_smaller_mtu_behind_the_router_is_learned(hosts, version, header):
     assert near.account("m")["lost"] == lost
 
 
-def test_another_way_is_taken(hosts):
+def test_another_way_is_taken(hosts: tuple[Lab, Lab]) -> None:
     """The route changes to a second router, whose cable then goes."""
     near, far = hosts
     near.ctl("add-mirror", "br0", "m", "--source", "t1:from", "--endpoint", FAR[4], "--encap", "erspan2", "--session-id", "99")

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host and the switch: internal ports let it in, isolation keeps it out of everything else."""
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
 import pytest
 
 from net import BROADCAST, frame, mac, run
@@ -7,12 +12,12 @@ from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
-def test_the_host_takes_part_through_the_local_port(lab):
+def test_the_host_takes_part_through_the_local_port(lab: Lab) -> None:
     t1, t2 = lab.host("t1", "10.95.0.2"), lab.host("t2", "10.95.0.3")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "br0")
     run("ip", "-n", lab.net.switch, "link", "set", "br0", "up")
@@ -23,7 +28,7 @@ def test_the_host_takes_part_through_the_local_port(lab):
     assert len(seen) == 4
 
 
-def test_further_internal_ports_come_and_go(lab):
+def test_further_internal_ports_come_and_go(lab: Lab) -> None:
     t1 = lab.host("t1", "10.95.0.2", port_options=("--tag", "30"))
     lab.ctl("add-port", "br0", "mgmt30", "--type", "internal", "--tag", "30")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "mgmt30")
@@ -38,7 +43,7 @@ def test_further_internal_ports_come_and_go(lab):
     assert "mgmt30" in refused.stderr + port["reason"]
 
 
-def test_the_hosts_stack_neither_answers_nor_chatters_on_a_port(lab):
+def test_the_hosts_stack_neither_answers_nor_chatters_on_a_port(lab: Lab) -> None:
     t1, t2 = lab.host("t1", "10.95.0.2"), lab.host("t2")
     for device in ("t1", "t2"):
         run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.9/24", "dev", device)
@@ -53,7 +58,7 @@ def test_the_hosts_stack_neither_answers_nor_chatters_on_a_port(lab):
         assert data[6:12] == bytes.fromhex(t1.mac.replace(":", "")), "only what t1 sent: " + data.hex()
 
 
-def test_fdb_shows_and_forgets_addresses(lab):
+def test_fdb_shows_and_forgets_addresses(lab: Lab) -> None:
     t1, t2 = lab.host("t1", port_options=("--tag", "5")), lab.host("t2", port_options=("--tag", "5"))
     t1.wire.send(frame(mac(1), BROADCAST))
     t2.wire.expect(1)

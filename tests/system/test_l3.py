@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions whose copies go to IP endpoints: too long copies, ways that change and fail, loops, several destinations, refusals."""
+from __future__ import annotations
+
 import contextlib
 import json
+import pathlib
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import l3
 import pytest
@@ -16,26 +21,26 @@ IP_HEADER = {4: 20, 6: 40}
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
 @pytest.fixture
-def net4and6(lab):
+def net4and6(lab: Lab) -> Lab:
     """t1 and t2 on the bridge; endpoints behind `under`, a device that is no port."""
     lab.under = l3.underlay(lab.net)
     lab.t1, lab.t2 = lab.host("t1"), lab.host("t2")
     return lab
 
 
-def switch_ip(lab, *args, version=4):
+def switch_ip(lab: Lab, *args: object, version: int = 4) -> None:
     run("ip", "-n", lab.net.switch, *(["-6"] if version == 6 else []), *args)
 
 
-def receiver(lab, address, udp_port=None):
+def receiver(lab: Lab, address: str, udp_port: int | None = None) -> Any:
     """A socket of the probe's IP stack, which reassembles, and verifies checksums: GRE, or a UDP port."""
-    def open_socket():
+    def open_socket() -> Any:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM) if udp_port else socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_GRE)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -50,7 +55,7 @@ def receiver(lab, address, udp_port=None):
     return sock
 
 
-def big(length=1514):
+def big(length: int = 1514) -> Any:
     """A frame of so many octets, without a repetition in it."""
     return frame(mac(1), BROADCAST, b"".join(struct.pack("!H", n) for n in range(length // 2)))[:length]
 
@@ -61,7 +66,7 @@ SMALL = frame(mac(1), BROADCAST, b"small enough for any way" * 2)
 # Too long copies
 
 
-def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dropped_and_counted(net4and6):
+def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dropped_and_counted(net4and6: Lab) -> None:
     lab = net4and6
     headers = {"erspan1": 4, "erspan2": 16, "erspan3": 20, "gre": 4, "vxlan": 16}
     number, sessions = 0, []
@@ -90,7 +95,7 @@ def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dro
         lab.t2.wire.expect(number)
     for name, *_ in [*sessions, *receivers]:
         lab.account(name)
-    packets = {}
+    packets: dict[Any, Any] = {}
     for packet in l3.tshark(lab.under.wire.settle(len(sent) * len(sessions) // 2, match=l3.is_copy)):
         packets.setdefault(packet["ip.dst"] or packet["ipv6.dst"], []).append(packet)
     for name, ip, encap, policy, version in sessions:
@@ -119,17 +124,19 @@ def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dro
     assert fragments and all(len(packet.data) <= 1514 for packet in fragments)
 
 
-def test_the_mtu_of_the_way_is_followed(net4and6):
+def test_the_mtu_of_the_way_is_followed(net4and6: Lab) -> None:
     """A device's, and that of a route."""
     lab = net4and6
     lab.mirror("m", "--source", "t1", "--endpoint", l3.far(4, 1), "--encap", "erspan2")
     lab.wait_state("m", "active")
     got = []
-    for change, mtu in (((), 1500), (("link", "set", "under", "mtu", 1300), 1300), (("link", "set", "under", "mtu", 1500), 1500),
-                        (("route", "replace", "10.82.0.0/16", "via", l3.GATEWAY[4], "mtu", 1200), 1200)):
+    changes: list[tuple[tuple[object, ...], int]] = [
+        ((), 1500), (("link", "set", "under", "mtu", 1300), 1300), (("link", "set", "under", "mtu", 1500), 1500),
+        (("route", "replace", "10.82.0.0/16", "via", l3.GATEWAY[4], "mtu", 1200), 1200)]
+    for change, mtu in changes:
         if change:
             switch_ip(lab, *change)
-        wait_until(lambda mtu=mtu: l3.endpoint_state(lab, "m")["mtu"] == mtu, f"the endpoint has MTU {mtu}")
+        wait_until(lambda: l3.endpoint_state(lab, "m")["mtu"] == mtu, f"the endpoint has MTU {mtu}")
         lab.t1.wire.send(big())
         got.append(mtu)
         lab.under.wire.expect(len(got), match=l3.is_copy)
@@ -144,29 +151,29 @@ def test_the_mtu_of_the_way_is_followed(net4and6):
 class Walk:
     """Frames through one ERSPAN session, one at a time, and what became of each."""
 
-    def __init__(self, lab, version):
+    def __init__(self, lab: Lab, version: int) -> None:
         self.lab, self.version = lab, version
         self.sent = 0
-        self.lost = {}
-        self.arrived = []
+        self.lost: dict[Any, Any] = {}
+        self.arrived: list[Any] = []
         self.ip = l3.far(version, 1)
         lab.mirror("w", "--source", "t1", "--endpoint", self.ip, "--encap", "erspan2")
 
-    def state(self):
+    def state(self) -> tuple[Any, ...]:
         mirror = self.lab.rpc("mirror.get", bridge="br0", name="w")
         return mirror["state"], mirror["reason"]
 
-    def wait(self, state, words=""):
+    def wait(self, state: str, words: str = "") -> None:
         wait_until(lambda: self.state()[0] == state and words in self.state()[1], f"{state} with '{words}', now {self.state()}")
 
-    def send(self):
+    def send(self) -> Any:
         self.sent += 1
         data = frame(mac(1), BROADCAST, struct.pack("!I", self.sent) * 20)
         self.lab.t1.wire.send(data)
         self.lab.t2.wire.expect(self.sent)
         return data
 
-    def arrives(self, source=None, gateway=None):
+    def arrives(self, source: str | None = None, gateway: str | None = None) -> None:
         """A frame whose copy has to come."""
         data = self.send()
         got = self.lab.under.wire.wait(len(self.arrived) + 1, match=l3.is_copy)[len(self.arrived):]
@@ -174,19 +181,19 @@ class Walk:
         self.arrived.append({"packet": got[0], "inner": data, "source": source, "gateway": gateway})
         self.check()
 
-    def is_lost(self, reason):
+    def is_lost(self, reason: str) -> None:
         """One frame, of which no copy leaves, counted under the reason."""
         self.send()
         self.lost[reason] = self.lost.get(reason, 0) + 1
         self.check()
 
-    def check(self):
+    def check(self) -> None:
         account = self.lab.account("w")
         assert account["matched"] == self.sent
         assert account["lost_by"] == self.lost
         assert account["delivered"] == len(self.arrived)
 
-    def finish(self):
+    def finish(self) -> None:
         numbers = []
         for packet, arrived in zip(l3.tshark([one["packet"] for one in self.arrived]), self.arrived):
             l3.assert_frame(packet.inner, arrived["inner"], "the copy")
@@ -199,7 +206,7 @@ class Walk:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_the_way_changes_and_fails_and_comes_back(net4and6, version):
+def test_the_way_changes_and_fails_and_comes_back(net4and6: Lab, version: int) -> None:
     lab = net4and6
     prefix = "10.82.0.0/16" if version == 4 else "fd82::/32"
     gateway, nobody, other = (f"{l3.GATEWAY[version][:-1]}{last}" for last in ("2", "77", "3"))
@@ -269,7 +276,7 @@ def test_the_way_changes_and_fails_and_comes_back(net4and6, version):
     assert lab.ctl("mirror-stats", "br0", "w").stdout.count("no_route") == 1
 
 
-def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(net4and6):
+def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(net4and6: Lab) -> None:
     lab = net4and6
     for setting in ("base_reachable_time_ms=300", "delay_first_probe_time=1", "retrans_time_ms=150", "ucast_solicit=1", "mcast_solicit=1"):
         lab.net.switch_run("sysctl", "-qw", f"net.ipv4.neigh.under.{setting}")
@@ -278,18 +285,18 @@ def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(
 
     sent = 0
 
-    def send(count):
+    def send(count: int) -> None:
         nonlocal sent
         for _ in range(count):
             lab.t1.wire.send(SMALL)
             time.sleep(0.02)
         sent += count
 
-    def account():
+    def account() -> Any:
         lab.t2.wire.expect(sent)  # then all have been through the switch
         return lab.account("w")
 
-    def send_until(state):
+    def send_until(state: str) -> None:
         deadline = time.monotonic() + 20
         while lab.state("w") != state:
             assert time.monotonic() < deadline, f"never {state}"
@@ -311,7 +318,7 @@ def test_a_gateway_that_dies_is_noticed_and_costs_no_more_than_the_account_says(
     assert len(l3.gaps([*numbers, sent])) == counters["lost"]
 
 
-def test_a_source_address_that_comes_later(net4and6):
+def test_a_source_address_that_comes_later(net4and6: Lab) -> None:
     lab = net4and6
     wanted = "10.81.0.44"
     lab.mirror("m", "--source", "t1", "--endpoint", l3.far(4, 1), "--local-ip", wanted)
@@ -332,7 +339,7 @@ def test_a_source_address_that_comes_later(net4and6):
 
 
 @pytest.fixture(params=[4, 6])
-def looped(lab, request):
+def looped(lab: Lab, request: pytest.FixtureRequest) -> Lab:
     """The host's address is on the bridge, and the way to the endpoints leads through a port that is watched."""
     version = lab.version = request.param
     lab.uplink, lab.t1 = lab.host("uplink"), lab.host("t1")
@@ -346,7 +353,7 @@ def looped(lab, request):
     return lab
 
 
-def copies_of(lab, encap, policy, data, *marks):
+def copies_of(lab: Lab, encap: str, policy: str, data: bytes, *marks: Any) -> tuple[Any, ...]:
     """Packets that the frame made and that have one of the marks in them, and how many the session knew to be its own."""
     lab.mirror("loop", "--source", "all", "--endpoint", l3.far(lab.version, 1), "--encap", encap, "--mtu-policy", policy)
     lab.wait_state("loop", "active")
@@ -358,11 +365,11 @@ def copies_of(lab, encap, policy, data, *marks):
     return copies, own
 
 
-def layers(copies):
+def layers(copies: Any) -> list[Any]:
     return [":".join(packet.layers[2:]) for packet in l3.tshark(copies[:4])]
 
 
-def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(looped):
+def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(looped: Lab) -> None:
     kinds = [("gre", "cut"), ("erspan3", "cut"), ("vxlan", "cut"), ("gre", "fragment"), ("vxlan", "fragment")]
     found = []
     for number, (encap, policy) in enumerate(kinds):
@@ -374,7 +381,7 @@ def test_copies_that_pass_the_ports_they_are_made_at_are_not_copied_again(looped
     assert not found, "\n".join(found)
 
 
-def test_copies_through_a_tunnel_port_are_not_copied_again(looped):
+def test_copies_through_a_tunnel_port_are_not_copied_again(looped: Lab) -> None:
     """The session of a stock client: everything, into a port that is a tunnel."""
     lab = looped
     lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(lab.version, 1)}")
@@ -391,7 +398,7 @@ def test_copies_through_a_tunnel_port_are_not_copied_again(looped):
     assert account["lost_by"].get("own_copy", 0) >= 1
 
 
-def test_copies_over_a_patch_through_a_tunnel_port_are_not_copied_again(looped):
+def test_copies_over_a_patch_through_a_tunnel_port_are_not_copied_again(looped: Lab) -> None:
     """br-tun has a tunnel whose packets leave by br0, where everything is copied over the patch into br-tun."""
     lab = looped
     lab.ctl("add-br", "br-tun", "--flood-vlans", "0")  # what it learned would keep some of them from the tunnel
@@ -410,7 +417,7 @@ def test_copies_over_a_patch_through_a_tunnel_port_are_not_copied_again(looped):
     assert account["lost_by"].get("own_copy", 0) >= 1
 
 
-def test_answers_that_quote_copies_are_not_copied(looped):
+def test_answers_that_quote_copies_are_not_copied(looped: Lab) -> None:
     """A host that does not want them says so in ICMP, which has the copy's beginning in it: copied, it would be answered again."""
     version, uplink = looped.version, looped.uplink
     uplink.ip("route", "del", "blackhole", "10.82.0.0/16" if version == 4 else "fd82::/32")
@@ -422,18 +429,18 @@ def test_answers_that_quote_copies_are_not_copied(looped):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_host_s_own_tunnel_to_an_endpoint_s_address_is_copied(net4and6, version):
+def test_a_host_s_own_tunnel_to_an_endpoint_s_address_is_copied(net4and6: Lab, version: int) -> None:
     """It is not a copy of ours: it comes from another address."""
     lab, remote = net4and6, l3.far(version, 1)
     for encap in ("gre", "vxlan"):
         lab.mirror(encap, "--source", "t1:from", "--endpoint", remote, "--encap", encap)
         lab.wait_state(encap, "active")
     if version == 4:
-        def ip(protocol, payload):
+        def ip(protocol: int, payload: bytes) -> Any:
             return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, socket.inet_aton("10.95.0.7"),
                                socket.inet_aton(remote)) + payload
     else:
-        def ip(protocol, payload):
+        def ip(protocol: int, payload: bytes) -> Any:
             return struct.pack("!IHBB16s16s", 6 << 28, len(payload), protocol, 64, socket.inet_pton(socket.AF_INET6, "fd95::7"),
                                socket.inet_pton(socket.AF_INET6, remote)) + payload
     ether_type = 0x0800 if version == 4 else 0x86DD
@@ -448,12 +455,12 @@ def test_a_host_s_own_tunnel_to_an_endpoint_s_address_is_copied(net4and6, versio
 # Several destinations
 
 
-def endpoint_rows(lab):
+def endpoint_rows(lab: Lab) -> dict[Any, Any]:
     rows = lab.daemon.rpc("transact", ["Open_vSwitch", {"op": "select", "table": "Mirror_Endpoint", "where": []}], version=1)[0]["rows"]
     return {row["remote_ip"]: row for row in rows}
 
 
-def test_several_endpoints_and_a_port_get_a_copy_each(net4and6):
+def test_several_endpoints_and_a_port_get_a_copy_each(net4and6: Lab) -> None:
     lab = net4and6
     probe = lab.host("probe")
     lab.rpc("mirror.add", bridge="br0", name="m", sources={"ports": [{"name": "t1", "direction": "from"}]},
@@ -487,7 +494,7 @@ def test_several_endpoints_and_a_port_get_a_copy_each(net4and6):
     assert all(name in shown for name in names) and "no_route" in shown
 
 
-def test_endpoints_that_stay_go_on_counting(net4and6):
+def test_endpoints_that_stay_go_on_counting(net4and6: Lab) -> None:
     lab = net4and6
     one, two, three = (l3.far(4, n) for n in (1, 2, 3))
     lab.mirror("m", "--source", "t1", "--endpoint", one, "--endpoint", two, "--encap", "erspan2")
@@ -501,7 +508,7 @@ def test_endpoints_that_stay_go_on_counting(net4and6):
     lab.wait_state("m", "active")
     assert endpoint_rows(lab)[one]["_uuid"] == rows[one]["_uuid"] and two not in endpoint_rows(lab)
     lab.t1.wire.send(SMALL)
-    numbers = {}
+    numbers: dict[Any, Any] = {}
     for packet in l3.tshark(lab.under.wire.settle(8, match=l3.is_copy)):
         numbers.setdefault(packet["ip.dst"], []).append(packet.number("gre.sequence_number"))
     assert numbers == {one: [0, 1, 2, 3], two: [0, 1, 2], three: [0]}
@@ -539,12 +546,12 @@ BAD = [({"ip": "224.0.0.5"}, "224.0.0.5 is not the address of one host"),
        ({"ip": "10.82.0.1", "encap": "erspan2", "hwid": 3}, "hwid")]
 
 
-def test_bad_endpoints_are_refused_and_change_nothing(net4and6):
+def test_bad_endpoints_are_refused_and_change_nothing(net4and6: Lab) -> None:
     lab = net4and6
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 9), "--encap", "erspan2", "--session-id", "77")
     lab.wait_state("m", "active")
 
-    def everything():
+    def everything() -> tuple[Any, ...]:
         mirrors = lab.rpc("mirror.list")["mirrors"]
         return json.dumps(mirrors, sort_keys=True), endpoint_rows(lab).keys()
 
@@ -552,7 +559,9 @@ def test_bad_endpoints_are_refused_and_change_nothing(net4and6):
     taken = []
     for endpoint, words in BAD:
         destination = {"endpoints": [{"ip": l3.far(4, 10)}, endpoint]}
-        for method, more in (("mirror.add", {"name": "bad", "sources": {"ports": ["t1"]}}), ("mirror.set", {"name": "m"})):
+        ways: list[tuple[str, dict[str, Any]]] = [("mirror.add", {"name": "bad", "sources": {"ports": ["t1"]}}),
+                                                  ("mirror.set", {"name": "m"})]
+        for method, more in ways:
             try:
                 lab.rpc(method, bridge="br0", destination=destination, **more)
                 taken.append(f"{method} {endpoint} is taken")
@@ -574,14 +583,14 @@ def test_bad_endpoints_are_refused_and_change_nothing(net4and6):
     assert not taken, "\n".join(taken)
 
 
-def test_the_tool_names_its_own_options(net4and6):
+def test_the_tool_names_its_own_options(net4and6: Lab) -> None:
     for option, value in (("--session-id", "1024"), ("--ttl", "0"), ("--key", "-1"), ("--index", "x"), ("--encap", "gue")):
         done = net4and6.ctl("add-mirror", "br0", "m", "--source", "t1", "--endpoint", "10.82.0.1", option, value, check=False)
         assert done.returncode == 2 and option in done.stderr and "destination.endpoints" not in done.stderr, done.stderr
     assert net4and6.rpc("mirror.list")["mirrors"] == []
 
 
-def test_a_bad_row_of_a_stock_client_is_an_error_with_a_reason_and_the_session_goes_on(net4and6):
+def test_a_bad_row_of_a_stock_client_is_an_error_with_a_reason_and_the_session_goes_on(net4and6: Lab) -> None:
     """Mirror_Endpoint rows by OVSDB: nothing in between could refuse them."""
     lab = net4and6
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 9), "--encap", "gre", "--key", "77")
@@ -593,7 +602,7 @@ def test_a_bad_row_of_a_stock_client_is_an_error_with_a_reason_and_the_session_g
     assert 'remote_ip "nonsense" is not an IPv4 or IPv6 address' in lab.rpc("mirror.get", bridge="br0", name="m")["reason"]
 
 
-def test_a_restart_keeps_everything(net4and6):
+def test_a_restart_keeps_everything(net4and6: Lab) -> None:
     lab = net4and6
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--endpoint", l3.far(6, 2), "--encap", "erspan3",
                "--session-id", "55", "--hwid", "7", "--timestamp", "100ns", "--subheader", "--ttl", "33", "--dscp", "10", "--mtu-policy",
@@ -602,7 +611,7 @@ def test_a_restart_keeps_everything(net4and6):
     lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(4, 3)}", "--option", "key=9")
     lab.wait_state("m", "active")
 
-    def settings():
+    def settings() -> tuple[Any, ...]:
         mirror = lab.rpc("mirror.get", bridge="br0", name="m")
         return {key: value for key, value in mirror.items() if key not in ("counters", "since")}, lab.port("gre0")["type"]
 
@@ -616,7 +625,7 @@ def test_a_restart_keeps_everything(net4and6):
         (l3.far(4, 1), "55", SMALL[:40]), (l3.far(6, 2), "55", SMALL[:40])]
 
 
-def test_explain_shows_the_copy_and_where_it_is_lost(net4and6):
+def test_explain_shows_the_copy_and_where_it_is_lost(net4and6: Lab) -> None:
     lab = net4and6
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--encap", "erspan2")
     lab.wait_state("m", "active")

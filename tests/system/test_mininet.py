@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mininet as Debian ships it, with the switches that it drives through ovs-vsctl."""
+from __future__ import annotations
+
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,33 +23,33 @@ INSIDE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.vsctl = lambda *args: lab.daemon.ovs("ovs-vsctl", *args).stdout.strip()
         lab.vsctl("del-br", "br0")
         yield lab
 
 
-def mn(lab, *args, commands=None):
+def mn(lab: Lab, *args: str, commands: Any = None) -> Any:
     done = subprocess.run(["ip", "netns", "exec", lab.net.switch, *INSIDE, *args], input=commands, text=True, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)})
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
-def nothing_is_left(lab):
+def nothing_is_left(lab: Lab) -> None:
     assert lab.vsctl("list-br") == ""
     assert [line.split()[0] for line in lab.net.switch_run("ip", "-br", "link").stdout.splitlines()] == ["lo"]
 
 
 @pytest.mark.parametrize("switch", ["ovsbr", "ovs,failMode=standalone,datapath=user", "ovs,failMode=standalone,datapath=user,batch=True"])
-def test_everybody_reaches_everybody(lab, switch):
+def test_everybody_reaches_everybody(lab: Lab, switch: Any) -> None:
     said = mn(lab, "--topo", "tree,2,2", "--switch", switch, "--controller", "none", "--test", "pingall")
     assert "Results: 0% dropped (12/12 received)" in said
     nothing_is_left(lab)
 
 
-def test_commands_of_its_prompt(lab):
+def test_commands_of_its_prompt(lab: Lab) -> None:
     """Links go down and come up, a mirror is made by ovs-vsctl, a switch is stopped and started again."""
     said = mn(lab, "--topo", "linear,3", "--switch", "ovsbr,datapath=user", "--controller", "none", commands="""
 pingall

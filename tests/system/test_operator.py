@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operator commands: stock ovs-appctl asks a switch with hosts behind it."""
+from __future__ import annotations
+
 import os
 import pathlib
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from lab import wait_until
-from net import BROADCAST, mac
+from lab import found, wait_until
+from net import BROADCAST, Host, mac
 from switch import Lab
 
 DROP_MAC = "02:00:00:00:00:77"
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.t1 = lab.host("t1", "10.95.0.11")
         lab.t2 = lab.host("t2", "10.95.0.12")
@@ -23,24 +27,24 @@ def lab(tmp_path):
         yield lab
 
 
-def mac_of(host):
+def mac_of(host: Host) -> Any:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 
-def refused(lab, *args):
+def refused(lab: Lab, *args: str) -> Any:
     done = lab.daemon.ovs("ovs-appctl", *args, check=False)
     assert done.returncode == 2, done.stdout
     return done.stderr.splitlines()[0]
 
 
-def fdb(lab):
+def fdb(lab: Lab) -> list[Any]:
     """port, VLAN, MAC and age of each line."""
     lines = lab.appctl("fdb/show", "br0").splitlines()
     assert lines[0] == " port  VLAN  MAC                Age"
     return [line.split() for line in lines[1:]]
 
 
-def test_addresses_are_learned_pinned_and_forgotten(lab):
+def test_addresses_are_learned_pinned_and_forgotten(lab: Lab) -> None:
     lab.t1.ping("10.95.0.12")
     ports = {host.mac: lab.port(host.name)["ofport"] for host in (lab.t1, lab.t2)}
     learned = {address: (port, vlan) for port, vlan, address, _ in fdb(lab)}
@@ -63,7 +67,7 @@ def test_addresses_are_learned_pinned_and_forgotten(lab):
     assert "Total number of learned MAC entries     : 0\n" in lab.appctl("fdb/stats-show", "br0")
 
 
-def test_a_pinned_address_gets_its_frames(lab):
+def test_a_pinned_address_gets_its_frames(lab: Lab) -> None:
     """An address nobody has sent from: pinned to t2, its frames go there alone."""
     lab.appctl("fdb/add", "br0", "t2", "0", DROP_MAC)
     frame = bytes.fromhex(DROP_MAC.replace(":", "")) + mac(1) + b"\x88\xb5" + bytes(46)
@@ -95,12 +99,12 @@ def test_a_pinned_address_gets_its_frames(lab):
     (["ovsdb-server/compact", "nosuch"], "no database by that name"),
     (["ovsdb-server/get-db-storage-status", "nosuch"], "Failed to find the database."),
 ])
-def test_refusals(lab, args, sentence):
+def test_refusals(lab: Lab, args: list[str], sentence: str | None) -> None:
     said = refused(lab, *args)
     assert said == sentence if sentence else said
 
 
-def test_the_datapath_and_its_ports(lab):
+def test_the_datapath_and_its_ports(lab: Lab) -> None:
     lab.t1.ping("10.95.0.12")
     shown = lab.appctl("dpif/show").splitlines()
     assert re.fullmatch(r"netdev@ovs-netdev: hit:[1-9]\d* missed:0", shown[0])
@@ -117,7 +121,7 @@ def test_the_datapath_and_its_ports(lab):
     assert all(re.search(rf"  ports:.* {port}\b", workers) for port in ("t1", "t2", "t3"))
 
 
-def test_sessions_and_losses(lab):
+def test_sessions_and_losses(lab: Lab) -> None:
     lab.mirror("span0", "--source", "t1:from", "--output", "t2", "--normal-io")
     lab.t1.wire.send(BROADCAST + mac_of(lab.t1) + b"\x88\xb5" + bytes(46))
     wait_until(lambda: lab.account("span0")["delivered"] > 0, "it is copied")
@@ -129,7 +133,7 @@ def test_sessions_and_losses(lab):
     wait_until(lambda: re.search(r"[1-9]  reserved_multicast +link-local destination", lab.appctl("drop/show")), "the drop is counted")
 
 
-def test_trace_tells_what_happens_and_changes_nothing(lab):
+def test_trace_tells_what_happens_and_changes_nothing(lab: Lab) -> None:
     lab.mirror("span0", "--source", "t1", "--output", "t2", "--normal-io")
     lab.appctl("fdb/flush")
     flow = f"in_port=t1,dl_src={DROP_MAC},dl_dst=ff:ff:ff:ff:ff:ff,dl_vlan=10,dl_vlan_pcp=3,ip,nw_dst=10.0.0.1"
@@ -138,7 +142,7 @@ def test_trace_tells_what_happens_and_changes_nothing(lab):
     assert text.startswith(f"Flow: in_port={ofport},dl_vlan=10,dl_vlan_pcp=3,dl_src={DROP_MAC},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0800\n\n"
                            'bridge("br0")\n-------------\n')
     numbers = {name: number for name, number in re.findall(r"    (\S+) \d+/(\d+):", lab.appctl("dpif/show"))}
-    actions = re.search(r"\nFinal flow: unchanged\nDatapath actions: (\S+)\n$", text).group(1)
+    actions = found(r"\nFinal flow: unchanged\nDatapath actions: (\S+)\n$", text)[1]
     # The frame and its copy go to t2, tagged; t3 is an access port of VLAN 10; the bridge's own port is down.
     t2, t3 = numbers["t2"], numbers["t3"]
     assert actions == f"{t2},pop_vlan,{t3},push_vlan(vid=10,pcp=3),{t2}"
@@ -148,7 +152,7 @@ def test_trace_tells_what_happens_and_changes_nothing(lab):
     assert DROP_MAC not in {address for _, _, address, _ in fdb(lab)}
 
 
-def test_the_embedded_database_server(lab):
+def test_the_embedded_database_server(lab: Lab) -> None:
     assert lab.appctl("-t", "ovsdb-server", "ovsdb-server/list-dbs") == "Open_vSwitch\n_Server\n"
     for database in ("Open_vSwitch", "_Server"):
         assert lab.appctl("-t", "ovsdb-server", "ovsdb-server/get-db-storage-status", database) == "status: ok\n"
@@ -170,8 +174,8 @@ def test_the_embedded_database_server(lab):
         assert client.receive() is None
 
 
-def test_statistics_of_the_machine_when_they_are_asked_for(lab):
-    def statistics():
+def test_statistics_of_the_machine_when_they_are_asked_for(lab: Lab) -> None:
+    def statistics() -> Any:
         text = lab.daemon.ovs("ovs-vsctl", "get", "Open_vSwitch", ".", "statistics").stdout
         return dict(re.findall(r'(\w+)="?([^"}]*?)"?(?:, (?=\w+=)|})', text))
 
@@ -188,7 +192,7 @@ def test_statistics_of_the_machine_when_they_are_asked_for(lab):
     assert total > used > cached > 0 and swap >= swapped >= 0
     virtual, resident, processor_ms, crashes, age_ms, running_ms = map(int, shown["process_vswitchd"].split(","))
     status = pathlib.Path(f"/proc/{lab.daemon.pid}/status").read_text()
-    assert abs(resident - int(re.search(r"VmRSS:\s+(\d+)", status)[1])) < 4096 < resident < virtual
+    assert abs(resident - int(found(r"VmRSS:\s+(\d+)", status)[1])) < 4096 < resident < virtual
     assert crashes == 0 < processor_ms and 500 < age_ms == running_ms < 120_000
     name, size, taken = next(one for one in shown["file_systems"].split() if one.startswith("/,")).split(",")
     space = os.statvfs("/")

@@ -4,6 +4,8 @@
 Where Debian packages the program (the ifupdown script, ovs-docker, the library that neutron uses) it is run as it is; the other
 sequences were read from the sources named beside them. None of these programs expects a word on standard error.
 """
+from __future__ import annotations
+
 import json
 import os
 import pathlib
@@ -11,10 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from lab import wait_until
+from lab import found, wait_until
 from net import BROADCAST, frame, mac
 from switch import Lab
 
@@ -25,9 +29,9 @@ INTERFACE_ID = "a2a8f0d4-7a0c-4f3e-8ab0-3a9e9a9f3a54"
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
-        def vsctl(*args):
+        def vsctl(*args: str) -> Any:
             done = lab.daemon.ovs("ovs-vsctl", *args)
             assert done.stderr == ""
             return done.stdout.removesuffix("\n")
@@ -36,7 +40,7 @@ def lab(tmp_path):
         yield lab
 
 
-def in_the_switch(lab, *command, path=None, check=True, **environment):
+def in_the_switch(lab: Lab, *command: Any, path: pathlib.Path | None = None, check: bool = True, **environment: Any) -> Any:
     """Runs a program in the switch's namespace; what is in the directory `path` is found first."""
     environment = {**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir), **environment}
     if path:
@@ -44,7 +48,7 @@ def in_the_switch(lab, *command, path=None, check=True, **environment):
     return lab.net.switch_run(*command, env=environment, check=check)
 
 
-def stand_in(directory, name, script):
+def stand_in(directory: pathlib.Path, name: str, script: Any) -> Any:
     """A program that takes the place of one that a test cannot have."""
     directory.mkdir(exist_ok=True)
     (directory / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -58,7 +62,7 @@ LIBVIRT_NOW = ["--", "--may-exist", "add-port"]
 LIBVIRT_THEN = ["--", "--if-exists", "del-port", "vnet0", "--", "add-port"]
 
 
-def libvirt_add_port(lab, interface, *vlans, begin=LIBVIRT_NOW):
+def libvirt_add_port(lab: Lab, interface: str, *vlans: Any, begin: list[str] = LIBVIRT_NOW) -> None:
     lab.vsctl("--timeout=5", *begin, "br0", interface, *vlans,
               "--", "set", "Interface", interface, 'external-ids:attached-mac="52:54:00:8c:3a:11"',
               "--", "set", "Interface", interface, f'external-ids:iface-id="{INTERFACE_ID}"',
@@ -70,7 +74,7 @@ def libvirt_add_port(lab, interface, *vlans, begin=LIBVIRT_NOW):
 @pytest.mark.parametrize("vlans, wire", [((), None), (("tag=42",), 42), (("vlan_mode=native-untagged", "tag=42", "trunk=42,43"), 42),
                                          (("vlan_mode=native-tagged", "tag=42", "trunk=42,43"), 42)],
                          ids=["none", "access", "native-untagged", "native-tagged"])
-def test_libvirt_plugs_a_machine_in(lab, vlans, wire, begin):
+def test_libvirt_plugs_a_machine_in(lab: Lab, vlans: Any, wire: int | None, begin: list[str]) -> None:
     trunk = lab.host("trunk")
     vnet0 = lab.net.host("vnet0")
     libvirt_add_port(lab, "vnet0", *vlans, begin=begin)
@@ -90,9 +94,9 @@ def test_libvirt_plugs_a_machine_in(lab, vlans, wire, begin):
     assert lab.vsctl("list-ports", "br0") == "trunk"
 
 
-def test_libvirt_reads_statistics(lab):
+def test_libvirt_reads_statistics(lab: Lab) -> None:
     """InterfaceStats: virsh domifstat."""
-    def statistics(interface):
+    def statistics(interface: str) -> Any:
         text = lab.vsctl("--timeout=5", "--if-exists", "--format=list", "--data=json", "--no-headings", "--columns=statistics", "list",
                          "Interface", interface)
         return dict(json.loads(text)[1]) if text else None
@@ -109,15 +113,17 @@ def test_libvirt_reads_statistics(lab):
     assert statistics("nosuch") is None
 
 
-def test_libvirt_moves_a_machine_between_vlans_and_hosts(lab):
+def test_libvirt_moves_a_machine_between_vlans_and_hosts(lab: Lab) -> None:
     """UpdateVlan, GetMigrateData, SetMigrateData."""
     trunk = lab.host("trunk")
     vnet0 = lab.net.host("vnet0")
     libvirt_add_port(lab, "vnet0", "tag=42")
     clear = [word for column in ("tag", "trunk", "vlan_mode") for word in ("--", "--if-exists", "clear", "Port", "vnet0", column)]
-    for options, vlan in ((["--", "--if-exists", "set", "Port", "vnet0", "tag=43"], 43),
-                          (["--", "--if-exists", "set", "Port", "vnet0", "vlan_mode=native-untagged", "tag=44", "trunk=44,45"], 44),
-                          ([], None)):
+    moves: list[tuple[list[str], int | None]] = [
+        (["--", "--if-exists", "set", "Port", "vnet0", "tag=43"], 43),
+        (["--", "--if-exists", "set", "Port", "vnet0", "vlan_mode=native-untagged", "tag=44", "trunk=44,45"], 44),
+        ([], None)]
+    for options, vlan in moves:
         lab.vsctl("--timeout=5", *clear, *options)
         trunk.wire.clear()
         vnet0.wire.send(frame(mac(1), BROADCAST, b"moved"))
@@ -127,14 +133,14 @@ def test_libvirt_moves_a_machine_between_vlans_and_hosts(lab):
     assert lab.vsctl("--timeout=5", "--if-exists", "get", "Interface", "vnet0", "external_ids:PortData") == '"a state"'
 
 
-def test_libvirt_sets_bandwidth_and_takes_it_back(lab):
+def test_libvirt_sets_bandwidth_and_takes_it_back(lab: Lab) -> None:
     """InterfaceSetQos and ClearQos. The rows are kept for it; the limits have no effect (schemas/README.md)."""
     lab.net.host("vnet0")
     libvirt_add_port(lab, "vnet0")
     ids = (f'external-ids:vm-id="{VM}"', 'external-ids:ifname="vnet0"')
     limits = ("other_config:min-rate=8000000", "other_config:burst=8388608", "other_config:max-rate=16000000")
 
-    def find(table):
+    def find(table: str) -> Any:
         return lab.vsctl("--timeout=5", "--no-heading", "--columns=_uuid", "find", table, *ids)
 
     assert find("queue") == "" and find("qos") == ""
@@ -156,7 +162,7 @@ IFUPDOWN = pathlib.Path("/usr/share/openvswitch/scripts/ifupdown.sh")
 
 
 @pytest.mark.skipif(not IFUPDOWN.exists(), reason="needs openvswitch-switch")
-def test_ifupdown(lab, tmp_path):
+def test_ifupdown(lab: Lab, tmp_path: pathlib.Path) -> None:
     """Debian's /etc/network/if-pre-up.d/openvswitch and if-post-down.d, called as ifup and ifdown call them for /etc/network/interfaces:
 
         auto ovsbr                        allow-ovsbr t1             allow-ovsbr vlan7              allow-ovsbr patch0
@@ -184,7 +190,7 @@ def test_ifupdown(lab, tmp_path):
         stand_in(programs, name, f"unset IF_OVS_TYPE IF_OVS_PORTS IF_OVS_EXTRA IF_OVS_OPTIONS IF_OVS_BRIDGE IF_OVS_PATCH_PEER\n"
                  f"for interface; do case $interface in\n--allow=*) ;;\n{cases}*) exit 9;; esac; done")
 
-    def run(program, *names):
+    def run(program: str, *names: Any) -> None:
         done = in_the_switch(lab, program, *names, path=programs)
         assert done.stdout == "" and done.stderr == "", done
 
@@ -207,7 +213,7 @@ def test_ifupdown(lab, tmp_path):
     run("ifdown", "ovsbr")
 
 
-def test_containerlab(lab):
+def test_containerlab(lab: Lab) -> None:
     """containerlab, nodes/ovs/ovs.go (kind ovs-bridge): it works through github.com/digitalocean/go-openvswitch, ovs/vswitch.go.
 
     It reads what a command prints to both outputs. Before that it asks the kernel for a device called like the bridge, and accepts
@@ -231,26 +237,26 @@ def test_containerlab(lab):
     assert lab.vsctl("list-br") == ""
 
 
-def test_ansible(lab):
+def test_ansible(lab: Lab) -> None:
     """Ansible's collection openvswitch.openvswitch, plugins/modules: each task reads the state, acts, and finds nothing to do next time."""
-    def vsctl(command, check=True):
+    def vsctl(command: str, check: bool = True) -> str:
         done = lab.daemon.ovs("ovs-vsctl", "-t", "5", *command.split(" "), check=check)
         return done.stdout
 
-    def bridge(name):  # openvswitch_bridge: map_config_to_obj
+    def bridge(name: str) -> Any:  # openvswitch_bridge: map_config_to_obj
         if name not in vsctl("list-br").splitlines():
             return None
         ids = dict(line.split("=") for line in vsctl(f"br-get-external-id {name}").splitlines() if line)
         return {"parent": vsctl(f"br-to-parent {name}").strip(), "vlan": vsctl(f"br-to-vlan {name}").strip(),
                 "fail_mode": vsctl(f"get-fail-mode {name}").strip() or None, "external_ids": ids}
 
-    def port(name):  # openvswitch_port
+    def port(name: str) -> Any:  # openvswitch_port
         if name not in vsctl("list-ports br-ex").splitlines():
             return None
         return vsctl(f"get Port {name} tag").strip(), vsctl(f"get Port {name} external_ids").strip()
 
-    def column(table, record, name):  # openvswitch_db
-        return re.search(rf"^{name}(\s+):(\s+)(.*)$", vsctl(f"list {table} {record}"), re.M).group(3)
+    def column(table: str, record: Any, name: str) -> Any:  # openvswitch_db
+        return found(rf"^{name}(\s+):(\s+)(.*)$", vsctl(f"list {table} {record}"), re.M)[3]
 
     assert bridge("br-ex") is None
     vsctl("add-br br-ex -- set bridge br-ex datapath_type=netdev")
@@ -297,7 +303,7 @@ esac
 """
 
 
-def test_lxc_hooks(lab, tmp_path):
+def test_lxc_hooks(lab: Lab, tmp_path: pathlib.Path) -> None:
     """lxc.container.conf(5), lxc.net.[i].script.up and .down: called with container, "net", "up", "veth" and the device.
 
     LXC's own attachment (src/lxc/network.c, lxc_ovs_attach_bridge and lxc_ovs_delete_port) is the same two commands.
@@ -319,7 +325,7 @@ def test_lxc_hooks(lab, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("ovs-docker"), reason="needs openvswitch-common")
-def test_ovs_docker(lab, tmp_path):
+def test_ovs_docker(lab: Lab, tmp_path: pathlib.Path) -> None:
     """Docker is a stand-in that knows one process: a container is a process with a network of its own."""
     peer = lab.host("peer", "10.95.0.9", port_options=("--tag", "9"))
     container = subprocess.Popen(["unshare", "--net", "sleep", "120"])
@@ -328,7 +334,7 @@ def test_ovs_docker(lab, tmp_path):
     wait_until(lambda: os.readlink(f"/proc/{container.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "a network of its own")
     programs = stand_in(tmp_path / "bin", "docker", f'[ "$1" = inspect ] && [ "$4" = c1 ] && echo {container.pid}')
 
-    def ovs_docker(*args, check=True):
+    def ovs_docker(*args: str, check: bool = True) -> Any:
         return in_the_switch(lab, "ovs-docker", *args, path=programs, check=check)
 
     ovs_docker("add-port", "br0", "eth1", "c1", "--ipaddress=10.95.0.10/24", "--macaddress=02:00:00:00:00:10", "--mtu=1400")
@@ -413,7 +419,7 @@ print("all well")
 """
 
 
-def test_neutron(lab):
+def test_neutron(lab: Lab) -> None:
     """ovsdbapp over the listener that neutron asks for."""
     pytest.importorskip("ovsdbapp", reason="needs python3-ovsdbapp")
     lab.vsctl("del-br", "br0")

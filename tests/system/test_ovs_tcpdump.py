@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """ovs-tcpdump as Debian ships it: it makes a device, a port and a mirror, captures, and takes all of them away when it is interrupted."""
+from __future__ import annotations
+
 import os
+import pathlib
 import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,7 +21,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("ovs-tcpdump"), reason="needs o
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.host("t1", "10.95.0.11")
         lab.host("t2", "10.95.0.12")
@@ -28,7 +33,7 @@ def lab(tmp_path):
 class Capture:
     """ovs-tcpdump in the switch's namespace, in a process group of its own: like at a terminal, an interrupt goes to all of it."""
 
-    def __init__(self, lab, directory, *args):
+    def __init__(self, lab: Lab, directory: pathlib.Path, *args: str) -> None:
         self.lab = lab
         self.output = directory / "capture"
         with self.output.open("wb") as out:
@@ -38,39 +43,39 @@ class Capture:
         lab.net.closing.callback(self.kill)
         wait_until(lambda: "listening on" in self.text(), f"it captures: {self.text()}", timeout=15)
 
-    def text(self):
+    def text(self) -> Any:
         return self.output.read_bytes().decode(errors="replace")
 
-    def wait(self, expression):
+    def wait(self, expression: str) -> None:
         wait_until(lambda: re.search(expression, self.text()), f"{expression} in {self.text()}", timeout=10)
 
-    def interrupt(self):
+    def interrupt(self) -> None:
         """As Ctrl-C does."""
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(PATIENCE_S)
 
-    def kill(self):
+    def kill(self) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(PATIENCE_S)
 
 
-def host(lab, name):
+def host(lab: Lab, name: str) -> Any:
     return next(namespace for namespace in lab.net.namespaces if namespace.endswith(f"-{name}"))
 
 
-def ping(lab):
+def ping(lab: Lab) -> None:
     run("ip", "netns", "exec", host(lab, "t1"), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", "10.95.0.12")
 
 
-def nothing_is_left(lab, device):
+def nothing_is_left(lab: Lab, device: str) -> None:
     assert lab.vsctl("list", "mirror") == ""
     assert lab.vsctl("list-ports", "br0").split() == ["t1", "t2", "t3"]
     assert lab.net.switch_run("ip", "link", "show", device, check=False).returncode != 0
     ping(lab)
 
 
-def test_what_it_sets_up_works_and_goes_with_an_interrupt(lab, tmp_path):
+def test_what_it_sets_up_works_and_goes_with_an_interrupt(lab: Lab, tmp_path: pathlib.Path) -> None:
     capture = Capture(lab, tmp_path, "-i", "t1", "-n", "icmp")
     assert lab.vsctl("--bare", "--columns=name", "list", "mirror") == "m_t1"
     assert lab.vsctl("get", "mirror", "m_t1", "select_src_port") == f"[{lab.vsctl('get', 'port', 't1', '_uuid')}]"
@@ -82,7 +87,7 @@ def test_what_it_sets_up_works_and_goes_with_an_interrupt(lab, tmp_path):
     nothing_is_left(lab, "mit1")
 
 
-def test_it_captures_a_port_in_both_directions(lab, tmp_path):
+def test_it_captures_a_port_in_both_directions(lab: Lab, tmp_path: pathlib.Path) -> None:
     capture = Capture(lab, tmp_path, "-i", "t1", "-n", "-e", "icmp")
     ping(lab)
     for sequence in (1, 2, 3):
@@ -93,7 +98,7 @@ def test_it_captures_a_port_in_both_directions(lab, tmp_path):
     nothing_is_left(lab, "mit1")
 
 
-def test_the_whole_bridge_with_span(lab, tmp_path):
+def test_the_whole_bridge_with_span(lab: Lab, tmp_path: pathlib.Path) -> None:
     capture = Capture(lab, tmp_path, "--span", "-i", "t3", "--mirror-to", "mspan", "-n", "icmp")
     assert lab.vsctl("get", "mirror", "m_t3", "select_all") == "true"
     ping(lab)  # between t1 and t2: t3 has no part in it
@@ -103,7 +108,7 @@ def test_the_whole_bridge_with_span(lab, tmp_path):
     assert lab.vsctl("list", "mirror") == "" and lab.vsctl("list-ports", "br0").split() == ["t1", "t2", "t3"]
 
 
-def test_another_program_captures_to_a_device_that_is_there(lab, tmp_path):
+def test_another_program_captures_to_a_device_that_is_there(lab: Lab, tmp_path: pathlib.Path) -> None:
     lab.net.switch_run("ip", "link", "add", "tome", "type", "veth", "peer", "name", "tomex")
     for device in ("tome", "tomex"):
         lab.net.switch_run("ip", "link", "set", device, "up")
@@ -125,7 +130,7 @@ def test_another_program_captures_to_a_device_that_is_there(lab, tmp_path):
     assert lab.net.switch_run("ip", "link", "show", "tome").returncode == 0, "it was there before"
 
 
-def test_a_port_that_is_not_there_changes_nothing(lab):
+def test_a_port_that_is_not_there_changes_nothing(lab: Lab) -> None:
     before = lab.vsctl("show")
     done = lab.net.switch_run("ovs-tcpdump", "-i", "nosuch", check=False, env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)})
     assert done.returncode == 1 and "Port nosuch does not exist" in done.stdout

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command of ovs-vsctl(8), unmodified: compared with what Open vSwitch answers, and seen in frames where it matters."""
+from __future__ import annotations
+
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +23,7 @@ pytestmark = openvswitch.needed
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         lab.vsctl = lambda *args: lab.daemon.ovs("ovs-vsctl", *args).stdout.strip()
         lab.refused = lambda *args: lab.daemon.ovs("ovs-vsctl", *args, check=False)
@@ -363,7 +368,7 @@ SESSIONS = {
 
 
 @pytest.fixture
-def pair(tmp_path):
+def pair(tmp_path: pathlib.Path) -> Iterator[Any]:
     """Open vSwitch and ours, each in a namespace with the devices p1 to p4."""
     with openvswitch.OpenVswitch(tmp_path) as theirs, Net() as net:
         daemon = Daemon(tmp_path, namespace=net.switch)
@@ -379,34 +384,34 @@ def pair(tmp_path):
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_answers_are_those_of_open_vswitch(pair, session):
+def test_answers_are_those_of_open_vswitch(pair: Any, session: str) -> None:
     theirs, ours = pair
     found = openvswitch.differences(SESSIONS[session], theirs.rundir, ours.rundir, "ovs-vsctl")
     assert not found, f"\n{found}"
 
 
-def test_the_comparison_sees_a_difference(pair):
+def test_the_comparison_sees_a_difference(pair: Any) -> None:
     theirs, ours = pair
     assert openvswitch.client(ours.rundir, "ovs-vsctl", "add-br", "only-ours").returncode == 0
     found = openvswitch.differences("list-br\nbr-exists only-ours\nget-manager", theirs.rundir, ours.rundir, "ovs-vsctl")
     assert found.count("Open vSwitch:") == 2, found
 
 
-def plug(lab, name, *options, bridge="br0"):
+def plug(lab: Lab, name: str, *options: str, bridge: str = "br0") -> Any:
     """A host whose port ovs-vsctl adds."""
     host = lab.net.host(name)
     lab.vsctl("add-port", bridge, name, *options)
     return host
 
 
-def mirror_row(lab, name):
+def mirror_row(lab: Lab, name: str) -> dict[Any, Any]:
     """The columns of a mirror that ovs-vsctl does not know."""
     query = ["Open_vSwitch", {"op": "select", "table": "Mirror", "where": [["name", "==", name]], "columns": ["status", "enabled"]}]
     row = json.loads(lab.daemon.ovs("ovsdb-client", "query", json.dumps(query)).stdout)[0]["rows"][0]
     return {"status": dict(row["status"][1]), "enabled": row["enabled"]}
 
 
-def test_the_canonical_mirror_copies_until_it_is_cleared(lab):
+def test_the_canonical_mirror_copies_until_it_is_cleared(lab: Lab) -> None:
     t1, t2, probe = plug(lab, "t1"), plug(lab, "t2"), plug(lab, "probe")
     uuid = lab.vsctl("--", "--id=@p", "get", "port", "probe", "--", "--id=@m", "create", "mirror", "name=span", "select_all=true",
                      "output_port=@p", "--", "set", "bridge", "br0", "mirrors=@m")
@@ -426,12 +431,12 @@ def test_the_canonical_mirror_copies_until_it_is_cleared(lab):
     assert probe.wire.settle(5) == sent, "an ordinary port again: it sees the broadcasts, once"
 
 
-def test_a_mirror_follows_what_is_set_in_its_row(lab):
+def test_a_mirror_follows_what_is_set_in_its_row(lab: Lab) -> None:
     t1, t2, probe = plug(lab, "t1"), plug(lab, "t2"), plug(lab, "probe")
     lab.vsctl("--", "--id=@s", "get", "port", "t1", "--", "--id=@o", "get", "port", "probe", "--", "--id=@m", "create", "mirror",
               "name=span", "select_src_port=@s", "output_port=@o", "--", "add", "bridge", "br0", "mirrors", "@m")
 
-    def copies_are(*expected):
+    def copies_are(*expected: Any) -> None:
         probe.wire.settle()  # what comes from before
         for host in (t1, probe):
             host.wire.clear()
@@ -459,7 +464,7 @@ def test_a_mirror_follows_what_is_set_in_its_row(lab):
     assert lab.vsctl("get", "mirror", "span", "output_port") == "[]"
 
 
-def test_a_fake_bridge_is_its_vlan(lab):
+def test_a_fake_bridge_is_its_vlan(lab: Lab) -> None:
     trunk = plug(lab, "trunk")
     lab.vsctl("add-br", "br5", "br0", "5")
     inside = plug(lab, "inside", bridge="br5")
@@ -482,7 +487,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("command, interface, reason", REFUSED, ids=["bond", "type"])
-def test_what_the_switch_cannot_do_is_said_at_once_and_in_the_row(lab, command, interface, reason):
+def test_what_the_switch_cannot_do_is_said_at_once_and_in_the_row(lab: Lab, command: list[str], interface: str, reason: str) -> None:
     lab.net.host("t1")
     lab.net.host("t2")
     done = lab.refused(*command)
@@ -498,7 +503,7 @@ def test_what_the_switch_cannot_do_is_said_at_once_and_in_the_row(lab, command, 
     assert lab.vsctl("get", "interface", "t1", "error") == "[]"
 
 
-def test_a_mirror_into_a_vlan(lab):
+def test_a_mirror_into_a_vlan(lab: Lab) -> None:
     t1, probe = plug(lab, "t1"), plug(lab, "probe", "tag=900")
     lab.vsctl("--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan", "select_src_port=@p",
               "output_vlan=900",
@@ -508,7 +513,7 @@ def test_a_mirror_into_a_vlan(lab):
     assert [data[14:] for data in probe.wire.settle(1)] == [b"copy"]
 
 
-def test_a_missing_device_is_reported_and_taken_when_it_appears(lab):
+def test_a_missing_device_is_reported_and_taken_when_it_appears(lab: Lab) -> None:
     done = lab.refused("add-port", "br0", "late")
     assert done.returncode == 0
     assert done.stderr.startswith("ovs-vsctl: Error detected while setting up 'late': could not open network device late (No such device)."
@@ -521,7 +526,7 @@ def test_a_missing_device_is_reported_and_taken_when_it_appears(lab):
     assert [data[14:] for data in late.wire.settle(1)] == [b"late"]
 
 
-def test_secure_fail_mode_without_a_controller_forwards_nothing(lab):
+def test_secure_fail_mode_without_a_controller_forwards_nothing(lab: Lab) -> None:
     t1, t2 = plug(lab, "t1"), plug(lab, "t2")
     for mode, seen in (("secure", 0), ("standalone", 1), ("secure", 0), (None, 1)):
         lab.vsctl(*(["set-fail-mode", "br0", mode] if mode else ["del-fail-mode", "br0"]))
@@ -530,8 +535,8 @@ def test_secure_fail_mode_without_a_controller_forwards_nothing(lab):
         assert len(t2.wire.settle(seen)) == seen, mode
 
 
-def test_without_no_wait_a_command_returns_when_the_switch_has_followed(lab):
-    def numbers():
+def test_without_no_wait_a_command_returns_when_the_switch_has_followed(lab: Lab) -> None:
+    def numbers() -> list[Any]:
         return [int(text) for text in lab.vsctl("get", "Open_vSwitch", ".", "next_cfg", "cur_cfg").split()]
 
     before = numbers()[0]
@@ -543,12 +548,12 @@ def test_without_no_wait_a_command_returns_when_the_switch_has_followed(lab):
     assert numbers() == [before + 1, before + 1], "reading asks for nothing"
 
 
-def test_a_wait_in_vain_ends_with_the_timeout(lab):
+def test_a_wait_in_vain_ends_with_the_timeout(lab: Lab) -> None:
     done = lab.refused("-t", "1", "wait-until", "interface", "nosuch", "ofport>0")
     assert done.returncode == -14 and "Alarm clock" in done.stderr
 
 
-def test_many_at_once_all_get_through(lab):
+def test_many_at_once_all_get_through(lab: Lab) -> None:
     """Each add-port waits, with timeout 0, for the ports that it has read: those that come late are told `timed out` and try again."""
     environment = {**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)}
     names = [f"n{n}" for n in range(16)]
@@ -565,7 +570,7 @@ def test_many_at_once_all_get_through(lab):
 class Relay(threading.Thread):
     """A socket before the daemon's; calls before_transact() before it hands on the first transaction, and keeps what passes."""
 
-    def __init__(self, path, daemon, before_transact):
+    def __init__(self, path: pathlib.Path, daemon: Daemon, before_transact: Any) -> None:
         super().__init__(daemon=True)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -575,10 +580,10 @@ class Relay(threading.Thread):
         self.before_transact = before_transact
         self.requests = self.replies = b""
 
-    def run(self):
+    def run(self) -> None:
         client, _ = self.listener.accept()
 
-        def back():
+        def back() -> None:
             while data := self.daemon_socket.recv(1 << 16):
                 self.replies += data
                 client.sendall(data)
@@ -593,7 +598,7 @@ class Relay(threading.Thread):
         self.daemon_socket.shutdown(2)
 
 
-def test_the_loser_of_a_race_is_told_to_try_again_and_does(lab, tmp_path):
+def test_the_loser_of_a_race_is_told_to_try_again_and_does(lab: Lab, tmp_path: pathlib.Path) -> None:
     lab.net.host("t1")
     lab.net.host("t2")
     relay = Relay(tmp_path / "relay", lab.daemon, lambda: lab.vsctl("add-port", "br0", "t2"))
@@ -606,10 +611,10 @@ def test_the_loser_of_a_race_is_told_to_try_again_and_does(lab, tmp_path):
     assert re.search(rb'"error":\s*"timed out"', relay.replies)
 
 
-def test_a_manager_row_opens_a_listener_and_tells_who_is_there(lab):
+def test_a_manager_row_opens_a_listener_and_tells_who_is_there(lab: Lab) -> None:
     lab.vsctl("set-manager", "ptcp:16640:127.0.0.1")
 
-    def over_tcp(*args):
+    def over_tcp(*args: str) -> Any:
         return lab.net.switch_run("ovs-vsctl", "--db=tcp:127.0.0.1:16640", *args, check=False)
 
     assert over_tcp("list-br").stdout == "br0\n"
@@ -619,14 +624,14 @@ def test_a_manager_row_opens_a_listener_and_tells_who_is_there(lab):
     assert over_tcp("list-br").returncode == 1
 
 
-def test_a_manager_that_cannot_listen_says_why(lab):
+def test_a_manager_that_cannot_listen_says_why(lab: Lab) -> None:
     lab.vsctl("set-manager", "ptcp:16640:203.0.113.77")  # nobody here has this address
     assert lab.vsctl("get", "Manager", "ptcp:16640:203.0.113.77", "is_connected") == "false"
     assert "203.0.113.77" in lab.vsctl("get", "Manager", "ptcp:16640:203.0.113.77", "status:last_error")
     assert lab.vsctl("list-br") == "br0"
 
 
-def test_a_manager_that_listens_is_called(lab):
+def test_a_manager_that_listens_is_called(lab: Lab) -> None:
     """`--db=ptcp:` waits for the switch to call: what a controller of many switches does."""
     lab.vsctl("set-manager", "tcp:127.0.0.1:16641")
     for _ in range(2):
@@ -636,7 +641,7 @@ def test_a_manager_that_listens_is_called(lab):
     assert done.returncode == -14, done
 
 
-def test_retry_waits_for_the_daemon(lab):
+def test_retry_waits_for_the_daemon(lab: Lab) -> None:
     assert lab.daemon.stop() == 0
     environment = {**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)}
     assert lab.refused("list-br").returncode == 1
@@ -655,7 +660,7 @@ CANNOT_BE_OPENED = {
 
 
 @pytest.mark.parametrize("command", CANNOT_BE_OPENED.values(), ids=CANNOT_BE_OPENED)
-def test_a_port_that_cannot_work_is_told_at_once(lab, command):
+def test_a_port_that_cannot_work_is_told_at_once(lab: Lab, command: list[str]) -> None:
     """ovs-vsctl looks at ofport: any other number than -1 is success to it, whatever stands in error."""
     lab.net.host("t1")
     interface = "gone" if "gone" in command else "t1"
@@ -665,7 +670,7 @@ def test_a_port_that_cannot_work_is_told_at_once(lab, command):
     assert lab.vsctl("get", "interface", interface, "error") != "[]"
 
 
-def test_a_port_number_stays_with_who_has_it(lab):
+def test_a_port_number_stays_with_who_has_it(lab: Lab) -> None:
     lab.vsctl("add-port", "br0", "first", "--", "set", "interface", "first", "type=internal", "ofport_request=77")
     for n in range(8):  # whose row comes first is chance
         lab.vsctl("add-port", "br0", f"n{n}", "--", "set", "interface", f"n{n}", "type=internal", "ofport_request=77")
@@ -673,12 +678,12 @@ def test_a_port_number_stays_with_who_has_it(lab):
         assert lab.vsctl("get", "interface", f"n{n}", "ofport") != "77"
 
 
-def test_statistics_have_the_keys_that_open_vswitch_has(pair):
+def test_statistics_have_the_keys_that_open_vswitch_has(pair: Any) -> None:
     for daemon in pair:
         assert openvswitch.client(daemon.rundir, "ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--",
                                   "add-port", "br0", "p1").returncode == 0
 
-    def keys(daemon):
+    def keys(daemon: Daemon) -> set[Any]:
         done = openvswitch.client(daemon.rundir, "ovs-vsctl", "--format=list", "--data=json", "--no-headings", "--columns=statistics",
                                   "list",
                                   "interface", "p1")

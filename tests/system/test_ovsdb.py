@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database as unmodified Open vSwitch clients and tools meet it. No device is asked for: --no-wait, and no bridge's local port."""
+from __future__ import annotations
+
 import json
 import os
+import pathlib
 import shutil
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from lab import PATIENCE_S, Rpc, wait_until
+from lab import PATIENCE_S, Daemon, Rpc, wait_until
 from net import stop
 
 pytestmark = pytest.mark.skipif(not shutil.which("ovsdb-client"), reason="needs the openvswitch-common and -switch packages")
 
 
-def ovs(daemon, program, *args, check=True, **kwargs):
+def ovs(daemon: Daemon, program: str, *args: str, check: bool = True, **kwargs: Any) -> Any:
     done = subprocess.run([program, *args], env={**os.environ, "OVS_RUNDIR": str(daemon.rundir)}, text=True, capture_output=True,
                           timeout=PATIENCE_S, **kwargs)
     if check:
@@ -21,21 +26,21 @@ def ovs(daemon, program, *args, check=True, **kwargs):
     return done
 
 
-def transact(daemon, *operations):
+def transact(daemon: Daemon, *operations: Any) -> Any:
     done = ovs(daemon, "ovsdb-client", "transact", json.dumps(["Open_vSwitch", *operations]))
     return json.loads(done.stdout)
 
 
-def insert(table, row):
+def insert(table: str, row: Any) -> dict[Any, Any]:
     return {"op": "insert", "table": table, "row": row}
 
 
-def queues(daemon):
+def queues(daemon: Daemon) -> list[Any]:
     rows = transact(daemon, {"op": "select", "table": "Queue", "where": [], "columns": ["dscp"]})[0]["rows"]
     return sorted(row["dscp"] for row in rows)
 
 
-def test_ovsdb_client_reads_schema_and_contents(daemon):
+def test_ovsdb_client_reads_schema_and_contents(daemon: Daemon) -> None:
     assert ovs(daemon, "ovsdb-client", "list-dbs").stdout.split() == ["Open_vSwitch", "_Server"]
     assert ovs(daemon, "ovsdb-client", "get-schema-version").stdout.strip() == "8.3.1"
     assert len(ovs(daemon, "ovsdb-client", "list-tables").stdout.splitlines()) == 2 + 20
@@ -47,8 +52,8 @@ def test_ovsdb_client_reads_schema_and_contents(daemon):
     assert refused.returncode == 1 and "not supported" in refused.stderr
 
 
-def test_ovs_vsctl_creates_reads_and_destroys_rows(daemon):
-    def vsctl(*args):
+def test_ovs_vsctl_creates_reads_and_destroys_rows(daemon: Daemon) -> None:
+    def vsctl(*args: str) -> str:
         return ovs(daemon, "ovs-vsctl", "--no-wait", *args).stdout.strip()
 
     vsctl("init")
@@ -64,7 +69,7 @@ def test_ovs_vsctl_creates_reads_and_destroys_rows(daemon):
     assert queues(daemon) == []
 
 
-def test_vsctl_waits_until_a_condition_holds(daemon):
+def test_vsctl_waits_until_a_condition_holds(daemon: Daemon) -> None:
     ovs(daemon, "ovs-vsctl", "--no-wait", "init")
     waiting = subprocess.Popen(["ovs-vsctl", "wait-until", "Open_vSwitch", ".", "external_ids:go=yes"],
                                env={**os.environ, "OVS_RUNDIR": str(daemon.rundir)})
@@ -85,7 +90,7 @@ def test_vsctl_waits_until_a_condition_holds(daemon):
         stop(waiting)
 
 
-def test_what_was_acknowledged_is_there_after_kill_9(make_daemon):
+def test_what_was_acknowledged_is_there_after_kill_9(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon().start()
     for dscp in range(5):
         assert "uuid" in transact(daemon, insert("Queue", {"dscp": dscp}))[0]
@@ -94,7 +99,8 @@ def test_what_was_acknowledged_is_there_after_kill_9(make_daemon):
         assert queues(daemon) == list(range(dscp + 1))
 
 
-def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_daemon, tmp_path):
+def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_daemon: Callable[..., Daemon],
+                                                                          tmp_path: pathlib.Path) -> None:
     daemon = make_daemon().start()
     transact(daemon, insert("Queue", {"dscp": 11}), {"op": "comment", "comment": "a word to the log"})
     transact(daemon, {"op": "update", "table": "Queue", "where": [], "row": {"external_ids": ["map", [["k", "v\u00e9"], ["l", "w"]]]}})
@@ -125,7 +131,7 @@ def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_d
     assert rows == [{"external_ids": ["map", [["from", "ovsdb-server"], ["k", "v\u00e9"]]]}]
 
 
-def test_an_existing_installation_is_converted_and_kept(make_daemon):
+def test_an_existing_installation_is_converted_and_kept(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon()
     subprocess.check_call(["ovsdb-tool", "create", str(daemon.database), "/usr/share/openvswitch/vswitch.ovsschema"],
                           timeout=PATIENCE_S)
@@ -138,7 +144,7 @@ def test_an_existing_installation_is_converted_and_kept(make_daemon):
     assert "converted" in daemon.log_text()
 
 
-def test_backup_and_restore(daemon, tmp_path):
+def test_backup_and_restore(daemon: Daemon, tmp_path: pathlib.Path) -> None:
     transact(daemon, insert("Queue", {"dscp": 5}), insert("Queue", {"dscp": 6}))
     backup = tmp_path / "backup"  # ovsdb-client wants to seek in it
     backup.write_text(ovs(daemon, "ovsdb-client", "backup").stdout)
@@ -148,7 +154,7 @@ def test_backup_and_restore(daemon, tmp_path):
     assert queues(daemon) == [5, 6]
 
 
-def test_a_monitor_sees_the_changes_of_another_client(daemon):
+def test_a_monitor_sees_the_changes_of_another_client(daemon: Daemon) -> None:
     with Rpc(daemon.socket) as client:
         assert client.call("monitor_cond", ["Open_vSwitch", ["m", 1], {"Queue": [{"columns": ["dscp"]}]}], version=1) == {}
         ovs(daemon, "ovs-vsctl", "--no-wait", "create", "Queue", "dscp=21")
@@ -158,7 +164,7 @@ def test_a_monitor_sees_the_changes_of_another_client(daemon):
         assert update == {"insert": {"dscp": 21}}
 
 
-def test_fifty_clients_increment_one_number(daemon):
+def test_fifty_clients_increment_one_number(daemon: Daemon) -> None:
     ovs(daemon, "ovs-vsctl", "--no-wait", "init")
     mutation = {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]}
     start = transact(daemon, {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]})[0]["rows"][0]["next_cfg"]

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command of ovsdb-client(1), unmodified: its output is that of an ovsdb-server that serves our schema."""
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import pathlib
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import openvswitch
-from lab import PATIENCE_S, wait_until
+from lab import PATIENCE_S, Daemon, wait_until
 from net import stop, threads
 
 pytestmark = openvswitch.needed
@@ -148,14 +152,14 @@ SESSIONS = {
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path: pathlib.Path) -> Iterator[openvswitch.OpenVswitch]:
     """An ovsdb-server with our schema."""
     with openvswitch.OpenVswitch(tmp_path, switch=False) as server:
         yield server
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_answers_are_those_of_ovsdb_server(server, daemon, session):
+def test_answers_are_those_of_ovsdb_server(server: openvswitch.OpenVswitch, daemon: Daemon, session: str) -> None:
     server.vsctl("--no-wait", "init")
     daemon.ovs("ovs-vsctl", "--no-wait", "init")
     lines = []
@@ -173,35 +177,35 @@ def test_answers_are_those_of_ovsdb_server(server, daemon, session):
 class Watcher:
     """ovsdb-client that runs on, such as a monitor; lines() are what it has printed."""
 
-    def __init__(self, rundir, directory, *args):
+    def __init__(self, rundir: pathlib.Path, directory: pathlib.Path, *args: str) -> None:
         self.output = directory / f"watch{len(list(directory.iterdir()))}"
         with self.output.open("w") as out:
             self.process = subprocess.Popen(["ovsdb-client", "--timeout=60", *args], stdout=out, stderr=subprocess.STDOUT,
                                             env={**os.environ, "OVS_RUNDIR": str(rundir)})
 
-    def lines(self):
+    def lines(self) -> Any:
         return openvswitch.neutral(self.output.read_text()).splitlines()
 
-    def wait(self, count):
-        wait_until(lambda: len(self.lines()) >= count, f"{count} lines of {self.process.args}, there are {self.lines()}")
+    def wait(self, count: int) -> Any:
+        wait_until(lambda: len(self.lines()) >= count, f"{count} lines of {self.process.args!r}, there are {self.lines()}")
         return self.lines()
 
-    def has_begun(self, rundir):
+    def has_begun(self, rundir: pathlib.Path) -> bool:
         """It sleeps while the server answers somebody else, so the server owes it no answer."""
         before = threads(self.process.pid, "ovsdb-client")
         openvswitch.client(rundir, "ovsdb-client", "list-dbs")
         return bool(before) and before == threads(self.process.pid, "ovsdb-client") and all(one.startswith("S") for one in before.values())
 
-    def end(self):
+    def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
-def watch(tmp_path):
+def watch(tmp_path: pathlib.Path) -> Iterator[Callable[..., Watcher]]:
     watchers = []
 
-    def start(rundir, *args):
+    def start(rundir: pathlib.Path, *args: str) -> Any:
         watchers.append(Watcher(rundir, tmp_path, *args))
         return watchers[-1]
 
@@ -223,7 +227,8 @@ MONITORS = {
 }
 
 
-def test_monitors_tell_what_those_of_ovsdb_server_tell(server, daemon, watch):
+def test_monitors_tell_what_those_of_ovsdb_server_tell(server: openvswitch.OpenVswitch, daemon: Daemon,
+                                                       watch: Callable[..., Watcher]) -> None:
     changes = [
         {"op": "insert", "table": "Queue", "row": {"dscp": 7}},
         {"op": "insert", "table": "Queue", "row": {"dscp": 8}},
@@ -254,8 +259,9 @@ def test_monitors_tell_what_those_of_ovsdb_server_tell(server, daemon, watch):
     assert said[1]["cond false"] == []
 
 
-def test_locks_are_given_stolen_and_queued_as_by_ovsdb_server(server, daemon, watch):
-    def story(rundir):
+def test_locks_are_given_stolen_and_queued_as_by_ovsdb_server(server: openvswitch.OpenVswitch, daemon: Daemon,
+                                                              watch: Callable[..., Watcher]) -> None:
+    def story(rundir: pathlib.Path) -> list[Any]:
         first = watch(rundir, "lock", "mine")
         first.wait(1)
         second = watch(rundir, "lock", "mine")
@@ -277,7 +283,7 @@ def test_locks_are_given_stolen_and_queued_as_by_ovsdb_server(server, daemon, wa
     assert thief[0] == '{"locked":true}'
 
 
-def test_backup_is_restored_by_us_and_read_by_them(server, daemon, tmp_path):
+def test_backup_is_restored_by_us_and_read_by_them(server: openvswitch.OpenVswitch, daemon: Daemon, tmp_path: pathlib.Path) -> None:
     for dscp in (5, 6):
         daemon.ovs("ovs-vsctl", "--no-wait", "create", "Queue", f"dscp={dscp}", 'external_ids:text="é"')
     daemon.ovs("ovs-vsctl", "--no-wait", "create", "QoS", "type=x", "queues:1=@q", "--", "--id=@q", "create", "Queue", "dscp=7")
@@ -292,7 +298,7 @@ def test_backup_is_restored_by_us_and_read_by_them(server, daemon, tmp_path):
         assert done.returncode == 0, done.stderr
         restored = openvswitch.client(rundir, "ovsdb-client", "-f", "csv", "dump", "Open_vSwitch", "Queue").stdout
 
-        def values(text):
+        def values(text: str) -> list[Any]:
             return sorted(line.split(",", 1)[1] for line in text.splitlines()[1:])
 
         assert values(restored) == values(contents)
@@ -305,13 +311,13 @@ def test_backup_is_restored_by_us_and_read_by_them(server, daemon, tmp_path):
     assert values(daemon.ovs("ovsdb-client", "-f", "csv", "dump", "Open_vSwitch", "Queue").stdout) == values(contents)
 
 
-def test_conversion_is_refused_in_words(daemon):
+def test_conversion_is_refused_in_words(daemon: Daemon) -> None:
     done = daemon.ovs("ovsdb-client", "convert", str(ORIGINAL_SCHEMA), check=False)
     assert done.returncode == 1
     assert "not supported" in done.stderr and "cannot be converted by a client" in done.stderr
     assert daemon.ovs("ovsdb-client", "needs-conversion", str(openvswitch.SCHEMA)).stdout == "no\n"
 
 
-def test_waiting_for_a_database_that_is_not_there_ends_with_the_timeout(daemon):
+def test_waiting_for_a_database_that_is_not_there_ends_with_the_timeout(daemon: Daemon) -> None:
     done = daemon.ovs("ovsdb-client", "-t", "1", "wait", "nosuch", "connected", check=False)
     assert done.returncode == -signal.SIGALRM

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copies that leave by a patch port: frames of the peer's bridge, and copies in the account of their session."""
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
 import pytest
 
 from net import BROADCAST, frame, mac
@@ -9,7 +14,7 @@ PAYLOAD = b"over the patch"
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     """t1 and t2 on br0; probe and second on br1, joined by to-br1 and to-br0."""
     with Lab(tmp_path) as lab:
         lab.ctl("add-br", "br1")
@@ -24,11 +29,11 @@ def lab(tmp_path):
         yield lab
 
 
-def hello(n, payload=PAYLOAD):
+def hello(n: int, payload: bytes = PAYLOAD) -> bytes:
     return frame(mac(n), BROADCAST, payload)
 
 
-def test_a_patch_port_as_destination(lab):
+def test_a_patch_port_as_destination(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "to-br1")
     lab.wait_state("s", "active")
     lab.t1.wire.send(hello(1))
@@ -47,7 +52,7 @@ def test_a_patch_port_as_destination(lab):
     assert lab.account("s")["delivered"] == 3
 
 
-def test_what_gets_nowhere_is_lost_for_a_reason(lab):
+def test_what_gets_nowhere_is_lost_for_a_reason(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "to-br1")
     for name in ("probe", "second"):
         lab.ctl("set-port", name, "--tag", "20")
@@ -67,7 +72,7 @@ def test_what_gets_nowhere_is_lost_for_a_reason(lab):
     assert "no peer" in lab.ctl("explain", "br0", "--in-port", "t1", "--frame", hello(1).hex()).stdout
 
 
-def test_into_a_vlan_over_the_patch_to_a_session_there(lab):
+def test_into_a_vlan_over_the_patch_to_a_session_there(lab: Lab) -> None:
     for name in ("t1", "t2"):
         lab.ctl("set-port", name, "--tag", "10")
     lab.mirror("near", "--source", "t1:from", "--output-vlan", "900", "--output", "to-br1")
@@ -87,7 +92,7 @@ def test_into_a_vlan_over_the_patch_to_a_session_there(lab):
     assert lab.rpc("mirror.get", bridge="br0", name="near")["notice"] == ""
 
 
-def test_a_rate_holds_behind_the_patch(lab):
+def test_a_rate_holds_behind_the_patch(lab: Lab) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "to-br1", "--rate", "10")
     lab.mirror("far", "--source", "to-br0:from", "--output", "probe", bridge="br1")
     for n in range(40):
@@ -99,7 +104,7 @@ def test_a_rate_holds_behind_the_patch(lab):
     assert len(lab.probe.wire.settle()) == far["matched"] == far["delivered"] == account["delivered"] == account["tx_packets"]
 
 
-def test_patches_in_a_ring_end(lab):
+def test_patches_in_a_ring_end(lab: Lab) -> None:
     lab.mirror("there", "--source", "t1:from", "--source", "to-br1:from", "--output", "to-br1", "--normal-io")
     lab.mirror("back", "--source", "to-br0:from", "--output", "to-br0", "--normal-io", bridge="br1")
     lab.wait_state("there", "active")

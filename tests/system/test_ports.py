@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a port's row says: numbers that stay, errors that name their cause, the device as it is."""
+from __future__ import annotations
+
+import pathlib
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,16 +15,16 @@ from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
-def ofports(lab):
+def ofports(lab: Lab) -> dict[Any, Any]:
     return {port["name"]: port["ofport"] for port in lab.rpc("port.list", bridge="br0")["ports"]}
 
 
-def test_ofport_stays_while_others_come_and_go_and_over_restarts(lab):
+def test_ofport_stays_while_others_come_and_go_and_over_restarts(lab: Lab) -> None:
     for name in ("t1", "t2", "t3"):
         lab.host(name)
     before = ofports(lab)
@@ -37,7 +42,7 @@ def test_ofport_stays_while_others_come_and_go_and_over_restarts(lab):
     assert ofports(lab) == now
 
 
-def test_a_device_that_is_not_there_is_an_error_a_stock_client_prints(lab):
+def test_a_device_that_is_not_there_is_an_error_a_stock_client_prints(lab: Lab) -> None:
     added = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "nodev")
     assert "could not open network device nodev (No such device)" in added.stderr
     assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "nodev", "ofport").stdout.strip() == "-1"
@@ -47,7 +52,7 @@ def test_a_device_that_is_not_there_is_an_error_a_stock_client_prints(lab):
     assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "nodev", "error").stdout.strip() == "[]"
 
 
-def test_types_that_are_not_there_yet_are_refused_where_the_user_looks(lab):
+def test_types_that_are_not_there_yet_are_refused_where_the_user_looks(lab: Lab) -> None:
     with pytest.raises(RpcError) as refused:
         lab.rpc("port.add", bridge="br0", name="ge0", type="geneve")
     assert "geneve" in str(refused.value)
@@ -57,7 +62,7 @@ def test_types_that_are_not_there_yet_are_refused_where_the_user_looks(lab):
 
 
 @pytest.mark.parametrize("name, reason", [("lo", "loopback"), ("a-name-of-16-byt", "15 bytes"), ("a/b", "'/'")])
-def test_a_name_no_port_can_have_is_an_error(lab, name, reason):
+def test_a_name_no_port_can_have_is_an_error(lab: Lab, name: str, reason: str) -> None:
     with pytest.raises(RpcError) as refused:
         lab.rpc("port.add", bridge="br0", name=name)
     assert reason in str(refused.value)
@@ -67,20 +72,20 @@ def test_a_name_no_port_can_have_is_an_error(lab, name, reason):
     assert lab.port(name)["state"] == "error"
 
 
-def test_a_device_that_is_not_ethernet_is_an_error(lab):
+def test_a_device_that_is_not_ethernet_is_an_error(lab: Lab) -> None:
     lab.net.switch_run("ip", "tuntap", "add", "ip0", "mode", "tun")
     added = lab.rpc("port.add", bridge="br0", name="ip0")
     assert (added["state"], added["reason"]) == ("error", "ip0 is not an Ethernet device and cannot be a port")
 
 
-def ifindex_of_a_new_device(lab):
+def ifindex_of_a_new_device(lab: Lab) -> int:
     lab.net.switch_run("ip", "tuntap", "add", "count0", "mode", "tap")
     ifindex = lab.net.switch_run("ip", "-o", "link", "show", "count0").stdout.split(":")[0]
     lab.net.switch_run("ip", "link", "del", "count0")
     return int(ifindex)
 
 
-def test_a_device_that_something_renames_is_an_error_and_tried_again(lab):
+def test_a_device_that_something_renames_is_an_error_and_tried_again(lab: Lab) -> None:
     lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:stats-update-interval=2000")
     lab.rpc("port.add", bridge="br0", name="i0", type="internal")
     lab.wait_port("i0", "down")
@@ -91,7 +96,7 @@ def test_a_device_that_something_renames_is_an_error_and_tried_again(lab):
     assert "other0" not in lab.net.switch_run("ip", "-br", "link").stdout
 
 
-def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab):
+def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab: Lab) -> None:
     before = ifindex_of_a_new_device(lab)
     lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "i0", "--", "set", "Interface", "i0", "type=internal", r'mac="01:00:00:00:00:01"')
     assert "cannot set the address" in lab.port("i0")["reason"]
@@ -101,7 +106,7 @@ def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab):
     lab.wait_port("i0", "down")
 
 
-def test_the_row_shows_the_device_as_it_is(lab):
+def test_the_row_shows_the_device_as_it_is(lab: Lab) -> None:
     host = lab.host("t1")
     row = dict(line.split(":", 1) for line in lab.daemon.ovs("ovs-vsctl", "list", "Interface", "t1").stdout.splitlines())
     shown = {key.strip(): value.strip().strip('"') for key, value in row.items()}
@@ -116,10 +121,10 @@ def test_the_row_shows_the_device_as_it_is(lab):
     assert lab.daemon.ovs("ovs-vsctl", "get", "Interface", "t1", "link_state").stdout.strip() == "down"
 
 
-def test_link_resets_do_not_fall_when_the_device_is_made_again(lab):
+def test_link_resets_do_not_fall_when_the_device_is_made_again(lab: Lab) -> None:
     host = lab.host("t1")
 
-    def resets():
+    def resets() -> int:
         return int(lab.daemon.ovs("ovs-vsctl", "get", "Interface", "t1", "link_resets").stdout)
 
     for state in ("down", "up"):
@@ -138,7 +143,7 @@ def test_link_resets_do_not_fall_when_the_device_is_made_again(lab):
     assert resets() > before
 
 
-def test_more_ports_than_are_opened_at_once_and_some_that_cannot_be(lab):
+def test_more_ports_than_are_opened_at_once_and_some_that_cannot_be(lab: Lab) -> None:
     """Those that fail are tried once, and hold up no others."""
     batch = "\n".join(f"link add p{n} type veth peer name q{n}\nlink set p{n} up\nlink set q{n} up" for n in range(50))
     run("ip", "-n", lab.net.switch, "-batch", "-", input=batch)
@@ -153,7 +158,7 @@ def test_more_ports_than_are_opened_at_once_and_some_that_cannot_be(lab):
     assert {states[f"i{n}"] for n in range(40)} == {"down"}
 
 
-def test_a_stock_mirror_command_means_what_it_means_in_open_vswitch(lab):
+def test_a_stock_mirror_command_means_what_it_means_in_open_vswitch(lab: Lab) -> None:
     for name in ("t1", "t2", "t3"):
         lab.host(name)
     lab.daemon.ovs("ovs-vsctl", "--", "set", "Bridge", "br0", "mirrors=@m", "--", "--id=@t1", "get", "Port", "t1",
@@ -167,7 +172,7 @@ def test_a_stock_mirror_command_means_what_it_means_in_open_vswitch(lab):
     assert lab.rpc("mirror.list", bridge="br0")["mirrors"] == []
 
 
-def test_many_ports_and_sessions(lab):
+def test_many_ports_and_sessions(lab: Lab) -> None:
     """A hundred ports and two hundred sessions of all of them, made at once and used."""
     count = 100
     batch = "\n".join(f"link add p{n} type veth peer name q{n}\nlink set p{n} up\nlink set q{n} up" for n in range(count))

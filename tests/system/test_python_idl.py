@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open vSwitch's own Python client library (python3-openvswitch): a replica of the database that is kept up to date, and written to."""
+from __future__ import annotations
+
 import contextlib
 import json
+import pathlib
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from lab import PATIENCE_S
+from lab import PATIENCE_S, Daemon
 from net import BROADCAST, frame, mac
 from switch import Lab
 
@@ -15,7 +20,7 @@ poller = pytest.importorskip("ovs.poller")
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
@@ -23,7 +28,7 @@ def lab(tmp_path):
 class Client(contextlib.AbstractContextManager):
     """A replica of the given tables and columns (None: all of everything)."""
 
-    def __init__(self, daemon, lock=None, schema=None, conditions=None, **tables):
+    def __init__(self, daemon: Daemon, lock: str | None = None, schema: Any = None, conditions: Any = None, **tables: Any) -> None:
         helper = idl.SchemaHelper(schema_json=daemon.rpc("get_schema", ["Open_vSwitch"], version=1))
         for table, columns in tables.items():
             helper.register_columns(table, columns)
@@ -35,13 +40,13 @@ class Client(contextlib.AbstractContextManager):
             self.idl.cond_change(table, condition)
         self.wait(lambda: self.idl.state == idl.Idl.IDL_S_MONITORING, "the first contents")
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.idl.close()
 
-    def run(self):
+    def run(self) -> None:
         self.idl.run()
 
-    def wait(self, condition, what):
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             self.idl.run()
@@ -54,17 +59,17 @@ class Client(contextlib.AbstractContextManager):
             block.timer_wait(100)
             block.block()
 
-    def rows(self, table):
+    def rows(self, table: str) -> Any:
         return list(self.idl.tables[table].rows.values())
 
-    def row(self, table, name):
+    def row(self, table: str, name: str) -> Any:
         return next((row for row in self.rows(table) if row.name == name), None)
 
-    def transaction(self):
+    def transaction(self) -> Any:
         return idl.Transaction(self.idl)
 
 
-def finished(transaction):
+def finished(transaction: Any) -> Any:
     """The status of a transaction once it has one: commit_block(), which would wait for ever."""
     deadline = time.monotonic() + PATIENCE_S
     while (status := transaction.commit()) == idl.Transaction.INCOMPLETE:
@@ -78,13 +83,13 @@ def finished(transaction):
     return status
 
 
-def committed(transaction):
+def committed(transaction: Any) -> None:
     status = finished(transaction)
     said = f"{idl.Transaction.status_to_string(status)}: {transaction.get_error()}"
     assert status in (idl.Transaction.SUCCESS, idl.Transaction.UNCHANGED), said
 
 
-def test_statistics_of_interfaces_and_mirrors_are_seen_to_grow(lab):
+def test_statistics_of_interfaces_and_mirrors_are_seen_to_grow(lab: Lab) -> None:
     t1, t2 = lab.host("t1"), lab.host("t2")
     lab.host("t3")
     lab.mirror("span0", "--source", "t1:from", "--output", "t3")
@@ -101,7 +106,7 @@ def test_statistics_of_interfaces_and_mirrors_are_seen_to_grow(lab):
         assert client.row("Interface", "t2").statistics["tx_bytes"] >= 2000
 
 
-def test_a_bridge_ports_and_a_mirror_made_and_removed(lab):
+def test_a_bridge_ports_and_a_mirror_made_and_removed(lab: Lab) -> None:
     t1, t2, probe = (lab.net.host(name) for name in ("t1", "t2", "probe"))
     with Client(lab.daemon) as client:
         change = client.transaction()
@@ -146,7 +151,7 @@ def test_a_bridge_ports_and_a_mirror_made_and_removed(lab):
     assert lab.net.switch_run("ip", "link", "show", "bridge", check=False).returncode != 0
 
 
-def test_what_is_refused_and_what_came_too_late(lab):
+def test_what_is_refused_and_what_came_too_late(lab: Lab) -> None:
     lab.host("t1")
     with Client(lab.daemon, Port=["name", "tag"], Bridge=["name", "external_ids"]) as one, \
             Client(lab.daemon, Port=["name", "tag"], Bridge=["name", "external_ids"]) as other:
@@ -180,7 +185,7 @@ def test_what_is_refused_and_what_came_too_late(lab):
         assert json.loads(change.get_error())["error"] == "constraint violation"
 
 
-def test_a_lock_is_handed_on(daemon):
+def test_a_lock_is_handed_on(daemon: Daemon) -> None:
     with Client(daemon, lock="leader", Queue=["dscp"]) as second:  # alone: gets it
         second.wait(lambda: second.idl.has_lock, "the lock")
         with Client(daemon, lock="leader", Queue=["dscp"]) as other:
@@ -203,8 +208,8 @@ def test_a_lock_is_handed_on(daemon):
         assert sorted(row.dscp[0] for row in after.rows("Queue")) == [2, 3]
 
 
-def test_conditions_choose_the_rows_and_can_change(daemon):
-    def dscps(client):
+def test_conditions_choose_the_rows_and_can_change(daemon: Daemon) -> None:
+    def dscps(client: Client) -> list[Any]:
         return sorted(row.dscp[0] for row in client.rows("Queue"))
 
     with Client(daemon, Queue=["dscp"]) as writer, Client(daemon, conditions={"Queue": [["dscp", "==", 5]]}, Queue=["dscp"]) as client:
@@ -230,7 +235,7 @@ def test_conditions_choose_the_rows_and_can_change(daemon):
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
-def test_it_comes_back_after_the_daemon_does(lab, end):
+def test_it_comes_back_after_the_daemon_does(lab: Lab, end: str) -> None:
     lab.host("t1")
     with Client(lab.daemon, Open_vSwitch=["bridges", "cur_cfg"], Bridge=["name", "ports"], Port=["name", "tag"],
                 Interface=["name", "ofport", "link_state"]) as client:

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon dies or ends: everything comes back, nothing is left behind."""
+from __future__ import annotations
+
 import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,18 +15,18 @@ from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
-def test_kill_9_and_restart_with_everything_back(lab):
+def test_kill_9_and_restart_with_everything_back(lab: Lab) -> None:
     t1, t3 = lab.host("t1"), lab.host("t3")
     lab.host("t2", port_options=("--tag", "7"))
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--description", "for the auditors")
     lab.mirror("off", "--source", "t1", "--output", "t3", "--disabled")
 
-    def settings():
+    def settings() -> tuple[Any, ...]:
         ports = {port["name"]: (port["ofport"], port["tag"], port["mac"]) for port in lab.rpc("port.list")["ports"]}
         mirrors = [{key: mirror[key] for key in ("name", "uuid", "sources", "destination", "enabled", "description", "state")}
                    for mirror in lab.rpc("mirror.list")["mirrors"]]
@@ -38,7 +43,7 @@ def test_kill_9_and_restart_with_everything_back(lab):
         assert t3.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
 
 
-def test_the_database_is_served_while_its_settings_are_being_applied(lab):
+def test_the_database_is_served_while_its_settings_are_being_applied(lab: Lab) -> None:
     """cur_cfg and the session API wait for the switch; who only reads or writes rows does not."""
     batch = "\n".join(f"link add p{n} up type veth peer name q{n}\nlink set q{n} up" for n in range(200))
     run("ip", "-n", lab.net.switch, "-batch", "-", input=batch, timeout=60)
@@ -57,7 +62,7 @@ def test_the_database_is_served_while_its_settings_are_being_applied(lab):
         assert early.call("transact", ["Open_vSwitch", select], version=1) == [{"rows": [{"cur_cfg": 7}]}]
 
 
-def test_every_change_that_was_answered_survives_kill_9(lab):
+def test_every_change_that_was_answered_survives_kill_9(lab: Lab) -> None:
     for n in range(30):
         lab.mirror(f"s{n}", "--source", "t1", "--output", "t2")
         if n % 10 == 9:
@@ -66,7 +71,7 @@ def test_every_change_that_was_answered_survives_kill_9(lab):
             assert len(lab.rpc("mirror.list", bridge="br0")["mirrors"]) == n + 1
 
 
-def test_a_second_daemon_is_refused_and_says_why(lab, tmp_path):
+def test_a_second_daemon_is_refused_and_says_why(lab: Lab, tmp_path: pathlib.Path) -> None:
     second = Daemon(tmp_path, namespace=lab.net.switch)  # same run directory and database
     second.log = tmp_path / "second.log"
     second.spawn()
@@ -81,12 +86,12 @@ def test_a_second_daemon_is_refused_and_says_why(lab, tmp_path):
     assert lab.rpc("bridge.list")["bridges"][0]["name"] == "br0", "the first one goes on"
 
 
-def tc(lab, device):
+def tc(lab: Lab, device: str) -> Any:
     return lab.net.switch_run("tc", "qdisc", "show", "dev", device).stdout + lab.net.switch_run(
         "tc", "filter", "show", "dev", device, "ingress").stdout
 
 
-def test_in_order_the_end_leaves_nothing_behind(lab):
+def test_in_order_the_end_leaves_nothing_behind(lab: Lab) -> None:
     before = lab.net.switch_run("ip", "-o", "link").stdout.count("\n") - 1  # br0 goes with the daemon
     host = lab.net.host("t1", "10.95.0.2")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
@@ -103,7 +108,7 @@ def test_in_order_the_end_leaves_nothing_behind(lab):
     assert sorted(path.name for path in lab.daemon.rundir.iterdir()) == []
 
 
-def test_a_removed_port_is_the_hosts_again(lab):
+def test_a_removed_port_is_the_hosts_again(lab: Lab) -> None:
     host = lab.net.host("t1", "10.95.0.2")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
     untouched = tc(lab, "t1")
@@ -113,7 +118,7 @@ def test_a_removed_port_is_the_hosts_again(lab):
     host.ping("10.95.0.1")
 
 
-def test_what_a_crash_left_is_cleaned_at_the_next_start(lab):
+def test_what_a_crash_left_is_cleaned_at_the_next_start(lab: Lab) -> None:
     host = lab.net.host("t1", "10.95.0.2")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
     untouched = tc(lab, "t1")

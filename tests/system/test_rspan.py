@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote mirroring over a VLAN: two switches joined by a trunk. One puts copies into VLAN 900, the other takes them out for a probe."""
+from __future__ import annotations
+
 import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lab import wait_until
-from net import BROADCAST, frame, mac, run
+from net import BROADCAST, Host, frame, mac, run
 from switch import Lab
 
 RSPAN = "900"
 PAYLOAD = b"the frame as it was"
 
 
-def mac_of(host):
+def mac_of(host: Host) -> Any:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 
 @pytest.fixture
-def pair(tmp_path):
+def pair(tmp_path: pathlib.Path) -> Iterator[tuple[Lab, Lab]]:
     with contextlib.ExitStack() as closing:
         labs = []
         for side in ("near", "far"):
@@ -40,21 +45,21 @@ def pair(tmp_path):
         yield near, far
 
 
-def source_by_ctl(near, *options):
+def source_by_ctl(near: Lab, *options: str) -> None:
     near.ctl("add-mirror", "br0", "rspan0", "--source", "t1", "--output-vlan", RSPAN, *options)
 
 
-def source_by_api(near, keep_vlan=False):
+def source_by_api(near: Lab, keep_vlan: bool = False) -> None:
     near.rpc("mirror.add", bridge="br0", name="rspan0", sources={"ports": ["t1"]}, destination={"vlan": int(RSPAN), "keep_vlan": keep_vlan})
 
 
-def source_by_ovs_vsctl(near):
+def source_by_ovs_vsctl(near: Lab) -> None:
     near.daemon.ovs("ovs-vsctl", "--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create", "mirror", "name=rspan0",
                     "select_src_port=@p", "select_dst_port=@p", f"output_vlan={RSPAN}", "--", "set", "bridge", "br0", "mirrors=@m")
 
 
 @pytest.mark.parametrize("make_source", [source_by_ctl, source_by_api, source_by_ovs_vsctl])
-def test_what_a_host_sends_and_gets_arrives_at_the_far_probe_as_it_was(pair, make_source):
+def test_what_a_host_sends_and_gets_arrives_at_the_far_probe_as_it_was(pair: tuple[Lab, Lab], make_source: Any) -> None:
     near, far = pair
     make_source(near)
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
@@ -73,7 +78,7 @@ def test_what_a_host_sends_and_gets_arrives_at_the_far_probe_as_it_was(pair, mak
     assert far.rpc("fdb.list", bridge="br0")["entries"] == [], "nothing is learned in the VLAN"
 
 
-def test_the_original_tag_is_kept_inside(pair):
+def test_the_original_tag_is_kept_inside(pair: tuple[Lab, Lab]) -> None:
     near, far = pair
     source_by_ctl(near, "--keep-vlan")
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
@@ -85,7 +90,7 @@ def test_the_original_tag_is_kept_inside(pair):
     assert far.probe.wire.settle(1)[-1] == inside[:12] + bytes.fromhex("81000384") + inside[12:]
 
 
-def test_copies_leave_on_the_ports_named_only(pair):
+def test_copies_leave_on_the_ports_named_only(pair: tuple[Lab, Lab]) -> None:
     near, far = pair
     near.host("also", port_options=("--trunks", RSPAN))
     near.ctl("add-mirror", "br0", "rspan0", "--source", "t1", "--output-vlan", RSPAN, "--output", "uplink")
@@ -97,7 +102,7 @@ def test_copies_leave_on_the_ports_named_only(pair):
     assert f"vlan {RSPAN} on uplink" in shown
 
 
-def test_the_trunk_goes_and_comes_back(pair):
+def test_the_trunk_goes_and_comes_back(pair: tuple[Lab, Lab]) -> None:
     near, far = pair
     source_by_ctl(near)
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
@@ -110,7 +115,7 @@ def test_the_trunk_goes_and_comes_back(pair):
     assert far.probe.wire.settle(1) == [frame(mac(1), BROADCAST, PAYLOAD)]
 
 
-def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
+def test_what_else_is_in_the_vlan_is_counted_and_told(pair: tuple[Lab, Lab]) -> None:
     near, far = pair
     source_by_ctl(near)
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
@@ -133,7 +138,7 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
     # Clients of OVSDB find it in the row, as often as statistics are written.
     near.daemon.ovs("ovs-vsctl", "set", "open_vswitch", ".", "other_config:stats-update-interval=1000")
 
-    def row():
+    def row() -> dict[Any, Any]:
         select = {"op": "select", "table": "Mirror", "where": [], "columns": ["status", "statistics"]}
         found, = near.daemon.rpc("transact", ["Open_vSwitch", select], version=1)[0]["rows"]
         return {**dict(found["status"][1]), **dict(found["statistics"][1])}
@@ -147,7 +152,7 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair):
     assert (moved["notice"], moved["counters"]["production_frames"]) == ("", 0)
 
 
-def test_cut_and_sampled_copies(pair):
+def test_cut_and_sampled_copies(pair: tuple[Lab, Lab]) -> None:
     near, far = pair
     source_by_ctl(near, "--snaplen", "22")
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")

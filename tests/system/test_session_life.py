@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates, samples that can be repeated, sources by description, and the end of sessions."""
+from __future__ import annotations
+
 import datetime
 import json
 import os
+import pathlib
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from lab import RpcError, wait_until
-from net import BROADCAST, frame, mac
+from net import BROADCAST, Host, frame, mac
 from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
 @pytest.fixture
-def three(lab):
+def three(lab: Lab) -> list[Host]:
     """t1 and t2 talk, t3 gets the copies."""
     return [lab.host(f"t{n}") for n in (1, 2, 3)]
 
 
-def numbered(count):
+def numbered(count: int) -> list[Any]:
     return [frame(mac(1), mac(2), b"%05d" % n) for n in range(count)]
 
 
-def copies(three, count):
+def copies(three: list[Host], count: int) -> Any:
     """Sends so many frames from t1; those of them that t3 gets as copies."""
     t1, t2, t3 = three
     t2.wire.send(frame(mac(2), BROADCAST, b"here I am"))  # what goes to it goes to no other production port
@@ -42,37 +47,37 @@ def copies(three, count):
     return t3.wire.settle()
 
 
-def session(lab, name="s"):
+def session(lab: Lab, name: str = "s") -> Any:
     return lab.rpc("mirror.get", bridge="br0", name=name)
 
 
-def transact(lab, *operations):
+def transact(lab: Lab, *operations: Any) -> None:
     done = lab.daemon.ovs("ovsdb-client", "transact", f"unix:{lab.daemon.socket}", json.dumps(["Open_vSwitch", *operations]))
     results = json.loads(done.stdout)
     assert len(results) == len(operations) and all(result and "error" not in result for result in results), done.stdout
     assert all(result.get("count") != 0 for result in results), f"no such row: {done.stdout}"
 
 
-def update_mirror(lab, **columns):
+def update_mirror(lab: Lab, **columns: Any) -> None:
     transact(lab, {"op": "update", "table": "Mirror", "where": [["name", "==", "s"]], "row": columns})
 
 
 # ---- rates
 
-def by_ctl(lab, packets):
+def by_ctl(lab: Lab, packets: int) -> None:
     lab.ctl("set-mirror", "br0", "s", "--rate", str(packets))
 
 
-def by_api(lab, packets):
+def by_api(lab: Lab, packets: int) -> None:
     lab.rpc("mirror.set", bridge="br0", name="s", rate={"packets": packets})
 
 
-def by_ovsdb_client(lab, packets):
+def by_ovsdb_client(lab: Lab, packets: int) -> None:
     update_mirror(lab, rate_packets=packets)
 
 
 @pytest.mark.parametrize("limit", [by_ctl, by_api, by_ovsdb_client])
-def test_copies_over_the_rate_are_left_out_and_counted(lab, three, limit):
+def test_copies_over_the_rate_are_left_out_and_counted(lab: Lab, three: list[Host], limit: Callable[[Lab, int], None]) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     limit(lab, 50)
     start = time.monotonic()
@@ -90,7 +95,7 @@ def test_copies_over_the_rate_are_left_out_and_counted(lab, three, limit):
     assert len(copies(three, 200)) == 200
 
 
-def test_a_rate_in_bits_is_kept_over_time(lab, three):
+def test_a_rate_in_bits_is_kept_over_time(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--rate", "4mbit")
     start = time.monotonic()
@@ -103,10 +108,10 @@ def test_a_rate_in_bits_is_kept_over_time(lab, three):
     assert min(1.6e6, burst + 4e6 * spent) * 0.9 <= bits <= burst + 4e6 * (time.monotonic() - start) + 8000
 
 
-def test_a_seed_makes_a_sample_repeatable(lab, three):
+def test_a_seed_makes_a_sample_repeatable(lab: Lab, three: list[Host]) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--sample", "4")
 
-    def sampled(seed):
+    def sampled(seed: int) -> Any:
         lab.daemon.ovs("ovs-vsctl", "--timeout=10", "set", "open_vswitch", ".", f"other_config:mirror-sample-seed={seed}")
         return copies(three, 100)
 
@@ -118,7 +123,7 @@ def test_a_seed_makes_a_sample_repeatable(lab, three):
 
 # ---- sources by description
 
-def test_a_glob_binds_when_a_port_appears_and_again_when_it_returns(lab):
+def test_a_glob_binds_when_a_port_appears_and_again_when_it_returns(lab: Lab) -> None:
     probe = lab.host("probe")
     lab.mirror("s", "--source", "vnet*:from", "--output", "probe")
     assert session(lab)["state"] == "waiting"
@@ -146,7 +151,7 @@ def test_a_glob_binds_when_a_port_appears_and_again_when_it_returns(lab):
     assert "glob:vnet* -> no port" in lab.ctl("show-mirror", "br0", "s").stdout
 
 
-def test_a_pattern_never_selects_the_sessions_own_destination(lab, three):
+def test_a_pattern_never_selects_the_sessions_own_destination(lab: Lab, three: list[Host]) -> None:
     lab.mirror("s", "--source", "t*", "--output", "t3")
     assert session(lab)["bound_sources"] == {"glob:t*": ["t1", "t2"]}
     assert len(copies(three, 3)) == 3
@@ -156,7 +161,7 @@ def test_a_pattern_never_selects_the_sessions_own_destination(lab, three):
 
 @pytest.mark.parametrize("source, key, value", [("iface-id=vm-7:from", "iface-id", "vm-7"),
                                                 ("mac=52:54:00:AA:00:07:from", "attached-mac", "52:54:00:aa:00:07")])
-def test_identifiers_of_interfaces_bind_while_they_are_there(lab, three, source, key, value):
+def test_identifiers_of_interfaces_bind_while_they_are_there(lab: Lab, three: list[Host], source: str, key: str, value: Any) -> None:
     lab.mirror("s", "--source", source, "--output", "t3")
     assert session(lab)["state"] == "waiting"
     set_id = ["ovs-vsctl", "--timeout=10", "set", "interface", "t1", f'external_ids:{key}="{value}"']
@@ -168,7 +173,7 @@ def test_identifiers_of_interfaces_bind_while_they_are_there(lab, three, source,
     assert copies(three, 3) == []
 
 
-def test_patterns_of_an_ovsdb_client_and_wrong_ones(lab, three):
+def test_patterns_of_an_ovsdb_client_and_wrong_ones(lab: Lab, three: list[Host]) -> None:
     lab.mirror("s", "--source", "t2:to", "--output", "t3")
     update_mirror(lab, source_ports=["map", []], source_patterns=["map", [["glob:t[1]", "from"]]])
     assert len(copies(three, 2)) == 2
@@ -182,7 +187,7 @@ def test_patterns_of_an_ovsdb_client_and_wrong_ones(lab, three):
 
 # ---- the end
 
-def test_a_session_ends_after_its_time_and_says_so(lab, three):
+def test_a_session_ends_after_its_time_and_says_so(lab: Lab, three: list[Host]) -> None:
     with lab.daemon.connect() as watcher:
         watcher.call("subscribe", {"topics": ["mirror.state"]})
         start = time.time()
@@ -208,20 +213,20 @@ def test_a_session_ends_after_its_time_and_says_so(lab, three):
     assert session(lab)["state"] == "active" and session(lab)["expires"] is None
 
 
-def ends_by_ctl(lab, count):
+def ends_by_ctl(lab: Lab, count: int) -> None:
     lab.ctl("set-mirror", "br0", "s", "--expires", f"{count}packets")
 
 
-def ends_by_api(lab, count):
+def ends_by_api(lab: Lab, count: int) -> None:
     lab.rpc("mirror.set", bridge="br0", name="s", expires={"packets": count})
 
 
-def ends_by_ovsdb_client(lab, count):
+def ends_by_ovsdb_client(lab: Lab, count: int) -> None:
     update_mirror(lab, expires_packets=count, expires_at=["set", []])
 
 
 @pytest.mark.parametrize("end", [ends_by_ctl, ends_by_api, ends_by_ovsdb_client])
-def test_a_session_ends_after_exactly_so_many_packets_and_stays_ended(lab, three, end):
+def test_a_session_ends_after_exactly_so_many_packets_and_stays_ended(lab: Lab, three: list[Host], end: Callable[[Lab, int], None]) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     end(lab, 7)
     assert copies(three, 100) == numbered(7), "and not one of those that the worker had in hand"
@@ -239,7 +244,7 @@ def test_a_session_ends_after_exactly_so_many_packets_and_stays_ended(lab, three
     assert lab.account("s")["matched"] == 3
 
 
-def test_bytes_are_never_exceeded(lab, three):
+def test_bytes_are_never_exceeded(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--expires", "3kb")
     for size in (986, 986, 1500 - 14):  # 1000, 1000 and 1500 bytes
@@ -249,7 +254,7 @@ def test_bytes_are_never_exceeded(lab, three):
     assert session(lab)["expires"]["bytes"] == 3000
 
 
-def test_a_session_ends_with_its_connection(lab, three):
+def test_a_session_ends_with_its_connection(lab: Lab, three: list[Host]) -> None:
     asked = dict(bridge="br0", sources={"ports": ["t1"]}, destination={"ports": ["t3"]}, expires={"connection": True})
     connection = lab.daemon.connect()
     connection.call("mirror.add", {"name": "s", **asked})
@@ -270,7 +275,7 @@ def test_a_session_ends_with_its_connection(lab, three):
     assert refused.returncode == 2 and "the connection of this tool ends at once" in refused.stderr
 
 
-def test_who_made_a_session_and_when(lab, three):
+def test_who_made_a_session_and_when(lab: Lab, three: list[Host]) -> None:
     lab.mirror("s", "--source", "t1", "--output", "t3")
     origin = session(lab)["origin"]
     assert (origin["owner"], origin["peer_uid"]) == ("root", os.getuid())
@@ -283,7 +288,7 @@ def test_who_made_a_session_and_when(lab, three):
     assert session(lab, "o")["origin"] is None
 
 
-def test_there_is_an_end_to_the_number_of_sessions(lab, three):
+def test_there_is_an_end_to_the_number_of_sessions(lab: Lab, three: list[Host]) -> None:
     rows = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{n}", "row": {"name": f"m{n}", "enabled": False}} for n in range(4096)]
     names = ["set", [["named-uuid", f"m{n}"] for n in range(4096)]]
     with lab.daemon.connect() as rpc:

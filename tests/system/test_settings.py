@@ -1,41 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads and memory of the datapath, set in Open_vSwitch other_config by a stock client."""
+from __future__ import annotations
+
 import os
+import pathlib
 import re
 import resource
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from lab import wait_until
-from net import frame, mac, wait_forwarded
+from lab import found, wait_until
+from net import Host, frame, mac, wait_forwarded
 from switch import Lab
 
 
-def set_config(lab, *pairs):
+def set_config(lab: Lab, *pairs: Any) -> None:
     lab.daemon.ovs("ovs-vsctl", "--timeout=10", "set", "open_vswitch", ".", *(f"other_config:{pair}" for pair in pairs))
 
 
-def threads(lab, name):
+def threads(lab: Lab, name: str) -> list[Any]:
     """Thread ids, in the order of their making."""
     task = f"/proc/{lab.daemon.pid}/task"
     return [int(thread) for thread in sorted(os.listdir(task), key=int) if open(f"{task}/{thread}/comm").read().strip() == name]
 
 
-def stats(lab):
+def stats(lab: Lab) -> Any:
     return lab.rpc("system.stats")
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as made:
         yield made
 
 
-def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_until_then(lab):
+def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_until_then(lab: Lab) -> None:
     before = [thread["kind"] for thread in stats(lab)["threads"]]
     set_config(lab, "worker-threads=3", "mirror-threads=2", "mirror-queue-kib=1024")
     now = stats(lab)
@@ -51,8 +56,8 @@ def test_numbers_of_threads_and_the_queue_are_taken_at_the_next_start_and_said_u
     assert len(threads(lab, "worker")) == 3 and len(threads(lab, "mirror")) == 2
 
 
-def test_more_than_the_machine_has_is_said_and_the_switch_starts_all_the_same(lab):
-    if int(re.search(r"VmSize:\s+(\d+)", open(f"/proc/{lab.daemon.pid}/status").read()).group(1)) > 1 << 30:
+def test_more_than_the_machine_has_is_said_and_the_switch_starts_all_the_same(lab: Lab) -> None:
+    if int(found(r"VmSize:\s+(\d+)", pathlib.Path(f"/proc/{lab.daemon.pid}/status").read_text())[1]) > 1 << 30:
         pytest.skip("a sanitizer takes more address space than there is memory: no limit would be one")
     set_config(lab, "worker-threads=64", "mirror-queue-kib=1048576")  # 64 GiB
     lab.daemon.stop()
@@ -73,7 +78,7 @@ def test_more_than_the_machine_has_is_said_and_the_switch_starts_all_the_same(la
     two.ping("10.9.0.1")
 
 
-def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab):
+def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab: Lab) -> None:
     allowed = os.sched_getaffinity(lab.daemon.pid)
     cpu = max(allowed)
     set_config(lab, f"worker-cpus={cpu}", f"mirror-cpus=0-{cpu}")
@@ -89,7 +94,7 @@ def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab):
         assert os.sched_getaffinity(thread) == allowed
 
 
-def test_values_that_make_no_sense_are_not_used_and_said_where_stats_are_shown(lab):
+def test_values_that_make_no_sense_are_not_used_and_said_where_stats_are_shown(lab: Lab) -> None:
     set_config(lab, "worker-cpus=x", "worker-spin-us=-5", "mirror-session-kib=1")
     notices = stats(lab)["notices"]
     assert len(notices) == 3
@@ -99,14 +104,14 @@ def test_values_that_make_no_sense_are_not_used_and_said_where_stats_are_shown(l
     assert stats(lab)["notices"] == []
 
 
-def test_receive_rings_of_busy_ports_keep_to_their_bound(lab):
-    def grown(name):
+def test_receive_rings_of_busy_ports_keep_to_their_bound(lab: Lab) -> None:
+    def grown(name: str) -> Any:
         """KiB that the ring of a new port is larger after a great many frames."""
         host = lab.host(name)
         first = stats(lab)["memory"]["receive_bytes"]
         one = frame(b"\xff" * 6, b"\x02\x00\x00\x00\x00\x01", b"x" * 46)
 
-        def has_grown():
+        def has_grown() -> bool:
             host.wire.send(*[one] * 500)
             return stats(lab)["memory"]["receive_bytes"] > first
 
@@ -119,7 +124,7 @@ def test_receive_rings_of_busy_ports_keep_to_their_bound(lab):
     assert grown("t2") == 4096 - 96
 
 
-def at_once(lab, host, frames):
+def at_once(lab: Lab, host: Host, frames: Any) -> None:
     """Frames that the switch finds all waiting."""
     os.kill(lab.daemon.pid, signal.SIGSTOP)
     try:
@@ -128,7 +133,7 @@ def at_once(lab, host, frames):
         os.kill(lab.daemon.pid, signal.SIGCONT)
 
 
-def kernel_sends_by_xdp():
+def kernel_sends_by_xdp() -> bool:
     AF_XDP = 44
     try:
         socket.socket(AF_XDP, socket.SOCK_RAW).close()
@@ -137,8 +142,8 @@ def kernel_sends_by_xdp():
     return tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 17)
 
 
-def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab):
-    def sends_by_xdp(number):
+def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab: Lab) -> None:
+    def sends_by_xdp(number: int) -> bool:
         """Whether the way from one new host to another does once it was busy. Frames in great number arrive as they were sent."""
         one, two = lab.host(f"from{number}"), lab.host(f"to{number}")
         here, there = mac(2 * number), mac(2 * number + 1)
@@ -162,7 +167,7 @@ def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab):
     assert sends_by_xdp(3) == can
 
 
-def test_stats_watch_shows_rates_queues_and_processor_share(lab):
+def test_stats_watch_shows_rates_queues_and_processor_share(lab: Lab) -> None:
     host = lab.host("t1", "10.9.0.1")
     lab.host("t2", "10.9.0.2")
     lab.mirror("m", "--source", "t1", "--output", "t2", "--normal-io")
@@ -176,7 +181,7 @@ def test_stats_watch_shows_rates_queues_and_processor_share(lab):
     assert re.search(r"^mirror 0 +- +[1-9][0-9]* ", look, re.M), look
 
 
-def test_a_spinning_worker_sleeps_when_nothing_comes(lab):
+def test_a_spinning_worker_sleeps_when_nothing_comes(lab: Lab) -> None:
     host = lab.host("t1", "10.9.0.1")
     lab.host("t2", "10.9.0.2")
     set_config(lab, "worker-spin-us=1000")

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPAN sessions over real devices: what is copied where, and what the session says of it."""
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from net import BROADCAST, frame, mac
+from net import BROADCAST, Host, frame, mac
 from switch import Lab
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
 @pytest.fixture
-def three(lab):
+def three(lab: Lab) -> list[Host]:
     """t1, t2 and t3, whose addresses (mac(1), mac(2), mac(3)) are known to the switch."""
     hosts = [lab.host(f"t{n}") for n in (1, 2, 3)]
     for n, host in enumerate(hosts, 1):
@@ -25,7 +31,7 @@ def three(lab):
     return hosts
 
 
-def test_ping_is_seen_by_the_destination_in_both_directions(lab):
+def test_ping_is_seen_by_the_destination_in_both_directions(lab: Lab) -> None:
     t1 = lab.host("t1", "10.95.0.11")
     t2 = lab.host("t2", "10.95.0.12")
     lab.host("gw", "10.95.0.1")
@@ -35,7 +41,7 @@ def test_ping_is_seen_by_the_destination_in_both_directions(lab):
     t2.wire.clear()
     t1.ping("10.95.0.1", count=2)
 
-    def icmp(data):
+    def icmp(data: bytes) -> bool:
         return data[12:14] == b"\x08\x00" and data[23] == 1
 
     seen = t2.wire.settle(4, match=icmp)
@@ -48,7 +54,7 @@ def test_ping_is_seen_by_the_destination_in_both_directions(lab):
 
 @pytest.mark.parametrize("direction, expected", [("from", [b"1"]), ("to", [b"2"]), ("both", [b"1", b"2"]),
                                                  ("ingress", [b"1"]), ("egress", [b"2"])])
-def test_direction(lab, three, direction, expected):
+def test_direction(lab: Lab, three: list[Host], direction: str, expected: Any) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", f"t1:{direction}", "--output", "t3")
     t1.wire.send(frame(mac(1), mac(2), b"1"))
@@ -59,7 +65,7 @@ def test_direction(lab, three, direction, expected):
     assert lab.account("s")["matched"] == len(expected)
 
 
-def test_several_sources_give_one_copy_of_each_frame(lab, three):
+def test_several_sources_give_one_copy_of_each_frame(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     t4 = lab.host("t4")
     lab.mirror("s", "--source", "t1", "--source", "t2", "--output", "t4")
@@ -71,7 +77,7 @@ def test_several_sources_give_one_copy_of_each_frame(lab, three):
     assert t4.wire.settle() == []
 
 
-def test_destination_list_gets_a_copy_each(lab, three):
+def test_destination_list_gets_a_copy_each(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     t4 = lab.host("t4")
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--output", "t4")
@@ -83,7 +89,7 @@ def test_destination_list_gets_a_copy_each(lab, three):
     assert (counters["tx_packets"], counters["matched"], counters["delivered"]) == (1, 2, 2)
 
 
-def test_all_ports_includes_those_added_later(lab, three):
+def test_all_ports_includes_those_added_later(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "all", "--output", "t3")
     late = lab.host("late")
@@ -91,7 +97,7 @@ def test_all_ports_includes_those_added_later(lab, three):
     assert [data[14:] for data in t3.wire.settle(1)] == [b"late"]
 
 
-def test_vlans_select_what_is_copied(lab):
+def test_vlans_select_what_is_copied(lab: Lab) -> None:
     t1 = lab.host("t1", port_options=("--tag", "20"))
     trunk = lab.host("trunk")
     probe = lab.host("probe")
@@ -104,7 +110,7 @@ def test_vlans_select_what_is_copied(lab):
     assert probe.wire.settle() == []
 
 
-def test_without_normal_io_the_destination_carries_only_copies(lab, three):
+def test_without_normal_io_the_destination_carries_only_copies(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     t3.wire.send(frame(mac(3), BROADCAST, b"from t3"))
@@ -116,7 +122,7 @@ def test_without_normal_io_the_destination_carries_only_copies(lab, three):
     assert lab.drops("mirror_destination") == 1
 
 
-def test_with_normal_io_the_destination_carries_its_own_traffic_too(lab, three):
+def test_with_normal_io_the_destination_carries_its_own_traffic_too(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--normal-io")
     t3.wire.send(frame(mac(3), mac(2), b"32"))
@@ -126,7 +132,7 @@ def test_with_normal_io_the_destination_carries_its_own_traffic_too(lab, three):
     assert sorted(data[14:] for data in t3.wire.settle(2)) == [b"12", b"23"]
 
 
-def test_normal_io_is_switched_at_run_time(lab, three):
+def test_normal_io_is_switched_at_run_time(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     lab.ctl("set-mirror", "br0", "s", "--normal-io")
@@ -134,11 +140,11 @@ def test_normal_io_is_switched_at_run_time(lab, three):
     assert [data[14:] for data in t3.wire.settle(1)] == [b"now"]
 
 
-def test_changes_hold_for_flows_that_are_under_way(lab, three):
+def test_changes_hold_for_flows_that_are_under_way(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     t4 = lab.host("t4")
 
-    def copies_of(count=20):
+    def copies_of(count: int = 20) -> Any:
         t1.wire.send(*[frame(mac(1), mac(2), bytes([n])) for n in range(count)])
         assert len(t2.wire.settle(count)) == count, "production sees every frame"
         copies = len(t3.wire.settle()), len(t4.wire.settle())
@@ -160,7 +166,7 @@ def test_changes_hold_for_flows_that_are_under_way(lab, three):
     assert copies_of() == (0, 0)
 
 
-def test_changing_one_session_leaves_others_without_a_gap(lab, three):
+def test_changing_one_session_leaves_others_without_a_gap(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.host("t4")
     lab.mirror("steady", "--source", "t1:from", "--output", "t3")
@@ -177,7 +183,7 @@ def test_changing_one_session_leaves_others_without_a_gap(lab, three):
     assert lab.account("steady")["delivered"] == 600
 
 
-def test_a_mirror_of_the_mirror_is_how_one_watches_it(lab, three):
+def test_a_mirror_of_the_mirror_is_how_one_watches_it(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     t4 = lab.host("t4")
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
@@ -198,7 +204,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("command, named", REFUSED, ids=lambda value: "-".join(value) if isinstance(value, list) else None)
-def test_a_refused_change_says_why_and_leaves_the_working_session_alive(lab, three, command, named):
+def test_a_refused_change_says_why_and_leaves_the_working_session_alive(lab: Lab, three: list[Host], command: list[str],
+                                                                        named: Any) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     before = lab.ctl("--json", "list-mirrors").stdout
@@ -211,7 +218,7 @@ def test_a_refused_change_says_why_and_leaves_the_working_session_alive(lab, thr
     assert [data[14:] for data in t3.wire.settle(1)] == [b"still"]
 
 
-def test_explain_agrees_with_what_happens(lab, three):
+def test_explain_agrees_with_what_happens(lab: Lab, three: list[Host]) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", "t1:from", "--output", "t3")
     sent = frame(mac(1), mac(2), b"why")

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real transfers with the kernel's default offloads: what arrives is what was sent, mirrored or not."""
+from __future__ import annotations
+
+import pathlib
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from net import BROADCAST, frame, mac, run
+from net import BROADCAST, Host, frame, mac, run
 from switch import Lab
 
 SIZE = 200 * 1000 * 1000
@@ -50,28 +55,28 @@ print(sum(map(len, got)), got == sorted(got), flush=True)
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
 
-def transfer(sender, receiver, size=SIZE, timeout=120):
+def transfer(sender: Host, receiver: Host, size: Any = SIZE, timeout: float = 120) -> None:
     server = receiver.popen("/usr/bin/python3", "-c", RECEIVER, receiver.address, stdout=subprocess.PIPE, text=True)
-    assert server.stdout.readline().strip() == "ready"
+    assert server.stdout and server.stdout.readline().strip() == "ready"
     sent = sender.run("/usr/bin/python3", "-c", SENDER, receiver.address, size, timeout=timeout).stdout.strip()
     total, digest = server.communicate(timeout=timeout)[0].split()
     assert int(total) == size
     assert digest == sent, "SHA-256 at both ends"
 
 
-def drop_early(host):
+def drop_early(host: Host) -> None:
     """The host's stack sees nothing of its eth0: a probe that only counts."""
     run("ip", "netns", "exec", host.namespace, "nft", "add", "table", "netdev", "probe")
     run("ip", "netns", "exec", host.namespace, "nft",
         "add chain netdev probe ignore { type filter hook ingress device eth0 priority 0; policy drop; }")
 
 
-def test_200_megabytes_of_tcp_while_mirrored(lab):
+def test_200_megabytes_of_tcp_while_mirrored(lab: Lab) -> None:
     t1, t2, probe = lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2"), lab.host("probe")
     drop_early(probe)
     lab.mirror("s", "--source", "t1", "--output", "probe")
@@ -81,7 +86,7 @@ def test_200_megabytes_of_tcp_while_mirrored(lab):
     assert counters["delivered"] > 0
 
 
-def test_200_megabytes_of_tcp_over_tagged_ports_while_mirrored(lab):
+def test_200_megabytes_of_tcp_over_tagged_ports_while_mirrored(lab: Lab) -> None:
     """t1 (access 10) - br0 - trunk - br1 - t2 (access 10): on the trunk every super-frame has a tag."""
     t1 = lab.host("t1", "10.95.0.1", port_options=("--tag", "10"))
     lab.ctl("add-br", "br1")
@@ -101,7 +106,7 @@ def test_200_megabytes_of_tcp_over_tagged_ports_while_mirrored(lab):
     assert tagged and all(int.from_bytes(data[14:16], "big") & 0xFFF == 10 for data in tagged)
 
 
-def test_segments_are_right_when_the_receiving_device_cannot_take_super_frames(lab):
+def test_segments_are_right_when_the_receiving_device_cannot_take_super_frames(lab: Lab) -> None:
     """With segmentation offload off on the switch's side the kernel cuts what the switch sends, tags included."""
     t1, t2 = lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2")
     lab.net.switch_run("ethtool", "-K", "t2", "tso", "off", "gso", "off", "tx", "off")
@@ -109,7 +114,7 @@ def test_segments_are_right_when_the_receiving_device_cannot_take_super_frames(l
 
 
 @pytest.mark.parametrize("length", [1, 1000, 1472, 8000])
-def test_udp_with_default_offloads(lab, length):
+def test_udp_with_default_offloads(lab: Lab, length: int) -> None:
     t1, t2, probe = lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2"), lab.host("probe")
     lab.mirror("s", "--source", "t1:from", "--output", "probe")
     t1.ping("10.95.0.2")
@@ -117,7 +122,7 @@ def test_udp_with_default_offloads(lab, length):
     probe.wire.clear()
     count = 50
     server = t2.popen("/usr/bin/python3", "-c", UDP_RECEIVER, t2.address, count, stdout=subprocess.PIPE, text=True)
-    assert server.stdout.readline().strip() == "ready"
+    assert server.stdout and server.stdout.readline().strip() == "ready"
     t1.run("/usr/bin/python3", "-c",
            "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
            f"for n in range({count}): s.sendto(bytes([n])*{length}, ('10.95.0.2', 5002))")
@@ -128,7 +133,7 @@ def test_udp_with_default_offloads(lab, length):
         assert all(udp_checksum_is_right(data) for data in copies), "copies carry finished checksums"
 
 
-def udp_checksum_is_right(data):
+def udp_checksum_is_right(data: bytes) -> bool:
     header_length = (data[14] & 15) * 4
     udp = data[14 + header_length:14 + int.from_bytes(data[16:18], "big")]
     pseudo = data[26:34] + b"\x00\x11" + len(udp).to_bytes(2, "big")
@@ -139,7 +144,7 @@ def udp_checksum_is_right(data):
     return total == 0xFFFF and udp[6:8] != b"\x00\x00"
 
 
-def test_frames_of_9000_bytes(lab):
+def test_frames_of_9000_bytes(lab: Lab) -> None:
     hosts = [lab.host(name, mtu=9000) for name in ("t1", "t2", "probe")]
     t1, t2, probe = hosts
     lab.mirror("s", "--source", "t1:from", "--output", "probe")
@@ -152,7 +157,7 @@ def test_frames_of_9000_bytes(lab):
     assert t2.wire.settle(len(sent) + 1)[-1] == tagged
 
 
-def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab):
+def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab: Lab) -> None:
     big, small, also_big = lab.host("big", mtu=9000), lab.host("small", mtu=1500), lab.host("also", mtu=9000)
     long_frame = frame(mac(1), BROADCAST, b"x" * 5000)
     big.wire.send(long_frame)
@@ -161,7 +166,7 @@ def test_a_frame_longer_than_an_mtu_is_lost_on_that_port_only(lab):
     assert lab.drops("too_big") == 1
 
 
-def test_64_ports_flood(lab):
+def test_64_ports_flood(lab: Lab) -> None:
     hosts = [lab.host(f"h{n}") for n in range(64)]
     hosts[5].wire.send(*[frame(mac(5), BROADCAST, bytes([n])) for n in range(20)])
     expected = [frame(mac(5), BROADCAST, bytes([n])) for n in range(20)]
@@ -174,7 +179,7 @@ def test_64_ports_flood(lab):
     assert hosts[63].wire.settle(1) == [frame(mac(5), BROADCAST, b"once")], "one copy of a flood to 63 ports"
 
 
-def test_double_tags_priority_tags_and_runts_pass_unchanged(lab):
+def test_double_tags_priority_tags_and_runts_pass_unchanged(lab: Lab) -> None:
     t1, t2 = lab.host("t1"), lab.host("t2")
     frames = [
         frame(mac(1), BROADCAST, b"\x00\x07\x88\xb5inner", vlan=100, tpid=0x88A8, ether_type=0x8100),

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The other end of a tunnel: Open vSwitch's, Linux's, and tunnel ports of our own."""
-import re
+from __future__ import annotations
+
+import pathlib
 import socket
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import l3
 import openvswitch
 import pytest
-from lab import wait_until
+from lab import found, wait_until
 from net import BROADCAST, Host, Wire, frame, in_namespace, mac, run
 from switch import Lab
 
@@ -17,7 +21,7 @@ NEAR, GATEWAY = l3.NEAR, l3.GATEWAY
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         yield lab
 
@@ -25,7 +29,7 @@ def lab(tmp_path):
 class Peer(openvswitch.OpenVswitch):
     """Open vSwitch across a wire from the lab: `phy` has the wire and the addresses, `far` is a host on its bridge br1."""
 
-    def __init__(self, directory, lab):
+    def __init__(self, directory: pathlib.Path, lab: Lab) -> None:
         super().__init__(directory)
         try:
             inside = self.net.switch
@@ -47,41 +51,42 @@ class Peer(openvswitch.OpenVswitch):
             self.closing.close()
             raise
 
-    def appctl(self, *args):
+    def appctl(self, *args: str) -> Any:
         return openvswitch.client(self.rundir, "ovs-appctl", *args).stdout
 
-    def tunnel(self, name, kind, remote, **options):
+    def tunnel(self, name: str, kind: str, remote: Any, **options: Any) -> None:
         """A port of br1; tunnels do not talk to each other, or several between two bridges were a loop."""
         self.vsctl("add-port", "br1", name, "--", "set", "port", name, "protected=true", "--", "set", "interface", name, f"type={kind}",
                    f"options:remote_ip={remote}", *(f"options:{key}={value}" for key, value in options.items()))
         assert self.vsctl("get", "interface", name, "error").strip() == "[]"
 
-    def received(self, port):
+    def received(self, port: Any) -> int:
         text = openvswitch.client(self.rundir, "ovs-ofctl", "dump-ports", "br1", port).stdout
-        return int(re.search(r"rx pkts=(\d+)", text)[1])
+        return int(found(r"rx pkts=(\d+)", text)[1])
 
 
 @pytest.fixture
-def peer(lab, tmp_path):
+def peer(lab: Lab, tmp_path: pathlib.Path) -> Iterator[Peer]:
     with Peer(tmp_path, lab) as peer:
         yield peer
 
 
 # What both ends call it: name, our --encap, its settings; type and options of Open vSwitch's port. In two groups, because a
 # userspace Open vSwitch that has a GRE port does not receive ERSPAN.
-GROUPS = [[("bare", "gre", {}, "gre", {}),
-           ("key", "gre", {"key": 0x12345678}, "gre", {"key": 0x12345678}),
-           ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})],
-          [("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
-           ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1})]]
+GROUPS: list[list[tuple[str, str, dict[str, Any], str, dict[str, Any]]]] = [
+    [("bare", "gre", {}, "gre", {}),
+     ("key", "gre", {"key": 0x12345678}, "gre", {"key": 0x12345678}),
+     ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})],
+    [("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
+     ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1})]]
 
 
-def warm_up(sender, receivers):
+def warm_up(sender: Host, receivers: Any) -> None:
     """Sends frames of no account until each receiver has got as many as it should of one: Open vSwitch loses the first, for want of
     an address, and looks at a new configuration a little later."""
     tries = iter(range(256))
 
-    def all_got_it():
+    def all_got_it() -> bool:
         data = frame(mac(50), BROADCAST, b"warming up" * 6 + bytes([next(tries)]))
         sender.wire.send(data)
         return all(len(receiver.wire.wait(count, timeout=0.3, match=lambda one: one == data)) >= count for receiver, count in receivers)
@@ -92,7 +97,7 @@ def warm_up(sender, receivers):
         receiver.wire.clear()
 
 
-def test_open_vswitch_receives_our_copies(lab, peer):
+def test_open_vswitch_receives_our_copies(lab: Lab, peer: Peer) -> None:
     t1 = lab.host("t1", mtu=1600)
     for group in GROUPS:
         expected = {}
@@ -125,7 +130,7 @@ def test_open_vswitch_receives_our_copies(lab, peer):
                 lab.ctl("del-mirror", "br0", port)
 
 
-def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
+def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab: Lab, peer: Peer) -> None:
     t1 = lab.host("t1", mtu=1600)
     for group in GROUPS:
         ports = []
@@ -138,7 +143,7 @@ def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
                                "set", "interface", ports[-1], f"type={kind}", f"options:remote_ip={GATEWAY[version]}",
                                *(f"options:{key}={value}" for key, value in options.items()))
         for port in ports:
-            wait_until(lambda port=port: lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:state").stdout == "up\n", port)
+            wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:state").stdout == "up\n", port)
             assert lab.daemon.ovs("ovs-vsctl", "get", "interface", port, "status:tunnel_egress_iface").stdout == "under\n"
         warm_up(peer.far, [(t1, len(ports))])
         before = {port: lab.port(port)["counters"] for port in ports}
@@ -157,11 +162,13 @@ def test_tunnels_between_open_vswitch_and_us_carry_frames_both_ways(lab, peer):
             lab.ctl("del-port", "br0", port)
 
 
-def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
+def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab: Lab, peer: Peer) -> None:
     """Two of its hosts talk; a mirror of its brings that here, where a SPAN session hands it to a probe."""
     probe = lab.host("probe")
-    tunnels = (("er1", "erspan", {"key": 8, "erspan_ver": 1}), ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
-               ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))
+    tunnels: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("er1", "erspan", {"key": 8, "erspan_ver": 1}),
+        ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
+        ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))
     for number, (name, kind, options) in enumerate(tunnels):
         peer.tunnel(name, kind, NEAR[4], **options)
         lab.ctl("add-port", "br0", name, "--type", kind, "--option", f"remote_ip={GATEWAY[4]}",
@@ -189,7 +196,7 @@ def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab, peer):
         lab.ctl("del-port", "br0", name)  # two tunnels between two bridges are a loop
 
 
-def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
+def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab: Lab, peer: Peer) -> None:
     """A packet without a key has key 0, says Open vSwitch."""
     t1 = lab.host("t1")
     peer.tunnel("zero", "gre", NEAR[4], key=0)
@@ -208,29 +215,30 @@ def test_no_key_and_key_zero_are_one_tunnel_as_in_open_vswitch(lab, peer):
     warm_up(peer.far, [(t1, 2)])  # so do we
 
 
-def test_options_on_the_wire(lab):
+def test_options_on_the_wire(lab: Lab) -> None:
     """What the options of Open vSwitch's manual page do to packets, as tshark reads them."""
     lab.under = l3.underlay(lab.net, mtu=1600)
     t1 = lab.host("t1")
     common = {"ip.ttl": 64, "ip.dsfield.dscp": 0, "ip.flags.df": 1, "ip.src": NEAR[4]}
-    cases = [("gre", {}, {"gre.flags_and_version": 0x0000, "gre.proto": 0x6558}),
-             ("gre", {"key": "0x1234"}, {"gre.flags_and_version": 0x2000, "gre.key": 0x1234}),
-             ("gre", {"csum": "true", "seq": "true", "ttl": 99, "tos": 0xB8, "df_default": "false"},
-              {"gre.flags_and_version": 0x9000, "gre.checksum.status": 1, "gre.sequence_number": 0, "ip.ttl": 99, "ip.dsfield.dscp": 46,
-               "ip.flags.df": 0}),
-             ("gre", {"out_key": 5, "in_key": 5, "local_ip": NEAR[4]}, {"gre.key": 5}),
-             ("erspan", {"key": 1023, "erspan_ver": 1, "erspan_idx": "fffff"},
-              {"erspan.version": 1, "erspan.spanid": 1023, "erspan.index": 0xFFFFF, "erspan.encap": 0, "gre.sequence_number": 0}),
-             ("erspan", {"key": 7, "erspan_ver": 2, "erspan_dir": 1, "erspan_hwid": "3f"},
-              {"erspan.version": 2, "erspan.spanid": 7, "erspan.direction": 1, "erspan.hw": 0x3F, "erspan.gra": 0, "erspan.o": 0,
-               "gre.proto": 0x22EB}),
-             ("erspan", {}, {"erspan.version": 1, "erspan.spanid": 0, "erspan.index": 0}),
-             ("vxlan", {"key": 0xFFFFFF}, {"udp.dstport": 4789, "vxlan.vni": 0xFFFFFF, "vxlan.flags": 0x0800}),
-             ("vxlan", {"dst_port": 4790}, {"udp.dstport": 4790, "vxlan.vni": 0})]
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("gre", {}, {"gre.flags_and_version": 0x0000, "gre.proto": 0x6558}),
+        ("gre", {"key": "0x1234"}, {"gre.flags_and_version": 0x2000, "gre.key": 0x1234}),
+        ("gre", {"csum": "true", "seq": "true", "ttl": 99, "tos": 0xB8, "df_default": "false"},
+         {"gre.flags_and_version": 0x9000, "gre.checksum.status": 1, "gre.sequence_number": 0, "ip.ttl": 99, "ip.dsfield.dscp": 46,
+          "ip.flags.df": 0}),
+        ("gre", {"out_key": 5, "in_key": 5, "local_ip": NEAR[4]}, {"gre.key": 5}),
+        ("erspan", {"key": 1023, "erspan_ver": 1, "erspan_idx": "fffff"},
+         {"erspan.version": 1, "erspan.spanid": 1023, "erspan.index": 0xFFFFF, "erspan.encap": 0, "gre.sequence_number": 0}),
+        ("erspan", {"key": 7, "erspan_ver": 2, "erspan_dir": 1, "erspan_hwid": "3f"},
+         {"erspan.version": 2, "erspan.spanid": 7, "erspan.direction": 1, "erspan.hw": 0x3F, "erspan.gra": 0, "erspan.o": 0,
+          "gre.proto": 0x22EB}),
+        ("erspan", {}, {"erspan.version": 1, "erspan.spanid": 0, "erspan.index": 0}),
+        ("vxlan", {"key": 0xFFFFFF}, {"udp.dstport": 4789, "vxlan.vni": 0xFFFFFF, "vxlan.flags": 0x0800}),
+        ("vxlan", {"dst_port": 4790}, {"udp.dstport": 4790, "vxlan.vni": 0})]
     for number, (kind, options, _) in enumerate(cases, 1):
         words = [word for key, value in {"remote_ip": l3.far(4, number), **options}.items() for word in ("--option", f"{key}={value}")]
         lab.ctl("add-port", "br0", f"tun{number}", "--type", kind, "--protected", *words)
-        wait_until(lambda name=f"tun{number}": lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", kind)
+        wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", f"tun{number}", "status:state").stdout == "up\n", kind)
     t1.wire.send(BROADCAST + FRAMES[0][6:])
     packets = {packet["ip.dst"]: packet
                for packet in l3.tshark(lab.under.wire.settle(len(cases), match=l3.is_copy), "-d", "udp.port==4790,vxlan")}
@@ -249,7 +257,7 @@ def test_options_on_the_wire(lab):
 
 
 @pytest.fixture(params=[4, 6])
-def linux(lab, request):
+def linux(lab: Lab, request: pytest.FixtureRequest) -> Lab:
     """Linux's own vxlan device `vx` in the probe's namespace: VNI 77."""
     version = lab.version = request.param
     lab.under = l3.underlay(lab.net, mtu=1700)
@@ -262,7 +270,7 @@ def linux(lab, request):
     return lab
 
 
-def test_linux_vxlan_receives_our_copies(linux):
+def test_linux_vxlan_receives_our_copies(linux: Lab) -> None:
     """The kernel verifies the UDP checksum, without which it takes nothing over IPv6."""
     for name, vni in (("m", 77), ("other", 78)):
         linux.mirror(name, "--source", "t1:from", "--endpoint", GATEWAY[linux.version], "--encap", "vxlan", "--key", str(vni))
@@ -276,19 +284,19 @@ def test_linux_vxlan_receives_our_copies(linux):
     assert linux.account("m")["lost"] == 0
 
 
-def tunnel_to_linux(linux):
+def tunnel_to_linux(linux: Lab) -> None:
     linux.under.ip("addr", "add", "10.95.0.12/24", "dev", "vx")
     linux.ctl("add-port", "br0", "vx0", "--type", "vxlan", "--option", f"remote_ip={GATEWAY[linux.version]}", "--option", "key=77")
     wait_until(lambda: linux.daemon.ovs("ovs-vsctl", "get", "interface", "vx0", "status:state").stdout == "up\n", "the tunnel is up")
 
 
-def test_ping_through_a_tunnel_to_linux(linux):
+def test_ping_through_a_tunnel_to_linux(linux: Lab) -> None:
     tunnel_to_linux(linux)
     linux.t1.ping("10.95.0.12", count=2)
     linux.t1.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "1472", "10.95.0.12")
 
 
-def test_tcp_through_a_tunnel_to_linux(linux):
+def test_tcp_through_a_tunnel_to_linux(linux: Lab) -> None:
     """With the offloads of both ends: unfinished checksums and super-frames."""
     tunnel_to_linux(linux)
     blob = bytes(range(256)) * 4000
@@ -310,7 +318,7 @@ def test_tcp_through_a_tunnel_to_linux(linux):
 # Our own
 
 
-def packet(version, protocol, source, destination, payload):
+def packet(version: int, protocol: int, source: str, destination: str, payload: bytes) -> Any:
     """An IP packet of bytes; checksums of IPv4 headers are the kernel's affair."""
     if version == 4:
         return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, socket.inet_aton(source),
@@ -319,7 +327,7 @@ def packet(version, protocol, source, destination, payload):
                        socket.inet_pton(socket.AF_INET6, destination)) + payload
 
 
-def test_only_what_belongs_to_the_tunnel_is_taken(lab):
+def test_only_what_belongs_to_the_tunnel_is_taken(lab: Lab) -> None:
     """Every ERSPAN type is taken by session; another key, session, sender, version or a broken packet is not."""
     lab.under = l3.underlay(lab.net)
     t1 = lab.host("t1")
@@ -328,7 +336,7 @@ def test_only_what_belongs_to_the_tunnel_is_taken(lab):
         lab.ctl("add-port", "br0", name, "--type", kind, "--protected", *words)
         lab.wait_port(name, "active")
 
-    def open_raw():
+    def open_raw() -> Any:
         sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         lab.net.closing.callback(sock.close)
         return sock
@@ -338,9 +346,10 @@ def test_only_what_belongs_to_the_tunnel_is_taken(lab):
     inner = iter(frame(mac(1), BROADCAST, b"inner" * 10 + bytes([n])) for n in range(100))
     header2 = bytes.fromhex("1064c005 00000000".replace(" ", ""))
     header3 = bytes.fromhex("20640005 01020304 00008001".replace(" ", ""))
-    good, bad = [], []
+    good: list[bytes] = []
+    bad: list[bytes] = []
 
-    def send(into, head, source=GATEWAY[4], protocol=47, data=None):
+    def send(into: Any, head: Any, source: str = GATEWAY[4], protocol: int = 47, data: bytes | None = None) -> None:
         data = data or next(inner)
         into.append(data)
         raw.sendto(packet(4, protocol, source, NEAR[4], bytes.fromhex(head.replace(" ", "")) + data), (NEAR[4], 0))
@@ -373,7 +382,7 @@ def test_only_what_belongs_to_the_tunnel_is_taken(lab):
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("kind", ["gre", "vxlan"])
-def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, version, kind):
+def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab: Lab, version: int, kind: str) -> None:
     """As in Open vSwitch: of two tunnels that differ in local_ip alone, one takes each packet."""
     lab.under = l3.underlay(lab.net)
     second = {4: "10.81.0.21", 6: "fd81::21"}[version]
@@ -382,12 +391,12 @@ def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, vers
     for name, tag in (("any", 11), ("named", 12), ("other", 13)):
         hosts[name] = lab.host(f"{name}h", port_options=("--tag", str(tag)))
 
-    def tunnel(name, tag, *options):
+    def tunnel(name: str, tag: Any, *options: str) -> None:
         words = [word for option in (f"remote_ip={GATEWAY[version]}", *options) for word in ("--option", option)]
         lab.ctl("add-port", "br0", name, "--type", kind, "--tag", str(tag), *words)
         wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", name)
 
-    def open_sender():
+    def open_sender() -> Any:
         family = socket.AF_INET6 if version == 6 else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM) if kind == "vxlan" else socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_GRE)
         sock.bind((GATEWAY[version], 0))
@@ -397,7 +406,7 @@ def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, vers
     lab.net.closing.callback(sender.close)
     count = 0
 
-    def arrives(to, key=5):
+    def arrives(to: Any, key: int = 5) -> list[Any]:
         """At which hosts a packet that comes to the address arrives."""
         nonlocal count
         count += 1
@@ -419,7 +428,7 @@ def test_the_tunnel_that_names_the_local_address_gets_what_comes_there(lab, vers
     assert arrives(second) == ["any"]
 
 
-def test_a_second_tunnel_with_the_same_ends_is_refused(lab):
+def test_a_second_tunnel_with_the_same_ends_is_refused(lab: Lab) -> None:
     """Both would take every packet, and the bridge had each frame twice. The one that works goes on."""
     lab.under = l3.underlay(lab.net)
     ends = {"gre": ("7", ()), "erspan": ("7", ("--option", "erspan_ver=2")), "vxlan": ("0", ())}
@@ -452,7 +461,7 @@ def test_a_second_tunnel_with_the_same_ends_is_refused(lab):
     assert not wrong, "\n".join(wrong)
 
 
-def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(lab):
+def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(lab: Lab) -> None:
     for name, settings, words in (("g1", ["type=gre"], "g1: gre type requires valid 'remote_ip' argument"),
                                   ("g2", ["type=gre", "options:remote_ip=flow"], "needs OpenFlow"),
                                   ("g3", ["type=gre", "options:remote_ip=10.81.0.2", "options:key=flow"], "needs OpenFlow"),
@@ -467,14 +476,14 @@ def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(
         assert name in done.stderr, "ovs-vsctl says so at once"
 
 
-def test_frames_that_are_too_long_for_a_tunnel(lab):
+def test_frames_that_are_too_long_for_a_tunnel(lab: Lab) -> None:
     """Dropped and counted, unless df_default=false lets packets be fragmented."""
     lab.under = l3.underlay(lab.net)
     t1 = lab.host("t1")
     for name, options in (("gre0", ["key=1"]), ("gre1", ["key=2", "df_default=false"])):
         lab.ctl("add-port", "br0", name, "--type", "gre", "--protected", "--option", f"remote_ip={l3.far(4, 1)}",
                 *(word for option in options for word in ("--option", option)))
-        wait_until(lambda name=name: lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", name)
+        wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "status:state").stdout == "up\n", name)
     data = frame(mac(1), BROADCAST, bytes(1500))
     t1.wire.send(data)
     packets = l3.tshark(lab.under.wire.settle(2, match=l3.is_copy))

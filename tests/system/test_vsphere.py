@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions of vSphere, in and out, with the tool and the session API, and the copies they make."""
+from __future__ import annotations
+
 import json
+import pathlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,14 +28,14 @@ NAMES = ["--port", "50=t1", "--port", "51=probe", "--uplink", "uplink1=nic"]
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
         for name in ("t1", "t2", "probe", "nic"):
             setattr(lab, name, lab.host(name))
         yield lab
 
 
-def test_in_by_the_tool_and_out_again(lab, tmp_path):
+def test_in_by_the_tool_and_out_again(lab: Lab, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "vspan.json"
     file.write_text(json.dumps({"vspanSession": [SPAN, RSPAN]}))
     assert "DVS-1" in lab.ctl("import-mirrors", "br0", str(file), *NAMES, "--dry-run").stdout
@@ -57,7 +61,7 @@ def test_in_by_the_tool_and_out_again(lab, tmp_path):
     assert lab.probe.wire.settle() == [question], "only what the port receives"
 
 
-def test_a_refused_list_changes_nothing(lab):
+def test_a_refused_list_changes_nothing(lab: Lab) -> None:
     other = dict(SPAN, key="DVS-3", name="other", sourcePortReceived={"portKey": ["t2"]})
     with pytest.raises(RpcError) as refused:
         lab.rpc("mirror.import", bridge="br0", sessions=[SPAN, other], strict=True,

@@ -6,8 +6,13 @@ order in which each client gets them: every value and its type, errors with thei
 server that was recorded has no switch behind it: columns that a switch fills in (transcript.FILLED), commands that wait for it (all
 ovs-vsctl are --no-wait).
 """
+from __future__ import annotations
+
 import json
+import pathlib
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,7 +27,7 @@ TRANSCRIPTS = sorted((ROOT / "tests" / "wire").glob("*.jsonl"))
 
 
 @pytest.fixture
-def daemon(tmp_path):
+def daemon(tmp_path: pathlib.Path) -> Iterator[Daemon]:
     """In a namespace of its own, as bridges make devices."""
     with Net() as net:
         daemon = Daemon(tmp_path, namespace=net.switch)
@@ -37,7 +42,7 @@ def daemon(tmp_path):
                 daemon.kill9()
 
 
-def receive(rpc):
+def receive(rpc: Rpc) -> Any:
     """The next message that is not only about columns which a switch fills."""
     while True:
         message = rpc.receive()
@@ -47,7 +52,7 @@ def receive(rpc):
             return message
 
 
-def hang_up(rpc):
+def hang_up(rpc: Rpc) -> None:
     """After making sure that nothing more has come than the transcript has."""
     rpc.socket.sendall(b'{"method":"echo","params":[],"id":"the end"}')
     message = receive(rpc)
@@ -55,11 +60,11 @@ def hang_up(rpc):
     rpc.close()
 
 
-def replay(lines, daemon):
+def replay(lines: list[Any], daemon: Daemon) -> None:
     """Says the clients' part; fails with the first answer that is another one."""
     assert any(direction == "<" for _, direction, *_ in lines), "the transcript has an answer"
-    connections = {}
-    bound = {}
+    connections: dict[Any, Any] = {}
+    bound: dict[Any, Any] = {}
     for number, (connection, direction, *message) in enumerate(lines, 1):
         if direction == "x":
             hang_up(connections.pop(connection))
@@ -82,11 +87,11 @@ def replay(lines, daemon):
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_a_session_goes_as_with_ovsdb_server(path, daemon):
+def test_a_session_goes_as_with_ovsdb_server(path: pathlib.Path, daemon: Daemon) -> None:
     replay(transcript.load(path), daemon)
 
 
-def test_there_are_transcripts():
+def test_there_are_transcripts() -> None:
     assert len(TRANSCRIPTS) >= 8
 
 
@@ -113,12 +118,12 @@ A, B = "0aaaaaaa-0000-4000-8000-00000000000a", "0bbbbbbb-0000-4000-8000-00000000
     ([{"<uuid 1>": 1, "<uuid 2>": 1}, "<uuid 2>", ["set", ["<uuid 1>", "<uuid 2>"]]], [{A: 1, B: 1}, A, ["set", [A, B]]], True),
     ([{"<uuid 1>": 1, "<uuid 2>": 2}, "<uuid 2>"], [{A: 1, B: 2}, A], False),
 ])
-def test_the_comparison_sees_what_differs(expected, actual, same):
+def test_the_comparison_sees_what_differs(expected: Any, actual: Any, same: bool) -> None:
     assert any(True for _ in transcript.unify(expected, actual, {})) == same
 
 
-def test_columns_of_the_switch_are_left_out_and_nothing_else():
-    def update(kind, **columns):
+def test_columns_of_the_switch_are_left_out_and_nothing_else() -> None:
+    def update(kind: str, **columns: Any) -> Any:
         return transcript.comparable({"id": None, "method": "update2", "params": ["m", {"Interface": {A: {kind: columns}}}]})
 
     assert update("modify", ofport=1, link_state="up") is None

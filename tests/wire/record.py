@@ -5,6 +5,8 @@
 Usage (as root): tests/wire/record.py [NAME...]. To be run when schemas/vswitch.ovsschema has changed, or for another session; what it
 writes is checked in. tests/system/test_wire.py says the clients' part to vswitchd and compares.
 """
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -18,6 +20,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
@@ -33,11 +37,11 @@ import ovs.poller  # noqa: E402
 class Messages:
     """JSON texts out of a stream."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bytes = b""
         self.text = ""
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> Iterator[Any]:
         self.bytes += data
         with contextlib.suppress(UnicodeDecodeError):  # cut inside of a character
             self.text += self.bytes.decode()
@@ -52,13 +56,13 @@ class Messages:
 class Proxy(contextlib.AbstractContextManager):
     """Listens in a run directory of its own and passes everything on; .lines is what was said, in one order that led to it."""
 
-    def __init__(self, directory, server):
+    def __init__(self, directory: pathlib.Path, server: pathlib.Path) -> None:
         self.rundir = pathlib.Path(directory) / "proxy"
         self.rundir.mkdir()
         self.server = server
-        self.lines = []
+        self.lines: list[Any] = []
         self.neutral = Neutral()
-        self.peers = {}  # socket -> (the other end, its connection, ">" or "<", Messages)
+        self.peers: dict[socket.socket, Any] = {}  # socket -> (the other end, its connection, ">" or "<", Messages)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.rundir / "db.sock"))
         self.listener.listen()
@@ -67,13 +71,13 @@ class Proxy(contextlib.AbstractContextManager):
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.stopping = True
         self.thread.join(PATIENCE_S)
         for peer in [*self.peers, self.listener]:
             peer.close()
 
-    def accept(self):
+    def accept(self) -> None:
         client, _ = self.listener.accept()
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.connect(str(self.server))
@@ -81,7 +85,7 @@ class Proxy(contextlib.AbstractContextManager):
         self.peers[server] = (client, self.connections, "<", Messages())
         self.connections += 1
 
-    def run(self):
+    def run(self) -> None:
         while not self.stopping:
             for ready in select.select([self.listener, *self.peers], [], [], 0.05)[0]:
                 if ready is self.listener:
@@ -89,7 +93,7 @@ class Proxy(contextlib.AbstractContextManager):
                 elif ready in self.peers:
                     self.pass_on(ready)
 
-    def pass_on(self, ready):
+    def pass_on(self, ready: Any) -> Any:
         other, connection, direction, messages = self.peers[ready]
         try:
             data = ready.recv(1 << 20)
@@ -104,7 +108,7 @@ class Proxy(contextlib.AbstractContextManager):
             del self.peers[end]
             end.close()
 
-    def settle(self):
+    def settle(self) -> None:
         """Waits until nobody has said anything for a while."""
         seen = -1
         while seen != len(self.lines):
@@ -115,26 +119,26 @@ class Proxy(contextlib.AbstractContextManager):
 class Clients:
     """The programs and libraries whose sessions are recorded."""
 
-    def __init__(self, proxy, closing):
+    def __init__(self, proxy: Proxy, closing: contextlib.ExitStack) -> None:
         self.proxy = proxy
         self.closing = closing
         self.environment = {**os.environ, "OVS_RUNDIR": str(proxy.rundir)}
 
-    def run(self, program, *args):
+    def run(self, program: str, *args: str) -> None:
         subprocess.run([program, *map(str, args)], env=self.environment, capture_output=True, timeout=30)
         self.proxy.settle()
 
-    def vsctl(self, line):
+    def vsctl(self, line: str) -> None:
         self.run("ovs-vsctl", "--no-wait", *line.split())
 
-    def transact(self, *operations):
+    def transact(self, *operations: Any) -> None:
         self.run("ovsdb-client", "transact", json.dumps(["Open_vSwitch", *operations]))
 
-    def start(self, *args):
+    def start(self, *args: str) -> Any:
         """ovsdb-client that runs on; returns what ends it."""
         process = subprocess.Popen(["ovsdb-client", *args], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-        def end():
+        def end() -> None:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(PATIENCE_S)
@@ -144,7 +148,7 @@ class Clients:
         self.proxy.settle()
         return end
 
-    def idl(self, schema, lock=None, conditions=None, **tables):
+    def idl(self, schema: Any, lock: Any = None, conditions: Any = None, **tables: Any) -> tuple[Any, ...]:
         """A replica in Python; returns it and what makes it work for a while."""
         helper = ovs.db.idl.SchemaHelper(schema_json=schema)
         for table, columns in tables.items():
@@ -155,7 +159,7 @@ class Clients:
             replica.cond_change(table, condition)
         self.closing.callback(replica.close)
 
-        def work():
+        def work() -> None:
             quiet = 0
             while quiet < 3:
                 before = len(self.proxy.lines)
@@ -170,7 +174,7 @@ class Clients:
         return replica, work
 
 
-def ports_and_bridges(clients):
+def ports_and_bridges(clients: Clients) -> None:
     for line in ("add-br br0", "add-port br0 p1 tag=5 -- set Interface p1 type=internal", "--may-exist add-port br0 p1",
                  "add-port br0 p2 trunks=10,20 vlan_mode=native-untagged", "add-port br0 p1", "list-ports br0", "port-to-br p2",
                  "set Port p1 tag=4095", "set Port p1 tag=6 other_config:a=b", "remove Port p2 trunks 20 -- clear Port p1 other_config",
@@ -180,7 +184,7 @@ def ports_and_bridges(clients):
         clients.vsctl(line)
 
 
-def mirrors(clients):
+def mirrors(clients: Clients) -> None:
     for line in ("add-br br0 -- add-port br0 t1 -- add-port br0 t2 -- add-port br0 probe",
                  "--id=@m create Mirror name=span0 select_all=true -- --id=@p get Port probe -- add Bridge br0 mirrors @m "
                  "-- set Mirror span0 output_port=@p",
@@ -193,7 +197,7 @@ def mirrors(clients):
         clients.vsctl(line)
 
 
-def one_shot_commands(clients):
+def one_shot_commands(clients: Clients) -> None:
     for command in (["list-dbs"], ["get-schema"], ["get-schema-version"], ["get-schema-cksum", "_Server"], ["list-tables"],
                     ["list-columns", "_Server"], ["wait", "Open_vSwitch", "connected"], ["dump", "Open_vSwitch", "Queue", "dscp"],
                     ["query", '["Open_vSwitch",{"op":"delete","table":"Queue","where":[]}]'], ["dump", "Open_vSwitch", "Queue"],
@@ -204,33 +208,34 @@ def one_shot_commands(clients):
         clients.run("ovsdb-client", *command)
 
 
-def operations(clients):
-    queue = {"op": "insert", "table": "Queue"}
-    every = {"table": "Queue", "where": []}
-    for transaction in (
-            [{**queue, "row": {"dscp": 5}}, {**queue, "row": {"dscp": 6, "external_ids": ["map", [["k", "v"]]]}, "uuid-name": "q"},
-             {"op": "insert", "table": "QoS", "row": {"type": "linux-htb", "queues": ["map", [[1, ["named-uuid", "q"]]]]}}],
-            [{"op": "select", **every}], [{"op": "select", "table": "QoS", "where": [["type", "==", "linux-htb"]]}],
-            [{"op": "select", **every, "columns": ["dscp", "external_ids"]}],
-            [{"op": "mutate", **every, "mutations": [["dscp", "+=", 1], ["external_ids", "insert", ["map", [["k", "w"], ["l", "x"]]]]]}],
-            [{"op": "select", **every, "columns": ["external_ids", "_uuid"]}],
-            [{"op": "update", **every, "row": {"dscp": 64}}], [{"op": "update", **every, "row": {"dscp": "x"}}],
-            [{"op": "update", **every, "row": {"nocolumn": 1}}], [{"op": "frob"}], [{"op": "delete", "table": "Nosuch", "where": []}],
-            [{**queue, "row": {}}, {"op": "abort"}, {"op": "comment", "comment": "not reached"}],
-            [{"op": "comment", "comment": "nothing"}, {"op": "assert", "lock": "nobodys"}],
-            [{"op": "delete", "table": "Queue", "where": [["external_ids", "includes", ["map", [["k", "v"]]]]]}],
-            [{"op": "insert", "table": "Port", "row": {"name": "p", "interfaces": ["uuid", "01234567-89ab-4def-8123-456789abcdef"]}},
-             {"op": "insert", "table": "Open_vSwitch", "row": {}}],
-            [{"op": "insert", "table": "QoS",
-              "row": {"type": "q", "queues": ["map", [[0, ["uuid", "01234567-89ab-4def-8123-456789abcdef"]]]]}}],
-            [{**queue, "row": {"dscp": 1}, "uuid-name": "q"}, {**queue, "row": {"dscp": 2}, "uuid-name": "q"}],
-            [{"op": "wait", **every, "columns": ["dscp"], "until": "==", "rows": [{"dscp": 60}], "timeout": 20}],
-            [{"op": "wait", **every, "columns": ["dscp"], "until": "!=", "rows": [{"dscp": 60}], "timeout": 0},
-             {"op": "commit", "durable": True}]):
+def operations(clients: Clients) -> None:
+    queue: dict[str, Any] = {"op": "insert", "table": "Queue"}
+    every: dict[str, Any] = {"table": "Queue", "where": []}
+    transactions: tuple[list[dict[str, Any]], ...] = (
+        [{**queue, "row": {"dscp": 5}}, {**queue, "row": {"dscp": 6, "external_ids": ["map", [["k", "v"]]]}, "uuid-name": "q"},
+         {"op": "insert", "table": "QoS", "row": {"type": "linux-htb", "queues": ["map", [[1, ["named-uuid", "q"]]]]}}],
+        [{"op": "select", **every}], [{"op": "select", "table": "QoS", "where": [["type", "==", "linux-htb"]]}],
+        [{"op": "select", **every, "columns": ["dscp", "external_ids"]}],
+        [{"op": "mutate", **every, "mutations": [["dscp", "+=", 1], ["external_ids", "insert", ["map", [["k", "w"], ["l", "x"]]]]]}],
+        [{"op": "select", **every, "columns": ["external_ids", "_uuid"]}],
+        [{"op": "update", **every, "row": {"dscp": 64}}], [{"op": "update", **every, "row": {"dscp": "x"}}],
+        [{"op": "update", **every, "row": {"nocolumn": 1}}], [{"op": "frob"}], [{"op": "delete", "table": "Nosuch", "where": []}],
+        [{**queue, "row": {}}, {"op": "abort"}, {"op": "comment", "comment": "not reached"}],
+        [{"op": "comment", "comment": "nothing"}, {"op": "assert", "lock": "nobodys"}],
+        [{"op": "delete", "table": "Queue", "where": [["external_ids", "includes", ["map", [["k", "v"]]]]]}],
+        [{"op": "insert", "table": "Port", "row": {"name": "p", "interfaces": ["uuid", "01234567-89ab-4def-8123-456789abcdef"]}},
+         {"op": "insert", "table": "Open_vSwitch", "row": {}}],
+        [{"op": "insert", "table": "QoS",
+          "row": {"type": "q", "queues": ["map", [[0, ["uuid", "01234567-89ab-4def-8123-456789abcdef"]]]]}}],
+        [{**queue, "row": {"dscp": 1}, "uuid-name": "q"}, {**queue, "row": {"dscp": 2}, "uuid-name": "q"}],
+        [{"op": "wait", **every, "columns": ["dscp"], "until": "==", "rows": [{"dscp": 60}], "timeout": 20}],
+        [{"op": "wait", **every, "columns": ["dscp"], "until": "!=", "rows": [{"dscp": 60}], "timeout": 0},
+         {"op": "commit", "durable": True}])
+    for transaction in transactions:
         clients.transact(*transaction)
 
 
-def monitors(clients):
+def monitors(clients: Clients) -> None:
     columns = "dscp,external_ids"
     for kind in (["monitor", "Open_vSwitch", "Queue", columns], ["monitor", "Open_vSwitch", "Queue"],
                  ["monitor", "Open_vSwitch", "Queue", "dscp,!initial,!delete", "QoS", "type"],
@@ -258,7 +263,7 @@ def monitors(clients):
         clients.vsctl(line)
 
 
-def locks(clients):
+def locks(clients: Clients) -> None:
     first = clients.start("lock", "mine")
     second = clients.start("lock", "mine")
     thief = clients.start("steal", "mine")
@@ -270,7 +275,7 @@ def locks(clients):
     clients.run("ovsdb-client", "--timeout=1", "lock", "not an id")
 
 
-def waits(clients):
+def waits(clients: Clients) -> None:
     """Two transactions that wait, one for what another client brings about, one in vain."""
     wait = {"op": "wait", "table": "Queue", "where": [], "columns": ["dscp"], "until": "==", "rows": [{"dscp": 11}]}
     answer = {"op": "mutate", "table": "Queue", "where": [], "mutations": [["dscp", "+=", 1]]}
@@ -282,12 +287,12 @@ def waits(clients):
     clients.transact({"op": "select", "table": "Queue", "where": [], "columns": ["dscp"]})
 
 
-def python_replica(clients):
+def python_replica(clients: Clients) -> None:
     schema = json.loads((HERE.parents[1] / "schemas" / "vswitch.ovsschema").read_text())
     one, one_works = clients.idl(schema, lock="leader", Queue=["dscp", "external_ids"], QoS=["type", "queues"])
     other, other_works = clients.idl(schema, conditions={"Queue": [["dscp", ">", 5]]}, Queue=["dscp"], QoS=["type"])
 
-    def commit(replica, change):
+    def commit(replica: Any, change: Any) -> None:
         transaction = ovs.db.idl.Transaction(replica)
         transaction.add_comment("a transcript")
         change(transaction)
@@ -299,23 +304,23 @@ def python_replica(clients):
         one_works()
         other_works()
 
-    def rows(replica, table):
+    def rows(replica: Any, table: str) -> Any:
         return list(replica.tables[table].rows.values())
 
-    def insert(transaction):
+    def insert(transaction: Any) -> None:
         queue = transaction.insert(one.tables["Queue"])
         queue.dscp = 7
         qos = transaction.insert(one.tables["QoS"])
         qos.type = "linux-hfsc"
         qos.queues = {1: queue}
 
-    def verified(transaction):
+    def verified(transaction: Any) -> None:
         queue = rows(one, "Queue")[0]
         queue.verify("dscp")
         queue.dscp = 8
         queue.setkey("external_ids", "k", "v")
 
-    def too_late(transaction):  # the other one has not seen it yet: its transaction has to be tried again
+    def too_late(transaction: Any) -> None:  # the other one has not seen it yet: its transaction has to be tried again
         queue = rows(other, "Queue")[0]
         queue.verify("dscp")
         stale = queue.dscp
@@ -354,8 +359,8 @@ SESSIONS = {
 }
 
 
-def record(name):
-    directory = tempfile.mkdtemp()
+def record(name: str) -> None:
+    directory = pathlib.Path(tempfile.mkdtemp())
     try:
         with OpenVswitch(directory, switch=False) as server, Proxy(directory, server.socket) as proxy:
             with contextlib.ExitStack() as closing:

@@ -4,9 +4,14 @@
 A line is [connection, ">" from or "<" to the client, message], or [connection, "x"] where the client hung up. What differs from run to run
 stands as a placeholder: "<uuid 3>", one for every UUID but zero, consistently; "<ms>", a duration; "<schema>", the schema of the switch.
 """
+from __future__ import annotations
+
 import json
+import pathlib
 import re
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -26,18 +31,18 @@ FILLED = {
 }
 
 
-def load(path):
+def load(path: pathlib.Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
 class Neutral:
     """Puts placeholders into the messages of one transcript."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.uuids = {ZERO: ZERO}
-        self.names = {}
+        self.names: dict[Any, Any] = {}
 
-    def __call__(self, value):
+    def __call__(self, value: Any) -> Any:
         if is_schema(value):
             return SCHEMA
         if isinstance(value, dict):
@@ -46,7 +51,7 @@ class Neutral:
             return [self(element) for element in value]
         return self.text(value) if isinstance(value, str) else value
 
-    def text(self, text):
+    def text(self, text: str) -> Any:
         text = re.sub(UUID, lambda found: self.uuids.setdefault(found[0], f"<uuid {len(self.uuids)}>"), text)
         # Names for rows to come, which the client libraries make out of random UUIDs.
         text = re.sub(r"row[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}",
@@ -55,14 +60,14 @@ class Neutral:
         return re.sub(r" \(invoked by [^)]*\)", "", text)  # in the comments of ovs-vsctl
 
 
-def is_schema(value):
+def is_schema(value: Any) -> Any:
     """Of the switch, as an object or, in the table Database of _Server, as a text."""
     if isinstance(value, str) and value.startswith("{") and '"Open_vSwitch"' in value:
         value = json.loads(value)
     return isinstance(value, dict) and value.get("name") == "Open_vSwitch" and "Mirror" in value.get("tables", ())
 
 
-def resolve(value, bound):
+def resolve(value: Any, bound: dict[str, str]) -> Any:
     """A message of the client with the UUIDs of this run in it; those the client made up are made up here."""
     if isinstance(value, dict):
         return {resolve(name, bound): resolve(member, bound) for name, member in value.items()}
@@ -73,7 +78,7 @@ def resolve(value, bound):
     return value
 
 
-def unify(expected, actual, bound):
+def unify(expected: Any, actual: Any, bound: dict[str, str]) -> Iterator[Any]:
     """Every way in which `actual` says what `expected` does, as the placeholders with their values.
 
     The order of members, of the elements of sets and maps, and of the rows of a selection is free (RFC 7047 sections 5.1 and 5.2.2).
@@ -97,7 +102,7 @@ def unify(expected, actual, bound):
         yield bound
 
 
-def unify_ordered(expected, actual, bound):
+def unify_ordered(expected: Any, actual: Any, bound: dict[str, str]) -> Iterator[Any]:
     if not expected:
         yield bound
         return
@@ -105,7 +110,7 @@ def unify_ordered(expected, actual, bound):
         yield from unify_ordered(expected[1:], actual[1:], first)
 
 
-def unify_unordered(expected, actual, bound):
+def unify_unordered(expected: Any, actual: Any, bound: dict[str, str]) -> Iterator[Any]:
     if not expected and not actual:
         yield bound
     if not expected or len(expected) != len(actual):
@@ -115,7 +120,7 @@ def unify_unordered(expected, actual, bound):
             yield from unify_unordered(expected[1:], actual[:i] + actual[i + 1:], first)
 
 
-def unify_members(expected, actual, bound):
+def unify_members(expected: Any, actual: Any, bound: dict[str, str]) -> Iterator[Any]:
     if len(expected) != len(actual):
         return
     if not expected:
@@ -130,7 +135,7 @@ def unify_members(expected, actual, bound):
                 yield from unify_members(others, rest, second)
 
 
-def unify_text(expected, actual, bound):
+def unify_text(expected: Any, actual: Any, bound: dict[str, str]) -> Iterator[Any]:
     names, pattern, end = [], "", 0
     for found in PLACEHOLDER.finditer(expected):
         pattern += re.escape(expected[end:found.start()])
@@ -153,7 +158,7 @@ def unify_text(expected, actual, bound):
     yield result
 
 
-def comparable(message):
+def comparable(message: Any) -> Any:
     """A message of a server without what is left to it: members that are null, and columns that a switch fills.
 
     None for a notification that tells of such columns only.
@@ -172,7 +177,7 @@ def comparable(message):
     return message
 
 
-def without_filled(updates):
+def without_filled(updates: Any) -> Any:
     left = {}
     for table, rows in updates.items():
         if table not in FILLED or not isinstance(rows, dict):
@@ -186,7 +191,7 @@ def without_filled(updates):
     return left
 
 
-def without_columns(update, columns):
+def without_columns(update: Any, columns: Any) -> Any:
     """None when nothing is left of a modification: a row that comes or goes stays one that does."""
     update = {kind: row and {column: datum for column, datum in row.items() if column not in columns} for kind, row in update.items()}
     modified = update.get("modify", update.get("old") if "new" in update else None)
