@@ -8,22 +8,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from lab import Daemon
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import lab  # noqa: E402
+from lab import Daemon  # noqa: E402
 
 
 @pytest.fixture
 def make_daemon(tmp_path: pathlib.Path) -> Iterator[Callable[..., Daemon]]:
     """Makes daemons with directories of their own; ends those that still run, and fails when one does so badly."""
-    made: list[Any] = []
+    made: list[Daemon] = []
 
-    def make(*args: str, **kwargs: Any) -> Any:
+    def make(*args: str, **kwargs: Any) -> Daemon:
         directory = tmp_path / f"d{len(made)}"
         directory.mkdir()
-        made.append(lab.Daemon(directory, *args, **kwargs))
+        made.append(Daemon(directory, *args, **kwargs))
         return made[-1]
 
     yield make

@@ -40,13 +40,13 @@ class Vsctl:
     """One ovs-vsctl call: its sub-commands, each a list of words."""
     commands: tuple
 
-    def words(self) -> Any:
+    def words(self) -> list[str]:
         words = []
         for command in self.commands:
             words += ["--", *command]
         return words[1:]
 
-    def __str__(self) -> Any:
+    def __str__(self) -> str:
         quoted = [f"'{word}'" if re.search(r"[^\w@%+=:,./-]", word) or word == "" else word for word in self.words()]
         return "ovs-vsctl " + " ".join(quoted)
 
@@ -123,7 +123,7 @@ class Side:
         finally:
             self.net.__exit__()
 
-    def client(self, program: str, *args: str) -> Any:
+    def client(self, program: str, *args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([program, *args], text=True, capture_output=True, timeout=PATIENCE_S,
                               env={**os.environ, "OVS_RUNDIR": str(self.rundir), "OVS_LOGDIR": str(self.rundir)})
 
@@ -167,7 +167,7 @@ class Side:
             self.hosts["m2"].wire.clear()
         self.finish()
 
-    def take(self) -> Any:
+    def take(self) -> dict[str, list[bytes]]:
         """What has arrived since it was last asked: {port: sorted frames}."""
         arrived = {}
         for name, wire in self.wires().items():
@@ -293,7 +293,7 @@ def rows_of_mirrors(side: Side) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def normalised(text: str, rundir: pathlib.Path) -> Any:
+def normalised(text: str, rundir: pathlib.Path) -> str:
     return TIME.sub("<time>", UUID.sub("<uuid>", text)).replace(str(rundir), "<rundir>")
 
 

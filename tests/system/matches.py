@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from random import Random
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02", "01:00:5e:00:00:05", "00:00:00:00:00:00")
@@ -26,46 +26,46 @@ def one_of(random: Random, *ways: Callable[[int], str]) -> Callable[[int], str]:
     return random.choice(ways)
 
 
-def masked(random: Random, values: Any, masks: Any) -> Any:
+def masked(random: Random, values: Any, masks: Any) -> str:
     value = str(random.choice(values))
     return f"{value}/{random.choice(masks)}" if random.random() < 0.4 else value
 
 
-def mac(random: Random) -> Any:
+def mac(random: Random) -> str:
     return masked(random, MACS, ("01:00:00:00:00:00", "ff:ff:ff:00:00:00", "00:00:00:00:00:03", "ff:ff:ff:ff:ff:ff", "0:0:0:0:0:0"))
 
 
-def ipv4(random: Random) -> Any:
+def ipv4(random: Random) -> str:
     return masked(random, IPV4, ("8", "16", "24", "31", "32", "0", "255.0.0.255", "0.255.0.0"))
 
 
-def ipv6(random: Random) -> Any:
+def ipv6(random: Random) -> str:
     return masked(random, IPV6, ("10", "32", "48", "64", "128", "0", "ffff::ff", "::ffff"))
 
 
-def port(random: Random) -> Any:
+def port(random: Random) -> str:
     return masked(random, [one_of(random, str, hex)(number) for number in PORTS], ("0xfff0", "1", "0xffff", "0", "0x8000"))
 
 
-def number(least: int, most: int, mask: bool = False) -> Any:
-    def choose(random: Random) -> Any:
+def number(least: int, most: int, mask: bool = False) -> Callable[[Random], str]:
+    def choose(random: Random) -> str:
         value = random.choice((least, least + 1, random.randint(least, most), most))
         text = one_of(random, str, hex)(value)
         return f"{text}/{hex(random.randint(0, most))}" if mask and random.random() < 0.4 else text
     return choose
 
 
-def chosen(*values: Any) -> Any:
+def chosen(*values: Any) -> Callable[[Random], str]:
     return lambda random: str(random.choice(values))
 
 
-def tcp_flags(random: Random) -> Any:
+def tcp_flags(random: Random) -> str:
     some = random.sample(FLAGS, random.randint(1, 3))
     return random.choice((lambda: "".join(random.choice("+-") + flag for flag in some), lambda: "|".join(some),
                           lambda: hex(random.randint(0, 0xFFF)), lambda: f"{random.randint(0, 63)}/{hex(random.randint(0, 63))}"))()
 
 
-def vlan_vid(random: Random) -> Any:
+def vlan_vid(random: Random) -> str:
     return random.choice((lambda: "0", lambda: hex(0x1000 | random.choice((0, 5, 10))), lambda: "0x1000/0x1000",
                           lambda: f"0x1001/0x1{random.randint(0, 0xfff):03x}"))()
 
@@ -80,7 +80,7 @@ def over_ip(protocol: int) -> list[Any]:
 
 
 # What it needs, and how to choose a value.
-FIELDS: dict[str, tuple[list[tuple[int, int | None]], Callable[[Random], Any]]] = {
+FIELDS: dict[str, tuple[list[tuple[int, int | None]], Callable[[Random], str]]] = {
     "dl_src": ([], mac), "eth_dst": ([], mac),
     "dl_type": ([], chosen("0x0800", "0x0806", "0x86dd", "0x8100", "0x88b5", "0x05ff", "34525")),
     "dl_vlan": ([], chosen(0, 5, 10, "0xa", 4095, "0xffff")), "vlan_vid": ([], vlan_vid),
@@ -107,7 +107,7 @@ BAD_VALUES = ("65536", "-1", "x", "10.0.0", "10.0.0.1/33", "::/129", "02:00:00:0
               "0x1000000000", "1.2.3.4/24/8")
 
 
-def no_op(value: Any) -> Any:
+def no_op(value: Any) -> bool:
     """A mask of no bits: the field may have any value, so it needs nothing."""
     return value.endswith(("/0", "/0x0", "/0:0:0:0:0:0")) or value == "*"
 

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from differential import Send, vsctl
+from differential import Send, Vsctl, vsctl
 from net import BROADCAST, mac
 
 LEFT_OUT = {
@@ -75,7 +75,7 @@ def tagged(src: Any, dst: Any, tags: Any = (), serial: int = 0, length: int = 60
     return (header + struct.pack("!H", serial & 0xffff) + PAYLOAD_BYTES)[:max(length, len(header), least)]
 
 
-def mirror(bridge: str, name: str, output: Any = None, src: Any = (), dst: Any = (), *settings: Any) -> Any:
+def mirror(bridge: str, name: str, output: Any = None, src: Any = (), dst: Any = (), *settings: Any) -> Vsctl:
     """Adds a mirror to a bridge, in one transaction as ovs-vsctl's manual shows it."""
     ids = {port: f"@{port}" for port in sorted({*src, *dst, *([output] if output else [])})}
     words = [f"name={name}", *settings]
@@ -103,7 +103,7 @@ class Generator:
     def some(self, items: Any, most: int) -> list[Any]:
         return sorted(self.random.sample(list(items), self.random.randint(1, min(most, len(items)))))
 
-    def scenario(self, frames: int = 20) -> Any:
+    def scenario(self, frames: int = 20) -> list[Vsctl | Send]:
         self.joined = self.chance(0.35)
         self.with_tunnels = self.chance(0.35)
         self.settings()
@@ -320,7 +320,7 @@ class Generator:
             port = self.random.choice(ports)
             self.steps.append(Send(port, self.frame(port, homes, serial)))
 
-    def frame(self, port: Any, homes: Any, serial: Any) -> Any:
+    def frame(self, port: Any, homes: Any, serial: Any) -> bytes:
         pick = self.random.random()
         if pick < 0.8:
             src = homes[port]
@@ -362,8 +362,8 @@ class Generator:
         data = tagged(src, dst, tags, serial, length, ether_type, inner_dei=self.chance(0.3))
         return data
 
-    def tpid(self) -> Any:
+    def tpid(self) -> int:
         return 0x88A8 if self.chance(0.2) else 0x8100
 
-    def pcp(self) -> Any:
+    def pcp(self) -> int:
         return self.random.randint(1, 7) if self.chance(0.4) else 0

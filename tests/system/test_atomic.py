@@ -113,7 +113,7 @@ class Changes:
             row, = update["params"][1]["Open_vSwitch"].values()
             self.applied.append(row["new"]["cur_cfg"])
 
-    def under_way(self) -> Any:
+    def under_way(self) -> bool:
         return self.threads[1].is_alive() and not self.failures
 
     def end(self) -> None:
@@ -138,11 +138,11 @@ def numbered(n: int) -> bytes:
     return frame(mac(1), BROADCAST, n.to_bytes(4, "big") + bytes(100))
 
 
-def number_in(copy: bytes) -> Any:
+def number_in(copy: bytes) -> int:
     return int.from_bytes(copy[14:18], "big")
 
 
-def stream(lab: Lab, changes: Changes) -> Any:
+def stream(lab: Lab, changes: Changes) -> int:
     """Sends frames in small groups as long as changes are under way; returns how many."""
     sent = 0
     while changes.under_way():

@@ -31,7 +31,7 @@ def files_in(directory: pathlib.Path) -> list[Any]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def run(*args: object) -> Any:
+def run(*args: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(VSWITCHD), *map(str, args)], text=True, capture_output=True, timeout=PATIENCE_S)
 
 

@@ -61,7 +61,7 @@ class Session:
         return {"bridge": "br0", "name": self.name, "sources": {"ports": [{"name": "t1", "direction": self.direction}]},
                 "destination": {"endpoints": [self.endpoint]}, "snaplen": self.snaplen}
 
-    def outer(self) -> Any:
+    def outer(self) -> dict[str, Any]:
         """Fields of the headers in front."""
         ttl, dscp = self.endpoint.get("ttl", 64), self.endpoint.get("dscp", 0)
         if self.version == 4:
@@ -108,7 +108,7 @@ class Session:
             fields |= {"erspan.platid": None}
         return fields, copy
 
-    def stamp_ns(self, packet: l3.Packet, near_ns: Any) -> Any:
+    def stamp_ns(self, packet: l3.Packet, near_ns: Any) -> int:
         """The time a packet carries, since 1970; without a subheader the one nearest to near_ns that it can mean."""
         granularity = self.endpoint.get("timestamp", "100us")
         unit = GRANULARITY[granularity][1]

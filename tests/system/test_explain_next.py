@@ -37,7 +37,7 @@ class Asking:
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         lab.net.closing.callback(stop, self.process)
 
-    def answer(self) -> tuple[Any, ...]:
+    def answer(self) -> tuple[int, str, str]:
         """(exit status, standard output, standard error)"""
         out, err = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, out, err
@@ -49,7 +49,7 @@ def udp(port: Any, payload: bytes = b"x" * 30) -> bytes:
     return frame(mac(1), BROADCAST, ip + header + payload, ether_type=0x0800)
 
 
-def send_until_answered(wire: Wire, data: list[bytes], asking: Asking) -> Any:
+def send_until_answered(wire: Wire, data: list[bytes], asking: Asking) -> tuple[int, str, str]:
     """A frame that comes before the request is not the next one."""
     deadline = time.monotonic() + PATIENCE_S
     while asking.process.poll() is None and time.monotonic() < deadline:

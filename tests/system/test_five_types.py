@@ -29,7 +29,7 @@ FAR = {4: "10.83.0.1", 6: "fd83::1"}
 PREFIX = {4: ("10.81.0.0/24", "10.83.0.0/24"), 6: ("fd81::/64", "fd83::/64")}
 
 
-def router_of(address: str) -> Any:
+def router_of(address: str) -> str:
     """The router's address beside a host's."""
     return address[:-1] + "254" if "." in address else address[:-1] + "fe"
 
@@ -111,7 +111,7 @@ def sessions_by_ovs_vsctl(near: Lab, far: Lab, version: int) -> None:
     add(far, "l3dst", "select_src_port=@er0", "output_port=@analyzer", ports=("er0", "analyzer"))
 
 
-def mac_of(host: Host) -> Any:
+def mac_of(host: Host) -> bytes:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 
@@ -158,7 +158,7 @@ def test_all_five_across_a_routed_network(hosts: tuple[Lab, Lab], ports: Callabl
             assert (account["delivered"], account["lost"]) == (3, 0), (name, account)
 
 
-def bare(data: bytes) -> Any:
+def bare(data: bytes) -> bytes:
     return data[:12] + data[16:] if data[12:14] == b"\x81\x00" else data
 
 

@@ -30,7 +30,7 @@ def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
         yield lab
 
 
-def mn(lab: Lab, *args: str, commands: Any = None) -> Any:
+def mn(lab: Lab, *args: str, commands: Any = None) -> str:
     done = subprocess.run(["ip", "netns", "exec", lab.net.switch, *INSIDE, *args], input=commands, text=True, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "OVS_RUNDIR": str(lab.daemon.rundir)})
     assert done.returncode == 0, done.stdout

@@ -27,7 +27,7 @@ def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
         yield lab
 
 
-def mac_of(host: Host) -> Any:
+def mac_of(host: Host) -> bytes:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 

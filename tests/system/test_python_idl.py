@@ -59,7 +59,7 @@ class Client(contextlib.AbstractContextManager):
             block.timer_wait(100)
             block.block()
 
-    def rows(self, table: str) -> Any:
+    def rows(self, table: str) -> list[Any]:
         return list(self.idl.tables[table].rows.values())
 
     def row(self, table: str, name: str) -> Any:

@@ -17,7 +17,7 @@ RSPAN = "900"
 PAYLOAD = b"the frame as it was"
 
 
-def mac_of(host: Host) -> Any:
+def mac_of(host: Host) -> bytes:
     return bytes.fromhex(host.mac.replace(":", ""))
 
 

@@ -33,7 +33,7 @@ def numbered(count: int) -> list[Any]:
     return [frame(mac(1), mac(2), b"%05d" % n) for n in range(count)]
 
 
-def copies(three: list[Host], count: int) -> Any:
+def copies(three: list[Host], count: int) -> list[bytes]:
     """Sends so many frames from t1; those of them that t3 gets as copies."""
     t1, t2, t3 = three
     t2.wire.send(frame(mac(2), BROADCAST, b"here I am"))  # what goes to it goes to no other production port
@@ -47,7 +47,7 @@ def copies(three: list[Host], count: int) -> Any:
     return t3.wire.settle()
 
 
-def session(lab: Lab, name: str = "s") -> Any:
+def session(lab: Lab, name: str = "s") -> dict[str, Any]:
     return lab.rpc("mirror.get", bridge="br0", name=name)
 
 
@@ -111,7 +111,7 @@ def test_a_rate_in_bits_is_kept_over_time(lab: Lab, three: list[Host]) -> None:
 def test_a_seed_makes_a_sample_repeatable(lab: Lab, three: list[Host]) -> None:
     lab.mirror("s", "--source", "t1:from", "--output", "t3", "--sample", "4")
 
-    def sampled(seed: int) -> Any:
+    def sampled(seed: int) -> list[bytes]:
         lab.daemon.ovs("ovs-vsctl", "--timeout=10", "set", "open_vswitch", ".", f"other_config:mirror-sample-seed={seed}")
         return copies(three, 100)
 

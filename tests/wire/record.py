@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -93,7 +93,7 @@ class Proxy(contextlib.AbstractContextManager):
                 elif ready in self.peers:
                     self.pass_on(ready)
 
-    def pass_on(self, ready: Any) -> Any:
+    def pass_on(self, ready: Any) -> None:
         other, connection, direction, messages = self.peers[ready]
         try:
             data = ready.recv(1 << 20)
@@ -134,7 +134,7 @@ class Clients:
     def transact(self, *operations: Any) -> None:
         self.run("ovsdb-client", "transact", json.dumps(["Open_vSwitch", *operations]))
 
-    def start(self, *args: str) -> Any:
+    def start(self, *args: str) -> Callable[[], None]:
         """ovsdb-client that runs on; returns what ends it."""
         process = subprocess.Popen(["ovsdb-client", *args], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -304,7 +304,7 @@ def python_replica(clients: Clients) -> None:
         one_works()
         other_works()
 
-    def rows(replica: Any, table: str) -> Any:
+    def rows(replica: Any, table: str) -> list[Any]:
         return list(replica.tables[table].rows.values())
 
     def insert(transaction: Any) -> None:

@@ -51,7 +51,7 @@ class Neutral:
             return [self(element) for element in value]
         return self.text(value) if isinstance(value, str) else value
 
-    def text(self, text: str) -> Any:
+    def text(self, text: str) -> str:
         text = re.sub(UUID, lambda found: self.uuids.setdefault(found[0], f"<uuid {len(self.uuids)}>"), text)
         # Names for rows to come, which the client libraries make out of random UUIDs.
         text = re.sub(r"row[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}",
@@ -60,7 +60,7 @@ class Neutral:
         return re.sub(r" \(invoked by [^)]*\)", "", text)  # in the comments of ovs-vsctl
 
 
-def is_schema(value: Any) -> Any:
+def is_schema(value: Any) -> bool:
     """Of the switch, as an object or, in the table Database of _Server, as a text."""
     if isinstance(value, str) and value.startswith("{") and '"Open_vSwitch"' in value:
         value = json.loads(value)
