@@ -120,7 +120,7 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair: tuple[Lab, Lab]) -> 
     source_by_ctl(near)
     far.ctl("add-mirror", "br0", "rdst0", "--source-vlan", RSPAN, "--output", "probe")
     near.t1.wire.send(frame(mac(1), BROADCAST, PAYLOAD))
-    far.probe.wire.expect(1)
+    assert len(far.probe.wire.settle(1)) == 1
     clean = near.rpc("mirror.get", bridge="br0", name="rspan0")
     assert (clean["notice"], clean["counters"]["production_frames"], clean["counters"]["delivered"]) == ("", 0, 1)
     assert "notice" not in near.ctl("show-mirror", "br0", "rspan0").stdout
@@ -128,7 +128,7 @@ def test_what_else_is_in_the_vlan_is_counted_and_told(pair: tuple[Lab, Lab]) -> 
     stray = near.host("stray", port_options=("--trunks", RSPAN))
     for n in range(3):
         stray.wire.send(frame(mac(5), BROADCAST, b"stray", vlan=int(RSPAN)))
-    assert len(far.probe.wire.wait(4)) == 4, "they travel along"
+    assert len(far.probe.wire.settle(4)) == 4, "they travel along"
     told = near.rpc("mirror.get", bridge="br0", name="rspan0")
     assert told["counters"]["production_frames"] == 3
     assert told["notice"] == f"VLAN {RSPAN} carries frames that are not copies of this bridge's sessions; they travel along with the copies"
