@@ -11,36 +11,36 @@
 namespace vswitch {
 
 // X(enumerator and counter name, sentence for people)
-#define VSWITCH_DROP_REASONS(X)                                                                         \
-  X(none, "not dropped")                                                                                \
-  X(malformed, "shorter than an Ethernet header (14 bytes), or an offload header that does not fit it") \
-  X(receive_truncated,                                                                                  \
-    "longer than a ring slot while the queue for long frames was full: the switch was too slow")        \
-  X(receive_overrun, "the receive memory of the port was full: the switch was too slow")                \
-  X(mirror_destination, "arrived on a mirror destination that may not carry normal traffic")            \
-  X(secure_mode, "the bridge has fail_mode=secure and no controller")                                   \
-  X(vlan_not_admitted, "the port does not accept the VLAN of the frame")                                \
-  X(reserved_multicast, "link-local destination address, and forward-bpdu is off")                      \
-  X(hairpin, "the destination is on the port the frame came from")                                      \
-  X(destination_is_mirror, "the destination is behind a mirror destination that carries only copies")   \
-  X(vlan_not_carried, "the destination is on a port that does not carry the VLAN")                      \
-  X(no_recipient, "no other port carries the VLAN")                                                     \
-  X(protected_port, "both ports are protected")                                                         \
-  X(patch_unconnected, "the patch port has no peer that points back")                                   \
-  X(patch_loop, "crossed too many patch ports: the bridges form a loop")                                \
-  X(port_waiting, "the port has no device at present")                                                  \
-  X(link_down, "the device of the port is down")                                                        \
-  X(too_big, "longer than the MTU of the port's device, or of the way to the endpoint")                 \
-  X(no_buffers, "the device had no room for it")                                                        \
-  X(send_error, "the device refused it")                                                                \
-  X(queue_full, "the mirror queue was full: the mirror thread was too slow")                            \
-  X(session_budget, "the session had used up its share of the mirror queue")                            \
-  X(no_route, "the host has no route to the endpoint")                                                  \
-  X(no_neighbour, "the next host on the way to the endpoint does not answer")                           \
-  X(not_segmentable, "a GSO packet of a kind that cannot be cut into segments")                         \
-  X(own_copy, "is itself a copy on its way to an endpoint")                                             \
-  X(sampled_out, "the session copies only one frame in so many of those it selects")                    \
-  X(rate_limited, "the session had copied as much as its rate allows")                                  \
+#define VSWITCH_DROP_REASONS(X)                                                                              \
+  X(none, "not dropped")                                                                                     \
+  X(malformed, "shorter than an Ethernet header (14 bytes), or with an offload header that does not fit it") \
+  X(receive_truncated,                                                                                       \
+    "longer than a ring slot while the queue for long frames was full: the switch was too slow")             \
+  X(receive_overrun, "the receive memory of the port was full: the switch was too slow")                     \
+  X(mirror_destination, "arrived on a mirror destination that may not carry normal traffic")                 \
+  X(secure_mode, "the bridge has fail_mode=secure and no controller")                                        \
+  X(vlan_not_admitted, "the port does not accept the VLAN of the frame")                                     \
+  X(reserved_multicast, "link-local destination address, and forward-bpdu is off")                           \
+  X(hairpin, "the destination is on the port the frame came from")                                           \
+  X(destination_is_mirror, "the destination is behind a mirror destination that carries only copies")        \
+  X(vlan_not_carried, "the destination is on a port that does not carry the VLAN")                           \
+  X(no_recipient, "no other port carries the VLAN")                                                          \
+  X(protected_port, "both ports are protected")                                                              \
+  X(patch_unconnected, "the patch port has no peer that points back")                                        \
+  X(patch_loop, "crossed too many patch ports: the bridges form a loop")                                     \
+  X(port_waiting, "the port has no device")                                                                  \
+  X(link_down, "the device of the port is down")                                                             \
+  X(too_big, "longer than the MTU of the port's device or of the path to the endpoint")                      \
+  X(no_buffers, "the device had no room for it")                                                             \
+  X(send_error, "the device refused it")                                                                     \
+  X(queue_full, "the mirror queue was full: the mirror thread was too slow")                                 \
+  X(session_budget, "the session had used up its share of the mirror queue")                                 \
+  X(no_route, "the host has no route to the endpoint")                                                       \
+  X(no_neighbour, "the next hop on the path to the endpoint does not answer")                                \
+  X(not_segmentable, "a GSO packet of a kind that cannot be segmented")                                      \
+  X(own_copy, "is itself a copy on its way to an endpoint")                                                  \
+  X(sampled_out, "left out by the sampling of the session")                                                  \
+  X(rate_limited, "over the rate limit of the session")                                                      \
   X(duplicate, "another session copied the same frame to the same destination")
 
 enum class DropReason : std::uint8_t {

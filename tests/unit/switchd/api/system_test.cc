@@ -91,7 +91,7 @@ TEST_F(SystemApi, Stats) {
       Json::array(
           {{{"reason", "copy_too_big"},
             {"count", 1},
-            {"meaning", "a copy: longer than the MTU of the port's device, or of the way to the endpoint"}},
+            {"meaning", "a copy: longer than the MTU of the port's device or of the path to the endpoint"}},
            {{"reason", "hairpin"},
             {"count", 4},
             {"meaning", "the destination is on the port the frame came from"}}}));

@@ -100,7 +100,7 @@ TEST_F(ExplainTest, NothingLeavesThroughAPortWithoutADevice) {
   lab.port("t3").device = nullptr;
   const auto answer = explain("t1");
   EXPECT_THAT(answer.copies, IsEmpty());
-  EXPECT_THAT(answer.trace, Contains("copy to t3: lost, the port has no device at present"));
+  EXPECT_THAT(answer.trace, Contains("copy to t3: lost, the port has no device"));
 }
 
 TEST_F(ExplainTest, SessionsDoNotSeeWhatIsNotAdmitted) {
