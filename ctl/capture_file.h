@@ -7,8 +7,7 @@
 
 namespace vswitch::ctl {
 
-/// The number-th frame (from 1) of a pcap file with Ethernet frames, in hexadecimal. Either byte order, time
-/// stamps in micro- or nanoseconds (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html). Throws
+/// The number-th frame (from 1) of a pcap or pcapng file with Ethernet frames, in hexadecimal. Throws
 /// UsageError.
 std::string frame_of_capture(const std::string& path, std::size_t number);
 

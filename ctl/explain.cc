@@ -35,8 +35,8 @@ Query declare_explain(CLI::App& app) {
   auto* hex =
       app.add_option("--frame", source->hex, "the frame from its destination address on, in hexadecimal")
           ->type_name("HEX");
-  auto* file =
-      app.add_option("--pcap", source->file, "take the frame from a capture file (pcap)")->type_name("FILE");
+  auto* file = app.add_option("--pcap", source->file, "take the frame from a capture file (pcap or pcapng)")
+                   ->type_name("FILE");
   app.add_option("--number", source->number, "which frame of the file")->needs(file)->capture_default_str();
   hex->excludes(file);
   auto* next = app.add_flag("--next", source->next, "wait for the next frame and explain it");

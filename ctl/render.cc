@@ -2,7 +2,14 @@
 // Tables and short forms.
 #include "ctl/render.h"
 
+#include <boost/algorithm/string/replace.hpp>
+#include <libsmartcols.h>
+#include <locale.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <system_error>
 
 namespace vswitch::ctl {
 namespace {
@@ -13,47 +20,52 @@ std::string cell(const Json& value) {
   return text.empty() ? "-" : text;
 }
 
-/// Columns a UTF-8 text takes, every character counted as one.
-std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
+/// libsmartcols measures and prints text in the thread's locale; ours is UTF-8 whatever the user's is.
+class Utf8 {
+ public:
+  Utf8() : before_(::uselocale(utf8())) {}
+  ~Utf8() { ::uselocale(before_); }
+  Utf8(const Utf8&) = delete;
+  Utf8& operator=(const Utf8&) = delete;
 
-void append(std::string& line, const std::string& text, std::size_t column, bool right) {
-  const std::string fill(column - width(text), ' ');
-  line += right ? fill + text : text + fill;
-  line += "  ";
-}
+ private:
+  static locale_t utf8() {
+    static const locale_t made = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return made;
+  }
+  locale_t before_;
+};
 
-void end_line(std::string& text) {
-  text.erase(text.find_last_not_of(' ') + 1);
-  text += '\n';
+template <typename Cell>
+void add_line(libscols_table* table, std::size_t columns, Cell&& cell_of) {
+  libscols_line* line = scols_table_new_line(table, nullptr);
+  for (std::size_t i = 0; i < columns; ++i) scols_line_set_data(line, i, cell_of(i).c_str());
 }
 
 }  // namespace
 
 std::string Table::text(std::size_t indent) const {
-  std::vector<std::size_t> columns;
-  std::vector<bool> right(headers_.size(), false);
+  const Utf8 utf8;
+  const std::unique_ptr<libscols_table, decltype(&scols_unref_table)> table(scols_new_table(),
+                                                                            &scols_unref_table);
+  scols_table_set_termforce(table.get(), SCOLS_TERMFORCE_NEVER);  // otherwise cells are cut to fit a terminal
+  scols_table_set_column_separator(table.get(), "  ");
+  scols_table_enable_noheadings(table.get(), 1);  // they would be left out if there are no rows
   for (std::size_t i = 0; i < headers_.size(); ++i) {
-    columns.push_back(width(headers_[i]));
-    for (const auto& row : rows_) {
-      columns[i] = std::max(columns[i], width(cell(row[i])));
-      if (row[i].is_number()) right[i] = true;
-    }
+    const bool numbers =
+        std::any_of(rows_.begin(), rows_.end(), [i](const auto& row) { return row[i].is_number(); });
+    scols_table_new_column(table.get(), headers_[i].c_str(), 0, numbers ? SCOLS_FL_RIGHT : 0);
   }
-  std::string all;
-  const auto line = [&](auto&& value_of) {
-    std::string one(indent, ' ');
-    for (std::size_t i = 0; i < headers_.size(); ++i) append(one, value_of(i), columns[i], right[i]);
-    end_line(one);
-    all += one;
-  };
-  line([&](std::size_t i) { return headers_[i]; });
+  add_line(table.get(), headers_.size(), [&](std::size_t i) { return headers_[i]; });
   for (const auto& row : rows_) {
-    line([&](std::size_t i) { return cell(row[i]); });
+    add_line(table.get(), headers_.size(), [&](std::size_t i) { return cell(row[i]); });
   }
-  return all;
+  char* lines = nullptr;
+  const int failed = scols_print_table_to_string(table.get(), &lines);
+  const std::unique_ptr<char, decltype(&std::free)> owner(lines, &std::free);
+  if (failed != 0) throw std::system_error(-failed, std::generic_category(), "cannot lay out a table");
+  const std::string margin(indent, ' ');
+  return margin + boost::algorithm::replace_all_copy(std::string(lines), "\n", '\n' + margin) + '\n';
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view between) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.explain and mirror.who: why a frame is copied, and who watches a port.
+#include <boost/algorithm/hex.hpp>
+#include <boost/exception/get_error_info.hpp>
+
 #include <algorithm>
-#include <cctype>
 #include <chrono>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -15,30 +18,20 @@ namespace vswitch::api {
 namespace {
 
 std::string to_hex(const std::vector<std::uint8_t>& bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (const std::uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
+  boost::algorithm::hex_lower(bytes, std::back_inserter(text));
   return text;
 }
 
 std::vector<std::uint8_t> from_hex(const std::string& text) {
-  const auto digit = [](char c) {
-    const int lower = std::tolower(static_cast<unsigned char>(c));
-    return lower <= '9' ? lower - '0' : lower - 'a' + 10;
-  };
-  for (const char c : text) {
-    if (std::isxdigit(static_cast<unsigned char>(c)) == 0) {
-      throw invalid("frame", std::string(1, c), "frame has to be hexadecimal digits only");
-    }
-  }
-  if (text.size() % 2 != 0)
-    throw invalid("frame", text.size(), "frame has to be an even number of hexadecimal digits");
   std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    bytes.push_back(static_cast<std::uint8_t>(digit(text[i]) << 4 | digit(text[i + 1])));
+  try {
+    boost::algorithm::unhex(text, std::back_inserter(bytes));
+  } catch (const boost::algorithm::non_hex_input& error) {
+    const char wrong = *boost::get_error_info<boost::algorithm::bad_char>(error);
+    throw invalid("frame", std::string(1, wrong), "frame has to be hexadecimal digits only");
+  } catch (const boost::algorithm::not_enough_input&) {
+    throw invalid("frame", text.size(), "frame has to be an even number of hexadecimal digits");
   }
   return bytes;
 }

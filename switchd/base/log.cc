@@ -2,14 +2,13 @@
 #include "switchd/base/log.h"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <strings.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -40,17 +39,11 @@ struct Repeats {
 constexpr std::size_t kMaxRepeats =
     4096;  // format strings are few; a caller that makes them up cannot fill memory
 
+/// "2024-05-01T12:00:00.123Z"
 std::string timestamp() {
   const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  std::array<char, 40> text{};
-  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text.data() + length, text.size() - length, ".%03dZ", static_cast<int>(ms));
-  return text.data();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms % 1000);
 }
 
 // One line is one write(), so that lines of several threads and processes do not mix.
@@ -87,15 +80,13 @@ struct Sink {
       return;
     }
     if (const std::uint64_t left_out = std::exchange(same.left_out, 0)) {
-      put_line(module, level, "(" + std::to_string(left_out) + " lines like the next one were left out)");
+      put_line(module, level, fmt::format("({} lines like the next one were left out)", left_out));
     }
     put_line(module, level, text);
   }
 
   void put_line(const Module& module, Level level, const std::string& text) {
-    std::array<char, 24> number{};
-    std::snprintf(number.data(), number.size(), "|%05llu|", static_cast<unsigned long long>(++lines));
-    std::string line = timestamp() + number.data() + module.name() + '|';
+    std::string line = fmt::format("{}|{:05}|{}|", timestamp(), ++lines, module.name());
     for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
     line += '|';
     append_one_line(line, text);
@@ -204,8 +195,8 @@ void use_stderr(bool on) {
   sink().to_stderr = on;
 }
 
-void write(const Module& module, Level level, std::string_view key, const std::string& text) {
-  sink().write(module, level, key, text);
+void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args) {
+  sink().write(module, level, {format.data(), format.size()}, fmt::vformat(format, args));
 }
 
 }  // namespace vswitch::log

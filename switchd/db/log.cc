@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/db/log.h"
 
-#include <boost/uuid/detail/sha1.hpp>
+#include <boost/algorithm/hex.hpp>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -29,15 +32,15 @@ constexpr std::size_t kShaLength = 40;
 }
 
 std::string sha1_hex(std::string_view bytes) {
-  boost::uuids::detail::sha1 sha;
-  sha.process_bytes(bytes.data(), bytes.size());
-  unsigned int words[5];
-  sha.get_digest(words);
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned int word : words) {
-    for (int shift = 28; shift >= 0; shift -= 4) text += digits[word >> shift & 0xf];
+  // Looked up once: that takes longer than the digest of a usual record.
+  static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> sha1(EVP_MD_fetch(nullptr, "SHA1", nullptr),
+                                                                    &EVP_MD_free);
+  std::array<unsigned char, kShaLength / 2> digest{};
+  if (!sha1 || EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, sha1.get(), nullptr) != 1) {
+    throw std::runtime_error("OpenSSL offers no SHA-1, which database files need: check openssl.cnf");
   }
+  std::string text;
+  boost::algorithm::hex_lower(digest, std::back_inserter(text));
   return text;
 }
 

@@ -2,9 +2,12 @@
 // ofproto/trace: what would happen to a frame, step by step (ovs-vswitchd(8)). The frame is given as a flow,
 // whose Ethernet fields make one, or whole in hexadecimal. Nothing changes by asking: not even an address is
 // learned.
+#include <boost/algorithm/hex.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -123,14 +126,11 @@ Bytes frame_of(const Flow& flow) {
 
 Bytes frame_in(const std::string& hex) {
   Bytes bytes;
-  std::size_t at = 0;
-  for (; at + 1 < hex.size(); at += 2) {
-    std::uint8_t byte = 0;
-    const auto [end, error] = std::from_chars(hex.data() + at, hex.data() + at + 2, byte, 16);
-    if (error != std::errc() || end != hex.data() + at + 2) break;
-    bytes.push_back(byte);
+  try {
+    boost::algorithm::unhex(hex, std::back_inserter(bytes));
+  } catch (const boost::algorithm::hex_decode_error&) {
+    throw Refused("Trailing garbage in packet data");
   }
-  if (at != hex.size()) throw Refused("Trailing garbage in packet data");
   return bytes;
 }
 

@@ -313,6 +313,21 @@ TEST_F(CaptureFile, GivesTheFrameAskedFor) {
   EXPECT_EQ(explain("--number 2").calls.at(0).second["frame"], "ababababababababababababababab");
 }
 
+TEST_F(CaptureFile, MayBePcapng) {
+  const auto words_of = [](std::initializer_list<std::uint32_t> values) {
+    std::string bytes;
+    for (const std::uint32_t value : values)
+      bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+    return bytes;
+  };
+  // A section header, an interface with Ethernet frames, and an enhanced packet block with 14 bytes.
+  write(words_of({0x0a0d0d0a, 28, 0x1a2b3c4d, 1, 0xffffffff, 0xffffffff, 28}) +
+        words_of({1, 20, 1, 65535, 20}) + words_of({6, 48, 0, 0, 0, 14, 14}) + std::string(14, '\x22') +
+        std::string(2, '\0') + words_of({48}));
+  EXPECT_EQ(explain().calls.at(0).second["frame"], "2222222222222222222222222222");
+  EXPECT_THAT(explain("--number 2").err, HasSubstr("has only 1 "));
+}
+
 TEST_F(CaptureFile, SaysWhatIsWrongWithIt) {
   write(sample());
   EXPECT_THAT(explain("--number 3").err, HasSubstr("has only 2 frames"));
@@ -321,7 +336,7 @@ TEST_F(CaptureFile, SaysWhatIsWrongWithIt) {
   write(std::string(24, 'x'));
   EXPECT_THAT(explain().err, HasSubstr("is no pcap file"));
   write("\x0a\x0d\x0d\x0a" + std::string(24, '\0'));
-  EXPECT_THAT(explain().err, HasSubstr("editcap"));
+  EXPECT_THAT(explain().err, HasSubstr("is no pcap file"));
   write("");
   EXPECT_EQ(explain().status, kWrongUsage);
 }

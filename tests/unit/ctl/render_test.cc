@@ -37,6 +37,23 @@ TEST(Table, CountsCharactersAndDefusesControlCharacters) {
             "?[2J   y\n");
 }
 
+TEST(Table, GivesWideAndCombiningCharactersTheirColumns) {
+  Table table({"A", "B"});
+  table.add({"日本", "x"});
+  table.add({"e\u0301", "y"});
+  EXPECT_EQ(table.text(),
+            "A     B\n"
+            "日本  x\n"
+            "e\u0301     y\n");
+}
+
+TEST(Table, IsNeverCutAndHasAHeaderWithoutRows) {
+  EXPECT_EQ(Table({"A", "B"}).text(1), " A  B\n");
+  Table table({"LONG", "N"});
+  table.add({std::string(1000, 'x'), 1});
+  EXPECT_THAT(table.text(), HasSubstr(std::string(1000, 'x') + "  1\n"));
+}
+
 TEST(ShortForms, OfVlans) {
   EXPECT_EQ(vlan_list({3, 1, 2, 9, 11, 12}), "1-3,9,11-12");
   EXPECT_EQ(vlan_list(Json::array()), "");

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <set>
 
 #include "schemas/ovsdb/uuid.h"
@@ -37,6 +38,20 @@ TEST(Uuid, RefusesAnythingElse) {
                            "g1234567-89ab-cdef-fedc-ba9876543210", " 1234567-89ab-cdef-fedc-ba9876543210"}) {
     EXPECT_FALSE(Uuid::parse(text)) << text;
   }
+}
+
+TEST(Uuid, TakesDigitsAndDashesInTheirPlacesOnly) {
+  const std::string good = "01234567-89ab-cdef-fedc-ba9876543210";
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text = good;
+      text[at] = static_cast<char>(byte);
+      const bool fits = good[at] == '-' ? byte == '-' : std::isxdigit(byte) != 0;
+      EXPECT_EQ(Uuid::parse(text).has_value(), fits) << text;
+    }
+  }
+  EXPECT_FALSE(Uuid::parse("{01234567-89ab-cdef-fedc-ba9876543210}"));
+  EXPECT_FALSE(Uuid::parse("{0123456789abcdeffedcba9876543210}--"));
 }
 
 TEST(Uuid, RandomOnesAreVersion4AndDiffer) {
