@@ -20,6 +20,9 @@
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/explain.h"
+#include "switchd/bridge/identity.h"
+#include "switchd/bridge/ofports.h"
+#include "switchd/bridge/statistics.h"
 #include "switchd/bridge/status.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
@@ -124,7 +127,9 @@ class Switch::Impl {
     (outdated_ ? waiting_for_next_ : waiting_).push_back(std::move(done));
   }
 
-  SwitchStatus status() const { return {desired_, attachments_, endpoints_, links_, compiler_, sessions_}; }
+  SwitchStatus status() const {
+    return {desired_, attachments_, endpoints_, links_, compiler_, sessions_, ofports_};
+  }
 
   const DesiredBridge* bridge(const std::string& name) const {
     const auto found =
@@ -282,12 +287,15 @@ class Switch::Impl {
       desired_ = std::move(*under_way_);
       under_way_.reset();
       next_end_.set(desired_.next_end);
+      ofports_ = pick_ofports(desired_, attachments_, database_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
         // Once: whoever writes others later, as ovs-ctl does, is right.
         if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
           write_versions(*desired_.root, transaction);
+        write_identity(desired_, links_, transaction);
         write_status(status(), transaction);
+        if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
     } catch (const std::exception& error) {
       log::err(kLog, "the settings could not be applied: {}", error.what());
@@ -410,7 +418,10 @@ class Switch::Impl {
     if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
-      write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
+      write([this](ovsdb::Transaction& transaction) {
+        write_statistics(status(), transaction);
+        write_session_status(status(), transaction);  // its notices follow from what was counted
+      });
       if (attachments_.wants_retry()) request_apply();
     }
     schedule_housekeeping();
@@ -434,6 +445,7 @@ class Switch::Impl {
   ovsdb::Database::ListenerId listener_ = 0;
 
   Desired desired_;
+  Ofports ofports_;
   std::vector<SessionStatus> sessions_;
   std::optional<Desired> under_way_;  ///< what apply() is at, over several turns of the event loop
   bool outdated_ = false;             ///< and there is something newer
