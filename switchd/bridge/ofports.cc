@@ -37,7 +37,7 @@ OfportRequest request_of(const DesiredInterface& interface, const DesiredBridge&
   return {.present = present,
           .requested = interface.ofport_request,
           .is_local = interface.name == bridge.spec.name,
-          .is_port = attachment.error.empty() || waits_for_its_device};
+          .is_port = attachment.error().empty() || waits_for_its_device};
 }
 
 }  // namespace

@@ -150,7 +150,7 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
       const Attachment* attachment = status.attachments.find(interface.name);
       if (counters == nullptr || attachment == nullptr) continue;
       RowWriter row(transaction, "Interface", interface.row);
-      const bool had_no_device = attachment->device == nullptr && has_device(interface.type) &&
+      const bool had_no_device = attachment->open() == nullptr && has_device(interface.type) &&
                                  row.row() != nullptr && !row.row()->integer("ifindex");
       if (had_no_device) continue;
       row.set("statistics", interface_statistics(*counters, attachment->overruns()));

@@ -26,12 +26,12 @@ std::string now_text() {
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
                 const netlink::Link* link) {
   std::map<std::string, std::string> status;
-  const bool works =
-      attachment.device != nullptr || (interface.type == InterfaceType::patch && attachment.error.empty());
+  const bool works = attachment.works();
   if (!works) {
-    const bool may_come = interface.refusal.empty() && (link == nullptr || attachment.may_pass);
+    const bool may_come =
+        interface.refusal.empty() && (link == nullptr || attachment.is(AttachmentState::failed));
     status["state"] = may_come ? "waiting" : "error";
-    status["reason"] = attachment.error;
+    status["reason"] = attachment.error();
   } else if (!interface.trouble.empty()) {
     status["state"] = "waiting";
     status["reason"] = interface.trouble;
@@ -80,7 +80,7 @@ void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::
 
 /// Why the interface is no port, or carries nothing; empty if all is well.
 std::string error_of(const DesiredInterface& interface, const Attachment& attachment, std::int64_t ofport) {
-  if (!attachment.error.empty()) return attachment.error;
+  if (!attachment.error().empty()) return attachment.error();
   if (ofport == kNoOfport)
     return "limit of " + std::to_string(kMaxOfport) + " OpenFlow port numbers per bridge reached";
   return interface.trouble;
@@ -95,7 +95,7 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
     row.set("error", error_of(interface, *attachment, ofport->second));
     row.set("ofport", ofport->second);
     const Endpoints::Entry* endpoint = status.endpoints.find(interface.row);
-    if (endpoint != nullptr && attachment->device != nullptr) {
+    if (endpoint != nullptr && attachment->open() != nullptr) {
       write_tunnel(row, *endpoint, status.links);
       continue;
     }

@@ -187,7 +187,8 @@ class Switch::Impl {
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
       const Attachment* attachment = attachments_.find(name);
       // An attempt to make a device is heard of as well when it fails: the next is due with the statistics.
-      return attachment != nullptr && !(attachment->type == InterfaceType::internal && attachment->may_pass);
+      return attachment != nullptr &&
+             !(attachment->type == InterfaceType::internal && attachment->is(AttachmentState::failed));
     });
     if (concerns_us) request_apply();
   }
@@ -345,8 +346,8 @@ class Switch::Impl {
   void add_device(PortSpec& port) {
     const Attachment* attachment = attachments_.find(port.name);
     const netlink::Link* link = links_.find(port.name);
-    port.device = attachment->device;
-    port.endpoint = attachment->endpoint;
+    port.device = attachment->device();
+    port.endpoint = attachment->endpoint();
     if (!has_device(attachment->type)) return;
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
