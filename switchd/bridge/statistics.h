@@ -3,18 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
 
 #include "switchd/bridge/switch_status.h"
+#include "switchd/bridge/switch_view.h"
 
 namespace vswitch::ovsdb {
 class Transaction;
 }  // namespace vswitch::ovsdb
 
 namespace vswitch::bridge {
-
-using CounterMap = std::map<std::string, std::int64_t>;
 
 /// Interface.statistics: the keys of ovs-vswitchd.conf.db(5), and rx_drop_<reason>, tx_drop_<reason> for
 /// reasons that occurred. rx is what the switch receives from the device, as there.

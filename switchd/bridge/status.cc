@@ -4,11 +4,11 @@
 #include <map>
 #include <string>
 
-#include "switchd/api/switch_view.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/identity.h"
 #include "switchd/bridge/row_writer.h"
 #include "switchd/bridge/statistics.h"
+#include "switchd/bridge/switch_view.h"
 
 namespace vswitch::bridge {
 
