@@ -108,7 +108,7 @@ bool Attachments::is_obsolete(const DesiredInterface& interface, const Attachmen
 /// The device that the switch has made is there, under another name.
 bool Attachments::is_renamed(const DesiredInterface& interface, const Attachment& attachment) const {
   return attachment.open() != nullptr && attachment.type == InterfaceType::internal &&
-         (!has_device(interface.type) || links_.find(interface.name) == nullptr) &&
+         interface.type == InterfaceType::internal && links_.find(interface.name) == nullptr &&
          links_.find(attachment.open()->ifindex) != nullptr;
 }
 
