@@ -139,16 +139,16 @@ class Daemon::Parts {
   void add_handlers() {
     database_->on_commit([this](const ovsdb::Changes&) { committed(); });
     dispatcher_.add_echo();
-    register_api(dispatcher_, *database_, switch_);
+    const bridge::SwitchView view = switch_.view();
+    register_api(dispatcher_, *database_, view);
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});
-    const unixctl::Context context{*database_, switch_, control_};
-    unixctl::add_fdb_commands(commands_, context);
-    unixctl::add_datapath_commands(commands_, context);
-    unixctl::add_mirror_commands(commands_, context);
-    unixctl::add_trace_command(commands_, context);
-    unixctl::add_ovsdb_commands(commands_, context);
+    unixctl::add_fdb_commands(commands_, *database_, view.fdb);
+    unixctl::add_datapath_commands(commands_, *database_, view.counters, view.datapath);
+    unixctl::add_mirror_commands(commands_, *database_, view.counters);
+    unixctl::add_trace_command(commands_, *database_, view.explain, view.datapath);
+    unixctl::add_ovsdb_commands(commands_, *database_, control_);
     commands_.serve(operator_dispatcher_);
   }
 
@@ -179,9 +179,9 @@ class Daemon::Parts {
   }
 
   unixctl::Figures memory() {
-    const SwitchView::DatapathState datapath = switch_.datapath_state();
+    const bridge::DatapathState datapath = switch_.view().datapath.datapath_state();
     std::size_t queues = 0;
-    for (const SwitchView::WorkerState& worker : datapath.workers) queues += worker.copy_queue_bytes;
+    for (const bridge::WorkerState& worker : datapath.workers) queues += worker.copy_queue_bytes;
     return {{"resident-kib", resident_kib()},
             {"sessions", control_.clients()},
             {"backlog", control_.backlog()},

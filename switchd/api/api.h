@@ -9,14 +9,15 @@
 // One file per noun. Nothing is kept here besides rows; what OVSDB clients do is seen at once.
 #pragma once
 
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/db/database.h"
 
 namespace vswitch {
 
-/// Adds every method of control.openrpc.json. The three have to outlive each other's last request.
-void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view);
+/// Adds every method of control.openrpc.json. The dispatcher, the database and the switch have to
+/// outlive each other's last request.
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, const bridge::SwitchView& view);
 
 /// For the start of the daemon, before the switch looks at the rows: no connection of sessions that end with
 /// one has survived.

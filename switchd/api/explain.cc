@@ -17,6 +17,12 @@
 namespace vswitch::api {
 namespace {
 
+/// What the methods of this file look at.
+struct ExplainMethods : Methods {
+  bridge::ExplainView& frames;
+  bridge::DatapathView& datapath;
+};
+
 std::string to_hex(const std::vector<std::uint8_t>& bytes) {
   std::string text;
   boost::algorithm::hex_lower(bytes, std::back_inserter(text));
@@ -36,7 +42,7 @@ std::vector<std::uint8_t> from_hex(const std::string& text) {
   return bytes;
 }
 
-Json to_json(const SwitchView::Explanation& explanation) {
+Json to_json(const bridge::Explanation& explanation) {
   Json outputs = Json::array();
   for (const auto& output : explanation.outputs) {
     outputs.push_back({{"port", output.port}, {"frame", to_hex(output.frame)}});
@@ -67,7 +73,7 @@ std::string seconds(double wait) {
   return text.str();
 }
 
-void explain_next(const Methods& methods, control::Client& session, const std::string& bridge,
+void explain_next(const ExplainMethods& methods, control::Client& session, const std::string& bridge,
                   const std::string& in_port, const Json& next, const control::Reply& reply) {
   std::optional<Match> match;
   if (next["match"].is_string()) {
@@ -81,7 +87,7 @@ void explain_next(const Methods& methods, control::Client& session, const std::s
   auto& waiting = session.state<Waiting>();
   const auto number = std::make_shared<std::uint64_t>(0);
   const auto done = [reply, number, bridge, in_port, wait, has_match = match.has_value(),
-                     client = session.weak_from_this()](std::optional<SwitchView::NextFrame> caught) {
+                     client = session.weak_from_this()](std::optional<bridge::NextFrame> caught) {
     if (const auto alive = client.lock()) alive->state<Waiting>().requests.erase(*number);
     if (!caught) {
       reply.fail(unavailable("no frame" + std::string(has_match ? " that fits the match" : "") + " came to " +
@@ -96,18 +102,18 @@ void explain_next(const Methods& methods, control::Client& session, const std::s
       reply(std::move(result));
     }
   };
-  const auto request = methods.view.explain_next(bridge, in_port, std::move(match), patience, done);
+  const auto request = methods.frames.explain_next(bridge, in_port, std::move(match), patience, done);
   if (!request)
     throw unavailable("as many clients wait for a frame already as may: try again when one has its own");
   *number = *request;
   waiting.requests.insert(*request);
   if (std::exchange(waiting.ends_with_session, true)) return;
-  session.on_close([view = &methods.view, client = &session] {
-    for (const std::uint64_t one : client->state<Waiting>().requests) view->stop_waiting(one);
+  session.on_close([frames = &methods.frames, client = &session] {
+    for (const std::uint64_t one : client->state<Waiting>().requests) frames->stop_waiting(one);
   });
 }
 
-void explain(const Methods& methods, control::Client& session, const Json& params,
+void explain(const ExplainMethods& methods, control::Client& session, const Json& params,
              const control::Reply& reply) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
   const std::string in_port = params.value("in_port", "");
@@ -122,7 +128,7 @@ void explain(const Methods& methods, control::Client& session, const Json& param
                           : "frame is missing: the frame to explain, or next for one that comes");
   if (is_next) return explain_next(methods, session, bridge.str("name"), in_port, params["next"], reply);
   if (in_port.empty()) throw invalid("in_port", nullptr, "in_port is missing: where the frame arrives");
-  const auto explanation = methods.view.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
+  const auto explanation = methods.frames.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
   if (!explanation) throw unavailable("port " + in_port + " does not receive: see its state with port.get");
   reply(to_json(*explanation));
 }
@@ -144,7 +150,7 @@ Json entry(const Watcher& watcher, const char* role, const Json& direction, cons
 }
 
 /// How one session is concerned with a port: as source, as destination, as both, or not at all.
-void add_entries(Json& entries, const Watcher& watcher, const SwitchView::BoundSources& bound,
+void add_entries(Json& entries, const Watcher& watcher, const bridge::BoundSources& bound,
                  const std::string& port, bool on_bridge) {
   const MirrorSettings& session = watcher.session;
   const auto named = session.source_ports.find(port);
@@ -165,13 +171,14 @@ void add_entries(Json& entries, const Watcher& watcher, const SwitchView::BoundS
     entries.push_back(entry(watcher, "destination", nullptr, "port"));
 }
 
-Json who(const Database& database, SwitchView& view, const std::string& port) {
+Json who(const Database& database, bridge::DatapathView& datapath, const std::string& port) {
   Json entries = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(database)) {
     const bool on_bridge = ports_of(database, *bridge).contains(port);
     for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
       const MirrorSettings session = read_session(database, *mirror);
-      add_entries(entries, {*bridge, *mirror, session}, view.bound_sources(mirror->uuid()), port, on_bridge);
+      add_entries(entries, {*bridge, *mirror, session}, datapath.bound_sources(mirror->uuid()), port,
+                  on_bridge);
     }
   }
   return {{"port", port}, {"sessions", entries}};
@@ -179,14 +186,15 @@ Json who(const Database& database, SwitchView& view, const std::string& port) {
 
 }  // namespace
 
-void add_explain_methods(Methods& methods) {
-  const Methods shared = methods;
+void add_explain_methods(Methods& methods, bridge::ExplainView& frames, bridge::DatapathView& datapath) {
+  const ExplainMethods shared{methods, frames, datapath};
   methods.later("mirror.explain",
                 [shared](control::Client& session, const Json& params, const control::Reply& reply) {
                   explain(shared, session, params, reply);
                 });
-  methods.read("mirror.who",
-               [shared](const Json& params) { return who(shared.database, shared.view, params["port"]); });
+  methods.read("mirror.who", [shared](const Json& params) {
+    return who(shared.database, shared.datapath, params["port"]);
+  });
 }
 
 }  // namespace vswitch::api

@@ -9,13 +9,13 @@
 namespace vswitch::api {
 namespace {
 
-Json list(const Methods& methods, const std::string& bridge) {
-  bridge_named(methods.database, bridge);
-  std::vector<SwitchView::FdbEntry> learned = methods.view.fdb(bridge);
+Json list(const Database& database, bridge::FdbView& fdb, const std::string& bridge) {
+  bridge_named(database, bridge);
+  std::vector<bridge::FdbEntry> learned = fdb.fdb(bridge);
   std::sort(learned.begin(), learned.end(),
             [](const auto& a, const auto& b) { return std::tie(a.vlan, a.mac) < std::tie(b.vlan, b.mac); });
   Json entries = Json::array();
-  for (const SwitchView::FdbEntry& entry : learned) {
+  for (const bridge::FdbEntry& entry : learned) {
     entries.push_back({{"bridge", bridge},
                        {"port", entry.port},
                        {"vlan", entry.vlan},
@@ -27,12 +27,13 @@ Json list(const Methods& methods, const std::string& bridge) {
 
 }  // namespace
 
-void add_fdb_methods(Methods& methods) {
-  const Methods shared = methods;
-  methods.read("fdb.list", [shared](const Json& params) { return list(shared, params["bridge"]); });
-  methods.read("fdb.flush", [shared](const Json& params) {
-    bridge_named(shared.database, params["bridge"]);
-    return Json{{"flushed", shared.view.flush_fdb(params["bridge"])}};
+void add_fdb_methods(Methods& methods, bridge::FdbView& fdb) {
+  const Database& database = methods.database;
+  methods.read("fdb.list",
+               [&database, &fdb](const Json& params) { return list(database, fdb, params["bridge"]); });
+  methods.read("fdb.flush", [&database, &fdb](const Json& params) {
+    bridge_named(database, params["bridge"]);
+    return Json{{"flushed", fdb.flush_fdb(params["bridge"])}};
   });
 }
 

@@ -10,15 +10,16 @@
 
 namespace vswitch {
 
-void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, SwitchView& view) {
-  api::Methods methods(dispatcher, database, view);
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database,
+                  const bridge::SwitchView& view) {
+  api::Methods methods(dispatcher, database, view.applied);
   api::add_bridge_methods(methods);
-  api::add_port_methods(methods);
-  api::add_mirror_methods(methods);
+  api::add_port_methods(methods, view.counters);
+  api::add_mirror_methods(methods, view.counters, view.datapath);
   api::add_import_methods(methods);
-  api::add_explain_methods(methods);
-  api::add_fdb_methods(methods);
-  api::add_system_methods(methods);
+  api::add_explain_methods(methods, view.explain, view.datapath);
+  api::add_fdb_methods(methods, view.fdb);
+  api::add_system_methods(methods, view.counters, view.datapath);
   api::add_subscriptions(methods);
 }
 
@@ -53,10 +54,10 @@ void Methods::read(const std::string& method, std::function<Json(const Json&)> h
 void Methods::session(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
   dispatcher_.add(method,
                   control::Dispatcher::Handler(
-                      [this_view = &view, method, handler = std::move(handler)](
+                      [to = &applied, method, handler = std::move(handler)](
                           control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
-                        this_view->when_applied([client = session.weak_from_this(), reply, handler,
-                                                 params = checked_params(method, request)] {
+                        to->when_applied([client = session.weak_from_this(), reply, handler,
+                                          params = checked_params(method, request)] {
                           const std::shared_ptr<control::Client> alive = client.lock();
                           if (alive && alive->is_open())
                             answer(reply, [&] { return handler(*alive, params); });
@@ -68,10 +69,10 @@ void Methods::later(const std::string& method,
                     std::function<void(control::Client&, const Json&, const control::Reply&)> handler) {
   dispatcher_.add(method,
                   control::Dispatcher::Handler(
-                      [this_view = &view, method, handler = std::move(handler)](
+                      [to = &applied, method, handler = std::move(handler)](
                           control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
-                        this_view->when_applied([client = session.weak_from_this(), reply, handler,
-                                                 params = checked_params(method, request)] {
+                        to->when_applied([client = session.weak_from_this(), reply, handler,
+                                          params = checked_params(method, request)] {
                           const std::shared_ptr<control::Client> alive = client.lock();
                           if (alive && alive->is_open())
                             guarded(reply, [&] { handler(*alive, params, reply); });
@@ -88,13 +89,13 @@ void Methods::change(const std::string& method, std::function<Outcome(const Json
 
 void Methods::change(const std::string& method,
                      std::function<Outcome(control::Client&, const Json&)> handler) {
-  dispatcher_.add(
-      method, control::Dispatcher::Handler([this_view = &view, method, handler = std::move(handler)](
-                                               control::Client& session, const jsonrpc::Request& request,
-                                               control::Reply reply) {
-        Outcome outcome = handler(session, checked_params(method, request));
-        this_view->when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
-      }));
+  dispatcher_.add(method,
+                  control::Dispatcher::Handler(
+                      [to = &applied, method, handler = std::move(handler)](
+                          control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
+                        Outcome outcome = handler(session, checked_params(method, request));
+                        to->when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
+                      }));
 }
 
 void commit(ovsdb::Transaction& transaction) {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "schemas/json.h"
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
@@ -18,8 +18,8 @@ using Outcome = std::function<Json()>;
 
 class Methods {
  public:
-  Methods(control::Dispatcher& to, ovsdb::Database& rows, SwitchView& of_switch)
-      : database(rows), view(of_switch), dispatcher_(to) {}
+  Methods(control::Dispatcher& to, ovsdb::Database& rows, bridge::AppliedView& of_switch)
+      : database(rows), applied(of_switch), dispatcher_(to) {}
 
   // All are answered when the changes made so far are in the datapath, which is at once as a rule. Handlers
   // get checked params with defaults and throw jsonrpc::Error.
@@ -38,20 +38,23 @@ class Methods {
   void session(const std::string& method, std::function<Json(control::Client&, const Json& params)> handler);
 
   ovsdb::Database& database;
-  SwitchView& view;
+  bridge::AppliedView& applied;
 
  private:
   control::Dispatcher& dispatcher_;
 };
 
-void add_bridge_methods(Methods& methods);   // bridge.cc
-void add_port_methods(Methods& methods);     // port.cc
-void add_mirror_methods(Methods& methods);   // mirror.cc
-void add_import_methods(Methods& methods);   // mirror_import.cc
-void add_explain_methods(Methods& methods);  // explain.cc
-void add_fdb_methods(Methods& methods);      // fdb.cc
-void add_system_methods(Methods& methods);   // system.cc
-void add_subscriptions(Methods& methods);    // subscribe.cc
+void add_bridge_methods(Methods& methods);                                // bridge.cc
+void add_port_methods(Methods& methods, bridge::CountersView& counters);  // port.cc
+void add_mirror_methods(Methods& methods, bridge::CountersView& counters,
+                        bridge::DatapathView& datapath);  // mirror.cc
+void add_import_methods(Methods& methods);                // mirror_import.cc
+void add_explain_methods(Methods& methods, bridge::ExplainView& frames,
+                         bridge::DatapathView& datapath);      // explain.cc
+void add_fdb_methods(Methods& methods, bridge::FdbView& fdb);  // fdb.cc
+void add_system_methods(Methods& methods, bridge::CountersView& counters,
+                        bridge::DatapathView& datapath);  // system.cc
+void add_subscriptions(Methods& methods);                 // subscribe.cc
 
 /// Commits, or throws what the database says as an API error. Nothing has changed then.
 void commit(ovsdb::Transaction& transaction);

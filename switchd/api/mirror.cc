@@ -15,8 +15,14 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
+/// What the methods of this file look at.
+struct MirrorMethods : Methods {
+  bridge::CountersView& counters;
+  bridge::DatapathView& datapath;
+};
+
 /// What became of copies, with the causes of losses by name.
-Json account_json(SwitchView::Counters counters) {
+Json account_json(bridge::CounterMap counters) {
   constexpr std::string_view kLost = "lost_";
   Json lost_by = Json::object();
   for (const auto& [key, count] : counters) {
@@ -33,11 +39,11 @@ Json account_json(SwitchView::Counters counters) {
 /// Counters of a session and of its destinations as of one moment; from the row when the datapath does not
 /// have the session.
 struct Account {
-  SwitchView::Counters of_session;
-  std::map<std::string, SwitchView::Counters> of_destinations;
+  bridge::CounterMap of_session;
+  std::map<std::string, bridge::CounterMap> of_destinations;
 };
 
-Account account_of(SwitchView& view, const Row& mirror) {
+Account account_of(bridge::CountersView& view, const Row& mirror) {
   Account account{view.mirror_counters(mirror.uuid()), view.destination_counters(mirror.uuid())};
   if (account.of_session.empty()) account.of_session = mirror.counters("statistics");
   // Copies are counted meanwhile: both have to be of the same reading.
@@ -50,7 +56,7 @@ Account account_of(SwitchView& view, const Row& mirror) {
   return account;
 }
 
-Json counters_json(SwitchView::Counters counters) {
+Json counters_json(bridge::CounterMap counters) {
   Json json = account_json(counters);
   for (const char* key : {"tx_packets", "tx_bytes", "production_frames"}) json[key] = counters[key];
   return json;
@@ -101,11 +107,12 @@ Json rate_json(const MirrorSettings& session) {
   return {{"packets", or_null(session.rate_packets)}, {"bits", or_null(session.rate_bits)}};
 }
 
-Json to_json(const Database& database, SwitchView& view, const Row& bridge, const Row& mirror) {
+Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& mirror) {
+  const Database& database = methods.database;
   const MirrorSettings session = read_session(database, mirror);
   const MirrorState state = state_of_mirror(mirror);
   const std::string* since = mirror.value("status", "since");
-  const Account account = account_of(view, mirror);
+  const Account account = account_of(methods.counters, mirror);
   const Json counters = counters_json(account.of_session);
   return {{"bridge", bridge.str("name")},
           {"name", session.name},
@@ -113,7 +120,7 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"description", session.description},
           {"enabled", session.enabled},
           {"sources", sources_json(session)},
-          {"bound_sources", view.bound_sources(mirror.uuid())},
+          {"bound_sources", methods.datapath.bound_sources(mirror.uuid())},
           {"destination",
            {{"ports", session.destination_ports},
             {"vlan", or_null(session.output_vlan)},
@@ -133,7 +140,7 @@ Json to_json(const Database& database, SwitchView& view, const Row& bridge, cons
           {"state", state.state},
           {"reason", state.reason},
           {"since", since == nullptr ? Json() : Json(*since)},
-          {"notice", foreign_notice(counters["production_frames"], session.output_vlan)},
+          {"notice", bridge::foreign_notice(counters["production_frames"], session.output_vlan)},
           {"counters", counters},
           {"destinations", destinations_json(database, account)}};
 }
@@ -157,10 +164,10 @@ const Row& mirror_named(const Database& database, const Row& bridge, const std::
   throw not_found("name", name, "bridge " + bridge.str("name") + " has no session " + name);
 }
 
-Outcome show(Methods methods, const std::string& bridge_name, const std::string& name) {
+Outcome show(MirrorMethods methods, const std::string& bridge_name, const std::string& name) {
   return [methods, bridge_name, name] {
     const Row& bridge = bridge_named(methods.database, bridge_name);
-    return to_json(methods.database, methods.view, bridge, mirror_named(methods.database, bridge, name));
+    return to_json(methods, bridge, mirror_named(methods.database, bridge, name));
   };
 }
 
@@ -182,7 +189,7 @@ struct Caller {
   BoundSessions& bound;
 };
 
-Outcome add(const Methods& methods, const Caller& caller, const Json& params) {
+Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
@@ -217,7 +224,7 @@ Outcome add(const Methods& methods, const Caller& caller, const Json& params) {
 }
 
 /// What set, enable and disable do: `changes` are applied to the session, checked, and written.
-Outcome change(const Methods& methods, const Caller& caller, const Json& params, const Json& changes,
+Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& params, const Json& changes,
                const char* comment) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
@@ -243,7 +250,7 @@ Outcome change(const Methods& methods, const Caller& caller, const Json& params,
 
 /// A session that has ended lives again: without a time or connection that ends it, and with what it may copy
 /// counted anew.
-Outcome enable(const Methods& methods, const Caller& caller, const Json& params) {
+Outcome enable(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
   const MirrorSettings session =
       read_session(methods.database, mirror_named(methods.database, bridge, params["name"]));
@@ -252,7 +259,7 @@ Outcome enable(const Methods& methods, const Caller& caller, const Json& params)
   return change(methods, caller, params, changes, "mirror.enable");
 }
 
-Outcome del(const Methods& methods, const Json& params) {
+Outcome del(const MirrorMethods& methods, const Json& params) {
   Database& database = methods.database;
   const Row* bridge = find_bridge(database, params["bridge"]);
   const std::string name = params["name"];
@@ -268,17 +275,17 @@ Outcome del(const Methods& methods, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
-Json list(const Methods& methods, const Json& params) {
+Json list(const MirrorMethods& methods, const Json& params) {
   Json mirrors = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
     for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
-      mirrors.push_back(to_json(methods.database, methods.view, *bridge, *mirror));
+      mirrors.push_back(to_json(methods, *bridge, *mirror));
     }
   }
   return {{"mirrors", mirrors}};
 }
 
-Json stats(const Methods& methods, const Json& params) {
+Json stats(const MirrorMethods& methods, const Json& params) {
   if (params.contains("name")) {
     if (!params.contains("bridge"))
       throw invalid("bridge", nullptr, "bridge is missing: a session is named with its bridge");
@@ -289,7 +296,7 @@ Json stats(const Methods& methods, const Json& params) {
     for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
       if (params.contains("name") && params["name"] != name) continue;
       const MirrorState state = state_of_mirror(*mirror);
-      const Account account = account_of(methods.view, *mirror);
+      const Account account = account_of(methods.counters, *mirror);
       const Json counters = counters_json(account.of_session);
       mirrors.push_back(
           {{"bridge", bridge_name},
@@ -297,7 +304,7 @@ Json stats(const Methods& methods, const Json& params) {
            {"uuid", mirror->uuid().to_string()},
            {"state", state.state},
            {"reason", state.reason},
-           {"notice", foreign_notice(counters["production_frames"], mirror->integer("output_vlan"))},
+           {"notice", bridge::foreign_notice(counters["production_frames"], mirror->integer("output_vlan"))},
            {"counters", counters},
            {"destinations", destinations_json(methods.database, account)}});
     }
@@ -307,8 +314,8 @@ Json stats(const Methods& methods, const Json& params) {
 
 }  // namespace
 
-void add_mirror_methods(Methods& methods) {
-  const Methods shared = methods;
+void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge::DatapathView& datapath) {
+  const MirrorMethods shared{methods, counters, datapath};
   const auto bound = std::make_shared<BoundSessions>(methods.database);
   methods.change("mirror.add", [shared, bound](control::Client& client, const Json& params) {
     return add(shared, {client, *bound}, params);

@@ -13,6 +13,11 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
+/// What the methods of this file look at.
+struct PortMethods : Methods {
+  bridge::CountersView& counters;
+};
+
 constexpr const char* kNever = "never";
 constexpr const char* kServiceTag = "802.1ad";
 
@@ -35,7 +40,7 @@ std::string priority_tags(const Row& port) {
   return text == "always" ? "always" : kNever;
 }
 
-Json to_json(const Methods& methods, const Row& bridge, const Row& port) {
+Json to_json(const PortMethods& methods, const Row& bridge, const Row& port) {
   const Database& database = methods.database;
   const Row* interface = interface_of(database, port);
   if (interface == nullptr)
@@ -62,7 +67,7 @@ Json to_json(const Methods& methods, const Row& bridge, const Row& port) {
           {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
           {"state", state.state},
           {"reason", state.reason},
-          {"counters", counters_of(methods.view, *interface)}};
+          {"counters", counters_of(methods.counters, *interface)}};
 }
 
 /// The port and its bridge, or not_found.
@@ -134,7 +139,7 @@ void write_settings(Transaction& transaction, const Uuid& port, const Uuid& inte
   }
 }
 
-Outcome show(const Methods& methods, const std::string& name) {
+Outcome show(const PortMethods& methods, const std::string& name) {
   return [methods, name] {
     const Place place = port_named(methods.database, name);
     return to_json(methods, place.bridge, place.port);
@@ -174,7 +179,7 @@ void write_options(Transaction& transaction, const Database& database, const Uui
 }
 
 /// add of a port that is there: fine if nothing differs and may_exist was given.
-Outcome accept_present(const Methods& methods, const Row& bridge, const Row& port, const Json& params) {
+Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row& port, const Json& params) {
   const std::string name = params["name"];
   const Row* place = bridge_with(methods.database, "ports", port.uuid());
   if (place == nullptr || place->uuid() != bridge.uuid()) {
@@ -192,7 +197,7 @@ Outcome accept_present(const Methods& methods, const Row& bridge, const Row& por
   return show(methods, name);
 }
 
-Outcome add(const Methods& methods, const Json& params) {
+Outcome add(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string name = params["name"];
@@ -222,7 +227,7 @@ Outcome add(const Methods& methods, const Json& params) {
   return show(methods, name);
 }
 
-Outcome set(const Methods& methods, const Json& params) {
+Outcome set(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const std::string name = params["name"];
   const Place place = port_named(database, name);
@@ -258,7 +263,7 @@ Outcome del(Database& database, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
-Json list(const Methods& methods, const Json& params) {
+Json list(const PortMethods& methods, const Json& params) {
   const Database& database = methods.database;
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
@@ -270,8 +275,8 @@ Json list(const Methods& methods, const Json& params) {
 
 }  // namespace
 
-void add_port_methods(Methods& methods) {
-  const Methods shared = methods;
+void add_port_methods(Methods& methods, bridge::CountersView& counters) {
+  const PortMethods shared{methods, counters};
   methods.change("port.add", [shared](const Json& params) { return add(shared, params); });
   methods.change("port.set", [shared](const Json& params) { return set(shared, params); });
   methods.change("port.del", [shared](const Json& params) { return del(shared.database, params); });

@@ -82,8 +82,8 @@ PortState state_of(const Row& interface) {
   return {"error", "its state is unknown: " + *state};
 }
 
-Json counters_of(SwitchView& view, const Row& interface) {
-  SwitchView::Counters counters = view.interface_counters(interface.uuid());
+Json counters_of(bridge::CountersView& view, const Row& interface) {
+  bridge::CounterMap counters = view.interface_counters(interface.uuid());
   if (counters.empty()) counters = interface.counters("statistics");
   Json json = Json::object();
   for (const char* key : {"rx_packets", "rx_bytes", "rx_dropped", "rx_errors", "tx_packets", "tx_bytes",

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "schemas/json.h"
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 #include "switchd/db/database.h"
 
 namespace vswitch::api {
@@ -39,7 +39,7 @@ struct PortState {
 };
 PortState state_of(const Row& interface);
 /// PortCounters of the contract, as of now; from the row when the datapath does not have it.
-Json counters_of(SwitchView& view, const Row& interface);
+Json counters_of(bridge::CountersView& view, const Row& interface);
 
 /// How a session is doing: its `status` column.
 struct MirrorState {

@@ -21,7 +21,7 @@ constexpr const char* kMirrorLoss = "mirror.loss";
 
 struct Observed {
   std::string bridge, name, state, reason;
-  SwitchView::Counters lost;  ///< "lost" and "lost_<cause>" of a session
+  bridge::CounterMap lost;  ///< "lost" and "lost_<cause>" of a session
   auto place() const { return std::tie(bridge, name, state, reason); }
 };
 using ObservedRows = std::map<ovsdb::Uuid, Observed>;

@@ -11,6 +11,12 @@
 namespace vswitch::api {
 namespace {
 
+/// What the methods of this file look at.
+struct SystemMethods : Methods {
+  bridge::CountersView& counters;
+  bridge::DatapathView& datapath;
+};
+
 std::string now_utc() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -20,7 +26,7 @@ std::string now_utc() {
   return text;
 }
 
-Json info(const Methods& methods, const std::string& started) {
+Json info(const SystemMethods& methods, const std::string& started) {
   const Database& database = methods.database;
   return {{"name", "vswitchd"},
           {"version", VSWITCH_VERSION},
@@ -29,17 +35,17 @@ Json info(const Methods& methods, const std::string& started) {
           {"schema_version", database.schema().version},
           {"pid", ::getpid()},
           {"started", started},
-          {"workers", methods.view.workers()},
+          {"workers", methods.datapath.workers()},
           {"bridges", database.table("Bridge").size()},
           {"ports", database.table("Port").size()},
           {"mirrors", database.table("Mirror").size()}};
 }
 
-void add_threads(const SwitchView::DatapathState& datapath, Json& result) {
+void add_threads(const bridge::DatapathState& datapath, Json& result) {
   Json threads = Json::array();
   std::size_t queued = 0, queue = 0;
   for (std::size_t w = 0; w < datapath.workers.size(); ++w) {
-    const SwitchView::WorkerState& worker = datapath.workers[w];
+    const bridge::WorkerState& worker = datapath.workers[w];
     queued += worker.queued_copy_bytes;
     queue += worker.copy_queue_bytes;
     threads.push_back({{"kind", "worker"},
@@ -53,7 +59,7 @@ void add_threads(const SwitchView::DatapathState& datapath, Json& result) {
                        {"queue_bytes", worker.copy_queue_bytes}});
   }
   for (std::size_t m = 0; m < datapath.mirror_threads.size(); ++m) {
-    const SwitchView::MirrorThreadState& thread = datapath.mirror_threads[m];
+    const bridge::MirrorThreadState& thread = datapath.mirror_threads[m];
     threads.push_back({{"kind", "mirror"},
                        {"number", m},
                        {"frames", thread.frames},
@@ -68,22 +74,22 @@ void add_threads(const SwitchView::DatapathState& datapath, Json& result) {
                       {"queued_bytes", queued}};
 }
 
-Json stats(const Methods& methods) {
+Json stats(const SystemMethods& methods) {
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges(methods.database)) {
     for (const auto& [port_name, port] : ports_of(methods.database, *bridge)) {
       const Row* interface = interface_of(methods.database, *port);
       if (interface == nullptr) continue;
-      ports.push_back(counters_of(methods.view, *interface));
+      ports.push_back(counters_of(methods.counters, *interface));
       ports.back().update({{"bridge", bridge_name}, {"name", port_name}});
     }
   }
   Json drops = Json::array();
-  for (const auto& [reason, count] : methods.view.drops()) {
+  for (const auto& [reason, count] : methods.counters.drops()) {
     if (count != 0)
-      drops.push_back({{"reason", reason}, {"count", count}, {"meaning", meaning_of_drop(reason)}});
+      drops.push_back({{"reason", reason}, {"count", count}, {"meaning", bridge::meaning_of_drop(reason)}});
   }
-  const SwitchView::DatapathState datapath = methods.view.datapath_state();
+  const bridge::DatapathState datapath = methods.datapath.datapath_state();
   Json result = {{"ports", ports}, {"drops", drops}, {"notices", datapath.complaints}};
   add_threads(datapath, result);
   return result;
@@ -91,8 +97,8 @@ Json stats(const Methods& methods) {
 
 }  // namespace
 
-void add_system_methods(Methods& methods) {
-  const Methods shared = methods;
+void add_system_methods(Methods& methods, bridge::CountersView& counters, bridge::DatapathView& datapath) {
+  const SystemMethods shared{methods, counters, datapath};
   const std::string started = now_utc();
   methods.read("system.info", [shared, started](const Json&) { return info(shared, started); });
   methods.read("system.stats", [shared](const Json&) { return stats(shared); });

@@ -53,7 +53,7 @@ bool Attachments::reconcile(const Desired& desired) {
       ++it;
       continue;
     }
-    if (it->second.opening.valid()) finish_opening(it->second);
+    if (it->second.is(AttachmentState::opening)) finish_opening(it->second);
     retire(it->second);
     it = by_name_.erase(it);
   }
@@ -67,87 +67,105 @@ bool Attachments::reconcile(const Desired& desired) {
 
 void Attachments::reconcile_interface(const DesiredInterface& interface) {
   Attachment& attachment = by_name_[interface.name];
-  if (attachment.opening.valid()) {
+  if (const Opening* opening = attachment.opening()) {
     if (threads_->load() != 0) {
       is_complete_ = false;
       return;
     }
+    const std::string earlier = opening->earlier_error;
     finish_opening(attachment);
-    log_change(interface, attachment, attachment.earlier_error);
+    log_change(interface, attachment, earlier);
   }
-  const bool is_tunnel = interface.type == InterfaceType::tunnel;
-  const netlink::Link* link = has_device(interface.type) ? links_.find(interface.name) : nullptr;
-  const bool is_other_device = is_tunnel ? attachment.endpoint != endpoint_of(endpoints_, interface) ||
-                                               attachment.not_to != interface.not_to
-                                         : link == nullptr || link->generation != attachment.generation;
-  const bool is_renamed = link == nullptr && attachment.device != nullptr &&
-                          attachment.type == InterfaceType::internal &&
-                          links_.find(attachment.ifindex) != nullptr;
-  if (attachment.device != nullptr &&
-      (attachment.type != interface.type || !interface.refusal.empty() || is_other_device)) {
-    const bool gone = link == nullptr && has_device(interface.type);
+  const bool was_renamed = is_renamed(interface, attachment);
+  if (is_obsolete(interface, attachment)) {
+    const bool gone = has_device(interface.type) && links_.find(interface.name) == nullptr;
     log::info(kLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
     retire(attachment);
   }
-  const bool is_tried = attachment.failed_in == round_ && attachment.type == interface.type;
+  const bool tries = attachment.open() == nullptr && !is_tried(interface, attachment);
   attachment.type = interface.type;
-  if (attachment.device == nullptr && !is_tried && has_device(interface.type) && !may_open()) {
+  if (tries && has_device(interface.type) && !may_open()) {
     is_complete_ = false;
     return;
   }
-  if (attachment.device == nullptr && !is_tried) {
-    const std::string earlier = std::exchange(attachment.error, interface.refusal);
-    attachment.may_pass = attachment.error.empty() && is_renamed;
-    if (attachment.may_pass) attachment.error = renamed(interface.name);  // and would be again, at once
-    const bool possible = attachment.error.empty();
-    if (possible && interface.type == InterfaceType::system && prepare_system(interface, attachment)) {
-      attachment.earlier_error = earlier;
-      is_complete_ = false;
-      return begin_opening(interface.name, attachment);
-    }
-    if (possible && interface.type == InterfaceType::internal) attach_internal(interface, attachment);
-    if (possible && is_tunnel) attach_tunnel(interface, attachment);
-    log_change(interface, attachment, earlier);
-  }
-  if (attachment.device == nullptr || !has_device(interface.type)) return;
+  if (tries) try_to_open(interface, attachment, was_renamed);
+  if (attachment.open() == nullptr || !has_device(interface.type)) return;
   configure(interface, attachment);
-  if (const netlink::Link* now = links_.find(interface.name)) attachment.resets = now->link_resets;
+  if (const netlink::Link* now = links_.find(interface.name)) attachment.open()->resets = now->link_resets;
+}
+
+/// There is a device, and it is none for the interface any more.
+bool Attachments::is_obsolete(const DesiredInterface& interface, const Attachment& attachment) const {
+  const Open* open = attachment.open();
+  if (open == nullptr) return false;
+  if (attachment.type != interface.type || !interface.refusal.empty()) return true;
+  if (interface.type == InterfaceType::tunnel)
+    return open->endpoint != endpoint_of(endpoints_, interface) || open->not_to != interface.not_to;
+  const netlink::Link* link = links_.find(interface.name);
+  return link == nullptr || link->generation != open->generation;
+}
+
+/// The device that the switch has made is there, under another name.
+bool Attachments::is_renamed(const DesiredInterface& interface, const Attachment& attachment) const {
+  return attachment.open() != nullptr && attachment.type == InterfaceType::internal &&
+         interface.type == InterfaceType::internal && links_.find(interface.name) == nullptr &&
+         links_.find(attachment.open()->ifindex) != nullptr;
+}
+
+/// A thread has tried to open it for the settings of this round, and failed.
+bool Attachments::is_tried(const DesiredInterface& interface, const Attachment& attachment) const {
+  return attachment.failed() != nullptr && attachment.failed()->round == round_ &&
+         attachment.type == interface.type;
+}
+
+void Attachments::try_to_open(const DesiredInterface& interface, Attachment& attachment, bool was_renamed) {
+  const std::string earlier = attachment.error();
+  if (!attachment.is(AttachmentState::waiting)) attachment.become(Waiting{});
+  if (!interface.refusal.empty()) {
+    attachment.become(Refused{interface.refusal});
+  } else if (was_renamed) {
+    attachment.become(Failed{.error = renamed(interface.name)});  // and would be again, at once
+  } else if (interface.type == InterfaceType::system) {
+    try_system(interface, attachment, earlier);
+  } else if (interface.type == InterfaceType::internal) {
+    try_internal(interface, attachment);
+  } else if (interface.type == InterfaceType::tunnel) {
+    try_tunnel(interface, attachment);
+  } else {
+    attachment.become(Linked{});
+  }
+  if (!attachment.is(AttachmentState::opening)) log_change(interface, attachment, earlier);
 }
 
 void Attachments::log_change(const DesiredInterface& interface, const Attachment& attachment,
                              const std::string& earlier) const {
-  if (!attachment.error.empty() && attachment.error != earlier)
-    log::warn(kLog, "{}: {}", interface.name, attachment.error);
-  if (attachment.device != nullptr && interface.tunnel)
+  if (!attachment.error().empty() && attachment.error() != earlier)
+    log::warn(kLog, "{}: {}", interface.name, attachment.error());
+  if (attachment.open() != nullptr && interface.tunnel)
     log::info(kLog, "{}: attached, tunnel to {}", interface.name, interface.tunnel->label);
-  else if (attachment.device != nullptr)
-    log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.ifindex);
+  else if (attachment.open() != nullptr)
+    log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.open()->ifindex);
 }
 
-/// Everything but the opening. False when there is nothing to open, with the reason in the attachment.
-bool Attachments::prepare_system(const DesiredInterface& interface, Attachment& attachment) {
+void Attachments::try_system(const DesiredInterface& interface, Attachment& attachment,
+                             const std::string& earlier) {
   const netlink::Link* link = links_.find(interface.name);
-  if (link == nullptr) {
-    attachment.error = no_device(interface.name);
-    return false;
-  }
-  if (!link->ethernet) {
-    attachment.error = interface.name + " is not an Ethernet device and cannot be a port";
-    return false;
-  }
-  attachment.ifindex = link->ifindex;
-  attachment.generation = link->generation;
+  if (link == nullptr) return attachment.become(Refused{no_device(interface.name)});
+  if (!link->ethernet)
+    return attachment.become(Refused{interface.name + " is not an Ethernet device and cannot be a port"});
   const std::string trouble = isolation_.isolate(link->ifindex).value_or("");
   if (!trouble.empty() && trouble != attachment.not_isolated)
     log::warn(kLog, "{}: {}", interface.name, trouble);
   attachment.not_isolated = trouble;
-  return true;
+  is_complete_ = false;
+  begin_opening(*link, attachment, earlier);
 }
 
 /// By a thread: the kernel lets all processors pass meanwhile, for several ports at once. See RingStock.
-void Attachments::begin_opening(const std::string& name, Attachment& attachment) {
-  const AfPacketOptions options{.name = name,
-                                .ifindex = attachment.ifindex,
+void Attachments::begin_opening(const netlink::Link& link, Attachment& attachment,
+                                const std::string& earlier) {
+  const AfPacketOptions options{.name = link.name,
+                                .ifindex = link.ifindex,
                                 .senders = senders_,
                                 .stock = rings_.get(),
                                 .mirror_senders = mirror_senders_,
@@ -170,64 +188,58 @@ void Attachments::begin_opening(const std::string& name, Attachment& attachment)
   };
   threads_->fetch_add(1);
   try {
-    attachment.opening = std::async(std::launch::async, open);
+    attachment.become(Opening{.device = std::async(std::launch::async, open),
+                              .ifindex = link.ifindex,
+                              .generation = link.generation,
+                              .earlier_error = earlier});
     ++opening_;
   } catch (const std::exception& error) {  // no thread to be had
     threads_->fetch_sub(1);
-    failed(attachment, error);
+    fail(attachment, link.ifindex, error);
   }
-}
-
-void Attachments::failed(Attachment& attachment, const std::exception& error) {
-  give_back(attachment.ifindex);
-  attachment.ifindex = 0;
-  attachment.generation = 0;
-  attachment.error = error.what();
-  attachment.may_pass = true;
-  attachment.failed_in = round_;
 }
 
 void Attachments::finish_opening(Attachment& attachment) {
+  Opening& opening = *attachment.opening();
   --opening_;
   try {
-    attachment.device = attachment.opening.get();
+    attachment.become(
+        Open{.device = opening.device.get(), .ifindex = opening.ifindex, .generation = opening.generation});
   } catch (const std::exception& error) {
-    failed(attachment, error);
+    fail(attachment, opening.ifindex, error);
   }
 }
 
-void Attachments::attach_tunnel(const DesiredInterface& interface, Attachment& attachment) {
+/// By a thread, or as there was none: it has another try in the next round.
+void Attachments::fail(Attachment& attachment, int ifindex, const std::exception& error) {
+  give_back(ifindex);
+  attachment.become(Failed{.error = error.what(), .round = round_});
+}
+
+void Attachments::try_tunnel(const DesiredInterface& interface, Attachment& attachment) {
   const Endpoints::Entry* entry = endpoints_.find(interface.row);
   try {
     if (entry->endpoint == nullptr) throw std::runtime_error(entry->error);
-    attachment.device = open_tunnel_port(entry->endpoint, senders_, interface.not_to);
-    attachment.endpoint = entry->endpoint;
-    attachment.not_to = interface.not_to;
+    attachment.become(Open{.device = open_tunnel_port(entry->endpoint, senders_, interface.not_to),
+                           .endpoint = entry->endpoint,
+                           .not_to = interface.not_to});
   } catch (const std::runtime_error& error) {
-    attachment.error = error.what();
-    attachment.may_pass = true;
+    attachment.become(Failed{.error = error.what()});
   }
 }
 
-void Attachments::attach_internal(const DesiredInterface& interface, Attachment& attachment) {
+void Attachments::try_internal(const DesiredInterface& interface, Attachment& attachment) {
+  std::shared_ptr<Port> device;
   try {
-    attachment.device =
-        open_tap_port({.name = interface.name, .senders = senders_, .mac = interface.mac, .mtu = {}});
+    device = open_tap_port({.name = interface.name, .senders = senders_, .mac = interface.mac, .mtu = {}});
   } catch (const std::system_error& error) {
-    attachment.error = error.what();
-    attachment.may_pass = true;
-    return;
+    return attachment.become(Failed{.error = error.what()});
   }
   links_.sync();
   const netlink::Link* link = links_.find(interface.name);
-  if (link == nullptr) {
-    attachment.device = nullptr;
-    attachment.error = renamed(interface.name);
-    attachment.may_pass = true;
-    return;
-  }
-  attachment.ifindex = link->ifindex;
-  attachment.generation = link->generation;
+  if (link == nullptr) return attachment.become(Failed{.error = renamed(interface.name)});
+  attachment.become(
+      Open{.device = std::move(device), .ifindex = link->ifindex, .generation = link->generation});
   ++opened_;
 }
 
@@ -247,15 +259,13 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
 
 /// The host has its device back at once; frames that workers still take in this moment do no harm.
 void Attachments::retire(Attachment& attachment) {
-  if (attachment.device == nullptr) return;
-  attachment.earlier_overruns += attachment.device->receive_overruns();
-  attachment.earlier_resets += std::exchange(attachment.resets, 0);
-  if (attachment.type == InterfaceType::system) give_back(attachment.ifindex);
-  retired_.push_back({std::move(attachment.device), attachment.type});
-  attachment.device = nullptr;
-  attachment.endpoint = nullptr;
-  attachment.ifindex = 0;
-  attachment.generation = 0;
+  Open* open = attachment.open();
+  if (open == nullptr) return;
+  attachment.earlier_overruns += open->device->receive_overruns();
+  attachment.earlier_resets += open->resets;
+  if (attachment.type == InterfaceType::system) give_back(open->ifindex);
+  retired_.push_back({std::move(open->device), attachment.type});
+  attachment.become(Waiting{});
 }
 
 void Attachments::give_back(int ifindex) {
@@ -280,7 +290,7 @@ void Attachments::end_opening() {
 
 void Attachments::poll() {
   for (const auto& [name, attachment] : by_name_) {
-    if (attachment.device != nullptr) attachment.device->receive_overruns();
+    if (attachment.open() != nullptr) attachment.open()->device->receive_overruns();
   }
 }
 
@@ -290,7 +300,8 @@ const Attachment* Attachments::find(const std::string& interface) const {
 }
 
 bool Attachments::wants_retry() const {
-  return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& item) { return item.second.may_pass; });
+  return std::any_of(by_name_.begin(), by_name_.end(),
+                     [](const auto& item) { return item.second.is(AttachmentState::failed); });
 }
 
 }  // namespace vswitch::bridge

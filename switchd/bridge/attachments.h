@@ -14,6 +14,7 @@
 
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
+#include "switchd/bridge/attachment.h"
 #include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
@@ -21,28 +22,6 @@
 #include "switchd/netlink/link_monitor.h"
 
 namespace vswitch::bridge {
-
-/// One interface and its device, if it has one.
-struct Attachment {
-  std::shared_ptr<Port> device;  ///< null while there is none
-  InterfaceType type = InterfaceType::system;
-  int ifindex = 0;
-  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port: the one its device sends to
-  std::vector<IpAddress> not_to = {};  ///< of a tunnel port: DesiredInterface::not_to of its device
-  std::uint64_t generation = 0;        ///< Link::generation of the device that was opened
-  std::string error;                   ///< why there is no device, as a sentence
-  bool may_pass = false;               ///< the error may pass by itself: worth another try
-  std::string not_isolated;            ///< why the host's stack still sees the device
-  std::string not_configured;          ///< why MTU or MAC are not what was asked for
-  std::uint64_t earlier_overruns = 0;  ///< of devices this interface had before
-  std::uint64_t earlier_resets = 0;    ///< changes of the carrier, likewise
-  std::uint64_t resets = 0;            ///< of the device it has, when it was last looked at
-  std::future<std::unique_ptr<Port>> opening = {};  ///< valid while a thread opens the device
-  std::string earlier_error = {};                   ///< the one it had before
-  std::uint64_t failed_in = 0;                      ///< round in which the opening failed
-
-  std::uint64_t overruns() const { return earlier_overruns + (device ? device->receive_overruns() : 0); }
-};
 
 class Attachments {
  public:
@@ -91,14 +70,18 @@ class Attachments {
 
   void reconcile_interface(const DesiredInterface& interface);
   bool may_open() const { return opening_ + opened_ < kOpenedTogether; }
-  bool prepare_system(const DesiredInterface& interface, Attachment& attachment);
-  void begin_opening(const std::string& name, Attachment& attachment);
+  bool is_obsolete(const DesiredInterface& interface, const Attachment& attachment) const;
+  bool is_renamed(const DesiredInterface& interface, const Attachment& attachment) const;
+  bool is_tried(const DesiredInterface& interface, const Attachment& attachment) const;
+  void try_to_open(const DesiredInterface& interface, Attachment& attachment, bool was_renamed);
+  void try_system(const DesiredInterface& interface, Attachment& attachment, const std::string& earlier);
+  void try_tunnel(const DesiredInterface& interface, Attachment& attachment);
+  void try_internal(const DesiredInterface& interface, Attachment& attachment);
+  void begin_opening(const netlink::Link& link, Attachment& attachment, const std::string& earlier);
   void finish_opening(Attachment& attachment);
-  void failed(Attachment& attachment, const std::exception& error);
+  void fail(Attachment& attachment, int ifindex, const std::exception& error);
   void log_change(const DesiredInterface& interface, const Attachment& attachment,
                   const std::string& earlier) const;
-  void attach_tunnel(const DesiredInterface& interface, Attachment& attachment);
-  void attach_internal(const DesiredInterface& interface, Attachment& attachment);
   void configure(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);
   void give_back(int ifindex);
@@ -112,11 +95,11 @@ class Attachments {
   const std::function<void()> go_on_;
   std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;
-  std::size_t opening_ = 0;  ///< attachments whose `opening` is valid
+  std::size_t opening_ = 0;  ///< attachments in the state `opening`
   std::size_t opened_ = 0;   ///< by reconcile() itself, this time
   bool is_complete_ = true;  ///< reconcile() has found nothing that has to wait
-  std::uint64_t round_ =
-      1;  ///< calls of reconcile() up to one that returns true; each opens a device at most once
+  /// Calls of reconcile() up to one that returns true: each has a thread open a device at most once.
+  std::uint64_t round_ = 1;
   std::shared_ptr<std::atomic<std::size_t>> threads_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::vector<Retired> retired_;
   std::vector<std::future<void>> closing_;

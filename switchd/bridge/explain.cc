@@ -12,8 +12,6 @@ namespace vswitch::bridge {
 
 namespace {
 
-using Explanation = SwitchView::Explanation;
-
 std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
   std::array<std::uint8_t, kMaxHeaderLength> header{};
   const std::size_t length = write_header(frame.dst, frame.src, tags, header);

@@ -8,14 +8,14 @@
 
 #include "datapath/snapshot/snapshot.h"
 #include "datapath/snapshot/spec.h"
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 
 namespace vswitch::bridge {
 
-/// SwitchView::explain for a frame that arrives on `in`, a port of the bridge that the rows ask for as
+/// ExplainView::explain() for a frame that arrives on `in`, a port of the bridge that the rows ask for as
 /// `asked`; `states` are those of all sessions.
-SwitchView::Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
-                                const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
-                                TimeNs now);
+Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
+                    TimeNs now);
 
 }  // namespace vswitch::bridge

@@ -17,10 +17,15 @@
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/datapath_settings.h"
+#include "switchd/bridge/datapath_start.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
-#include "switchd/bridge/explain.h"
+#include "switchd/bridge/frame_waiters.h"
+#include "switchd/bridge/identity.h"
+#include "switchd/bridge/ofports.h"
+#include "switchd/bridge/statistics.h"
 #include "switchd/bridge/status.h"
+#include "switchd/bridge/switch_queries.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
 #include "switchd/netlink/host_isolation.h"
@@ -38,52 +43,10 @@ constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that sti
 constexpr std::int64_t kDefaultStatsIntervalMs = 5000;    // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
-/// What the database says at the start; an option of the command line is stronger.
-DatapathSettings settings_at_start(const ovsdb::Database& database, const SwitchOptions& options,
-                                   const std::vector<unsigned>& processors) {
-  DatapathSettings settings;
-  for (const ovsdb::Row& root : database.table("Open_vSwitch"))
-    settings = read_datapath_settings(root, processors);
-  settings.complaints.clear();  // they are told when the settings are followed
-  std::size_t& workers = settings.at_start.worker_threads;
-  if (options.workers != 0) workers = options.workers;
-  if (workers == 0) workers = std::clamp<std::size_t>(processors.size(), 1, 4);
-  return settings;
-}
-
-DatapathOptions datapath_options(const DatapathSettings& settings, std::function<void()> frame_caught) {
-  return {.workers = settings.at_start.worker_threads,
-          .mirror_threads = settings.at_start.mirror_threads,
-          .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
-          .frame_caught = std::move(frame_caught)};
-}
-
-/// With the usual numbers where the machine has not what is asked for, which `trouble` tells then: a daemon
-/// that does not start could not be told to ask for less.
-std::unique_ptr<Datapath> start_datapath(DatapathSettings& settings,
-                                         const std::function<void()>& frame_caught, std::string& trouble) {
-  try {
-    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
-  } catch (const std::exception& error) {
-    const DatapathSettings::AtStart usual{.worker_threads = 1};
-    if (settings.at_start == usual) throw;
-    trouble =
-        std::string("Open_vSwitch other_config: vswitchd has one worker, one mirror thread and the usual ") +
-        "queue, as it could not start with what worker-threads, mirror-threads and mirror-queue-kib ask for "
-        "(" +
-        error.what() + "); ask for less and start it again";
-    settings.at_start = usual;
-    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
-  }
-}
-
 }  // namespace
 
 class Switch::Impl {
  public:
-  using Explanation = SwitchView::Explanation;
-  using NextFrame = SwitchView::NextFrame;
-
   Impl(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options)
       : io_(io),
         database_(database),
@@ -92,7 +55,7 @@ class Switch::Impl {
         endpoints_(routes_),
         isolation_(options.rundir),
         worker_option_(options.workers),
-        settings_(settings_at_start(database, options, processors_)),
+        settings_(settings_at_start(database, options.workers, processors_)),
         datapath_(start_datapath(
             settings_, [this] { frame_caught(); }, trouble_at_start_)),
         compiler_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
@@ -124,65 +87,16 @@ class Switch::Impl {
     (outdated_ ? waiting_for_next_ : waiting_).push_back(std::move(done));
   }
 
-  SwitchStatus status() const { return {desired_, attachments_, endpoints_, links_, compiler_, sessions_}; }
-
-  const DesiredBridge* bridge(const std::string& name) const {
-    const auto found =
-        std::find_if(desired_.bridges.begin(), desired_.bridges.end(),
-                     [&name](const DesiredBridge& bridge) { return bridge.spec.name == name; });
-    return found == desired_.bridges.end() ? nullptr : &*found;
-  }
-
-  const PortConfig* port(const std::string& bridge, const std::string& name) const {
-    const Snapshot& snapshot = datapath_->current();
-    const auto found = std::find_if(
-        snapshot.ports.begin(), snapshot.ports.end(), [&snapshot, &bridge, &name](const PortConfig& one) {
-          return one.number != kNoPort && one.name == name && snapshot.bridges[one.bridge].name == bridge;
-        });
-    return found == snapshot.ports.end() ? nullptr : &*found;
-  }
-
-  std::optional<Explanation> explain(const std::string& bridge_name, const std::string& in_port,
-                                     std::span<const std::uint8_t> frame) const {
-    const PortConfig* in = port(bridge_name, in_port);
-    const DesiredBridge* desired = bridge(bridge_name);
-    if (in == nullptr || desired == nullptr) return std::nullopt;
-    return bridge::explain(datapath_->current(), *in, desired->spec, sessions_, frame, steady_now());
-  }
-
-  std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                            std::optional<Match> match, std::chrono::milliseconds patience,
-                                            std::function<void(std::optional<NextFrame>)> done) {
-    const auto request = datapath_->next_frames().ask({bridge, in_port, std::move(match)});
-    if (!request) return std::nullopt;
-    Waiter& waiter =
-        waiters_.try_emplace(*request, Waiter{bridge, std::move(done), boost::asio::steady_timer(io_)})
-            .first->second;
-    waiter.patience.expires_after(patience);
-    waiter.patience.async_wait([this, number = *request](const boost::system::error_code& error) {
-      if (!error) answer(number, nullptr);
-    });
-    return request;
-  }
-
-  void stop_waiting(std::uint64_t request) {
-    datapath_->next_frames().forget(request);
-    waiters_.erase(request);
-  }
-
-  ovsdb::Database& database() { return database_; }
-  Datapath& datapath() { return *datapath_; }
-  SnapshotCompiler& compiler() { return compiler_; }
-  const Desired& desired() const { return desired_; }
-  const Attachments& attachments() const { return attachments_; }
-  const DatapathSettings& settings() const { return settings_; }
+  SwitchView view(AppliedView& applied) { return {applied, queries_, queries_, queries_, waiters_}; }
+  std::size_t queued_copy_bytes() const { return datapath_->queued_copy_bytes(); }
 
  private:
   void links_changed(const std::vector<std::string>& names) {
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
       const Attachment* attachment = attachments_.find(name);
       // An attempt to make a device is heard of as well when it fails: the next is due with the statistics.
-      return attachment != nullptr && !(attachment->type == InterfaceType::internal && attachment->may_pass);
+      return attachment != nullptr &&
+             !(attachment->type == InterfaceType::internal && attachment->is(AttachmentState::failed));
     });
     if (concerns_us) request_apply();
   }
@@ -195,21 +109,7 @@ class Switch::Impl {
 
   /// On a worker's thread.
   void frame_caught() {
-    post([this] {
-      for (const NextFrames::Caught& caught : datapath_->next_frames().take())
-        answer(caught.request, &caught);
-    });
-  }
-
-  void answer(std::uint64_t request, const NextFrames::Caught* caught) {
-    const auto found = waiters_.find(request);
-    if (found == waiters_.end()) return;
-    const Waiter waiter = std::move(found->second);
-    stop_waiting(request);
-    if (caught == nullptr) return waiter.done(std::nullopt);
-    waiter.done(NextFrame{.in_port = caught->port,
-                          .frame = caught->frame,
-                          .explanation = explain(waiter.bridge, caught->port, caught->frame)});
+    post([this] { waiters_.frames_caught(); });
   }
 
   /// On a worker's thread.
@@ -282,12 +182,15 @@ class Switch::Impl {
       desired_ = std::move(*under_way_);
       under_way_.reset();
       next_end_.set(desired_.next_end);
+      ofports_ = pick_ofports(desired_, attachments_, database_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
         // Once: whoever writes others later, as ovs-ctl does, is right.
         if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
           write_versions(*desired_.root, transaction);
-        write_status(status(), transaction);
+        write_identity(desired_, links_, transaction);
+        write_status(status_, transaction);
+        if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
     } catch (const std::exception& error) {
       log::err(kLog, "the settings could not be applied: {}", error.what());
@@ -337,8 +240,8 @@ class Switch::Impl {
   void add_device(PortSpec& port) {
     const Attachment* attachment = attachments_.find(port.name);
     const netlink::Link* link = links_.find(port.name);
-    port.device = attachment->device;
-    port.endpoint = attachment->endpoint;
+    port.device = attachment->device();
+    port.endpoint = attachment->endpoint();
     if (!has_device(attachment->type)) return;
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
@@ -410,7 +313,10 @@ class Switch::Impl {
     if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
-      write([this](ovsdb::Transaction& transaction) { write_statistics(status(), transaction); });
+      write([this](ovsdb::Transaction& transaction) {
+        write_statistics(status_, transaction);
+        write_session_status(status_, transaction);  // its notices follow from what was counted
+      });
       if (attachments_.wants_retry()) request_apply();
     }
     schedule_housekeeping();
@@ -434,6 +340,7 @@ class Switch::Impl {
   ovsdb::Database::ListenerId listener_ = 0;
 
   Desired desired_;
+  Ofports ofports_;
   std::vector<SessionStatus> sessions_;
   std::optional<Desired> under_way_;  ///< what apply() is at, over several turns of the event loop
   bool outdated_ = false;             ///< and there is something newer
@@ -444,13 +351,10 @@ class Switch::Impl {
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
-  struct Waiter {
-    std::string bridge;
-    std::function<void(std::optional<NextFrame>)> done;
-    boost::asio::steady_timer patience;
-  };
-  std::map<std::uint64_t, Waiter> waiters_;  ///< for a frame to be explained, by request
-  std::optional<ovsdb::Uuid> versions_in_;   ///< the Open_vSwitch row that has been told our versions
+  const SwitchStatus status_{desired_, attachments_, endpoints_, links_, compiler_, sessions_, ofports_};
+  SwitchQueries queries_{status_, *datapath_, settings_};
+  FrameWaiters waiters_{io_, datapath_->next_frames(), queries_};
+  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that has been told our versions
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -463,164 +367,12 @@ void Switch::when_applied(std::function<void()> done) {
   impl_->when_applied(std::move(done));
 }
 
-std::vector<SwitchView::FdbEntry> Switch::fdb(const std::string& bridge) {
-  std::vector<FdbEntry> entries;
-  const auto macs = impl_->compiler().macs(bridge);
-  if (macs == nullptr) return entries;
-  const Snapshot& snapshot = impl_->datapath().current();
-  for (const MacEntry& entry : macs->entries(steady_now())) {
-    const PortConfig* port = snapshot.port(entry.port);
-    if (port == nullptr) continue;
-    entries.push_back({.port = port->name,
-                       .vlan = entry.vlan,
-                       .mac = entry.mac,
-                       .age_seconds = entry.age_seconds,
-                       .pinned = entry.pinned});
-  }
-  return entries;
-}
-
-std::size_t Switch::flush_fdb(const std::string& bridge) {
-  const auto macs = impl_->compiler().macs(bridge);
-  return macs == nullptr ? 0 : macs->flush();
-}
-
-bool Switch::pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan, const MacAddr& mac) {
-  const auto macs = impl_->compiler().macs(bridge);
-  const PortConfig* config = impl_->port(bridge, port);
-  return macs != nullptr && config != nullptr && macs->pin(vlan, mac, config->number);
-}
-
-bool Switch::unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) {
-  const auto macs = impl_->compiler().macs(bridge);
-  return macs != nullptr && macs->unpin(vlan, mac);
-}
-
-SwitchView::FdbStatistics Switch::fdb_statistics(const std::string& bridge) {
-  const auto macs = impl_->compiler().macs(bridge);
-  if (macs == nullptr) return {};
-  const std::vector<MacEntry> entries = macs->entries(steady_now());
-  const auto pinned = static_cast<std::uint64_t>(
-      std::count_if(entries.begin(), entries.end(), [](const MacEntry& entry) { return entry.pinned; }));
-  const MacStatistics counts = macs->statistics();
-  return {.entries = entries.size(),
-          .capacity = macs->capacity(),
-          .pinned = pinned,
-          .learned = counts.learned,
-          .expired = counts.expired,
-          .evicted = counts.evicted,
-          .moved = counts.moved};
-}
-
-void Switch::clear_fdb_statistics(const std::string& bridge) {
-  if (const auto macs = impl_->compiler().macs(bridge)) macs->clear_statistics();
-}
-
-std::optional<std::uint32_t> Switch::datapath_number(const std::string& bridge, const std::string& port) {
-  const PortConfig* config = impl_->port(bridge, port);
-  return config == nullptr ? std::nullopt : std::optional(index(config->number));
-}
-
-SwitchView::Counters Switch::mirror_counters(const ovsdb::Uuid& mirror) {
-  const auto* entry = impl_->compiler().session(mirror.to_string());
-  return entry == nullptr ? Counters{} : mirror_statistics(*entry);
-}
-
-std::map<std::string, SwitchView::Counters> Switch::destination_counters(const ovsdb::Uuid& mirror) {
-  std::map<std::string, Counters> all;
-  const auto* entry = impl_->compiler().session(mirror.to_string());
-  if (entry == nullptr) return all;
-  for (const auto& [name, counters] : entry->destinations) all[name] = destination_statistics(*counters);
-  return all;
-}
-
-SwitchView::BoundSources Switch::bound_sources(const ovsdb::Uuid& mirror) {
-  BoundSources bound;
-  for (const DesiredBridge& bridge : impl_->desired().bridges) {
-    for (const SessionSpec& session : bridge.spec.sessions) {
-      if (session.patterns.empty() || session.id != mirror.to_string()) continue;
-      for (const PatternSpec& pattern : session.patterns) bound[pattern.text] = pattern.ports;
-    }
-  }
-  return bound;
-}
-
-SwitchView::Counters Switch::interface_counters(const ovsdb::Uuid& uuid) {
-  for (const DesiredBridge& bridge : impl_->desired().bridges) {
-    for (const DesiredInterface& interface : bridge.interfaces) {
-      if (interface.row != uuid) continue;
-      const auto counters = impl_->compiler().port_counters(bridge.spec.name, interface.name);
-      const Attachment* attachment = impl_->attachments().find(interface.name);
-      if (counters != nullptr && attachment != nullptr)
-        return interface_statistics(*counters, attachment->overruns());
-    }
-  }
-  return {};
-}
-
-SwitchView::Counters Switch::drops() {
-  return drop_statistics(impl_->status());
-}
-
-std::size_t Switch::workers() {
-  return impl_->datapath().workers();
-}
-
-SwitchView::DatapathState Switch::datapath_state() {
-  DatapathState state;
-  const Datapath& datapath = impl_->datapath();
-  for (std::size_t w = 0; w < datapath.workers(); ++w) {
-    const WorkerCounters& counters = datapath.worker_list()[w].counters();
-    const CopyQueue& queue = datapath.copy_queue(w);
-    WorkerState worker{.ports = {},
-                       .wakeups = counters.wakeups.read(),
-                       .batches = counters.batches.read(),
-                       .frames = counters.frames.read(),
-                       .busy_ns = counters.busy_ns.read(),
-                       .cpu_ns = datapath.worker_list()[w].cpu_ns(),
-                       .unwatched_ports = counters.unwatched_ports.read(),
-                       .queued_copy_bytes = queue.used(),
-                       .copy_queue_bytes = queue.capacity()};
-    for (const PortConfig& port : datapath.current().ports) {
-      if (port.number != kNoPort && port.worker == w && port.device != nullptr)
-        worker.ports.push_back(port.name);
-    }
-    state.workers.push_back(std::move(worker));
-  }
-  for (const MirrorThread& thread : datapath.mirror_thread_list()) {
-    state.mirror_threads.push_back({.wakeups = thread.counters().wakeups.read(),
-                                    .passes = thread.counters().passes.read(),
-                                    .frames = thread.counters().frames.read(),
-                                    .cpu_ns = thread.cpu_ns()});
-  }
-  for (const PortConfig& port : datapath.current().ports) {
-    if (port.number != kNoPort && port.device != nullptr) {
-      state.receive_memory_bytes += port.device->receive_memory();
-      state.send_memory_bytes += port.device->send_memory();
-    }
-  }
-  state.complaints = impl_->settings().complaints;
-  return state;
-}
-
-std::optional<SwitchView::Explanation> Switch::explain(const std::string& bridge, const std::string& in_port,
-                                                       std::span<const std::uint8_t> frame) {
-  return impl_->explain(bridge, in_port, frame);
-}
-
-std::optional<std::uint64_t> Switch::explain_next(const std::string& bridge, const std::string& in_port,
-                                                  std::optional<Match> match,
-                                                  std::chrono::milliseconds patience,
-                                                  std::function<void(std::optional<NextFrame>)> done) {
-  return impl_->explain_next(bridge, in_port, std::move(match), patience, std::move(done));
-}
-
-void Switch::stop_waiting(std::uint64_t request) {
-  impl_->stop_waiting(request);
+SwitchView Switch::view() {
+  return impl_->view(*this);
 }
 
 std::size_t Switch::queued_copy_bytes() const {
-  return impl_->datapath().queued_copy_bytes();
+  return impl_->queued_copy_bytes();
 }
 
 }  // namespace vswitch::bridge

@@ -3,35 +3,37 @@
 // stock scripts look at are those of Open vSwitch 3.1 (ovs-vswitchd(8), ovsdb-server(1)).
 #pragma once
 
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/unixctl/registry.h"
 
 namespace vswitch::unixctl {
 
-/// What the commands look at. Must outlive the registry's last command.
-struct Context {
-  ovsdb::Database& database;
-  SwitchView& view;
-  control::Server& control;  ///< the sockets of database clients
-};
+// What the commands look at must outlive the registry's last command.
 
-void add_fdb_commands(Registry& registry, Context context);  // fdb.cc: fdb/*, mdb/*
-void add_datapath_commands(Registry& registry,
-                           Context context);                    // datapath.cc: dpif/*, dpctl/*, bridge/*, ...
-void add_mirror_commands(Registry& registry, Context context);  // mirror.cc: mirror/*
-void add_trace_command(Registry& registry, Context context);    // trace.cc: ofproto/trace
-void add_ovsdb_commands(Registry& registry, Context context);   // ovsdb.cc: ovsdb-server/*
+/// fdb.cc: fdb/*, mdb/*
+void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridge::FdbView& fdb);
+/// datapath.cc: dpif/*, dpctl/*, bridge/*, ...
+void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
+                           bridge::CountersView& counters, bridge::DatapathView& datapath);
+/// mirror.cc: mirror/*
+void add_mirror_commands(Registry& registry, const ovsdb::Database& database, bridge::CountersView& counters);
+/// trace.cc: ofproto/trace
+void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
+                       bridge::DatapathView& datapath);
+/// ovsdb.cc: ovsdb-server/*. `control`: the sockets of database clients.
+void add_ovsdb_commands(Registry& registry, ovsdb::Database& database, control::Server& control);
 
 /// The Bridge row. Throws Refused with the sentence scripts know.
-const ovsdb::Row& bridge_of(const Context& context, const std::string& name);
+const ovsdb::Row& bridge_of(const ovsdb::Database& database, const std::string& name);
 
 /// A port of a bridge by its name or its OpenFlow port number, as its Interface row; nullptr when there is
 /// none.
-const ovsdb::Row* interface_named(const Context& context, const ovsdb::Row& bridge, const std::string& port);
+const ovsdb::Row* interface_named(const ovsdb::Database& database, const ovsdb::Row& bridge,
+                                  const std::string& port);
 
 /// "LOCAL" or the OpenFlow port number of a port; "-1" while it has none.
-std::string ofport_text(const Context& context, const std::string& port);
+std::string ofport_text(const ovsdb::Database& database, const std::string& port);
 
 }  // namespace vswitch::unixctl

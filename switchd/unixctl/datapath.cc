@@ -9,29 +9,37 @@
 
 namespace vswitch::unixctl {
 
-const ovsdb::Row& bridge_of(const Context& context, const std::string& name) {
-  if (const ovsdb::Row* bridge = api::find_bridge(context.database, name)) return *bridge;
+const ovsdb::Row& bridge_of(const ovsdb::Database& database, const std::string& name) {
+  if (const ovsdb::Row* bridge = api::find_bridge(database, name)) return *bridge;
   throw Refused("no such bridge");
 }
 
-const ovsdb::Row* interface_named(const Context& context, const ovsdb::Row& bridge, const std::string& port) {
-  for (const auto& [name, row] : api::ports_of(context.database, bridge)) {
-    const ovsdb::Row* interface = api::interface_of(context.database, *row);
+const ovsdb::Row* interface_named(const ovsdb::Database& database, const ovsdb::Row& bridge,
+                                  const std::string& port) {
+  for (const auto& [name, row] : api::ports_of(database, bridge)) {
+    const ovsdb::Row* interface = api::interface_of(database, *row);
     if (interface != nullptr &&
-        (interface->str("name") == port || ofport_text(context, interface->str("name")) == port))
+        (interface->str("name") == port || ofport_text(database, interface->str("name")) == port))
       return interface;
   }
   return nullptr;
 }
 
-std::string ofport_text(const Context& context, const std::string& port) {
+std::string ofport_text(const ovsdb::Database& database, const std::string& port) {
   constexpr std::int64_t kLocal = 65534;
-  const ovsdb::Row* interface = context.database.table("Interface").find("name", port);
+  const ovsdb::Row* interface = database.table("Interface").find("name", port);
   const std::int64_t number = interface == nullptr ? -1 : interface->integer("ofport").value_or(-1);
   return number == kLocal ? "LOCAL" : std::to_string(number);
 }
 
 namespace {
+
+/// What the commands of this file look at.
+struct Context {
+  const ovsdb::Database& database;
+  bridge::CountersView& counters;
+  bridge::DatapathView& datapath;
+};
 
 // The one userspace datapath, under the name that ovs-vswitchd gives its own.
 constexpr const char* kDatapath = "netdev@ovs-netdev";
@@ -42,7 +50,7 @@ struct Shown {
   std::int64_t ofport;
   std::string number;  ///< in the datapath; "none" of a patch port, which has no device
   std::string type;
-  SwitchView::Counters counters;
+  bridge::CounterMap counters;
 };
 
 std::string type_text(const ovsdb::Row& bridge, const ovsdb::Row& interface) {
@@ -58,13 +66,13 @@ std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
   for (const auto& [name, port] : api::ports_of(context.database, bridge)) {
     const ovsdb::Row* interface = api::interface_of(context.database, *port);
     if (interface == nullptr) continue;
-    const auto number = context.view.datapath_number(bridge.str("name"), interface->str("name"));
+    const auto number = context.datapath.datapath_number(bridge.str("name"), interface->str("name"));
     if (!number) continue;
     // Numbers in the datapath begin with 0; Open vSwitch shows its own from 1 on.
     const bool patch = interface->str("type") == "patch";
     ports.push_back({bridge.str("name"), interface->str("name"), interface->integer("ofport").value_or(-1),
                      patch ? "none" : std::to_string(*number + 1), type_text(bridge, *interface),
-                     context.view.interface_counters(interface->uuid())});
+                     context.counters.interface_counters(interface->uuid())});
   }
   return ports;
 }
@@ -80,7 +88,7 @@ std::vector<Shown> all_ports(const Context& context) {
 /// Every frame is looked up in the present settings: what is received is a hit.
 std::string lookups(const Context& context) {
   std::uint64_t frames = 0;
-  for (const SwitchView::WorkerState& worker : context.view.datapath_state().workers) frames += worker.frames;
+  for (const bridge::WorkerState& worker : context.datapath.datapath_state().workers) frames += worker.frames;
   return "hit:" + std::to_string(frames) + " missed:0";
 }
 
@@ -96,7 +104,7 @@ std::string dpif_show(const Context& context) {
   return text;
 }
 
-std::string counter_lines(SwitchView::Counters counters) {
+std::string counter_lines(bridge::CounterMap counters) {
   char text[400];
   const auto of = [&counters](const char* key) { return static_cast<long long>(counters[key]); };
   std::snprintf(text, sizeof text,
@@ -155,8 +163,8 @@ std::string list_bridges(const Context& context) {
 std::string workers(const Context& context) {
   std::string text;
   std::size_t number = 0;
-  const SwitchView::DatapathState state = context.view.datapath_state();
-  for (const SwitchView::WorkerState& worker : state.workers) {
+  const bridge::DatapathState state = context.datapath.datapath_state();
+  for (const bridge::WorkerState& worker : state.workers) {
     char line[400];
     const double per_batch =
         worker.batches == 0 ? 0 : static_cast<double>(worker.frames) / static_cast<double>(worker.batches);
@@ -179,7 +187,7 @@ std::string workers(const Context& context) {
     text += '\n';
   }
   number = 0;
-  for (const SwitchView::MirrorThreadState& thread : state.mirror_threads) {
+  for (const bridge::MirrorThreadState& thread : state.mirror_threads) {
     char line[200];
     std::snprintf(line, sizeof line,
                   "mirror thread %zu:\n"
@@ -196,10 +204,10 @@ std::string workers(const Context& context) {
 
 std::string drops(const Context& context) {
   std::string text;
-  for (const auto& [reason, count] : context.view.drops()) {
+  for (const auto& [reason, count] : context.counters.drops()) {
     char line[320];
     std::snprintf(line, sizeof line, "%12lld  %-26s %s\n", static_cast<long long>(count), reason.c_str(),
-                  meaning_of_drop(reason).c_str());
+                  bridge::meaning_of_drop(reason).c_str());
     if (count != 0) text += line;
   }
   return text.empty() ? "nothing dropped\n" : text;
@@ -211,7 +219,9 @@ std::string nothing(Args) {
 
 }  // namespace
 
-void add_datapath_commands(Registry& registry, Context context) {
+void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
+                           bridge::CountersView& counters, bridge::DatapathView& datapath) {
+  const Context context{database, counters, datapath};
   registry.add("dpif/show", "", 0, 0, [context](Args) { return dpif_show(context); });
   registry.add("dpif/dump-dps", "", 0, 0, [context](Args) {
     std::string text;

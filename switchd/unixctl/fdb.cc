@@ -10,15 +10,21 @@
 namespace vswitch::unixctl {
 namespace {
 
+/// What the commands of this file look at.
+struct Context {
+  const ovsdb::Database& database;
+  bridge::FdbView& fdb;
+};
+
 constexpr unsigned kLastVlan = kVlanCount - 1;
 
 std::string show(const Context& context, Args args) {
-  bridge_of(context, args[0]);
+  bridge_of(context.database, args[0]);
   std::string text = " port  VLAN  MAC                Age\n";
-  for (const SwitchView::FdbEntry& entry : context.view.fdb(args[0])) {
+  for (const bridge::FdbEntry& entry : context.fdb.fdb(args[0])) {
     char line[80];
     const std::string age = entry.pinned ? "static" : std::to_string(entry.age_seconds);
-    std::snprintf(line, sizeof line, "%5s  %4u  %s  %3s\n", ofport_text(context, entry.port).c_str(),
+    std::snprintf(line, sizeof line, "%5s  %4u  %s  %3s\n", ofport_text(context.database, entry.port).c_str(),
                   unsigned{entry.vlan}, entry.mac.to_string().c_str(), age.c_str());
     text += line;
   }
@@ -28,12 +34,12 @@ std::string show(const Context& context, Args args) {
 /// Calls `each` for the bridge that is named, or for all.
 template <typename Each>
 void for_bridges(const Context& context, Args args, Each each) {
-  if (!args.empty()) return each(bridge_of(context, args[0]).str("name"));
+  if (!args.empty()) return each(bridge_of(context.database, args[0]).str("name"));
   for (const auto& [name, bridge] : api::bridges(context.database)) each(name);
 }
 
 std::string flush(const Context& context, Args args) {
-  for_bridges(context, args, [&context](const std::string& bridge) { context.view.flush_fdb(bridge); });
+  for_bridges(context, args, [&context](const std::string& bridge) { context.fdb.flush_fdb(bridge); });
   return "table successfully flushed";
 }
 
@@ -50,37 +56,38 @@ MacAddr mac_in(const std::string& text) {
   throw Refused("bad MAC address");
 }
 
-std::optional<SwitchView::FdbEntry> pinned(const Context& context, const std::string& bridge, VlanId vlan,
-                                           const MacAddr& mac) {
-  for (SwitchView::FdbEntry& entry : context.view.fdb(bridge)) {
+std::optional<bridge::FdbEntry> pinned(const Context& context, const std::string& bridge, VlanId vlan,
+                                       const MacAddr& mac) {
+  for (bridge::FdbEntry& entry : context.fdb.fdb(bridge)) {
     if (entry.pinned && entry.vlan == vlan && entry.mac == mac) return std::move(entry);
   }
   return std::nullopt;
 }
 
 std::string add(const Context& context, Args args) {
-  const ovsdb::Row& bridge = bridge_of(context, args[0]);
-  const ovsdb::Row* interface = interface_named(context, bridge, args[1]);
+  const ovsdb::Row& bridge = bridge_of(context.database, args[0]);
+  const ovsdb::Row* interface = interface_named(context.database, bridge, args[1]);
   if (interface == nullptr) throw Refused("bridge " + args[0] + " has no port " + args[1]);
   const VlanId vlan = vlan_in(args[2]);
   const MacAddr mac = mac_in(args[3]);
   const auto before = pinned(context, args[0], vlan, mac);
-  if (!context.view.pin_fdb(args[0], interface->str("name"), vlan, mac))
+  if (!context.fdb.pin_fdb(args[0], interface->str("name"), vlan, mac))
     throw Refused("the table is full of static entries, or port " + args[1] + " is not set up yet");
-  return before ? "Overriding already existing static entry on " + ofport_text(context, before->port) : "";
+  return before ? "Overriding already existing static entry on " + ofport_text(context.database, before->port)
+                : "";
 }
 
 std::string del(const Context& context, Args args) {
-  bridge_of(context, args[0]);
+  bridge_of(context.database, args[0]);
   const VlanId vlan = vlan_in(args[1]);
-  if (!context.view.unpin_fdb(args[0], vlan, mac_in(args[2])))
+  if (!context.fdb.unpin_fdb(args[0], vlan, mac_in(args[2])))
     throw Refused("could not find static mac entry");
   return "";
 }
 
 std::string stats_show(const Context& context, Args args) {
-  bridge_of(context, args[0]);
-  const SwitchView::FdbStatistics stats = context.view.fdb_statistics(args[0]);
+  bridge_of(context.database, args[0]);
+  const bridge::FdbStatistics stats = context.fdb.fdb_statistics(args[0]);
   const auto line = [](const char* what, const std::string& value) {
     return "  " + std::string(what) + ": " + value + '\n';
   };
@@ -96,13 +103,14 @@ std::string stats_show(const Context& context, Args args) {
 
 std::string stats_clear(const Context& context, Args args) {
   for_bridges(context, args,
-              [&context](const std::string& bridge) { context.view.clear_fdb_statistics(bridge); });
+              [&context](const std::string& bridge) { context.fdb.clear_fdb_statistics(bridge); });
   return "statistics successfully cleared";
 }
 
 }  // namespace
 
-void add_fdb_commands(Registry& registry, Context context) {
+void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridge::FdbView& fdb) {
+  const Context context{database, fdb};
   registry.add("fdb/show", "bridge", 1, 1, [context](Args args) { return show(context, args); });
   registry.add("fdb/flush", "[bridge]", 0, 1, [context](Args args) { return flush(context, args); });
   registry.add("fdb/add", "bridge port vlan mac", 4, 4, [context](Args args) { return add(context, args); });
@@ -111,7 +119,7 @@ void add_fdb_commands(Registry& registry, Context context) {
   registry.add("fdb/stats-clear", "[bridge]", 0, 1,
                [context](Args args) { return stats_clear(context, args); });
   registry.add("mdb/show", "bridge", 1, 1, [context](Args args) -> std::string {
-    bridge_of(context, args[0]);
+    bridge_of(context.database, args[0]);
     throw Refused("multicast snooping is disabled");
   });
 }

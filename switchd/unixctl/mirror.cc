@@ -6,6 +6,12 @@
 namespace vswitch::unixctl {
 namespace {
 
+/// What the commands of this file look at.
+struct Context {
+  const ovsdb::Database& database;
+  bridge::CountersView& counters;
+};
+
 template <typename List>
 std::string joined(const List& list) {
   std::string text;
@@ -35,14 +41,14 @@ std::string state(const ovsdb::Row& mirror) {
   return state.state + (state.reason.empty() ? "" : ": " + state.reason);
 }
 
-SwitchView::Counters counters(const Context& context, const ovsdb::Row& mirror) {
-  SwitchView::Counters now = context.view.mirror_counters(mirror.uuid());
+bridge::CounterMap counters(const Context& context, const ovsdb::Row& mirror) {
+  bridge::CounterMap now = context.counters.mirror_counters(mirror.uuid());
   return now.empty() ? mirror.counters("statistics") : now;
 }
 
 std::string list(const Context& context, Args args) {
   std::string text;
-  if (!args.empty()) bridge_of(context, args[0]);
+  if (!args.empty()) bridge_of(context.database, args[0]);
   for (const auto& [bridge_name, bridge] : api::bridges(context.database)) {
     if (!args.empty() && bridge_name != args[0]) continue;
     for (const auto& [name, mirror] : api::mirrors_of(context.database, *bridge)) {
@@ -70,7 +76,7 @@ std::string show_one(const Context& context, const std::string& bridge, const ov
 
 std::string show(const Context& context, Args args) {
   std::string text;
-  const auto mirrors = api::mirrors_of(context.database, bridge_of(context, args[0]));
+  const auto mirrors = api::mirrors_of(context.database, bridge_of(context.database, args[0]));
   for (const auto& [name, mirror] : mirrors) {
     if (args.size() < 2 || name == args[1]) text += show_one(context, args[0], *mirror);
   }
@@ -81,7 +87,9 @@ std::string show(const Context& context, Args args) {
 
 }  // namespace
 
-void add_mirror_commands(Registry& registry, Context context) {
+void add_mirror_commands(Registry& registry, const ovsdb::Database& database,
+                         bridge::CountersView& counters) {
+  const Context context{database, counters};
   registry.add("mirror/list", "[bridge]", 0, 1, [context](Args args) { return list(context, args); });
   registry.add("mirror/show", "bridge [session]", 1, 2, [context](Args args) { return show(context, args); });
 }

@@ -7,6 +7,12 @@
 namespace vswitch::unixctl {
 namespace {
 
+/// What the commands of this file look at.
+struct Context {
+  ovsdb::Database& database;
+  control::Server& control;  ///< the sockets of database clients
+};
+
 constexpr const char* kServerDatabase = "_Server";
 
 void check_database(const Context& context, const std::string& name) {
@@ -53,7 +59,8 @@ std::string storage_status(const Context& context, Args args) {
 
 }  // namespace
 
-void add_ovsdb_commands(Registry& registry, Context context) {
+void add_ovsdb_commands(Registry& registry, ovsdb::Database& database, control::Server& control) {
+  const Context context{database, control};
   registry.add("ovsdb-server/list-dbs", "", 0, 0,
                [context](Args) { return context.database.schema().name + '\n' + kServerDatabase + '\n'; });
   registry.add("ovsdb-server/list-remotes", "", 0, 0, [context](Args) { return list_remotes(context); });

@@ -18,6 +18,13 @@
 namespace vswitch::unixctl {
 namespace {
 
+/// What the commands of this file look at.
+struct Context {
+  const ovsdb::Database& database;
+  bridge::ExplainView& frames;
+  bridge::DatapathView& datapath;
+};
+
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::size_t kAddressesLength = 12;
@@ -197,7 +204,7 @@ class Actions {
 
 std::string number_of(const Context& context, const std::string& bridge, const std::string& port) {
   // A frame that crosses a patch port leaves on another bridge.
-  if (const auto number = context.view.datapath_number(bridge, port)) return std::to_string(*number + 1);
+  if (const auto number = context.datapath.datapath_number(bridge, port)) return std::to_string(*number + 1);
   return port;
 }
 
@@ -210,16 +217,16 @@ std::string trace(const Context& context, Args args) {
   if (words.empty() || words.size() > 2) throw Refused("give a flow, and perhaps a packet in hexadecimal");
   const Flow flow = parse_flow(words[0]);
   if (flow.in_port.empty()) throw Refused("the flow names no in_port: the port the frame comes from");
-  const ovsdb::Row* in = interface_named(context, *bridge, flow.in_port);
+  const ovsdb::Row* in = interface_named(context.database, *bridge, flow.in_port);
   if (in == nullptr) throw Refused("bridge " + args[0] + " has no port " + flow.in_port);
   const Bytes frame = words.size() == 2 ? frame_in(words[1]) : frame_of(flow);
   if (frame.size() < kAddressesLength + 2) throw Refused("the packet is shorter than an Ethernet header");
 
-  const auto explanation = context.view.explain(args[0], in->str("name"), frame);
+  const auto explanation = context.frames.explain(args[0], in->str("name"), frame);
   if (!explanation) throw Refused("port " + in->str("name") + " is not set up: see its status");
   const std::string title = "bridge(\"" + args[0] + "\")";
-  std::string text = "Flow: " + flow_text(ofport_text(context, in->str("name")), frame) + "\n\n" + title +
-                     '\n' + std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";
+  std::string text = "Flow: " + flow_text(ofport_text(context.database, in->str("name")), frame) + "\n\n" +
+                     title + '\n' + std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";
   for (const std::string& step : explanation->trace) text += "     -> " + step + '\n';
   for (const auto& verdict : explanation->mirrors)
     text += "     -> session " + verdict.session + ": " + (verdict.copied ? "" : "no copy: ") +
@@ -234,7 +241,9 @@ std::string trace(const Context& context, Args args) {
 
 }  // namespace
 
-void add_trace_command(Registry& registry, Context context) {
+void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
+                       bridge::DatapathView& datapath) {
+  const Context context{database, frames, datapath};
   registry.add("ofproto/trace", "bridge flow [packet]", 2, 4,
                [context](Args args) { return trace(context, args); });
 }

@@ -96,6 +96,17 @@ def test_a_device_that_something_renames_is_an_error_and_tried_again(lab: Lab) -
     assert "other0" not in lab.net.switch_run("ip", "-br", "link").stdout
 
 
+def test_an_internal_port_that_becomes_a_patch_is_one_at_once(lab: Lab) -> None:
+    lab.daemon.ovs("ovs-vsctl", "add-br", "br1", "--", "add-port", "br1", "i1", "--",
+                   "set", "Interface", "i1", "type=patch", "options:peer=i0")
+    lab.rpc("port.add", bridge="br0", name="i0", type="internal")
+    lab.wait_port("i0", "down")
+    lab.daemon.ovs("ovs-vsctl", "set", "Interface", "i0", "type=patch", "options:peer=i1")
+    assert (lab.port("i0")["state"], lab.port("i0")["reason"]) == ("active", "")
+    assert lab.port("i1")["state"] == "active"
+    assert "renames" not in lab.daemon.log_text()
+
+
 def test_a_device_that_cannot_be_made_is_not_tried_without_end(lab: Lab) -> None:
     before = ifindex_of_a_new_device(lab)
     lab.daemon.ovs("ovs-vsctl", "add-port", "br0", "i0", "--", "set", "Interface", "i0", "type=internal", r'mac="01:00:00:00:00:01"')

@@ -332,7 +332,7 @@ TEST_F(MirrorApi, WhatElseIsInTheOutputVlan) {
 }
 
 TEST_F(MirrorApi, Explain) {
-  SwitchView::Explanation explanation;
+  bridge::Explanation explanation;
   explanation.trace = {"arrives on t1"};
   explanation.outputs = {{"t2", {0x01, 0xab}}};
   explanation.copies = {{"s", "t3", {0xff}}};
@@ -362,7 +362,7 @@ TEST_F(MirrorApi, Explain) {
 }
 
 TEST_F(MirrorApi, ExplainNamesWhatIsLeftOut) {
-  SwitchView::Explanation explanation;
+  bridge::Explanation explanation;
   explanation.mirrors = {{"s", true, "selected: from t1", {"then sampled: 1 in 10"}},
                          {"off", false, "disabled"}};
   view.explanation = explanation;
@@ -385,9 +385,9 @@ TEST_F(MirrorApi, ExplainNext) {
   EXPECT_EQ(view.waiters.at(2).port + view.waiters.at(2).match, "");
   EXPECT_EQ(view.waiters.at(2).patience, std::chrono::seconds(10));
 
-  SwitchView::Explanation explanation;
+  bridge::Explanation explanation;
   explanation.trace = {"arrives on t2"};
-  view.answer(2, SwitchView::NextFrame{"t2", {0x01, 0xab}, explanation});
+  view.answer(2, bridge::NextFrame{"t2", {0x01, 0xab}, explanation});
   const Json result = (*second)["result"];
   EXPECT_FALSE(openrpc::control().check_result("mirror.explain", result));
   EXPECT_EQ(result["in_port"], "t2");
@@ -401,7 +401,7 @@ TEST_F(MirrorApi, ExplainNext) {
 
 TEST_F(MirrorApi, ExplainNextOfAPortThatGoes) {
   const auto asked = send("mirror.explain", {{"bridge", "br0"}, {"next", Json::object()}});
-  view.answer(1, SwitchView::NextFrame{"t2", {0x01, 0xab}, std::nullopt});
+  view.answer(1, bridge::NextFrame{"t2", {0x01, 0xab}, std::nullopt});
   EXPECT_EQ((*asked)["error"]["message"], "a frame came, but port t2 does not receive any more");
 }
 

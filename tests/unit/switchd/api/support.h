@@ -21,8 +21,13 @@ using ovsdb::Datum;
 using ovsdb::Row;
 using ovsdb::Uuid;
 
-class FakeSwitch : public SwitchView {
+class FakeSwitch : public bridge::AppliedView,
+                   public bridge::FdbView,
+                   public bridge::CountersView,
+                   public bridge::DatapathView,
+                   public bridge::ExplainView {
  public:
+  bridge::SwitchView parts() { return {*this, *this, *this, *this, *this}; }
   void when_applied(std::function<void()> done) override {
     if (immediate) {
       done();
@@ -33,8 +38,8 @@ class FakeSwitch : public SwitchView {
   void apply() {
     for (auto& done : std::exchange(waiting, {})) done();
   }
-  std::vector<FdbEntry> fdb(const std::string& bridge) override {
-    return bridge == "br0" ? learned : std::vector<FdbEntry>();
+  std::vector<bridge::FdbEntry> fdb(const std::string& bridge) override {
+    return bridge == "br0" ? learned : std::vector<bridge::FdbEntry>();
   }
   std::size_t flush_fdb(const std::string& bridge) override {
     flushed = bridge;
@@ -45,40 +50,41 @@ class FakeSwitch : public SwitchView {
     return true;
   }
   bool unpin_fdb(const std::string&, VlanId vlan, const MacAddr& mac) override {
-    return std::erase_if(learned, [&](const FdbEntry& entry) {
+    return std::erase_if(learned, [&](const bridge::FdbEntry& entry) {
              return entry.pinned && entry.vlan == vlan && entry.mac == mac;
            }) != 0;
   }
-  FdbStatistics fdb_statistics(const std::string&) override { return of_fdb; }
+  bridge::FdbStatistics fdb_statistics(const std::string&) override { return of_fdb; }
   void clear_fdb_statistics(const std::string&) override { of_fdb = {}; }
   std::optional<std::uint32_t> datapath_number(const std::string&, const std::string& port) override {
     const auto found = numbers.find(port);
     return found == numbers.end() ? std::nullopt : std::optional(found->second);
   }
-  DatapathState datapath_state() override { return of_datapath; }
-  Counters mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
-  std::map<std::string, Counters> destination_counters(const Uuid& mirror) override {
+  bridge::DatapathState datapath_state() override { return of_datapath; }
+  bridge::CounterMap mirror_counters(const Uuid& mirror) override { return of_mirror[mirror]; }
+  std::map<std::string, bridge::CounterMap> destination_counters(const Uuid& mirror) override {
     return of_destinations[mirror];
   }
-  BoundSources bound_sources(const Uuid&) override { return bound; }
-  Counters interface_counters(const Uuid& interface) override { return of_interface[interface]; }
-  Counters drops() override { return dropped; }
+  bridge::BoundSources bound_sources(const Uuid&) override { return bound; }
+  bridge::CounterMap interface_counters(const Uuid& interface) override { return of_interface[interface]; }
+  bridge::CounterMap drops() override { return dropped; }
   std::size_t workers() override { return 3; }
-  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
-                                     std::span<const std::uint8_t> frame) override {
+  std::optional<bridge::Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                             std::span<const std::uint8_t> frame) override {
     explained = {bridge, in_port, std::vector<std::uint8_t>(frame.begin(), frame.end())};
     return explanation;
   }
 
-  std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
-                                            std::optional<Match> match, std::chrono::milliseconds patience,
-                                            std::function<void(std::optional<NextFrame>)> done) override {
+  std::optional<std::uint64_t> explain_next(
+      const std::string& bridge, const std::string& in_port, std::optional<Match> match,
+      std::chrono::milliseconds patience,
+      std::function<void(std::optional<bridge::NextFrame>)> done) override {
     if (!may_wait) return std::nullopt;
     waiters[++last_waiter] = {bridge, in_port, match ? match->text() : "", patience, std::move(done)};
     return last_waiter;
   }
   void stop_waiting(std::uint64_t request) override { waiters.erase(request); }
-  void answer(std::uint64_t request, std::optional<NextFrame> frame) {
+  void answer(std::uint64_t request, std::optional<bridge::NextFrame> frame) {
     const auto done = waiters.at(request).done;
     waiters.erase(request);
     done(std::move(frame));
@@ -87,23 +93,23 @@ class FakeSwitch : public SwitchView {
   struct Waiter {
     std::string bridge, port, match;
     std::chrono::milliseconds patience;
-    std::function<void(std::optional<NextFrame>)> done;
+    std::function<void(std::optional<bridge::NextFrame>)> done;
   };
   std::map<std::uint64_t, Waiter> waiters;
   std::uint64_t last_waiter = 0;
   bool may_wait = true;
   bool immediate = true;
   std::vector<std::function<void()>> waiting;
-  std::vector<FdbEntry> learned;
+  std::vector<bridge::FdbEntry> learned;
   std::string flushed;
-  FdbStatistics of_fdb;
+  bridge::FdbStatistics of_fdb;
   std::map<std::string, std::uint32_t> numbers;
-  DatapathState of_datapath;
-  std::map<Uuid, std::map<std::string, Counters>> of_destinations;
-  BoundSources bound;
-  std::map<Uuid, Counters> of_mirror, of_interface;
-  Counters dropped;
-  std::optional<Explanation> explanation;
+  bridge::DatapathState of_datapath;
+  std::map<Uuid, std::map<std::string, bridge::CounterMap>> of_destinations;
+  bridge::BoundSources bound;
+  std::map<Uuid, bridge::CounterMap> of_mirror, of_interface;
+  bridge::CounterMap dropped;
+  std::optional<bridge::Explanation> explanation;
   struct Asked {
     std::string bridge, port;
     std::vector<std::uint8_t> frame;
@@ -124,7 +130,7 @@ class FakeSession : public control::Client {
 
 class ApiTest : public testing::Test {
  protected:
-  ApiTest() { register_api(dispatcher, database, view); }
+  ApiTest() { register_api(dispatcher, database, view.parts()); }
 
   /// Sends a request; the answer may come later, then it is null for now.
   std::shared_ptr<Json> send(const std::string& method, const Json& params) {

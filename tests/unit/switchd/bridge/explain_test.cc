@@ -26,23 +26,21 @@ class ExplainTest : public testing::Test {
     session.destinations = {"t3"};
   }
 
-  SwitchView::Explanation explain(const std::string& in_port, const std::vector<std::uint8_t>& bytes) {
+  bridge::Explanation explain(const std::string& in_port, const std::vector<std::uint8_t>& bytes) {
     lab.apply();
     const Snapshot& snapshot = lab.datapath->current();
     const auto in = std::find_if(snapshot.ports.begin(), snapshot.ports.end(),
                                  [&in_port](const PortConfig& port) { return port.name == in_port; });
     return vswitch::explain(snapshot, *in, lab.bridge(), lab.statuses, bytes, lab.now);
   }
-  SwitchView::Explanation explain(const std::string& in_port) {
-    return explain(in_port, test::frame().bytes());
-  }
-  static std::vector<std::string> outputs(const SwitchView::Explanation& answer) {
+  bridge::Explanation explain(const std::string& in_port) { return explain(in_port, test::frame().bytes()); }
+  static std::vector<std::string> outputs(const bridge::Explanation& answer) {
     std::vector<std::string> names;
     for (const auto& output : answer.outputs) names.push_back(output.port);
     return names;
   }
   /// "session: reason", "+" in front of those that copy.
-  static std::vector<std::string> verdicts(const SwitchView::Explanation& answer) {
+  static std::vector<std::string> verdicts(const bridge::Explanation& answer) {
     std::vector<std::string> lines;
     for (const auto& one : answer.mirrors)
       lines.push_back((one.copied ? "+" : "") + one.session + ": " + one.reason);

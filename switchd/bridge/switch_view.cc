@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/api/switch_view.h"
+#include "switchd/bridge/switch_view.h"
 
 #include "datapath/base/drop_reason.h"
 
-namespace vswitch {
+namespace vswitch::bridge {
 
 std::string meaning_of_drop(std::string_view key) {
   constexpr std::string_view kCopy = "copy_";
@@ -23,4 +23,4 @@ std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> outp
          " carries frames that are not copies of this bridge's sessions; they travel along with the copies";
 }
 
-}  // namespace vswitch
+}  // namespace vswitch::bridge

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/datapath_start.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "switchd/db/database.h"
+
+namespace vswitch::bridge {
+
+namespace {
+
+DatapathOptions datapath_options(const DatapathSettings& settings, std::function<void()> frame_caught) {
+  return {.workers = settings.at_start.worker_threads,
+          .mirror_threads = settings.at_start.mirror_threads,
+          .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
+          .frame_caught = std::move(frame_caught)};
+}
+
+}  // namespace
+
+DatapathSettings settings_at_start(const ovsdb::Database& database, std::size_t worker_option,
+                                   const std::vector<unsigned>& processors) {
+  DatapathSettings settings;
+  for (const ovsdb::Row& root : database.table("Open_vSwitch"))
+    settings = read_datapath_settings(root, processors);
+  settings.complaints.clear();  // they are told when the settings are followed
+  std::size_t& workers = settings.at_start.worker_threads;
+  if (worker_option != 0) workers = worker_option;
+  if (workers == 0) workers = std::clamp<std::size_t>(processors.size(), 1, 4);
+  return settings;
+}
+
+std::unique_ptr<Datapath> start_datapath(DatapathSettings& settings,
+                                         const std::function<void()>& frame_caught, std::string& trouble) {
+  try {
+    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+  } catch (const std::exception& error) {
+    const DatapathSettings::AtStart usual{.worker_threads = 1};
+    if (settings.at_start == usual) throw;
+    trouble =
+        std::string("Open_vSwitch other_config: vswitchd has one worker, one mirror thread and the usual ") +
+        "queue, as it could not start with what worker-threads, mirror-threads and mirror-queue-kib ask for "
+        "(" +
+        error.what() + "); ask for less and start it again";
+    settings.at_start = usual;
+    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+  }
+}
+
+}  // namespace vswitch::bridge

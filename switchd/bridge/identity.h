@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What clients know the switch and its bridges by: versions, the types it offers, datapath ids.
+#pragma once
+
+#include "switchd/bridge/desired.h"
+#include "switchd/netlink/link_monitor.h"
+
+namespace vswitch::ovsdb {
+class Transaction;
+}  // namespace vswitch::ovsdb
+
+namespace vswitch::bridge {
+
+/// Writes ovs_version, db_version, system_type and system_version, as Open vSwitch's start script does.
+/// `root`: the Open_vSwitch row.
+void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
+
+/// Writes Open_vSwitch.datapath_types and iface_types, and of each bridge datapath_version and datapath_id:
+/// other_config:datapath-id if that is one, else made from the MAC address of its local port, as Open vSwitch
+/// does.
+void write_identity(const Desired& desired, const netlink::LinkMonitor& links,
+                    ovsdb::Transaction& transaction);
+
+}  // namespace vswitch::bridge

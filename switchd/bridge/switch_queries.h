@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the running switch is asked between two walks: it looks, and changes nothing but what was learned.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "datapath/engine/datapath.h"
+#include "switchd/bridge/datapath_settings.h"
+#include "switchd/bridge/switch_status.h"
+#include "switchd/bridge/switch_view.h"
+
+namespace vswitch::bridge {
+
+class SwitchQueries final : public FdbView, public CountersView, public DatapathView {
+ public:
+  /// All have to outlive it. `settings`: those in effect.
+  SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const DatapathSettings& settings)
+      : status_(status), datapath_(datapath), settings_(settings) {}
+
+  std::vector<FdbEntry> fdb(const std::string& bridge) override;
+  std::size_t flush_fdb(const std::string& bridge) override;
+  bool pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan, const MacAddr& mac) override;
+  bool unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) override;
+  FdbStatistics fdb_statistics(const std::string& bridge) override;
+  void clear_fdb_statistics(const std::string& bridge) override;
+
+  CounterMap mirror_counters(const ovsdb::Uuid& mirror) override;
+  std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) override;
+  CounterMap interface_counters(const ovsdb::Uuid& interface) override;
+  CounterMap drops() override;
+
+  std::optional<std::uint32_t> datapath_number(const std::string& bridge, const std::string& port) override;
+  BoundSources bound_sources(const ovsdb::Uuid& mirror) override;
+  std::size_t workers() override;
+  DatapathState datapath_state() override;
+
+  /// As ExplainView::explain().
+  std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
+                                     std::span<const std::uint8_t> frame) const;
+
+ private:
+  const SwitchStatus status_;
+  const Datapath& datapath_;
+  const DatapathSettings& settings_;
+};
+
+}  // namespace vswitch::bridge

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "datapath/snapshot/compiler.h"
+#include "switchd/bridge/attachments.h"
+#include "switchd/bridge/desired.h"
+#include "switchd/bridge/endpoints.h"
+#include "switchd/bridge/ofports.h"
+#include "switchd/netlink/link_monitor.h"
+
+namespace vswitch::bridge {
+
+/// What the walk of the last settings has reached: what status, statistics and queries are made of.
+struct SwitchStatus {
+  const Desired& desired;
+  const Attachments& attachments;
+  const Endpoints& endpoints;
+  const netlink::LinkMonitor& links;
+  const SnapshotCompiler& compiler;
+  const std::vector<SessionStatus>& sessions;
+  const Ofports& ofports;
+};
+
+}  // namespace vswitch::bridge
