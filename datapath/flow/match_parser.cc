@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,7 @@
 #include <charconv>
 
 #include "datapath/flow/match.h"
+#include "datapath/frame/headers.h"
 
 namespace vswitch {
 
@@ -111,29 +111,25 @@ struct Shorthand {
   std::uint16_t ether_type;  ///< 0: any
   std::uint8_t protocol = 0;
 };
-constexpr std::uint16_t kIp = 0x0800;
-constexpr std::uint16_t kIp6 = 0x86dd;
-constexpr std::uint16_t kArp = 0x0806;
-constexpr std::uint16_t kRarp = 0x8035;
 constexpr Shorthand kShorthands[] = {
     {"eth", 0},
-    {"ip", kIp},
-    {"ip4", kIp},
-    {"ipv4", kIp},
-    {"icmp", kIp, IPPROTO_ICMP},
-    {"tcp", kIp, IPPROTO_TCP},
-    {"udp", kIp, IPPROTO_UDP},
-    {"sctp", kIp, IPPROTO_SCTP},
-    {"ipv6", kIp6},
-    {"ip6", kIp6},
-    {"icmp6", kIp6, IPPROTO_ICMPV6},
-    {"tcp6", kIp6, IPPROTO_TCP},
-    {"udp6", kIp6, IPPROTO_UDP},
-    {"sctp6", kIp6, IPPROTO_SCTP},
-    {"arp", kArp},
-    {"rarp", kRarp},
-    {"mpls", 0x8847},
-    {"mplsm", 0x8848},
+    {"ip", kEtherTypeIpv4},
+    {"ip4", kEtherTypeIpv4},
+    {"ipv4", kEtherTypeIpv4},
+    {"icmp", kEtherTypeIpv4, kIpProtoIcmp},
+    {"tcp", kEtherTypeIpv4, kIpProtoTcp},
+    {"udp", kEtherTypeIpv4, kIpProtoUdp},
+    {"sctp", kEtherTypeIpv4, kIpProtoSctp},
+    {"ipv6", kEtherTypeIpv6},
+    {"ip6", kEtherTypeIpv6},
+    {"icmp6", kEtherTypeIpv6, kIpProtoIcmpv6},
+    {"tcp6", kEtherTypeIpv6, kIpProtoTcp},
+    {"udp6", kEtherTypeIpv6, kIpProtoUdp},
+    {"sctp6", kEtherTypeIpv6, kIpProtoSctp},
+    {"arp", kEtherTypeArp},
+    {"rarp", kEtherTypeRarp},
+    {"mpls", kEtherTypeMpls},
+    {"mplsm", kEtherTypeMplsMulticast},
 };
 
 /// What people know from Open vSwitch and a filter does not have, by how the name begins.
@@ -562,7 +558,7 @@ bool MatchParser::is(KeySlot slot, std::uint32_t number) const {
 }
 
 bool MatchParser::is_ip(std::uint8_t protocol) const {
-  return (is(kEthType, kIp) || is(kEthType, kIp6)) && is(kProtocol, protocol);
+  return (is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6)) && is(kProtocol, protocol);
 }
 
 bool MatchParser::has_ports(std::uint8_t protocol) const {
@@ -570,10 +566,10 @@ bool MatchParser::has_ports(std::uint8_t protocol) const {
 }
 
 bool MatchParser::met(Needs needs) const {
-  const bool arp = is(kEthType, kArp) || is(kEthType, kRarp);
-  const bool ip = is(kEthType, kIp) || is(kEthType, kIp6);
-  const bool icmp = is(kEthType, kIp) && is(kProtocol, IPPROTO_ICMP);
-  const bool icmpv6 = is(kEthType, kIp6) && is(kProtocol, IPPROTO_ICMPV6);
+  const bool arp = is(kEthType, kEtherTypeArp) || is(kEthType, kEtherTypeRarp);
+  const bool ip = is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6);
+  const bool icmp = is(kEthType, kEtherTypeIpv4) && is(kProtocol, kIpProtoIcmp);
+  const bool icmpv6 = is(kEthType, kEtherTypeIpv6) && is(kProtocol, kIpProtoIcmpv6);
   const bool neighbour = icmpv6 && filter_.value_.number(kDstPort) == 0;  // their code is 0
   switch (needs) {
     case Needs::nothing:
@@ -581,25 +577,25 @@ bool MatchParser::met(Needs needs) const {
     case Needs::arp:
       return arp;
     case Needs::ipv4_or_arp:
-      return is(kEthType, kIp) || arp;
+      return is(kEthType, kEtherTypeIpv4) || arp;
     case Needs::ipv6:
-      return is(kEthType, kIp6);
+      return is(kEthType, kEtherTypeIpv6);
     case Needs::ip:
       return ip;
     case Needs::ip_or_arp:
       return ip || arp;
     case Needs::tcp:
-      return has_ports(IPPROTO_TCP);
+      return has_ports(kIpProtoTcp);
     case Needs::udp:
-      return has_ports(IPPROTO_UDP);
+      return has_ports(kIpProtoUdp);
     case Needs::sctp:
-      return has_ports(IPPROTO_SCTP);
+      return has_ports(kIpProtoSctp);
     case Needs::icmp:
       return icmp;
     case Needs::icmpv6:
       return icmpv6;
     case Needs::transport:
-      return has_ports(IPPROTO_TCP) || has_ports(IPPROTO_UDP) || has_ports(IPPROTO_SCTP) || icmp || icmpv6;
+      return has_ports(kIpProtoTcp) || has_ports(kIpProtoUdp) || has_ports(kIpProtoSctp) || icmp || icmpv6;
     case Needs::neighbour:
       return neighbour && (is(kSrcPort, ND_NEIGHBOR_SOLICIT) || is(kSrcPort, ND_NEIGHBOR_ADVERT));
     case Needs::solicit:
