@@ -8,166 +8,18 @@
 #include <charconv>
 
 #include "datapath/flow/match.h"
+#include "datapath/flow/match_fields.h"
 #include "datapath/frame/headers.h"
 
 namespace vswitch {
 
 namespace {
 
+using namespace match_fields;
+using namespace key_slot;
 using Bytes = FlowKey::Value;
 
-/// How a value is written (ovs-fields(7), "Format").
-enum class Notation : std::uint8_t { number, maskable_number, port, mac, ipv4, ipv6, fragment, tcp_flags };
-
-/// What else the match has to say (ovs-fields(7), "Prerequisites").
-enum class Needs : std::uint8_t {
-  nothing,
-  arp,
-  ipv4_or_arp,
-  ipv6,
-  ip,
-  ip_or_arp,
-  tcp,
-  udp,
-  sctp,
-  icmp,
-  icmpv6,
-  transport,
-  neighbour,
-  solicit,
-  advert
-};
-
-/// A number n is `n << shift | always` in its slot, and its mask likewise, without the ignored bits.
-struct Field {
-  std::string_view name;
-  KeySlot slot;
-  Notation notation;
-  Needs needs = Needs::nothing;
-  std::uint32_t most = 0;  ///< of numbers
-  std::uint8_t shift = 0;
-  std::uint32_t always = 0;
-  std::uint32_t ignored = 0;
-};
-
 constexpr std::uint32_t kNoTag = 0xffff;  // as dl_vlan: OFP_VLAN_NONE of OpenFlow 1.0
-
-using enum Notation;
-using namespace key_slot;
-constexpr Field kFields[] = {
-    {"eth_src", kEthSrc, mac},
-    {"dl_src", kEthSrc, mac},
-    {"eth_dst", kEthDst, mac},
-    {"dl_dst", kEthDst, mac},
-    {"eth_type", kEthType, number, Needs::nothing, 0xffff},
-    {"dl_type", kEthType, number, Needs::nothing, 0xffff},
-    {"dl_vlan", kVlanTci, number, Needs::nothing, 0xfff, 0, kTagPresent},
-    {"vlan_vid", kVlanTci, maskable_number, Needs::nothing, 0x1fff},
-    {"dl_vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
-    {"vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
-    {"vlan_tci", kVlanTci, maskable_number, Needs::nothing, 0xffff},
-    {"nw_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
-    {"ip_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
-    {"nw_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
-    {"ip_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
-    {"ipv6_src", kIpv6Src, ipv6, Needs::ipv6},
-    {"ipv6_dst", kIpv6Dst, ipv6, Needs::ipv6},
-    {"ipv6_label", kIpv6Label, maskable_number, Needs::ipv6, 0xfffff},
-    {"nw_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
-    {"ip_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
-    {"nw_tos", kTos, number, Needs::ip, 0xff, 0, 0, 3},  // DSCP only: ECN is nw_ecn
-    {"ip_dscp", kTos, number, Needs::ip, 0x3f, 2},
-    {"nw_ecn", kTos, number, Needs::ip, 3},
-    {"ip_ecn", kTos, number, Needs::ip, 3},
-    {"nw_ttl", kTtl, number, Needs::ip, 0xff},
-    {"ip_frag", kFragment, fragment, Needs::ip},
-    {"nw_frag", kFragment, fragment, Needs::ip},
-    {"tp_src", kSrcPort, port, Needs::transport, 0xffff},
-    {"tp_dst", kDstPort, port, Needs::transport, 0xffff},
-    {"tcp_src", kSrcPort, port, Needs::tcp, 0xffff},
-    {"tcp_dst", kDstPort, port, Needs::tcp, 0xffff},
-    {"tcp_flags", kTcpFlags, tcp_flags, Needs::tcp, 0xfff},
-    {"udp_src", kSrcPort, port, Needs::udp, 0xffff},
-    {"udp_dst", kDstPort, port, Needs::udp, 0xffff},
-    {"sctp_src", kSrcPort, port, Needs::sctp, 0xffff},
-    {"sctp_dst", kDstPort, port, Needs::sctp, 0xffff},
-    {"icmp_type", kSrcPort, number, Needs::icmp, 0xff},
-    {"icmp_code", kDstPort, number, Needs::icmp, 0xff},
-    {"icmpv6_type", kSrcPort, number, Needs::icmpv6, 0xff},
-    {"icmpv6_code", kDstPort, number, Needs::icmpv6, 0xff},
-    {"arp_op", kProtocol, number, Needs::arp, 0xff},
-    {"arp_spa", kIpv4Src, ipv4, Needs::arp},
-    {"arp_tpa", kIpv4Dst, ipv4, Needs::arp},
-    {"arp_sha", kArpSha, mac, Needs::arp},
-    {"arp_tha", kArpTha, mac, Needs::arp},
-    {"nd_target", kNdTarget, ipv6, Needs::neighbour},
-    {"nd_sll", kArpSha, mac, Needs::solicit},
-    {"nd_tll", kArpTha, mac, Needs::advert},
-};
-
-/// Names that stand for an EtherType and perhaps a protocol (ovs-ofctl(8)).
-struct Shorthand {
-  std::string_view name;
-  std::uint16_t ether_type;  ///< 0: any
-  std::uint8_t protocol = 0;
-};
-constexpr Shorthand kShorthands[] = {
-    {"eth", 0},
-    {"ip", kEtherTypeIpv4},
-    {"ip4", kEtherTypeIpv4},
-    {"ipv4", kEtherTypeIpv4},
-    {"icmp", kEtherTypeIpv4, kIpProtoIcmp},
-    {"tcp", kEtherTypeIpv4, kIpProtoTcp},
-    {"udp", kEtherTypeIpv4, kIpProtoUdp},
-    {"sctp", kEtherTypeIpv4, kIpProtoSctp},
-    {"ipv6", kEtherTypeIpv6},
-    {"ip6", kEtherTypeIpv6},
-    {"icmp6", kEtherTypeIpv6, kIpProtoIcmpv6},
-    {"tcp6", kEtherTypeIpv6, kIpProtoTcp},
-    {"udp6", kEtherTypeIpv6, kIpProtoUdp},
-    {"sctp6", kEtherTypeIpv6, kIpProtoSctp},
-    {"arp", kEtherTypeArp},
-    {"rarp", kEtherTypeRarp},
-    {"mpls", kEtherTypeMpls},
-    {"mplsm", kEtherTypeMplsMulticast},
-};
-
-/// What people know from Open vSwitch and a filter does not have, by how the name begins.
-struct Missing {
-  std::string_view beginning;
-  std::string_view sentence;
-};
-constexpr std::string_view kOfTheSwitch =
-    "belongs to Open vSwitch's pipeline, not to the frame; a filter looks at the headers of a frame only";
-constexpr std::string_view kOfAFlow = "is part of a flow; a filter is a match only";
-constexpr std::string_view kNotYet = "is not supported in a filter";
-constexpr Missing kMissing[] = {
-    {"in_port", "selects a port, which a filter does not: name the port among the sources of the session"},
-    {"ct_", "needs connection tracking; a filter looks at the headers of a frame only"},
-    {"tun_", kOfTheSwitch},
-    {"tunnel_id", kOfTheSwitch},
-    {"metadata", kOfTheSwitch},
-    {"reg", kOfTheSwitch},
-    {"xreg", kOfTheSwitch},
-    {"xxreg", kOfTheSwitch},
-    {"pkt_mark", kOfTheSwitch},
-    {"skb_priority", kOfTheSwitch},
-    {"conj_id", kOfTheSwitch},
-    {"recirc_id", kOfTheSwitch},
-    {"dp_hash", kOfTheSwitch},
-    {"packet_type", kOfTheSwitch},
-    {"actset_output", kOfTheSwitch},
-    {"mpls_", kNotYet},
-    {"nsh_", kNotYet},
-    {"nd_reserved", kNotYet},
-    {"nd_options_type", kNotYet},
-    {"action", kOfAFlow},
-    {"priority", kOfAFlow},
-    {"table", kOfAFlow},
-    {"cookie", kOfAFlow},
-    {"idle_timeout", kOfAFlow},
-    {"hard_timeout", kOfAFlow},
-};
 
 constexpr std::optional<Bytes> kEveryBit =
     Bytes{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
@@ -268,49 +120,6 @@ std::optional<Flags> parse_exact_flags(std::string_view text, std::uint32_t all)
   }
 }
 
-std::string_view sentence(Needs needs) {
-  switch (needs) {
-    case Needs::nothing:
-      break;
-    case Needs::arp:
-      return "is a field of ARP: add arp or rarp";
-    case Needs::ipv4_or_arp:
-      return "is a field of IPv4: add ip, or tcp, udp, ...; for IPv6 there are ipv6_src and ipv6_dst";
-    case Needs::ipv6:
-      return "is a field of IPv6: add ipv6, or tcp6, udp6, ...";
-    case Needs::ip:
-    case Needs::ip_or_arp:
-      return "is a field of IP: add ip or ipv6";
-    case Needs::tcp:
-      return "is a field of TCP: add tcp or tcp6 (later fragments have none)";
-    case Needs::udp:
-      return "is a field of UDP: add udp or udp6 (later fragments have none)";
-    case Needs::sctp:
-      return "is a field of SCTP: add sctp or sctp6 (later fragments have none)";
-    case Needs::icmp:
-      return "is a field of ICMP: add icmp";
-    case Needs::icmpv6:
-      return "is a field of ICMPv6: add icmp6";
-    case Needs::transport:
-      return "needs a protocol with ports: add tcp, udp, sctp, tcp6, udp6 or sctp6 (later fragments have "
-             "none)";
-    case Needs::neighbour:
-      return "is a field of neighbour discovery: add icmp6 and icmpv6_type=135 or icmpv6_type=136";
-    case Needs::solicit:
-      return "is a field of neighbour solicitations: add icmp6 and icmpv6_type=135";
-    case Needs::advert:
-      return "is a field of neighbour advertisements: add icmp6 and icmpv6_type=136";
-  }
-  return "";
-}
-
-template <typename Table>
-const auto* find_name(const Table& table, std::string_view name) {
-  const auto* const found =
-      std::find_if(std::begin(table), std::end(table), [name](const auto& one) { return one.name == name; });
-  return found == std::end(table) ? nullptr : found;
-}
-
 std::string quoted(std::string_view text) {
   return "'" + std::string(text) + "'";
 }
@@ -379,7 +188,7 @@ std::string MatchParser::parse(std::string_view text) {
 }
 
 std::string MatchParser::add(const Item& item) {
-  if (const Shorthand* one = find_name(kShorthands, item.name)) {
+  if (const Shorthand* one = find_shorthand(item.name)) {
     if (item.value) return std::string(item.name) + " takes no value";
     std::string trouble;
     if (one->ether_type != 0) trouble = merge(kEthType, in_network_order(one->ether_type, 2), *kEveryBit);
@@ -387,11 +196,8 @@ std::string MatchParser::add(const Item& item) {
       trouble = merge(kProtocol, in_network_order(one->protocol, 1), *kEveryBit);
     return trouble;
   }
-  if (const Field* field = find_name(kFields, item.name)) return add_field(*field, item);
-  for (const Missing& missing : kMissing) {
-    if (item.name.starts_with(missing.beginning))
-      return std::string(item.name) + ' ' + std::string(missing.sentence);
-  }
+  if (const Field* field = find_field(item.name)) return add_field(*field, item);
+  if (const auto why = why_not_a_field(item.name)) return std::string(item.name) + ' ' + std::string(*why);
   return "there is no field or protocol " + quoted(item.name) + "; ovs-fields(7) lists them";
 }
 
@@ -494,8 +300,9 @@ std::string MatchParser::add_fragment(const Field& field, const Item& item) {
   std::string name(*item.value);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const Kind* kind = find_name(kKinds, name);
-  if (kind == nullptr) return "give no, yes, first, later or not_later";
+  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                        [&name](const Kind& one) { return one.name == name; });
+  if (kind == std::end(kKinds)) return "give no, yes, first, later or not_later";
   return add_value(field, item, Bytes{kind->value}, Bytes{kind->mask});
 }
 
@@ -604,6 +411,10 @@ bool MatchParser::met(Needs needs) const {
       return neighbour && is(kSrcPort, ND_NEIGHBOR_ADVERT);
   }
   return false;
+}
+
+bool Match::knows(std::string_view name) {
+  return find_field(name) != nullptr || find_shorthand(name) != nullptr || why_not_a_field(name).has_value();
 }
 
 Match::Parsed Match::parse(std::string_view text) {
