@@ -3,11 +3,11 @@
 // (tests/system/test_filter.py) compares both over random frames, broken ones included.
 #include "datapath/flow/flow_key.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
+
+#include "datapath/frame/headers.h"
 
 namespace vswitch {
 
@@ -15,43 +15,28 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::uint16_t kLeastEtherType = 0x600;  // what is less is a length (IEEE 802.3)
-constexpr std::uint16_t kNoEtherType = 0x5ff;     // FLOW_DL_TYPE_NONE
-constexpr std::uint16_t kIpv4 = 0x0800;
-constexpr std::uint16_t kIpv6 = 0x86dd;
-constexpr std::uint16_t kArp = 0x0806;
-constexpr std::uint16_t kRarp = 0x8035;
-
-std::uint16_t u16(Bytes bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-/// Takes the first `count` bytes off; false if there are fewer.
-bool skip(Bytes& rest, std::size_t count) {
-  if (rest.size() < count) return false;
-  rest = rest.subspan(count);
-  return true;
-}
+constexpr std::uint16_t kNoEtherType = 0x5ff;  // FLOW_DL_TYPE_NONE
 
 /// The EtherType at the start of `rest`, or that of an LLC/SNAP header behind a length.
-std::uint16_t take_ether_type(Bytes& rest) {
+std::uint16_t take_ether_type(HeaderCursor& cursor) {
   constexpr std::uint8_t kSnap[] = {0xaa, 0xaa, 0x03, 0, 0, 0};
-  constexpr std::size_t kSnapHeader = sizeof kSnap + 2;
-  const std::uint16_t type = u16(rest, 0);
-  skip(rest, 2);
-  if (type >= kLeastEtherType) return type;
-  if (rest.size() < kSnapHeader || std::memcmp(rest.data(), kSnap, sizeof kSnap) != 0) return kNoEtherType;
-  const std::uint16_t snap_type = u16(rest, sizeof kSnap);
-  skip(rest, kSnapHeader);
-  return snap_type >= kLeastEtherType ? snap_type : kNoEtherType;
+  constexpr std::size_t kSnapHeader = sizeof kSnap + kEtherTypeLength;
+  const std::uint16_t type = u16_at(cursor.rest(), 0);
+  cursor.skip(kEtherTypeLength);
+  if (type >= kMinEtherType) return type;
+  if (!cursor.has(kSnapHeader) || std::memcmp(cursor.rest().data(), kSnap, sizeof kSnap) != 0)
+    return kNoEtherType;
+  const std::uint16_t snap_type = u16_at(cursor.rest(), sizeof kSnap);
+  cursor.skip(kSnapHeader);
+  return snap_type >= kMinEtherType ? snap_type : kNoEtherType;
 }
 
 void read_arp(FlowKey& key, Bytes rest) {
   // Ethernet and IPv4 (RFC 826): hardware type, protocol, lengths, operation, then the four addresses.
   constexpr std::uint8_t kEthernetIpv4[] = {0, 1, 0x08, 0x00, 6, 4};
-  constexpr std::size_t kLength = 28;
-  if (rest.size() < kLength || std::memcmp(rest.data(), kEthernetIpv4, sizeof kEthernetIpv4) != 0) return;
-  const std::uint16_t operation = u16(rest, 6);
+  if (rest.size() < kArpEthernetIpv4 || std::memcmp(rest.data(), kEthernetIpv4, sizeof kEthernetIpv4) != 0)
+    return;
+  const std::uint16_t operation = u16_at(rest, 6);
   if (operation <= 0xff) key.set_number(key_slot::kProtocol, operation);
   key.set(key_slot::kArpSha, rest.subspan(8, 6));
   key.set(key_slot::kIpv4Src, rest.subspan(14, 4));
@@ -77,18 +62,18 @@ void read_neighbour(FlowKey& key, Bytes rest) {
   constexpr std::array<std::uint8_t, 6> kNone{};
   if (rest.size() < key_slot::kNdTarget.size) return;
   const Bytes target = rest.first(key_slot::kNdTarget.size);
-  skip(rest, target.size());
+  HeaderCursor options(rest.subspan(target.size()));
   std::array<std::uint8_t, 6> source{};
   std::array<std::uint8_t, 6> own{};
-  while (rest.size() >= kUnit) {
-    const std::size_t length = rest[1] * kUnit;
-    if (length == 0 || length > rest.size()) break;
-    if (length == kUnit && (rest[0] == kSourceAddress || rest[0] == kTargetAddress)) {
-      auto& address = rest[0] == kSourceAddress ? source : own;
+  while (options.has(kUnit)) {
+    const Bytes option = options.rest();
+    const std::size_t length = option[1] * kUnit;
+    if (length == 0 || !options.skip(length)) break;
+    if (length == kUnit && (option[0] == kSourceAddress || option[0] == kTargetAddress)) {
+      auto& address = option[0] == kSourceAddress ? source : own;
       if (address != kNone) return;  // the same option twice: none of it counts, nor does the target
-      std::copy_n(rest.begin() + 2, address.size(), address.begin());
+      std::copy_n(option.begin() + 2, address.size(), address.begin());
     }
-    skip(rest, length);
   }
   key.set(key_slot::kNdTarget, target);
   key.set(key_slot::kArpSha, source);
@@ -96,50 +81,44 @@ void read_neighbour(FlowKey& key, Bytes rest) {
 }
 
 void read_tcp(FlowKey& key, Bytes rest) {
-  constexpr std::size_t kLeast = 20;
-  if (rest.size() < kLeast) return;
-  const std::size_t length = std::size_t{4} * (rest[12] >> 4);
-  if (length < kLeast || rest.size() < length) return;
+  if (rest.size() < kTcpHeader) return;
+  const std::size_t length = tcp_header_length(rest);
+  if (length < kTcpHeader || rest.size() < length) return;
   read_ports(key, rest);
-  key.set_number(key_slot::kTcpFlags, u16(rest, 12) & 0x0fff);
+  key.set_number(key_slot::kTcpFlags, u16_at(rest, kTcpFlagsAt - 1) & 0x0fff);
 }
 
 void read_icmpv6(FlowKey& key, Bytes rest) {
   constexpr std::uint8_t kSolicit = 135;
   constexpr std::uint8_t kAdvert = 136;
-  constexpr std::size_t kHeader = 8;
-  if (rest.size() < kHeader) return;
+  if (rest.size() < kIcmpHeader) return;
   read_icmp_type(key, rest);
-  if ((rest[0] == kSolicit || rest[0] == kAdvert) && rest[1] == 0) read_neighbour(key, rest.subspan(kHeader));
+  if ((rest[0] == kSolicit || rest[0] == kAdvert) && rest[1] == 0)
+    read_neighbour(key, rest.subspan(kIcmpHeader));
 }
 
 void read_transport(FlowKey& key, std::uint8_t protocol, Bytes rest) {
-  constexpr std::size_t kUdpHeader = 8;
-  constexpr std::size_t kSctpHeader = 12;
-  constexpr std::size_t kIcmpHeader = 8;
-  if (protocol == IPPROTO_TCP) read_tcp(key, rest);
-  if (protocol == IPPROTO_UDP && rest.size() >= kUdpHeader) read_ports(key, rest);
-  if (protocol == IPPROTO_SCTP && rest.size() >= kSctpHeader) read_ports(key, rest);
-  if (protocol == IPPROTO_ICMP && rest.size() >= kIcmpHeader) read_icmp_type(key, rest);
-  if (protocol == IPPROTO_ICMPV6) read_icmpv6(key, rest);
+  if (protocol == kIpProtoTcp) read_tcp(key, rest);
+  if (protocol == kIpProtoUdp && rest.size() >= kUdpHeader) read_ports(key, rest);
+  if (protocol == kIpProtoSctp && rest.size() >= kSctpHeader) read_ports(key, rest);
+  if (protocol == kIpProtoIcmp && rest.size() >= kIcmpHeader) read_icmp_type(key, rest);
+  if (protocol == kIpProtoIcmpv6) read_icmpv6(key, rest);
 }
 
 void read_ipv4(FlowKey& key, Bytes rest) {
-  constexpr std::size_t kLeast = 20;
-  if (rest.size() < kLeast) return;
-  const std::size_t header = std::size_t{4} * (rest[0] & 0x0f);
-  const std::size_t total = u16(rest, 2);
-  if (header < kLeast || total < header || total > rest.size()) return;
-  const std::uint16_t fragment = u16(rest, 6);
-  const bool later = (fragment & 0x1fff) != 0;
-  const bool more = (fragment & 0x2000) != 0;
-  key.set(key_slot::kIpv4Src, rest.subspan(12, 4));
-  key.set(key_slot::kIpv4Dst, rest.subspan(16, 4));
-  key.set_number(key_slot::kTos, rest[1]);
-  key.set_number(key_slot::kTtl, rest[8]);
-  key.set_number(key_slot::kProtocol, rest[9]);
-  if (later || more) key.set_number(key_slot::kFragment, kAnyFragment | (later ? kLaterFragment : 0));
-  if (!later) read_transport(key, rest[9], rest.subspan(header, total - header));  // without padding
+  const auto ip = Ipv4View::of(rest);
+  if (!ip) return;
+  const std::size_t header = ip->header_length();
+  const std::size_t total = ip->total_length();
+  if (header < Ipv4View::kLength || total < header || total > rest.size()) return;
+  const bool later = ip->is_later_fragment();
+  key.set(key_slot::kIpv4Src, ip->source());
+  key.set(key_slot::kIpv4Dst, ip->destination());
+  key.set_number(key_slot::kTos, ip->tos());
+  key.set_number(key_slot::kTtl, ip->ttl());
+  key.set_number(key_slot::kProtocol, ip->protocol());
+  if (ip->is_fragment()) key.set_number(key_slot::kFragment, kAnyFragment | (later ? kLaterFragment : 0));
+  if (!later) read_transport(key, ip->protocol(), rest.subspan(header, total - header));  // without padding
 }
 
 /// What stands behind the extension headers.
@@ -148,47 +127,45 @@ struct UpperLayer {
   std::uint8_t fragment = 0;
 };
 
-/// Walks the extension headers, `rest` up to the upper layer; nullopt if one of them is cut short.
-std::optional<UpperLayer> walk_extensions(std::uint8_t protocol, Bytes& rest) {
+/// Walks the extension headers, `cursor` up to the upper layer; nullopt if one of them is cut short.
+std::optional<UpperLayer> walk_extensions(std::uint8_t protocol, HeaderCursor& cursor) {
+  constexpr std::size_t kShortest = 8;
   UpperLayer upper{.protocol = protocol};
   for (;;) {
+    const bool option = is_ipv6_option_header(upper.protocol);
+    if (!option && upper.protocol != kIpProtoAh && upper.protocol != kIpProtoFragment) return upper;
+    if (!cursor.has(kShortest)) return std::nullopt;
+    const Bytes header = cursor.rest();
     std::size_t length = 0;
-    const bool generic = upper.protocol == IPPROTO_HOPOPTS || upper.protocol == IPPROTO_ROUTING ||
-                         upper.protocol == IPPROTO_DSTOPTS;
-    if (!generic && upper.protocol != IPPROTO_AH && upper.protocol != IPPROTO_FRAGMENT) return upper;
-    if (rest.size() < 8) return std::nullopt;
-    if (generic) {
-      length = (rest[1] + std::size_t{1}) * 8;
-    } else if (upper.protocol == IPPROTO_AH) {
-      length = (rest[1] + std::size_t{2}) * 4;  // counts in another unit (RFC 4302)
+    if (option) {
+      length = ipv6_option_header_length(header);
+    } else if (upper.protocol == kIpProtoAh) {
+      length = (header[1] + std::size_t{2}) * 4;  // counts in another unit (RFC 4302)
     } else {
-      length = 8;
-      const std::uint16_t offset = u16(rest, 2);
-      if (offset != 0) upper.fragment = kAnyFragment;
-      if ((offset & 0xfff8) != 0) return UpperLayer{IPPROTO_FRAGMENT, kAnyFragment | kLaterFragment};
+      length = Ipv6FragmentView::kLength;
+      const Ipv6FragmentView fragment = *Ipv6FragmentView::of(header);
+      if (fragment.is_fragment()) upper.fragment = kAnyFragment;
+      if (fragment.is_later_fragment()) return UpperLayer{kIpProtoFragment, kAnyFragment | kLaterFragment};
     }
-    upper.protocol = rest[0];
-    if (!skip(rest, length)) return std::nullopt;
+    upper.protocol = header[0];
+    if (!cursor.skip(length)) return std::nullopt;
   }
 }
 
 void read_ipv6(FlowKey& key, Bytes rest) {
-  constexpr std::size_t kHeader = 40;
-  if (rest.size() < kHeader) return;
-  const Bytes header = rest.first(kHeader);
-  const std::size_t length = u16(header, 4);
-  if (kHeader + length > rest.size()) return;
-  key.set(key_slot::kIpv6Src, header.subspan(8, 16));
-  key.set(key_slot::kIpv6Dst, header.subspan(24, 16));
-  rest = rest.subspan(kHeader, length);
-  const auto upper = walk_extensions(header[6], rest);
+  const auto ip = Ipv6View::of(rest);
+  if (!ip || Ipv6View::kLength + ip->payload_length() > rest.size()) return;
+  key.set(key_slot::kIpv6Src, ip->source());
+  key.set(key_slot::kIpv6Dst, ip->destination());
+  HeaderCursor cursor(rest.subspan(Ipv6View::kLength, ip->payload_length()));
+  const auto upper = walk_extensions(ip->next_header(), cursor);
   if (!upper) return;
-  key.set_number(key_slot::kTos, (u16(header, 0) >> 4) & 0xff);
-  key.set_number(key_slot::kTtl, header[7]);
-  key.set_number(key_slot::kIpv6Label, (header[1] & 0x0fU) << 16 | u16(header, 2));
+  key.set_number(key_slot::kTos, ip->traffic_class());
+  key.set_number(key_slot::kTtl, ip->hop_limit());
+  key.set_number(key_slot::kIpv6Label, ip->flow_label());
   key.set_number(key_slot::kProtocol, upper->protocol);
   key.set_number(key_slot::kFragment, upper->fragment);
-  if ((upper->fragment & kLaterFragment) == 0) read_transport(key, upper->protocol, rest);
+  if ((upper->fragment & kLaterFragment) == 0) read_transport(key, upper->protocol, cursor.rest());
 }
 
 }  // namespace
@@ -196,19 +173,19 @@ void read_ipv6(FlowKey& key, Bytes rest) {
 FlowKey::FlowKey(const Frame& frame, const BridgeTags& tags) {
   set(key_slot::kEthDst, frame.dst.octets);
   set(key_slot::kEthSrc, frame.src.octets);
-  Bytes rest = frame.payload;
+  HeaderCursor cursor(frame.payload);
   std::optional<VlanTag> tag = tags.outer;
-  if (!tag && (tag = frame.inner_tag())) skip(rest, kTagLength);  // the tag before it was taken off
+  if (!tag && (tag = frame.inner_tag())) cursor.skip(kTagLength);  // the tag before it was taken off
   if (tag) set_number(key_slot::kVlanTci, tag->tci | kTagPresent);
   if (tags.inner) {
     set_number(key_slot::kEthType, tags.inner->tpid);
     return;
   }
-  const std::uint16_t type = take_ether_type(rest);
+  const std::uint16_t type = take_ether_type(cursor);
   set_number(key_slot::kEthType, type);
-  if (type == kIpv4) read_ipv4(*this, rest);
-  if (type == kIpv6) read_ipv6(*this, rest);
-  if (type == kArp || type == kRarp) read_arp(*this, rest);
+  if (type == kEtherTypeIpv4) read_ipv4(*this, cursor.rest());
+  if (type == kEtherTypeIpv6) read_ipv6(*this, cursor.rest());
+  if (type == kEtherTypeArp || type == kEtherTypeRarp) read_arp(*this, cursor.rest());
 }
 
 std::uint32_t FlowKey::number(KeySlot slot) const {

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,26 +30,30 @@
 
 namespace vswitch {
 
-/// One match. Immutable.
+/// One match. Immutable. A default one matches every frame.
 class Match {
  public:
   struct Parsed;
+  /// A port from `low` to `high`, ends included.
+  struct Range {
+    KeySlot slot;
+    std::uint32_t low, high;
+  };
   /// The match, or a sentence that names the part that is wrong and what to do.
   static Parsed parse(std::string_view text);
+  /// Whether the name is one of a field or a protocol, be it one that only Open vSwitch supports.
+  static bool knows(std::string_view name);
 
   bool matches(const FlowKey& key) const;
   /// What is compared, and the bits of it that count; ports in a range are not among them.
   const FlowKey& value() const { return value_; }
   const FlowKey& mask() const { return mask_; }
+  std::span<const Range> ranges() const { return ranges_; }
   /// As it was written.
   const std::string& text() const { return text_; }
 
  private:
   friend class MatchParser;
-  struct Range {
-    KeySlot slot;
-    std::uint32_t low, high;
-  };
 
   FlowKey value_;
   FlowKey mask_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
@@ -9,169 +8,18 @@
 #include <charconv>
 
 #include "datapath/flow/match.h"
+#include "datapath/flow/match_fields.h"
+#include "datapath/frame/headers.h"
 
 namespace vswitch {
 
 namespace {
 
+using namespace match_fields;
+using namespace key_slot;
 using Bytes = FlowKey::Value;
 
-/// How a value is written (ovs-fields(7), "Format").
-enum class Notation : std::uint8_t { number, maskable_number, port, mac, ipv4, ipv6, fragment, tcp_flags };
-
-/// What else the match has to say (ovs-fields(7), "Prerequisites").
-enum class Needs : std::uint8_t {
-  nothing,
-  arp,
-  ipv4_or_arp,
-  ipv6,
-  ip,
-  ip_or_arp,
-  tcp,
-  udp,
-  sctp,
-  icmp,
-  icmpv6,
-  transport,
-  neighbour,
-  solicit,
-  advert
-};
-
-/// A number n is `n << shift | always` in its slot, and its mask likewise, without the ignored bits.
-struct Field {
-  std::string_view name;
-  KeySlot slot;
-  Notation notation;
-  Needs needs = Needs::nothing;
-  std::uint32_t most = 0;  ///< of numbers
-  std::uint8_t shift = 0;
-  std::uint32_t always = 0;
-  std::uint32_t ignored = 0;
-};
-
 constexpr std::uint32_t kNoTag = 0xffff;  // as dl_vlan: OFP_VLAN_NONE of OpenFlow 1.0
-
-using enum Notation;
-using namespace key_slot;
-constexpr Field kFields[] = {
-    {"eth_src", kEthSrc, mac},
-    {"dl_src", kEthSrc, mac},
-    {"eth_dst", kEthDst, mac},
-    {"dl_dst", kEthDst, mac},
-    {"eth_type", kEthType, number, Needs::nothing, 0xffff},
-    {"dl_type", kEthType, number, Needs::nothing, 0xffff},
-    {"dl_vlan", kVlanTci, number, Needs::nothing, 0xfff, 0, kTagPresent},
-    {"vlan_vid", kVlanTci, maskable_number, Needs::nothing, 0x1fff},
-    {"dl_vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
-    {"vlan_pcp", kVlanTci, number, Needs::nothing, 7, 13, kTagPresent},
-    {"vlan_tci", kVlanTci, maskable_number, Needs::nothing, 0xffff},
-    {"nw_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
-    {"ip_src", kIpv4Src, ipv4, Needs::ipv4_or_arp},
-    {"nw_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
-    {"ip_dst", kIpv4Dst, ipv4, Needs::ipv4_or_arp},
-    {"ipv6_src", kIpv6Src, ipv6, Needs::ipv6},
-    {"ipv6_dst", kIpv6Dst, ipv6, Needs::ipv6},
-    {"ipv6_label", kIpv6Label, maskable_number, Needs::ipv6, 0xfffff},
-    {"nw_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
-    {"ip_proto", kProtocol, number, Needs::ip_or_arp, 0xff},
-    {"nw_tos", kTos, number, Needs::ip, 0xff, 0, 0, 3},  // DSCP only: ECN is nw_ecn
-    {"ip_dscp", kTos, number, Needs::ip, 0x3f, 2},
-    {"nw_ecn", kTos, number, Needs::ip, 3},
-    {"ip_ecn", kTos, number, Needs::ip, 3},
-    {"nw_ttl", kTtl, number, Needs::ip, 0xff},
-    {"ip_frag", kFragment, fragment, Needs::ip},
-    {"nw_frag", kFragment, fragment, Needs::ip},
-    {"tp_src", kSrcPort, port, Needs::transport, 0xffff},
-    {"tp_dst", kDstPort, port, Needs::transport, 0xffff},
-    {"tcp_src", kSrcPort, port, Needs::tcp, 0xffff},
-    {"tcp_dst", kDstPort, port, Needs::tcp, 0xffff},
-    {"tcp_flags", kTcpFlags, tcp_flags, Needs::tcp, 0xfff},
-    {"udp_src", kSrcPort, port, Needs::udp, 0xffff},
-    {"udp_dst", kDstPort, port, Needs::udp, 0xffff},
-    {"sctp_src", kSrcPort, port, Needs::sctp, 0xffff},
-    {"sctp_dst", kDstPort, port, Needs::sctp, 0xffff},
-    {"icmp_type", kSrcPort, number, Needs::icmp, 0xff},
-    {"icmp_code", kDstPort, number, Needs::icmp, 0xff},
-    {"icmpv6_type", kSrcPort, number, Needs::icmpv6, 0xff},
-    {"icmpv6_code", kDstPort, number, Needs::icmpv6, 0xff},
-    {"arp_op", kProtocol, number, Needs::arp, 0xff},
-    {"arp_spa", kIpv4Src, ipv4, Needs::arp},
-    {"arp_tpa", kIpv4Dst, ipv4, Needs::arp},
-    {"arp_sha", kArpSha, mac, Needs::arp},
-    {"arp_tha", kArpTha, mac, Needs::arp},
-    {"nd_target", kNdTarget, ipv6, Needs::neighbour},
-    {"nd_sll", kArpSha, mac, Needs::solicit},
-    {"nd_tll", kArpTha, mac, Needs::advert},
-};
-
-/// Names that stand for an EtherType and perhaps a protocol (ovs-ofctl(8)).
-struct Shorthand {
-  std::string_view name;
-  std::uint16_t ether_type;  ///< 0: any
-  std::uint8_t protocol = 0;
-};
-constexpr std::uint16_t kIp = 0x0800;
-constexpr std::uint16_t kIp6 = 0x86dd;
-constexpr std::uint16_t kArp = 0x0806;
-constexpr std::uint16_t kRarp = 0x8035;
-constexpr Shorthand kShorthands[] = {
-    {"eth", 0},
-    {"ip", kIp},
-    {"ip4", kIp},
-    {"ipv4", kIp},
-    {"icmp", kIp, IPPROTO_ICMP},
-    {"tcp", kIp, IPPROTO_TCP},
-    {"udp", kIp, IPPROTO_UDP},
-    {"sctp", kIp, IPPROTO_SCTP},
-    {"ipv6", kIp6},
-    {"ip6", kIp6},
-    {"icmp6", kIp6, IPPROTO_ICMPV6},
-    {"tcp6", kIp6, IPPROTO_TCP},
-    {"udp6", kIp6, IPPROTO_UDP},
-    {"sctp6", kIp6, IPPROTO_SCTP},
-    {"arp", kArp},
-    {"rarp", kRarp},
-    {"mpls", 0x8847},
-    {"mplsm", 0x8848},
-};
-
-/// What people know from Open vSwitch and a filter does not have, by how the name begins.
-struct Missing {
-  std::string_view beginning;
-  std::string_view sentence;
-};
-constexpr std::string_view kOfTheSwitch =
-    "belongs to Open vSwitch's pipeline, not to the frame; a filter looks at the headers of a frame only";
-constexpr std::string_view kOfAFlow = "is part of a flow; a filter is a match only";
-constexpr std::string_view kNotYet = "is not supported in a filter";
-constexpr Missing kMissing[] = {
-    {"in_port", "selects a port, which a filter does not: name the port among the sources of the session"},
-    {"ct_", "needs connection tracking; a filter looks at the headers of a frame only"},
-    {"tun_", kOfTheSwitch},
-    {"tunnel_id", kOfTheSwitch},
-    {"metadata", kOfTheSwitch},
-    {"reg", kOfTheSwitch},
-    {"xreg", kOfTheSwitch},
-    {"xxreg", kOfTheSwitch},
-    {"pkt_mark", kOfTheSwitch},
-    {"skb_priority", kOfTheSwitch},
-    {"conj_id", kOfTheSwitch},
-    {"recirc_id", kOfTheSwitch},
-    {"dp_hash", kOfTheSwitch},
-    {"packet_type", kOfTheSwitch},
-    {"actset_output", kOfTheSwitch},
-    {"mpls_", kNotYet},
-    {"nsh_", kNotYet},
-    {"nd_reserved", kNotYet},
-    {"nd_options_type", kNotYet},
-    {"action", kOfAFlow},
-    {"priority", kOfAFlow},
-    {"table", kOfAFlow},
-    {"cookie", kOfAFlow},
-    {"idle_timeout", kOfAFlow},
-    {"hard_timeout", kOfAFlow},
-};
 
 constexpr std::optional<Bytes> kEveryBit =
     Bytes{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
@@ -272,49 +120,6 @@ std::optional<Flags> parse_exact_flags(std::string_view text, std::uint32_t all)
   }
 }
 
-std::string_view sentence(Needs needs) {
-  switch (needs) {
-    case Needs::nothing:
-      break;
-    case Needs::arp:
-      return "is a field of ARP: add arp or rarp";
-    case Needs::ipv4_or_arp:
-      return "is a field of IPv4: add ip, or tcp, udp, ...; for IPv6 there are ipv6_src and ipv6_dst";
-    case Needs::ipv6:
-      return "is a field of IPv6: add ipv6, or tcp6, udp6, ...";
-    case Needs::ip:
-    case Needs::ip_or_arp:
-      return "is a field of IP: add ip or ipv6";
-    case Needs::tcp:
-      return "is a field of TCP: add tcp or tcp6 (later fragments have none)";
-    case Needs::udp:
-      return "is a field of UDP: add udp or udp6 (later fragments have none)";
-    case Needs::sctp:
-      return "is a field of SCTP: add sctp or sctp6 (later fragments have none)";
-    case Needs::icmp:
-      return "is a field of ICMP: add icmp";
-    case Needs::icmpv6:
-      return "is a field of ICMPv6: add icmp6";
-    case Needs::transport:
-      return "needs a protocol with ports: add tcp, udp, sctp, tcp6, udp6 or sctp6 (later fragments have "
-             "none)";
-    case Needs::neighbour:
-      return "is a field of neighbour discovery: add icmp6 and icmpv6_type=135 or icmpv6_type=136";
-    case Needs::solicit:
-      return "is a field of neighbour solicitations: add icmp6 and icmpv6_type=135";
-    case Needs::advert:
-      return "is a field of neighbour advertisements: add icmp6 and icmpv6_type=136";
-  }
-  return "";
-}
-
-template <typename Table>
-const auto* find_name(const Table& table, std::string_view name) {
-  const auto* const found =
-      std::find_if(std::begin(table), std::end(table), [name](const auto& one) { return one.name == name; });
-  return found == std::end(table) ? nullptr : found;
-}
-
 std::string quoted(std::string_view text) {
   return "'" + std::string(text) + "'";
 }
@@ -383,7 +188,7 @@ std::string MatchParser::parse(std::string_view text) {
 }
 
 std::string MatchParser::add(const Item& item) {
-  if (const Shorthand* one = find_name(kShorthands, item.name)) {
+  if (const Shorthand* one = find_shorthand(item.name)) {
     if (item.value) return std::string(item.name) + " takes no value";
     std::string trouble;
     if (one->ether_type != 0) trouble = merge(kEthType, in_network_order(one->ether_type, 2), *kEveryBit);
@@ -391,11 +196,8 @@ std::string MatchParser::add(const Item& item) {
       trouble = merge(kProtocol, in_network_order(one->protocol, 1), *kEveryBit);
     return trouble;
   }
-  if (const Field* field = find_name(kFields, item.name)) return add_field(*field, item);
-  for (const Missing& missing : kMissing) {
-    if (item.name.starts_with(missing.beginning))
-      return std::string(item.name) + ' ' + std::string(missing.sentence);
-  }
+  if (const Field* field = find_field(item.name)) return add_field(*field, item);
+  if (const auto why = why_not_a_field(item.name)) return std::string(item.name) + ' ' + std::string(*why);
   return "there is no field or protocol " + quoted(item.name) + "; ovs-fields(7) lists them";
 }
 
@@ -498,8 +300,9 @@ std::string MatchParser::add_fragment(const Field& field, const Item& item) {
   std::string name(*item.value);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const Kind* kind = find_name(kKinds, name);
-  if (kind == nullptr) return "give no, yes, first, later or not_later";
+  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                        [&name](const Kind& one) { return one.name == name; });
+  if (kind == std::end(kKinds)) return "give no, yes, first, later or not_later";
   return add_value(field, item, Bytes{kind->value}, Bytes{kind->mask});
 }
 
@@ -562,7 +365,7 @@ bool MatchParser::is(KeySlot slot, std::uint32_t number) const {
 }
 
 bool MatchParser::is_ip(std::uint8_t protocol) const {
-  return (is(kEthType, kIp) || is(kEthType, kIp6)) && is(kProtocol, protocol);
+  return (is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6)) && is(kProtocol, protocol);
 }
 
 bool MatchParser::has_ports(std::uint8_t protocol) const {
@@ -570,10 +373,10 @@ bool MatchParser::has_ports(std::uint8_t protocol) const {
 }
 
 bool MatchParser::met(Needs needs) const {
-  const bool arp = is(kEthType, kArp) || is(kEthType, kRarp);
-  const bool ip = is(kEthType, kIp) || is(kEthType, kIp6);
-  const bool icmp = is(kEthType, kIp) && is(kProtocol, IPPROTO_ICMP);
-  const bool icmpv6 = is(kEthType, kIp6) && is(kProtocol, IPPROTO_ICMPV6);
+  const bool arp = is(kEthType, kEtherTypeArp) || is(kEthType, kEtherTypeRarp);
+  const bool ip = is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6);
+  const bool icmp = is(kEthType, kEtherTypeIpv4) && is(kProtocol, kIpProtoIcmp);
+  const bool icmpv6 = is(kEthType, kEtherTypeIpv6) && is(kProtocol, kIpProtoIcmpv6);
   const bool neighbour = icmpv6 && filter_.value_.number(kDstPort) == 0;  // their code is 0
   switch (needs) {
     case Needs::nothing:
@@ -581,25 +384,25 @@ bool MatchParser::met(Needs needs) const {
     case Needs::arp:
       return arp;
     case Needs::ipv4_or_arp:
-      return is(kEthType, kIp) || arp;
+      return is(kEthType, kEtherTypeIpv4) || arp;
     case Needs::ipv6:
-      return is(kEthType, kIp6);
+      return is(kEthType, kEtherTypeIpv6);
     case Needs::ip:
       return ip;
     case Needs::ip_or_arp:
       return ip || arp;
     case Needs::tcp:
-      return has_ports(IPPROTO_TCP);
+      return has_ports(kIpProtoTcp);
     case Needs::udp:
-      return has_ports(IPPROTO_UDP);
+      return has_ports(kIpProtoUdp);
     case Needs::sctp:
-      return has_ports(IPPROTO_SCTP);
+      return has_ports(kIpProtoSctp);
     case Needs::icmp:
       return icmp;
     case Needs::icmpv6:
       return icmpv6;
     case Needs::transport:
-      return has_ports(IPPROTO_TCP) || has_ports(IPPROTO_UDP) || has_ports(IPPROTO_SCTP) || icmp || icmpv6;
+      return has_ports(kIpProtoTcp) || has_ports(kIpProtoUdp) || has_ports(kIpProtoSctp) || icmp || icmpv6;
     case Needs::neighbour:
       return neighbour && (is(kSrcPort, ND_NEIGHBOR_SOLICIT) || is(kSrcPort, ND_NEIGHBOR_ADVERT));
     case Needs::solicit:
@@ -608,6 +411,10 @@ bool MatchParser::met(Needs needs) const {
       return neighbour && is(kSrcPort, ND_NEIGHBOR_ADVERT);
   }
   return false;
+}
+
+bool Match::knows(std::string_view name) {
+  return find_field(name) != nullptr || find_shorthand(name) != nullptr || why_not_a_field(name).has_value();
 }
 
 Match::Parsed Match::parse(std::string_view text) {

@@ -11,16 +11,14 @@ namespace vswitch {
 
 namespace {
 
-// Where the checksum stands in an SCTP header. TCP has it at 16, UDP at 6.
-constexpr std::uint16_t kSctpChecksumOffset = 8;
 constexpr std::size_t kCrc32cLength = 4;
 
 /// CRC32c over the packet with its checksum field zero, sent least significant octet first (RFC 9260,
 /// appendix A). Nothing but the place of the field tells it from an Internet checksum: struct virtio_net_hdr
 /// has no flag for it.
 bool complete_crc32c(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest) {
-  if (head.size() < kSctpChecksumOffset + kCrc32cLength) return false;
-  const auto field = head.subspan(kSctpChecksumOffset, kCrc32cLength);
+  if (head.size() < kSctpChecksumAt + kCrc32cLength) return false;
+  const auto field = head.subspan(kSctpChecksumAt, kCrc32cLength);
   std::fill(field.begin(), field.end(), std::uint8_t{0});
   boost::crc_optimal<32, 0x1edc6f41, 0xffffffff, 0xffffffff, true, true> crc;
   crc.process_bytes(head.data(), head.size());
@@ -66,7 +64,7 @@ void complete_checksum(std::span<std::uint8_t> payload, Offload& offload) {
 void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest, Offload& offload) {
   if (!offload.needs_checksum || offload.is_gso()) return;
   const std::span<std::uint8_t> covered = head.subspan(offload.checksum_start);
-  if (offload.checksum_offset == kSctpChecksumOffset && complete_crc32c(covered, rest)) {
+  if (offload.checksum_offset == kSctpChecksumAt && complete_crc32c(covered, rest)) {
     offload = {};
     return;
   }
@@ -76,8 +74,7 @@ void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_
   auto checksum = static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16)));
   if (checksum == 0)
     checksum = 0xffff;  // 0 would mean "no checksum" in UDP; both are the same number to a receiver
-  covered[offload.checksum_offset] = static_cast<std::uint8_t>(checksum >> 8);
-  covered[std::size_t{offload.checksum_offset} + 1] = static_cast<std::uint8_t>(checksum & 0xff);
+  put_u16(covered, offload.checksum_offset, checksum);
   offload = {};
 }
 

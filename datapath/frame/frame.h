@@ -14,19 +14,12 @@
 
 #include "datapath/base/drop_reason.h"
 #include "datapath/base/types.h"
+#include "datapath/frame/headers.h"
 
 namespace vswitch {
 
-inline constexpr std::uint16_t kTpid8021Q = 0x8100;   ///< IEEE 802.1Q customer tag
-inline constexpr std::uint16_t kTpid8021ad = 0x88a8;  ///< IEEE 802.1ad service tag
-inline constexpr std::size_t kAddressesLength = 12;   ///< destination and source address
-inline constexpr std::size_t kTagLength = 4;
-inline constexpr std::size_t kMinFrameLength =
-    14;  ///< addresses and EtherType; there is no padding inside a host
-
-constexpr bool is_vlan_tpid(std::uint16_t ether_type) {
-  return ether_type == kTpid8021Q || ether_type == kTpid8021ad;
-}
+/// Addresses and EtherType; there is no padding inside a host.
+inline constexpr std::size_t kMinFrameLength = kAddressesLength + kEtherTypeLength;
 
 /// One VLAN tag: TPID and TCI (PCP 3 bits, DEI 1 bit, VID 12 bits), in host order.
 struct VlanTag {
@@ -86,7 +79,7 @@ struct Frame {
 
   /// Length on the wire as received, tag included, without FCS.
   std::size_t wire_length() const { return kAddressesLength + (tag ? kTagLength : 0) + payload.size(); }
-  std::uint16_t ether_type() const { return static_cast<std::uint16_t>(payload[0] << 8 | payload[1]); }
+  std::uint16_t ether_type() const { return u16_at(payload, 0); }
   /// The second tag, if the payload starts with one.
   std::optional<VlanTag> inner_tag() const;
 };

@@ -8,12 +8,8 @@ namespace vswitch {
 
 namespace {
 
-std::uint16_t read_u16(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
 VlanTag read_tag(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return {.tpid = read_u16(bytes, at), .tci = read_u16(bytes, at + 2)};
+  return {.tpid = u16_at(bytes, at), .tci = u16_at(bytes, at + 2)};
 }
 
 /// Counts the offload's positions from the payload instead of the frame; false if they do not lie inside it.
@@ -31,7 +27,7 @@ bool rebase(Offload& offload, std::size_t payload_at, std::size_t payload_length
 }  // namespace
 
 std::optional<VlanTag> Frame::inner_tag() const {
-  if (payload.size() < kTagLength + 2 || !is_vlan_tpid(ether_type())) return std::nullopt;
+  if (payload.size() < kTagLength + kEtherTypeLength || !is_vlan_tpid(ether_type())) return std::nullopt;
   return read_tag(payload, 0);
 }
 
@@ -51,7 +47,7 @@ ParseResult parse(const RawFrame& raw) {
   std::size_t payload_at = kAddressesLength;
   if (raw.stripped_tag) {
     frame.tag = raw.stripped_tag;
-  } else if (is_vlan_tpid(read_u16(raw.bytes, payload_at)) &&
+  } else if (is_vlan_tpid(u16_at(raw.bytes, payload_at)) &&
              raw.bytes.size() >= kMinFrameLength + kTagLength) {
     frame.tag = read_tag(raw.bytes, payload_at);
     payload_at += kTagLength;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/frame/segment.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
 
 #include "datapath/frame/checksum.h"
@@ -11,38 +9,10 @@ namespace vswitch {
 
 namespace {
 
-constexpr std::uint16_t kEtherTypeIpv4 = 0x0800;
-constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
-constexpr std::size_t kIpv4Header = 20;
-constexpr std::size_t kIpv6Header = 40;
-constexpr std::size_t kTcpHeader = 20;
-constexpr std::size_t kUdpHeader = 8;
-constexpr std::size_t kTcpChecksum = 16;
-constexpr std::size_t kUdpChecksum = 6;
-constexpr std::size_t kTcpFlags = 13;
-constexpr std::uint8_t kTcpFin = 0x01;
-constexpr std::uint8_t kTcpPsh = 0x08;
-constexpr std::uint8_t kTcpCwr = 0x80;
-
 // A sender that asks for tiny segments makes one frame into thousands. These are Linux's own limits:
 // TCP_MIN_GSO_SIZE and UDP_MAX_SEGMENTS.
 constexpr std::size_t kMinTcpSegment = 8;
 constexpr std::size_t kMaxUdpSegments = 128;
-
-std::uint16_t get16(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-void put16(std::span<std::uint8_t> bytes, std::size_t at, std::size_t value) {
-  bytes[at] = static_cast<std::uint8_t>(value >> 8);
-  bytes[at + 1] = static_cast<std::uint8_t>(value);
-}
-std::uint32_t get32(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint32_t>(get16(bytes, at)) << 16 | get16(bytes, at + 2);
-}
-void put32(std::span<std::uint8_t> bytes, std::size_t at, std::uint32_t value) {
-  put16(bytes, at, value >> 16);
-  put16(bytes, at + 2, value & 0xffff);
-}
 
 /// Ones' complement addition (RFC 1071).
 std::uint16_t add(std::uint16_t a, std::uint16_t b) {
@@ -76,12 +46,11 @@ bool Segmenter::locate_network(const Offload& offload) {
   transport_ = type == kGsoUdpL4 ? Transport::udp : Transport::tcp;
   if (segment_size_ < (transport_ == Transport::tcp ? kMinTcpSegment : 1)) return false;
 
-  std::size_t at = 0;
-  while (payload_.size() >= at + 2 && is_vlan_tpid(get16(payload_, at))) at += kTagLength;
-  if (payload_.size() < at + 2) return false;
-  const std::uint16_t ether_type = get16(payload_, at);
+  const std::size_t at = skip_vlan_tags(payload_, 0);
+  if (payload_.size() < at + kEtherTypeLength) return false;
+  const std::uint16_t ether_type = u16_at(payload_, at);
   is_ipv6_ = ether_type == kEtherTypeIpv6;
-  network_at_ = at + 2;
+  network_at_ = at + kEtherTypeLength;
   if (type == kGsoTcp4) return ether_type == kEtherTypeIpv4;
   if (type == kGsoTcp6) return ether_type == kEtherTypeIpv6;
   return ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6;
@@ -89,29 +58,31 @@ bool Segmenter::locate_network(const Offload& offload) {
 
 /// RFC 791. The frame ends where the header says: there is no padding behind so much.
 bool Segmenter::locate_ipv4_transport() {
-  const auto ip = payload_.subspan(network_at_);
-  if (ip.size() < kIpv4Header || ip[0] >> 4 != 4) return false;
-  const std::size_t header = std::size_t{4} * (ip[0] & 0x0f);
-  const bool is_fragment = (get16(ip, 6) & 0x3fff) != 0;  // offset, or more to come
-  if (header < kIpv4Header || get16(ip, 2) != ip.size() || header > ip.size() || is_fragment) return false;
+  const auto packet = payload_.subspan(network_at_);
+  const auto ip = Ipv4View::of(packet);
+  if (!ip || ip->version() != 4) return false;
+  const std::size_t header = ip->header_length();
+  if (header < Ipv4View::kLength || ip->total_length() != packet.size() || header > packet.size() ||
+      ip->is_fragment())
+    return false;
   transport_at_ = network_at_ + header;
-  return ip[9] == (transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  return ip->protocol() == (transport_ == Transport::tcp ? kIpProtoTcp : kIpProtoUdp);
 }
 
 /// RFC 8200: past the extension headers that every segment repeats.
 bool Segmenter::locate_ipv6_transport() {
-  const auto ip = payload_.subspan(network_at_);
-  if (ip.size() < kIpv6Header || ip[0] >> 4 != 6 || get16(ip, 4) != ip.size() - kIpv6Header) return false;
-  std::uint8_t next = ip[6];
-  std::size_t at = kIpv6Header;
-  while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
-    if (ip.size() < at + 2) return false;
-    next = ip[at];
-    at += std::size_t{8} * (ip[at + 1] + 1U);
-    if (at > ip.size()) return false;
+  const auto packet = payload_.subspan(network_at_);
+  const auto ip = Ipv6View::of(packet);
+  if (!ip || ip->version() != 6 || ip->payload_length() != packet.size() - Ipv6View::kLength) return false;
+  std::uint8_t next = ip->next_header();
+  HeaderCursor cursor(packet.subspan(Ipv6View::kLength));
+  while (is_ipv6_option_header(next)) {
+    if (!cursor.has(2)) return false;
+    next = cursor.rest()[0];
+    if (!cursor.skip(ipv6_option_header_length(cursor.rest()))) return false;
   }
-  transport_at_ = network_at_ + at;
-  return next == (transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  transport_at_ = payload_.size() - cursor.rest().size();
+  return next == (transport_ == Transport::tcp ? kIpProtoTcp : kIpProtoUdp);
 }
 
 /// RFC 9293 and RFC 768.
@@ -120,15 +91,15 @@ bool Segmenter::locate_data(const Offload& offload) {
   std::size_t header = kUdpHeader;
   if (transport_ == Transport::tcp) {
     if (transport.size() < kTcpHeader) return false;
-    header = std::size_t{4} * (transport[12] >> 4);
+    header = tcp_header_length(transport);
     if (header < kTcpHeader) return false;
-  } else if (transport.size() < kUdpHeader || get16(transport, 4) != transport.size()) {
+  } else if (transport.size() < kUdpHeader || u16_at(transport, kUdpLengthAt) != transport.size()) {
     return false;
   }
   if (header > transport.size()) return false;
   data_at_ = transport_at_ + header;
   if (data_at_ > kMaxHeaders) return false;
-  const std::size_t checksum = transport_ == Transport::tcp ? kTcpChecksum : kUdpChecksum;
+  const std::size_t checksum = transport_ == Transport::tcp ? kTcpChecksumAt : kUdpChecksumAt;
   return !offload.needs_checksum ||
          (offload.checksum_start == transport_at_ && offload.checksum_offset == checksum);
 }
@@ -138,16 +109,16 @@ bool Segmenter::locate_data(const Offload& offload) {
 /// GSO packet) is of no use to its segments.
 bool Segmenter::set_pseudo_sum(const Offload& offload) {
   const auto transport = payload_.subspan(transport_at_);
-  const std::size_t field = transport_ == Transport::tcp ? kTcpChecksum : kUdpChecksum;
+  const std::size_t field = transport_ == Transport::tcp ? kTcpChecksumAt : kUdpChecksumAt;
   if (offload.needs_checksum) {
     if (transport.size() > 0xffff) return false;
-    pseudo_sum_ = subtract(get16(transport, field), static_cast<std::uint16_t>(transport.size()));
+    pseudo_sum_ = subtract(u16_at(transport, field), static_cast<std::uint16_t>(transport.size()));
     return true;
   }
-  has_checksum_ = transport_ == Transport::tcp || is_ipv6_ || get16(transport, field) != 0;
+  has_checksum_ = transport_ == Transport::tcp || is_ipv6_ || u16_at(transport, field) != 0;
   const auto addresses =
       is_ipv6_ ? payload_.subspan(network_at_ + 8, 32) : payload_.subspan(network_at_ + 12, 8);
-  pseudo_sum_ = add(internet_sum(addresses), transport_ == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  pseudo_sum_ = add(internet_sum(addresses), transport_ == Transport::tcp ? kIpProtoTcp : kIpProtoUdp);
   return true;
 }
 
@@ -170,30 +141,30 @@ void Segmenter::write_headers(std::size_t i, std::span<std::uint8_t> out) const 
 void Segmenter::finish_network(std::size_t i, std::span<std::uint8_t> out) const {
   const std::size_t length = data_at_ - network_at_ + data(i).size();
   if (is_ipv6_) {
-    put16(out, 4, length - kIpv6Header);
+    put_u16(out, 4, length - Ipv6View::kLength);
     return;
   }
-  put16(out, 2, length);
-  put16(out, 4, get16(out, 4) + i);
-  put16(out, 10, 0);
-  put16(out, 10, static_cast<std::uint16_t>(~internet_sum(out)));
+  put_u16(out, 2, length);
+  put_u16(out, 4, u16_at(out, 4) + i);
+  put_u16(out, 10, 0);
+  put_u16(out, 10, static_cast<std::uint16_t>(~internet_sum(out)));
 }
 
 void Segmenter::finish_tcp(std::size_t i, std::span<std::uint8_t> tcp) const {
-  put32(tcp, 4, static_cast<std::uint32_t>(get32(tcp, 4) + i * segment_size_));
+  put_u32(tcp, 4, u32_at(tcp, 4) + i * segment_size_);
   std::uint8_t cleared = i == 0 ? 0 : kTcpCwr;
   if (i + 1 != count_) cleared |= kTcpFin | kTcpPsh;
-  tcp[kTcpFlags] = static_cast<std::uint8_t>(tcp[kTcpFlags] & ~cleared);
-  put16(tcp, kTcpChecksum, 0);
-  put16(tcp, kTcpChecksum, static_cast<std::uint16_t>(~transport_sum(i, tcp)));
+  tcp[kTcpFlagsAt] = static_cast<std::uint8_t>(tcp[kTcpFlagsAt] & ~cleared);
+  put_u16(tcp, kTcpChecksumAt, 0);
+  put_u16(tcp, kTcpChecksumAt, static_cast<std::uint16_t>(~transport_sum(i, tcp)));
 }
 
 void Segmenter::finish_udp(std::size_t i, std::span<std::uint8_t> udp) const {
-  put16(udp, 4, udp.size() + data(i).size());
-  put16(udp, kUdpChecksum, 0);
+  put_u16(udp, kUdpLengthAt, udp.size() + data(i).size());
+  put_u16(udp, kUdpChecksumAt, 0);
   if (!has_checksum_) return;
   const auto checksum = static_cast<std::uint16_t>(~transport_sum(i, udp));
-  put16(udp, kUdpChecksum, checksum == 0 ? 0xffff : checksum);
+  put_u16(udp, kUdpChecksumAt, checksum == 0 ? 0xffff : checksum);
 }
 
 /// Of pseudo-header, header and data. Headers are a whole number of words, so the sums just add up.

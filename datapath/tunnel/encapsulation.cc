@@ -5,6 +5,7 @@
 #include <array>
 
 #include "datapath/frame/checksum.h"
+#include "datapath/frame/headers.h"
 
 namespace vswitch::tunnel {
 
@@ -16,16 +17,12 @@ constexpr std::array<std::pair<Encap, std::string_view>, 5> kNames = {{{Encap::g
                                                                        {Encap::erspan3, "erspan3"},
                                                                        {Encap::vxlan, "vxlan"}}};
 
-// GRE: flags (RFC 2784, 2890) and EtherTypes.
+// GRE: flags (RFC 2784, 2890).
 constexpr std::uint16_t kGreChecksum = 0x8000;
 constexpr std::uint16_t kGreKey = 0x2000;
 constexpr std::uint16_t kGreSequence = 0x1000;
 constexpr std::uint16_t kGreReserved = 0x4fff;  // routing, and bits that have to be zero, version included
-constexpr std::uint16_t kProtocolEthernet = 0x6558;
-constexpr std::uint16_t kProtocolErspan2 = 0x88be;
-constexpr std::uint16_t kProtocolErspan3 = 0x22eb;
 
-constexpr std::size_t kUdpHeader = 8;
 constexpr std::size_t kVxlanHeader = 8;
 constexpr std::uint8_t kVxlanHasVni = 0x08;
 
@@ -43,33 +40,6 @@ constexpr std::uint32_t kPayloadIsEthernet = 1U << 15;  // P; FT is 0, Ethernet
 constexpr std::uint32_t kPlatformWholeTime = 3;         // port index and the upper half of the time
 constexpr std::uint32_t kPlatformSeconds = 5;           // switch, port index and seconds
 
-/// Writes big-endian numbers one behind the other.
-class Writer {
- public:
-  explicit Writer(std::span<std::uint8_t> out) : out_(out) {}
-  void u16(std::uint32_t value) {
-    octet(value >> 8);
-    octet(value);
-  }
-  void u32(std::uint32_t value) {
-    u16(value >> 16);
-    u16(value);
-  }
-
- private:
-  void octet(std::uint32_t value) { out_[at_++] = static_cast<std::uint8_t>(value); }
-
-  std::span<std::uint8_t> out_;
-  std::size_t at_ = 0;
-};
-
-std::uint16_t u16_at(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-std::uint32_t u32_at(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint32_t>(u16_at(bytes, at)) << 16 | u16_at(bytes, at + 2);
-}
-
 bool has_subheader(const Encapsulation& how) {
   return how.subheader || how.timestamp == Timestamp::ieee1588;
 }
@@ -82,8 +52,8 @@ std::uint16_t gre_flags(const Encapsulation& how) {
 }
 
 std::uint16_t gre_protocol(Encap encap) {
-  if (encap == Encap::gre) return kProtocolEthernet;
-  return encap == Encap::erspan3 ? kProtocolErspan3 : kProtocolErspan2;
+  if (encap == Encap::gre) return kEtherTypeEthernet;
+  return encap == Encap::erspan3 ? kEtherTypeErspan3 : kEtherTypeErspan2;
 }
 
 std::size_t gre_length(std::uint16_t flags) {
@@ -91,7 +61,7 @@ std::size_t gre_length(std::uint16_t flags) {
          ((flags & kGreSequence) != 0 ? 4 : 0);
 }
 
-void write_gre(const Encapsulation& how, const CopyFacts& facts, Writer& writer) {
+void write_gre(const Encapsulation& how, const CopyFacts& facts, HeaderWriter& writer) {
   const std::uint16_t flags = gre_flags(how);
   writer.u16(flags);
   writer.u16(gre_protocol(how.encap));
@@ -109,13 +79,13 @@ std::uint32_t erspan_word(const Encapsulation& how, const CopyFacts& facts, std:
          (facts.truncated ? 1U << 10 : 0) | (how.session_id & kMaxSessionId);
 }
 
-void write_erspan2(const Encapsulation& how, const CopyFacts& facts, Writer& writer) {
+void write_erspan2(const Encapsulation& how, const CopyFacts& facts, HeaderWriter& writer) {
   const std::uint32_t en = !facts.tag ? kEnUntagged : facts.tag_removed ? kEnTagRemoved : kEnTagKept;
   writer.u32(erspan_word(how, facts, 1, en));
   writer.u32(how.index & 0xfffff);
 }
 
-void write_erspan3(const Encapsulation& how, const CopyFacts& facts, Writer& writer) {
+void write_erspan3(const Encapsulation& how, const CopyFacts& facts, HeaderWriter& writer) {
   const std::size_t longest = kMaxFrameLength + (facts.tag ? kTagLength : 0);
   const std::uint32_t bso = facts.length < kShortest ? kBsoShort
                             : facts.length > longest ? kBsoOversized
@@ -157,19 +127,16 @@ std::uint16_t flow_port(Parts frame) {
     for (std::size_t at = from; at < std::min(from + count, length); ++at)
       hash = (hash ^ head[at]) * 16777619U;
   };
-  std::size_t type_at = kAddressesLength;
-  while (type_at + 6 <= length && type_at < kAddressesLength + 2 * kTagLength &&
-         is_vlan_tpid(u16_at(head, type_at)))
-    type_at += kTagLength;
-  add(0, type_at + 2);
-  const std::size_t ip = type_at + 2;
+  const std::size_t type_at = skip_vlan_tags(std::span(head).first(length), kAddressesLength, 2);
+  const std::size_t ip = type_at + kEtherTypeLength;
+  add(0, ip);
   const std::uint16_t type = u16_at(head, type_at);
-  if (type == 0x0800) {
-    const bool fragment = (u16_at(head, ip + 6) & 0x3fff) != 0;
+  if (type == kEtherTypeIpv4) {
+    const Ipv4View header = *Ipv4View::of(std::span(head).subspan(ip));  // padded with zeros
     add(ip + 9, 1);
     add(ip + 12, 8);
-    if (!fragment) add(ip + (head[ip] & 0x0fU) * std::size_t{4}, 4);
-  } else if (type == 0x86dd) {
+    if (!header.is_fragment()) add(ip + header.header_length(), 4);
+  } else if (type == kEtherTypeIpv6) {
     add(ip + 6, 1);
     add(ip + 8, 32 + 4);
   }
@@ -203,13 +170,13 @@ std::optional<std::span<const std::uint8_t>> behind_vxlan(const Encapsulation& h
 std::optional<std::span<const std::uint8_t>> behind_erspan(const Encapsulation& how, std::uint16_t protocol,
                                                            bool has_sequence,
                                                            std::span<const std::uint8_t> packet) {
-  if (protocol == kProtocolErspan2 && !has_sequence) return enough(packet);  // type I has no session
-  const std::size_t length = protocol == kProtocolErspan2 ? 8 : 12;
+  if (protocol == kEtherTypeErspan2 && !has_sequence) return enough(packet);  // type I has no session
+  const std::size_t length = protocol == kEtherTypeErspan2 ? 8 : 12;
   if (packet.size() < length) return std::nullopt;
   const std::uint32_t version = packet[0] >> 4;
-  const std::uint32_t expected = protocol == kProtocolErspan2 ? 1 : 2;
+  const std::uint32_t expected = protocol == kEtherTypeErspan2 ? 1 : 2;
   if (version != expected || (u16_at(packet, 2) & kMaxSessionId) != how.session_id) return std::nullopt;
-  const bool subheader = protocol == kProtocolErspan3 && (packet[11] & 1) != 0;
+  const bool subheader = protocol == kEtherTypeErspan3 && (packet[11] & 1) != 0;
   const std::size_t whole = length + (subheader ? 8 : 0);
   return packet.size() < whole ? std::nullopt : enough(packet.subspan(whole));
 }
@@ -243,7 +210,7 @@ std::size_t encapsulation_length(const Encapsulation& how) {
 
 void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
                          std::span<const std::span<const std::uint8_t>> frame, std::span<std::uint8_t> out) {
-  Writer writer(out);
+  HeaderWriter writer(out);
   if (how.encap == Encap::vxlan) {
     std::size_t length = kUdpHeader + kVxlanHeader;
     for (const auto part : frame) length += part.size();
@@ -260,7 +227,7 @@ void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
   if (how.encap == Encap::erspan3) write_erspan3(how, facts, writer);
   if (how.encap == Encap::gre && how.checksum) {
     const std::uint16_t checksum = checksum_of(out.first(encapsulation_length(how)), frame);
-    Writer(out.subspan(4)).u16(checksum);
+    HeaderWriter(out.subspan(4)).u16(checksum);
   }
 }
 
@@ -274,13 +241,13 @@ std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& ho
   if ((flags & kGreReserved) != 0 || packet.size() < length) return std::nullopt;
   if ((flags & kGreChecksum) != 0 && internet_sum(packet) != 0xffff) return std::nullopt;
   if (how.encap != Encap::gre) {
-    if (protocol != kProtocolErspan2 && protocol != kProtocolErspan3) return std::nullopt;
+    if (protocol != kEtherTypeErspan2 && protocol != kEtherTypeErspan3) return std::nullopt;
     return behind_erspan(how, protocol, (flags & kGreSequence) != 0, packet.subspan(length));
   }
   const bool has_key = (flags & kGreKey) != 0;
   const std::uint32_t key = has_key ? u32_at(packet, (flags & kGreChecksum) != 0 ? 8 : 4) : 0;
   // No key is key 0, as in Open vSwitch.
-  if (protocol != kProtocolEthernet || key != how.key.value_or(0)) return std::nullopt;
+  if (protocol != kEtherTypeEthernet || key != how.key.value_or(0)) return std::nullopt;
   return enough(packet.subspan(length));
 }
 

@@ -2,24 +2,16 @@
 #include "datapath/tunnel/own_copies.h"
 
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 
 #include <algorithm>
 #include <optional>
 
+#include "datapath/frame/headers.h"
+
 namespace vswitch::tunnel {
 
 namespace {
-
-constexpr std::size_t kIpv4Header = 20;
-constexpr std::size_t kIpv6Header = 40;
-constexpr std::size_t kFragmentHeader = 8;  // IPv6, RFC 8200, section 4.5
-constexpr std::size_t kIcmpHeader = 8;
-
-std::uint16_t u16_at(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
 
 /// An IP packet as far as it is needed here.
 struct Packet {
@@ -30,28 +22,30 @@ struct Packet {
   std::span<const std::uint8_t> transport;
 };
 
-std::optional<Packet> read_ipv4(std::span<const std::uint8_t> ip) {
-  const std::size_t header = std::size_t{4} * (ip[0] & 0x0f);
-  if (ip.size() < kIpv4Header || ip.size() < header) return std::nullopt;
-  return Packet{.source = IpAddress::from_bytes(ip.subspan(12, 4)),
-                .destination = IpAddress::from_bytes(ip.subspan(16, 4)),
-                .protocol = ip[9],
-                .later_fragment = (u16_at(ip, 6) & 0x1fff) != 0,
-                .transport = ip.subspan(header)};
+std::optional<Packet> read_ipv4(std::span<const std::uint8_t> bytes) {
+  const auto ip = Ipv4View::of(bytes);
+  if (!ip || bytes.size() < ip->header_length()) return std::nullopt;
+  return Packet{.source = IpAddress::from_bytes(ip->source()),
+                .destination = IpAddress::from_bytes(ip->destination()),
+                .protocol = ip->protocol(),
+                .later_fragment = ip->is_later_fragment(),
+                .transport = bytes.subspan(ip->header_length())};
 }
 
 /// Our packets have no extension header but that of fragments.
-std::optional<Packet> read_ipv6(std::span<const std::uint8_t> ip) {
-  if (ip.size() < kIpv6Header) return std::nullopt;
-  Packet packet{.source = IpAddress::from_bytes(ip.subspan(8, 16)),
-                .destination = IpAddress::from_bytes(ip.subspan(24, 16)),
-                .protocol = ip[6],
+std::optional<Packet> read_ipv6(std::span<const std::uint8_t> bytes) {
+  const auto ip = Ipv6View::of(bytes);
+  if (!ip) return std::nullopt;
+  Packet packet{.source = IpAddress::from_bytes(ip->source()),
+                .destination = IpAddress::from_bytes(ip->destination()),
+                .protocol = ip->next_header(),
                 .later_fragment = false,
-                .transport = ip.subspan(kIpv6Header)};
-  if (packet.protocol == IPPROTO_FRAGMENT && packet.transport.size() >= kFragmentHeader) {
-    packet.protocol = packet.transport[0];
-    packet.later_fragment = (u16_at(packet.transport, 2) & 0xfff8) != 0;
-    packet.transport = packet.transport.subspan(kFragmentHeader);
+                .transport = bytes.subspan(Ipv6View::kLength)};
+  const auto fragment = Ipv6FragmentView::of(packet.transport);
+  if (packet.protocol == kIpProtoFragment && fragment) {
+    packet.protocol = fragment->next_header();
+    packet.later_fragment = fragment->is_later_fragment();
+    packet.transport = packet.transport.subspan(Ipv6FragmentView::kLength);
   }
   return packet;
 }
@@ -66,9 +60,9 @@ std::optional<Packet> quoted_in(const Packet& packet) {
   if (packet.later_fragment || packet.transport.size() < kIcmpHeader) return std::nullopt;
   const std::uint8_t type = packet.transport[0];
   const bool error =
-      packet.protocol == IPPROTO_ICMP
+      packet.protocol == kIpProtoIcmp
           ? type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB
-          : packet.protocol == IPPROTO_ICMPV6 && (type & ICMP6_INFOMSG_MASK) == 0;
+          : packet.protocol == kIpProtoIcmpv6 && (type & ICMP6_INFOMSG_MASK) == 0;
   return error ? read_ip(packet.transport.subspan(kIcmpHeader)) : std::nullopt;
 }
 
@@ -88,16 +82,15 @@ void OwnCopies::finish() {
 
 bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
   if (tunnels_.empty()) return false;
-  while (payload.size() >= 2 + kTagLength && is_vlan_tpid(u16_at(payload, 0)))
-    payload = payload.subspan(kTagLength);
-  if (payload.size() < 2) return false;
+  payload = payload.subspan(skip_vlan_tags(payload, 0));
+  if (payload.size() < kEtherTypeLength) return false;
   const std::uint16_t ether_type = u16_at(payload, 0);
-  if (ether_type != 0x0800 && ether_type != 0x86dd) return false;
+  if (ether_type != kEtherTypeIpv4 && ether_type != kEtherTypeIpv6) return false;
   const auto goes_through = [this](const Packet& packet) {
     const auto same = [&packet](const Tunnel& tunnel) {
       const bool udp = tunnel.udp_port != 0;
       if (tunnel.source && packet.source != *tunnel.source) return false;
-      if (packet.protocol != (udp ? IPPROTO_UDP : IPPROTO_GRE)) return false;
+      if (packet.protocol != (udp ? kIpProtoUdp : kIpProtoGre)) return false;
       // A later fragment does not say its port: UDP to an endpoint of VXLAN is taken for one.
       return !udp || packet.later_fragment ||
              (packet.transport.size() >= 4 && u16_at(packet.transport, 2) == tunnel.udp_port);
@@ -107,7 +100,7 @@ bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
                          [](const Tunnel& a, const Tunnel& b) { return a.remote < b.remote; });
     return std::any_of(first, last, same);
   };
-  const auto packet = read_ip(payload.subspan(2));
+  const auto packet = read_ip(payload.subspan(kEtherTypeLength));
   if (!packet) return false;
   if (goes_through(*packet)) return true;
   const auto quoted = quoted_in(*packet);

@@ -17,10 +17,7 @@ namespace vswitch::tunnel {
 namespace {
 
 constexpr int kSendBytes = 4 << 20;  // what may wait in the host's devices
-constexpr std::size_t kIpv4Header = 20;
-constexpr std::size_t kIpv6Header = 40;
 constexpr std::size_t kMaxPacketLength = 65535;
-constexpr int kUdpChecksumAt = 6;
 
 void set_ipv4_options(const UniqueFd& fd, const TunnelEndpointSettings& settings) {
   set_socket_option(fd, IPPROTO_IP, IP_TTL, int{settings.ttl}, "IP_TTL");
@@ -36,7 +33,7 @@ void set_ipv6_options(const UniqueFd& fd, const TunnelEndpointSettings& settings
                     settings.dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER");
   // Receivers drop UDP over IPv6 without a checksum (RFC 8200, section 8.1): the kernel writes it.
   if (settings.encapsulation.encap == Encap::vxlan)
-    set_socket_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, kUdpChecksumAt, "IPV6_CHECKSUM");
+    set_socket_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, int{kUdpChecksumAt}, "IPV6_CHECKSUM");
 }
 
 UniqueFd open_sender(const TunnelEndpointSettings& settings) {
@@ -62,8 +59,8 @@ UniqueFd open_path_mtu_socket(const TunnelEndpointSettings& settings) {
 
 /// What a packet of this size has room for.
 std::size_t room(const TunnelEndpointSettings& settings, std::size_t packet) {
-  const std::size_t headers =
-      (settings.remote.v6 ? kIpv6Header : kIpv4Header) + encapsulation_length(settings.encapsulation);
+  const std::size_t headers = (settings.remote.v6 ? Ipv6View::kLength : Ipv4View::kLength) +
+                              encapsulation_length(settings.encapsulation);
   return packet > headers ? packet - headers : 0;
 }
 

@@ -45,7 +45,7 @@ void Encapsulate(benchmark::State& state) {
   const std::vector<std::uint8_t> bytes(64);
   const std::span<const std::uint8_t> frame(bytes);
   const tunnel::CopyFacts facts{.tag = VlanTag{kTpid8021Q, 10}, .length = bytes.size(), .unix_time_ns = 1};
-  std::array<std::uint8_t, kMaxEncapsulation> out{};
+  std::array<std::uint8_t, tunnel::kMaxEncapsulation> out{};
   for (auto _ : state) {
     tunnel::write_encapsulation(how, facts, {&frame, 1},
                                 std::span(out).first(tunnel::encapsulation_length(how)));

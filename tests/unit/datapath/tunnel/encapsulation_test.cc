@@ -183,7 +183,7 @@ TEST_P(RoundTrip, GivesTheFrameBack) {
   const tunnel::Encapsulation& how = GetParam().how;
   const std::vector<std::uint8_t> frame = frame_bytes(77);
   std::vector<std::uint8_t> packet(tunnel::encapsulation_length(how));
-  ASSERT_LE(packet.size(), kMaxEncapsulation);
+  ASSERT_LE(packet.size(), tunnel::kMaxEncapsulation);
   const std::array<std::span<const std::uint8_t>, 1> parts = {frame};
   tunnel::write_encapsulation(how, kFacts, parts, packet);
   packet.insert(packet.end(), frame.begin(), frame.end());
@@ -208,7 +208,7 @@ TEST_P(RoundTrip, AnotherKeyOrSessionIsNotOurs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    tunnel::Encapsulation, RoundTrip,
+    Encapsulation, RoundTrip,
     testing::Values(Way{"Gre", {.encap = tunnel::Encap::gre}},
                     Way{"GreKey", {.encap = tunnel::Encap::gre, .key = 99}},
                     Way{"GreAll",

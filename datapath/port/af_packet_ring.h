@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A receive socket with its TPACKET_V2 ring, and how one takes over from another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <future>
+#include <optional>
+#include <string>
+
+#include "datapath/base/thread_annotations.h"
+#include "datapath/base/unique_fd.h"
+#include "datapath/port/af_packet_port.h"
+
+struct sock_fprog;
+
+namespace vswitch::af_packet {
+
+struct RingSize {
+  std::size_t slots, slot_size, queue_bytes;
+  std::size_t bytes() const { return slots * slot_size; }
+  bool operator==(const RingSize&) const = default;
+};
+
+RingSize first_size(const AfPacketOptions& options);
+RingSize full_size(const AfPacketOptions& options);
+
+/// A receive socket with its ring, not bound to a device at first. On a device it is one of a fanout group:
+/// each frame goes to one socket of the group, so that one can take over from another without a frame lost or
+/// seen twice.
+///
+/// What fails throws std::system_error; `device` is for the sentences of errors.
+class Ring {
+ public:
+  Ring(const RingSize& size, const std::string& device);
+  Ring(Ring&& other) noexcept;
+  Ring& operator=(Ring&& other) noexcept;  ///< they change places
+  ~Ring();
+
+  const UniqueFd& socket() const { return fd_; }
+  const RingSize& size() const { return size_; }
+  std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() works
+
+  /// Receives from now on.
+  void begin(int ifindex, const std::string& device);
+  /// Is ready to take over from `before`, on the same device. begin() and this take the kernel milliseconds.
+  void stand_by(const Ring& before, int ifindex, const std::string& device);
+  /// The one that stands by gets every frame from now on. False when the kernel refuses.
+  bool hand_over_to_second() const;
+  void make_promiscuous(int ifindex, const std::string& device) const;
+
+  bool map();
+  void drop();
+
+ private:
+  /// A group, or a new one. False with errno.
+  bool join(std::optional<std::uint32_t> group) const;
+  std::optional<std::uint32_t> group() const;
+  void block_receive() const;
+  /// Only what comes in, also where the kernel does not know PACKET_FANOUT_FLAG_IGNORE_OUTGOING; a group has
+  /// no PACKET_IGNORE_OUTGOING.
+  void hear() const;
+  void attach(const sock_fprog& program) const;
+  bool set(std::size_t bytes);
+
+  RingSize size_;
+  UniqueFd fd_;
+  std::uint8_t* memory_ = nullptr;
+};
+
+}  // namespace vswitch::af_packet
+
+namespace vswitch {
+
+class RingStock::Impl {
+ public:
+  Impl() { refill(); }
+
+  /// The one that lies ready, if it is of this size, or a new one.
+  af_packet::Ring take(const af_packet::RingSize& size, const std::string& device);
+
+ private:
+  std::optional<af_packet::Ring> take_spare() EXCLUDES(mutex_);
+  void refill() REQUIRES(mutex_);
+
+  Mutex mutex_;
+  std::future<std::optional<af_packet::Ring>> spare_ GUARDED_BY(mutex_);
+};
+
+}  // namespace vswitch

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/port/af_packet_send.h"
+
+#include <linux/if_packet.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "datapath/port/af_packet_socket.h"
+#include "datapath/port/device_query.h"
+#include "datapath/port/vnet_header.h"
+
+namespace vswitch::af_packet {
+
+namespace {
+
+constexpr std::size_t kSendBytes = 576 * 1024;        // in flight to the device, all senders together
+constexpr std::size_t kSendBytesAtLeast = 64 * 1024;  // per sender
+constexpr std::size_t kSendBytesAtMost = 192 * 1024;
+
+/// What sendmmsg(2) is given: 8 KiB for a thread, not for each port.
+struct Messages {
+  std::array<VnetHeader, kBatchSize> headers = {};
+  std::array<std::array<iovec, 3>, kBatchSize> parts = {};  // virtio_net_hdr, Ethernet header, payload
+  std::array<mmsghdr, kBatchSize> messages = {};
+
+  Messages() {
+    for (std::size_t i = 0; i < kBatchSize; ++i) {
+      parts[i][0] = {&headers[i], sizeof headers[i]};
+      messages[i].msg_hdr.msg_iov = parts[i].data();
+      messages[i].msg_hdr.msg_iovlen = parts[i].size();
+    }
+  }
+};
+
+}  // namespace
+
+Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp)
+    : ifindex_(options.ifindex), bypasses_(bypasses), xdp_(xdp), fd_(packet_socket(options.name)) {
+  if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
+  const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
+  set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
+             "cannot set SO_SNDBUFFORCE for " + options.name);
+  set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark, "cannot set SO_MARK for " + options.name);
+  bind_to(fd_, ifindex_, 0, options.name);
+}
+
+void Sender::send(std::span<OutgoingFrame> frames) {
+  if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
+  if (xdp_ != nullptr && queueing_left_ == 0) frames = frames.subspan(xdp_->send(frames, fd_.get()));
+  while (!frames.empty()) {
+    const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), kBatchSize));
+    send_batch(batch);
+    frames = frames.subspan(batch.size());
+  }
+}
+
+bool Sender::bypass_queueing(bool bypass) {
+  const int value = bypass ? 1 : 0;
+  return ::setsockopt(fd_.get(), SOL_PACKET, PACKET_QDISC_BYPASS, &value, sizeof value) == 0;
+}
+
+void Sender::send_batch(std::span<OutgoingFrame> frames) {
+  thread_local Messages to_send;
+  auto& [headers, parts, messages] = to_send;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const OutgoingFrame& frame = frames[i];
+    headers[i] = vnet_header_from_offload(frame.offload, frame.length());
+    // sendmsg(2) reads through iovec only.
+    parts[i][1] = {const_cast<std::uint8_t*>(frame.header.data()), frame.header.size()};
+    parts[i][2] = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()};
+  }
+  std::size_t done = 0;
+  while (done < frames.size()) {
+    const int sent =
+        ::sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(frames.size() - done), MSG_DONTWAIT);
+    if (sent <= 0) {
+      done += refused(errno, frames.subspan(done));
+      continue;
+    }
+    for (int i = 0; i < sent; ++i) frames[done++].outcome = DropReason::none;
+  }
+}
+
+/// The first of `frames` was refused. Sets outcomes and returns for how many: 0 = try again, all of them
+/// when the others would fare the same.
+std::size_t Sender::refused(int error, std::span<OutgoingFrame> frames) {
+  const auto all = [&](DropReason reason) {
+    for (OutgoingFrame& frame : frames) frame.outcome = reason;
+    return frames.size();
+  };
+  const auto first = [&](DropReason reason) {
+    frames[0].outcome = reason;
+    return std::size_t{1};
+  };
+  switch (error) {
+    case EINTR:
+      return 0;
+    case EMSGSIZE:
+      return first(DropReason::too_big);
+    case ENETDOWN:
+      return all(DropReason::link_down);
+    case ENXIO:
+    case ENODEV:
+      return all(DropReason::port_waiting);
+    case EAGAIN:
+      return all(DropReason::no_buffers);
+    case ENOBUFS:
+      if (!has_carrier(fd_.get(), ifindex_)) return all(DropReason::link_down);
+      if (frames[0].offload.is_gso() && start_queueing()) return 0;
+      return first(DropReason::no_buffers);
+    default:
+      return first(DropReason::send_error);
+  }
+}
+
+/// Past the queueing discipline the kernel drops a GSO packet that the device cannot cut up itself
+/// (__dev_direct_xmit() keeps a frame only when validate_xmit_skb_list() left it as one). The ordinary way
+/// in cuts it up. Everything then goes that way, so that frames stay in order, until it is worth finding
+/// out whether the device has learnt it.
+bool Sender::start_queueing() {
+  if (!bypasses_ || queueing_left_ > 0 || !bypass_queueing(false)) return false;
+  queueing_left_ = kBatchesBeforeRetrying;
+  return true;
+}
+
+}  // namespace vswitch::af_packet
