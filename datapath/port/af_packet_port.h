@@ -21,10 +21,6 @@
 
 namespace vswitch {
 
-/// Mark (SO_MARK) of what the switch sends through a queueing discipline, so that the filter of
-/// switchd/netlink/host_isolation can tell it from what the host's own stack sends.
-inline constexpr std::uint32_t kSwitchMark = 0x76737769;  // "vswi"
-
 /// Making a ring takes the kernel 11 ms (measured): it lets all processors pass. A ring does not depend on
 /// its device, so one lies here ready for the next port, in the network namespace of who made the stock. Any
 /// thread.

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "datapath/base/switch_mark.h"
 #include "datapath/port/af_packet_socket.h"
 #include "datapath/port/device_query.h"
 #include "datapath/port/vnet_header.h"

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "datapath/base/background.h"
+#include "datapath/base/switch_mark.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/device_query.h"

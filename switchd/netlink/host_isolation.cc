@@ -25,8 +25,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "datapath/base/switch_mark.h"
 #include "datapath/base/unique_fd.h"
-#include "datapath/port/af_packet_port.h"
 #include "switchd/netlink/netlink_socket.h"
 
 namespace vswitch::netlink {
