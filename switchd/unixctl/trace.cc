@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // ofproto/trace: what would happen to a frame, step by step (ovs-vswitchd(8)). The frame is given as a flow,
-// whose Ethernet fields make one, or whole in hexadecimal. Nothing changes by asking: not even an address is
-// learned.
+// which is a match as filters have it and the port, or whole in hexadecimal. Nothing changes by asking: not
+// even an address is learned.
 #include <boost/algorithm/hex.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <iterator>
-#include <map>
-#include <optional>
 #include <set>
+#include <string_view>
+#include <utility>
 
+#include "datapath/flow/compose.h"
+#include "datapath/flow/match.h"
 #include "datapath/frame/frame.h"
+#include "datapath/frame/headers.h"
 #include "switchd/unixctl/commands.h"
 
 namespace vswitch::unixctl {
@@ -27,108 +29,53 @@ struct Context {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::size_t kAddressesLength = 12;
-constexpr std::size_t kPadding = 46;  // the least payload of an Ethernet frame
-
-/// The Ethernet fields of a flow (ovs-fields(7)); what is not given is 0.
+/// A flow: the port, and what the match says of the frame.
 struct Flow {
   std::string in_port;
-  MacAddr src, dst;
-  std::optional<VlanTag> tag;
-  std::uint16_t type = 0;
+  Match match;
 };
 
-// Protocol names and the EtherType each stands for (ovs-ofctl(8)).
-const std::map<std::string, std::uint16_t> kProtocols = {
-    {"ip", 0x0800},    {"ipv4", 0x0800},  {"icmp", 0x0800}, {"tcp", 0x0800},  {"udp", 0x0800},
-    {"sctp", 0x0800},  {"ipv6", 0x86dd},  {"ip6", 0x86dd},  {"tcp6", 0x86dd}, {"udp6", 0x86dd},
-    {"sctp6", 0x86dd}, {"icmp6", 0x86dd}, {"arp", 0x0806},  {"rarp", 0x8035}, {"mpls", 0x8847},
-    {"mplsm", 0x8848}, {"eth", 0},
-};
-// Fields that say nothing to a switch that looks at addresses and VLANs.
-const std::set<std::string> kWithoutEffect = {
-    "nw_src",   "nw_dst",    "nw_proto",  "nw_tos",      "nw_ecn",       "nw_ttl",     "nw_frag",
-    "ip_src",   "ip_dst",    "ip_proto",  "ipv6_src",    "ipv6_dst",     "ipv6_label", "tp_src",
-    "tp_dst",   "tcp_src",   "tcp_dst",   "tcp_flags",   "udp_src",      "udp_dst",    "sctp_src",
-    "sctp_dst", "icmp_type", "icmp_code", "icmpv6_type", "icmpv6_code",  "arp_op",     "arp_spa",
-    "arp_tpa",  "arp_sha",   "arp_tha",   "pkt_mark",    "skb_priority", "metadata",   "recirc_id",
-};
+// What Open vSwitch keeps beside a frame, and this switch does not have: such fields are taken and change
+// nothing.
+const std::set<std::string_view> kBesideTheFrame = {"pkt_mark", "skb_priority", "metadata", "recirc_id"};
 
-[[noreturn]] void bad_flow(const std::string& text, const std::string& what) {
-  throw Refused("Bad openflow flow syntax: " + text + ": " + what);
+[[noreturn]] void bad_flow(const std::string& what) {
+  throw Refused("Bad openflow flow syntax: " + what);
 }
 
-unsigned number_in(const std::string& text, const std::string& field, unsigned most) {
-  const bool hex = text.starts_with("0x") || text.starts_with("0X");
-  unsigned value = 0;
-  const char* first = text.data() + (hex ? 2 : 0);
-  const auto [end, error] = std::from_chars(first, text.data() + text.size(), value, hex ? 16 : 10);
-  if (error != std::errc() || end != text.data() + text.size() || value > most)
-    bad_flow(field + '=' + text, "give a number from 0 to " + std::to_string(most));
-  return value;
-}
-
-MacAddr mac_in(const std::string& text, const std::string& field) {
-  if (const auto mac = MacAddr::parse(text)) return *mac;
-  bad_flow(field + '=' + text, text + ": invalid Ethernet address");
-}
-
-VlanTag& tag_of(Flow& flow) {
-  if (!flow.tag) flow.tag = VlanTag{kTpid8021Q, 0};
-  return *flow.tag;
-}
-
-void set_field(Flow& flow, const std::string& field, const std::string& value) {
-  if (field == "in_port") {
-    flow.in_port = value;
-  } else if (field == "dl_src" || field == "eth_src") {
-    flow.src = mac_in(value, field);
-  } else if (field == "dl_dst" || field == "eth_dst") {
-    flow.dst = mac_in(value, field);
-  } else if (field == "dl_type" || field == "eth_type") {
-    flow.type = static_cast<std::uint16_t>(number_in(value, field, 0xffff));
-  } else if (field == "dl_vlan" || field == "vlan_vid") {
-    tag_of(flow) = tag_of(flow).with_vid(static_cast<VlanId>(number_in(value, field, 0xffff) & 0xfff));
-  } else if (field == "dl_vlan_pcp" || field == "vlan_pcp") {
-    tag_of(flow) = tag_of(flow).with_pcp(static_cast<std::uint8_t>(number_in(value, field, 7)));
-  } else if (field == "vlan_tci") {
-    constexpr unsigned kPresent = 0x1000;  // Open vSwitch keeps "has a tag" where DEI stands on the wire
-    const unsigned tci = number_in(value, field, 0xffff);
-    if ((tci & kPresent) != 0) flow.tag = VlanTag{kTpid8021Q, static_cast<std::uint16_t>(tci & ~kPresent)};
-  } else if (!kWithoutEffect.contains(field)) {
-    bad_flow(field + '=' + value, "unknown field " + field);
-  }
-}
-
-Flow parse_flow(const std::string& text) {
+/// The port is taken off; the rest is a match as a filter has it.
+Flow parse_flow(std::string_view text) {
+  constexpr std::string_view kSeparators = ", \t\r\n";
   Flow flow;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find_first_of(", \t", at), text.size());
-    const std::string item = text.substr(at, end - at);
-    at = end + 1;
-    if (item.empty()) continue;
-    const std::size_t equals = item.find('=');
-    if (equals != std::string::npos) {
-      set_field(flow, item.substr(0, equals), item.substr(equals + 1));
-    } else if (const auto protocol = kProtocols.find(item); protocol != kProtocols.end()) {
-      flow.type = protocol->second;
-    } else {
-      bad_flow(item, "expected field=value or the name of a protocol");
+  std::string match;
+  for (std::size_t at = text.find_first_not_of(kSeparators); at < text.size();
+       at = text.find_first_not_of(kSeparators, at)) {
+    const std::size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+    const std::string item(text.substr(at, end - at));
+    at = end;
+    const std::size_t equals = item.find_first_of("=:");
+    const std::string name = item.substr(0, equals);
+    const bool has_value = equals != std::string::npos;
+    if (name == "in_port" && has_value) {
+      flow.in_port = item.substr(equals + 1);
+    } else if (!Match::knows(name)) {
+      bad_flow(item +
+               (has_value ? ": unknown field " + name : ": expected field=value or the name of a protocol"));
+    } else if (!kBesideTheFrame.contains(name)) {
+      match += (match.empty() ? "" : ",") + item;
     }
   }
+  if (match.empty()) return flow;
+  Match::Parsed parsed = Match::parse(match);
+  if (!parsed.match) bad_flow(parsed.trouble);
+  flow.match = std::move(*parsed.match);
   return flow;
 }
 
 Bytes frame_of(const Flow& flow) {
-  std::array<std::uint8_t, kMaxHeaderLength> header{};
-  TagList tags;
-  if (flow.tag) tags.push_back(*flow.tag);
-  const std::size_t length = write_header(flow.dst, flow.src, tags, header);
-  Bytes bytes(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(length));
-  bytes.push_back(static_cast<std::uint8_t>(flow.type >> 8));
-  bytes.push_back(static_cast<std::uint8_t>(flow.type & 0xff));
-  bytes.resize(bytes.size() + kPadding);
-  return bytes;
+  ComposedFrame frame = compose(flow.match);
+  if (!frame.trouble.empty()) bad_flow(flow.match.text() + ": " + frame.trouble);
+  return std::move(frame.bytes);
 }
 
 Bytes frame_in(const std::string& hex) {
@@ -143,12 +90,9 @@ Bytes frame_in(const std::string& hex) {
 
 std::vector<VlanTag> tags_of(const Bytes& frame) {
   std::vector<VlanTag> tags;
-  const auto word = [&frame](std::size_t at) {
-    return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
-  };
-  for (std::size_t at = kAddressesLength; at + kTagLength + 2 <= frame.size() && is_vlan_tpid(word(at));
-       at += kTagLength)
-    tags.push_back({word(at), word(at + 2)});
+  const std::size_t end = skip_vlan_tags(frame, kAddressesLength);
+  for (std::size_t at = kAddressesLength; at < end; at += kTagLength)
+    tags.push_back({u16_at(frame, at), u16_at(frame, at + 2)});
   return tags;
 }
 
@@ -163,7 +107,7 @@ std::string flow_text(const std::string& ofport, const Bytes& frame) {
   const std::vector<VlanTag> tags = tags_of(frame);
   const std::size_t type_at = kAddressesLength + tags.size() * kTagLength;
   char type[16];
-  std::snprintf(type, sizeof type, "0x%04x", frame[type_at] << 8 | frame[type_at + 1]);
+  std::snprintf(type, sizeof type, "0x%04x", u16_at(frame, type_at));
   std::string vlan = "vlan_tci=0x0000";
   if (!tags.empty())
     vlan = "dl_vlan=" + std::to_string(tags[0].vid()) + ",dl_vlan_pcp=" + std::to_string(tags[0].pcp());
@@ -220,7 +164,7 @@ std::string trace(const Context& context, Args args) {
   const ovsdb::Row* in = interface_named(context.database, *bridge, flow.in_port);
   if (in == nullptr) throw Refused("bridge " + args[0] + " has no port " + flow.in_port);
   const Bytes frame = words.size() == 2 ? frame_in(words[1]) : frame_of(flow);
-  if (frame.size() < kAddressesLength + 2) throw Refused("the packet is shorter than an Ethernet header");
+  if (frame.size() < kMinFrameLength) throw Refused("the packet is shorter than an Ethernet header");
 
   const auto explanation = context.frames.explain(args[0], in->str("name"), frame);
   if (!explanation) throw Refused("port " + in->str("name") + " is not set up: see its status");

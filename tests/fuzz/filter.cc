@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A match, a zero byte, a frame: any match is compiled or refused with a sentence, and what was compiled
-// means the same when it is said twice, whatever the frame and its tags.
+// means the same when it is said twice, whatever the frame and its tags. A frame is composed that it matches,
+// or refused with a sentence.
 #include <algorithm>
 #include <cstdlib>
 
+#include "datapath/flow/compose.h"
 #include "datapath/flow/match.h"
+#include "datapath/mirror/filter_rules.h"
+#include "datapath/switching/vlan.h"
 
 namespace {
 
@@ -30,6 +34,15 @@ void check_keys(const Match& filter, const Match& twice, const Frame& frame) {
   }
 }
 
+void check_composed(const Match& filter) {
+  const ComposedFrame composed = compose(filter);
+  check(composed.bytes.empty() != composed.trouble.empty());
+  if (composed.bytes.empty()) return;
+  const ParseResult read = parse({.bytes = composed.bytes, .stripped_tag = {}, .offload = {}});
+  check(read.drop == DropReason::none);
+  check(filter.matches(FlowKey(read.frame, {.outer = read.frame.tag, .inner = {}})));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -41,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(parsed.match->text() == text);
   const Match::Parsed twice = Match::parse(text + "," + text);
   check(twice.match.has_value());
+  check_composed(*parsed.match);
 
   RawFrame raw;
   if (end != data + size) raw.bytes = {end + 1, data + size};

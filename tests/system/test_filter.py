@@ -115,6 +115,33 @@ def test_the_vlan_is_the_one_inside_the_bridge(lab: Lab) -> None:
     assert lab.probe.wire.settle(1) == [tagged]
 
 
+def test_a_traced_flow_is_a_match(lab: Lab) -> None:
+    """ofproto/trace makes a frame of all that the flow says: ports, protocols and tags select sessions."""
+    for name, match in (("web", "tcp,tp_dst=80"), ("next", "tcp,tp_dst=81"), ("six", "udp6"), ("asks", "arp,arp_op=1"),
+                        ("tagged", "dl_vlan=10,icmp,icmp_type=8")):
+        lab.mirror(name, "--source", "t1", "--output", "probe", "--filter", match)
+
+    def selected(flow: str) -> list[str]:
+        said = lab.daemon.ovs("ovs-appctl", "ofproto/trace", "br0", flow).stdout
+        verdicts = re.findall(r"-> session (\S+): (selected|no copy)", said)
+        assert len(verdicts) == 5, said
+        return [session for session, verdict in verdicts if verdict == "selected"]
+
+    assert selected("in_port=t1,tcp,nw_dst=10.0.0.1,tp_dst=80") == ["web"]
+    assert selected("in_port=t1,tcp,nw_dst=10.0.0.1,tp_dst=81") == ["next"]
+    assert selected("tcp,tp_dst=80-90,nw_ttl=3,in_port=t1") == ["web"], "a range is its low end"
+    assert selected("in_port=t1,udp,tp_dst=80") == []
+    assert selected("in_port=t1,udp6,ipv6_dst=2001:db8::1") == ["six"]
+    assert selected("in_port=t1,arp,arp_tpa=10.0.0.1") == ["asks"]
+    assert selected("in_port=t1,dl_vlan=10,icmp,icmp_type=8") == ["tagged"]
+    for flow, sentence in (("tp_dst=80", "'tp_dst=80': it needs a protocol with ports"),
+                           ("tcp,tp_dst=70000", "'tp_dst=70000': tp_dst is from 0 to 65535"),
+                           ("tcp6,ip_frag=later", "tcp6,ip_frag=later: a later fragment of IPv6 does not show protocol 6"),
+                           ("dl_type=0x05dc", "dl_type=0x05dc: no frame has the EtherType 0x05dc")):
+        done = lab.daemon.ovs("ovs-appctl", "ofproto/trace", "br0", f"in_port=t1,{flow}", check=False)
+        assert done.returncode == 2 and done.stderr.startswith(f"Bad openflow flow syntax: {sentence}"), done.stderr
+
+
 def set_rows(lab: Lab, column: Any, *texts: Any) -> None:
     """What an OVSDB client may write: any string."""
     operation = {"op": "update", "table": "Mirror", "where": [], "row": {column: ["set", list(texts)]}}
