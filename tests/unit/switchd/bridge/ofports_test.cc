@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"NumbersThatOpenFlowReservesAreNotKept", {has(65280), has(65534), has(0)}, {1, 2, 3}},
         {"TheLastNumberIsOne", {fresh(65279), has(65279), has(65278)}, {1, 65279, 65278}},
     }),
-    [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+    [](const testing::TestParamInfo<Case>& one) { return one.param.name; });
 
 TEST(PickOfportsTest, PortsBeyondTheLastNumberGetNone) {
   std::vector<OfportRequest> interfaces(static_cast<std::size_t>(kMaxOfport) - 1);
