@@ -96,7 +96,7 @@ class ControlConnection : public ::testing::Test {
   int notes_ = 0;
   std::unique_ptr<ServerThread> thread_;
 
-  static bool has_input(const control::Client& client, std::chrono::milliseconds within) {
+  static bool has_input(const TestClient& client, std::chrono::milliseconds within) {
     pollfd poll_fd{client.fd(), POLLIN, 0};
     return ::poll(&poll_fd, 1, static_cast<int>(within.count())) == 1;
   }

@@ -23,7 +23,7 @@ std::string why_refused(const std::string& remote) {
   return "not refused";
 }
 
-TEST(control::Remote, Notations) {
+TEST(Remote, Notations) {
   EXPECT_EQ(control::parse_remote("punix:/run/x.sock").path, "/run/x.sock");
   EXPECT_EQ(control::parse_remote("unix:/run/x:y.sock").path, "/run/x:y.sock");
   EXPECT_FALSE(control::parse_remote("unix:/run/x").passive());
@@ -38,7 +38,7 @@ TEST(control::Remote, Notations) {
   EXPECT_EQ(control::parse_remote("tcp:10.1.2.3").port, 6640);
 }
 
-TEST(control::Remote, RefusalsSayWhy) {
+TEST(Remote, RefusalsSayWhy) {
   EXPECT_THAT(why_refused("pssl:6640"), HasSubstr("TLS"));
   EXPECT_THAT(why_refused("punix:"), HasSubstr("path is missing"));
   EXPECT_THAT(why_refused("punix:/" + std::string(107, 'p')), HasSubstr("107 bytes"));
