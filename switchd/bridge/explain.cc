@@ -98,7 +98,7 @@ void explain_endpoint(Explanation& explanation, const CompiledSession& session, 
 
 }  // namespace
 
-Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
                     const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
                     TimeNs now) {
   Trace trace;
@@ -152,8 +152,8 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {
     const auto is_it = [&status](const auto& session) { return session.id == status.id; };
-    const auto session = std::find_if(asked.sessions.begin(), asked.sessions.end(), is_it);
-    if (session == asked.sessions.end()) continue;
+    const auto session = std::find_if(asked.begin(), asked.end(), is_it);
+    if (session == asked.end()) continue;
     if (std::any_of(snapshot.sessions.begin(), snapshot.sessions.end(), is_it)) continue;
     const std::string reason = status.reason.empty() ? "" : ": " + status.reason;
     explanation.mirrors.push_back({session->name, false, std::string(name(status.state)) + reason});
