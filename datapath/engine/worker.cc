@@ -36,7 +36,7 @@ Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& publish
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
-      random_(number + 1) {
+      admission_(number, copies) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = kWakeToken}};
   epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
 }
@@ -137,12 +137,7 @@ void Worker::refresh() {
   }
   sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
   spin_.set_limit(snapshot_->work.spin);
-  const std::size_t budget = snapshot_->work.session_queue_bytes;
-  session_budget_ = static_cast<std::int64_t>(budget != 0 ? budget : copies_.capacity() / 2);
-  if (sample_seed_ != snapshot_->work.sample_seed) {
-    sample_seed_ = snapshot_->work.sample_seed;
-    random_.seed(static_cast<std::uint32_t>(sample_seed_ + number_ + 1));
-  }
+  admission_.set_snapshot(*snapshot_);
   seen_.store(snapshot_->generation, std::memory_order_release);
   seen_.notify_all();
 }
@@ -155,7 +150,7 @@ bool Worker::receive_from(const PortConfig& in) {
     next_frames_.look(*snapshot_, in, std::span(raw_).first(count));
   for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
   flush_sends();
-  queue_copies();
+  if (admission_.queue(now_)) mirror_thread_.wake();
   copies_.end();
   if (count == 0) return false;
   in.device->release();
@@ -176,14 +171,14 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
   frames_[at] = parsed.frame;
   if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
   const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
-  note_copies(verdict, at);  // first: it finds out which copies walk behind patches
+  admission_.note(verdict, frames_[at], now_);  // first: it finds out which copies walk behind patches
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);
 }
 
 void Worker::learn(const Verdict& verdict) {
   for (const Learn& learn : verdict.learns) {
-    if (!takes_place(verdict, learn.walk)) continue;
+    if (!admission_.takes_place(verdict, learn.walk)) continue;
     snapshot_->bridges[learn.bridge].macs->learn(learn.vlan, learn.mac, learn.port, now_);
   }
 }
@@ -193,14 +188,14 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
     in.counters->of(sender_).received_drops[static_cast<std::size_t>(verdict.drop)].add();
   }
   for (const PatchDrop& drop : verdict.patch_drops) {
-    if (!takes_place(verdict, drop.walk)) continue;
+    if (!admission_.takes_place(verdict, drop.walk)) continue;
     snapshot_->ports[index(drop.port)]
         .counters->of(sender_)
         .received_drops[static_cast<std::size_t>(drop.reason)]
         .add();
   }
   for (const Crossing& crossing : verdict.crossings) {
-    if (takes_place(verdict, crossing.walk))
+    if (admission_.takes_place(verdict, crossing.walk))
       count_crossing(snapshot_->ports[index(crossing.port)], frame, true);
   }
   for (const Intrusion& intrusion : verdict.intrusions)
@@ -240,75 +235,6 @@ void Worker::count_crossing(const PortConfig& out, const Frame& frame, bool is_c
   peer.received_bytes.add(frame.wire_length());
 }
 
-/// Why a session that selects a frame leaves it out, nothing if it copies it. What is sampled is chosen by
-/// chance and not by counting: what comes in a rhythm is sampled as it is. Then only what the rate allows is
-/// charged to the session's quota.
-std::optional<DropReason> Worker::withholds(const CompiledSession& session, std::size_t bytes) {
-  if (session.quota != nullptr && session.quota->is_used_up()) return DropReason::none;
-  if (session.sample > 1 && random_() % session.sample != 0) return DropReason::sampled_out;
-  if (session.rate != nullptr && !session.rate->take(bytes, now_)) return DropReason::rate_limited;
-  if (session.quota != nullptr && !session.quota->take(bytes)) return DropReason::none;
-  return std::nullopt;
-}
-
-void Worker::note_copies(const Verdict& verdict, std::size_t at) {
-  withheld_.clear();
-  for (const Selection& selection : verdict.selections) {
-    if (!takes_place(verdict, selection.walk)) continue;
-    const CompiledSession& session = snapshot_->sessions[selection.session];
-    if (const auto reason = withholds(session, frames_[at].wire_length())) {
-      withheld_.push_back({selection.session, selection.walk, *reason});
-      continue;
-    }
-    if (!selection.counts) continue;
-    SessionCell& cell = session.counters->of(sender_);
-    cell.frames.add();
-    cell.bytes.add(frames_[at].wire_length());
-  }
-  for (const Copy& copy : verdict.copies) {
-    const CompiledSession& session = snapshot_->sessions[copy.session];
-    const WalkNo made_on = verdict.made_on(copy);
-    if (!takes_place(verdict, made_on)) continue;
-    DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
-    DropReason drop = copy.drop;
-    if (const Withheld* found = withheld(copy.session, made_on)) {
-      if (found->reason == DropReason::none) continue;
-      drop = found->reason;
-    } else if (!takes_place(verdict, copy.walk)) {  // behind a patch that another's copy has crossed
-      drop = DropReason::duplicate;
-    }
-    cell.matched.add();
-    const bool stand_in = drop == DropReason::duplicate && drop == copy.drop;
-    if (drop != DropReason::none && !stand_in) {
-      cell.lost[static_cast<std::size_t>(drop)].add();
-      continue;
-    }
-    const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
-    pending_copies_.push_back(
-        {at, {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen}, stand_in, copy.walk});
-  }
-}
-
-const Worker::Withheld* Worker::withheld(SessionIndex session, WalkNo walk) const {
-  const auto found = std::find_if(withheld_.begin(), withheld_.end(), [&](const Withheld& one) {
-    return one.session == session && one.walk == walk;
-  });
-  return found == withheld_.end() ? nullptr : &*found;
-}
-
-/// Whether a copy walks behind its patch: its session does not leave the frame out, and no other's copy is
-/// there already. Sessions are asked in the order of the verdict, so those before are known.
-bool Worker::takes_place(const Verdict& verdict, WalkNo number) const {
-  if (number == kFrameItself) [[likely]]
-    return true;
-  const CopyWalk& walk = verdict.walk(number);
-  if (!takes_place(verdict, walk.parent) || withheld(walk.session, walk.parent) != nullptr) return false;
-  for (WalkNo other = walk.first; other < number; ++other) {
-    if (verdict.walk(other).first == walk.first && takes_place(verdict, other)) return false;
-  }
-  return true;
-}
-
 void Worker::flush_sends() {
   for (const std::uint32_t number : dirty_) {
     const PortConfig& out = snapshot_->ports[number];
@@ -327,66 +253,6 @@ void Worker::flush_sends() {
   }
   dirty_.clear();
   headers_used_ = 0;
-}
-
-/// One record for each frame that is copied, with every copy due of it.
-void Worker::queue_copies() {
-  if (pending_copies_.empty()) return;
-  for (auto first = pending_copies_.cbegin(); first != pending_copies_.cend();) {
-    const auto last = std::find_if(first, pending_copies_.cend(),
-                                   [&](const PendingCopy& pending) { return pending.frame != first->frame; });
-    queue_copies_of(frames_[first->frame], {first, last});
-    first = last;
-  }
-  pending_copies_.clear();
-  mirror_thread_.wake();
-}
-
-/// A destination gets the frame once: from the first session that has room for it. Those behind it count a
-/// duplicate.
-void Worker::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending) {
-  const std::int64_t cost = CopyQueue::cost(frame.payload.size());
-  targets_.clear();
-  target_walks_.clear();
-  duplicates_.clear();
-  const auto is_there = [this](const PendingCopy& copy) {
-    for (std::size_t i = 0; i < targets_.size(); ++i) {
-      if (targets_[i].port == copy.target.port && target_walks_[i] == copy.walk &&
-          targets_[i].session->tags.output_vlan == copy.target.session->tags.output_vlan)
-        return true;
-    }
-    return false;
-  };
-  for (const PendingCopy& copy : pending) {
-    if (copy.stand_in && is_there(copy)) {
-      duplicates_.push_back(copy.target);
-      continue;
-    }
-    auto& queued = copy.target.session->queued_bytes->of(number_);
-    if (queued.load(std::memory_order_relaxed) + cost > session_budget_) {
-      count_lost(copy.target, DropReason::session_budget);
-      continue;
-    }
-    queued.fetch_add(cost, std::memory_order_relaxed);
-    targets_.push_back(copy.target);
-    target_walks_.push_back(copy.walk);
-  }
-  const bool queued = targets_.empty() || copies_.push(frame, now_, targets_);
-  for (const CopyTarget& target : duplicates_)
-    count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
-  if (queued) return;
-  for (const CopyTarget& target : targets_) {
-    target.session->queued_bytes->of(number_).fetch_sub(cost, std::memory_order_relaxed);
-    count_lost(target, DropReason::queue_full);
-  }
-}
-
-void Worker::count_lost(const CopyTarget& copy, DropReason reason) {
-  const MirrorDestination& destination = copy.session->destinations[copy.destination];
-  destination.counters->of(sender_).lost[static_cast<std::size_t>(reason)].add();
-  // The other end sees the gap.
-  if (destination.endpoint != nullptr && reason != DropReason::duplicate)
-    destination.endpoint->next_sequence();
 }
 
 }  // namespace vswitch

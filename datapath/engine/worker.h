@@ -11,12 +11,11 @@
 #include <atomic>
 #include <deque>
 #include <functional>
-#include <optional>
-#include <random>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
+#include "datapath/engine/copy_admission.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/mirror_thread.h"
 #include "datapath/engine/next_frame.h"
@@ -61,17 +60,6 @@ class Worker {
   std::thread& thread() { return thread_; }
 
  private:
-  struct PendingCopy {
-    std::size_t frame;  ///< position in frames_
-    CopyTarget target;
-    bool stand_in;  ///< another session copies the frame to the same port: this one does if that one cannot
-    WalkNo walk;
-  };
-  struct Withheld {
-    SessionIndex session;
-    WalkNo walk;
-    DropReason reason;  ///< none: the session has ended
-  };
   struct HeaderBytes {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
   };
@@ -83,14 +71,7 @@ class Worker {
   void learn(const Verdict& verdict);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
   void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy);
-  void note_copies(const Verdict& verdict, std::size_t at);
-  const Withheld* withheld(SessionIndex session, WalkNo walk) const;
-  bool takes_place(const Verdict& verdict, WalkNo walk) const;
-  std::optional<DropReason> withholds(const CompiledSession& session, std::size_t bytes);
   void flush_sends();
-  void queue_copies();
-  void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending);
-  void count_lost(const CopyTarget& copy, DropReason reason);
 
   const SenderId sender_;
   const std::uint32_t number_;
@@ -106,22 +87,15 @@ class Worker {
   std::unordered_map<std::uint32_t, std::shared_ptr<Port>>
       received_from_;  ///< devices in the epoll set, by PortNo
   Decider decider_;
+  CopyAdmission admission_;
   TimeNs now_ = 0;
   Spin spin_;
-  std::int64_t session_budget_ = 0;  ///< bytes one session may have in the queue
   std::array<RawFrame, kBatchSize> raw_;
   std::array<Frame, kBatchSize> frames_;
   std::vector<std::vector<OutgoingFrame>> sends_;  ///< by PortNo
   std::vector<std::uint32_t> dirty_;               ///< positions in sends_ that hold frames
   std::deque<HeaderBytes> headers_;                ///< of the frames in sends_; grows, never moves
   std::size_t headers_used_ = 0;
-  std::vector<PendingCopy> pending_copies_;
-  std::vector<Withheld> withheld_;  ///< sessions that select the frame at hand and leave it out
-  std::uint64_t sample_seed_ = 0;
-  std::minstd_rand random_;
-  std::vector<CopyTarget> targets_;
-  std::vector<WalkNo> target_walks_;  ///< of targets_
-  std::vector<CopyTarget> duplicates_;
 
   WorkerCounters counters_;
   std::atomic<std::uint64_t> seen_{0};

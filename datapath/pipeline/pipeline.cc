@@ -2,8 +2,6 @@
 #include "datapath/pipeline/pipeline.h"
 
 #include <algorithm>
-#include <sstream>
-#include <string>
 #include <utility>
 
 #include "datapath/switching/reserved_multicast.h"
@@ -12,39 +10,13 @@ namespace vswitch {
 
 namespace {
 
-constexpr int kMaxPatchDepth = 32;  // a frame that crosses more one behind the other goes in a circle
-constexpr int kMaxPatches = 1024;   // in all, for bridges that are joined more than once
-const VlanPolicy kTrunk;
-
 TagList wire_tags(const Frame& frame) {
   TagList tags;
   if (frame.tag) tags.push_back(*frame.tag);
   return tags;
 }
 
-/// A part of a step in the words of a trace.
-template <typename Part>
-const Part& shown(const Part& part) {
-  return part;
-}
-std::string shown(const MacAddr& mac) {
-  return mac.to_string();
-}
-std::string_view shown(DropReason reason) {
-  return sentence(reason);
-}
-
 }  // namespace
-
-/// Parts are values and not text yet, so that a frame without a trace pays for a look at trace_ alone.
-template <typename... Parts>
-void Decider::note(const Parts&... parts) {
-  if (trace_ == nullptr) [[likely]]
-    return;
-  std::ostringstream line;
-  (line << ... << shown(parts));
-  trace_->steps.push_back(line.str());
-}
 
 const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const Frame& frame, TimeNs now,
                                Trace* trace) {
@@ -81,7 +53,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
     return verdict_;
   }
   note("arrives on ", in->name, " of ", snapshot.bridges[in->bridge].name, " in VLAN ", tags->vlan());
-  mirror_tags(*in, in->mirrors_from, *tags, false);
+  if (!in->mirrors_from.empty()) mirror_tags(*in, in->mirrors_from, *tags, false);
   switch_frame(*in, *tags);
   return verdict_;
 }
@@ -167,24 +139,6 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
   if (out.is_patch) cross_patch(out, send.tags);
 }
 
-/// deliver() of a copy that has become a frame behind a patch: where it leaves it is one of its session's.
-void Decider::carry_out(const PortConfig& out, const TagList& wire, DropReason drop) {
-  if (out.is_patch && drop == DropReason::none) {
-    verdict_.crossings.push_back({out.number, walk()});
-    return;
-  }
-  std::uint32_t snaplen = kWholeFrame;
-  if (carried_->remaining != kWholeFrame) snaplen = header_length(wire) + carried_->remaining;
-  verdict_.copies.push_back({.session = carried_->session,
-                             .destination = carried_->destination,
-                             .port = out.number,
-                             .tags = wire,
-                             .origin = carried_->origin,
-                             .drop = drop,
-                             .snaplen = snaplen,
-                             .walk = walk()});
-}
-
 /// The frame goes on in the peer's bridge as if it had been received there.
 void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
   const PortConfig& peer = snapshot_->ports[index(out.patch_peer)];
@@ -194,222 +148,12 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
     dropped(DropReason::mirror_destination, peer);
   } else if (const auto tags = arrive(peer.vlan, wire, customer_)) {
     note("crosses to ", peer.name, " of ", snapshot_->bridges[peer.bridge].name, " in VLAN ", tags->vlan());
-    mirror_tags(peer, peer.mirrors_from, *tags, false);
+    if (!peer.mirrors_from.empty()) mirror_tags(peer, peer.mirrors_from, *tags, false);
     switch_frame(peer, *tags);
   } else {
     dropped(DropReason::vlan_not_admitted, peer);
   }
   --patch_depth_;
-}
-
-/// Mirrors what is on the wire at `source`: its VLAN is the one it would have had if it had been received
-/// there.
-void Decider::mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire,
-                     bool delivered) {
-  if (candidates.empty()) return;
-  if (const auto tags = arrive(source.vlan, wire, customer_))
-    mirror_tags(source, candidates, *tags, delivered);
-}
-
-void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
-                          bool delivered) {
-  const auto one = [&](SessionIndex session) { mirror_by(session, source, tags, delivered); };
-  if (trace_ != nullptr) {  // which tells of those too that do not select the VLAN
-    for (const SessionIndex session : candidates.all()) one(session);
-  } else {
-    if (found_.size() == visits_) found_.emplace_back();
-    candidates.visit(
-        tags.vlan(), [&]() -> const FlowKey& { return key_of(tags); }, found_[visits_++], one);
-    --visits_;
-  }
-}
-
-void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeTags& tags, bool delivered) {
-  const CompiledSession& session = snapshot_->sessions[at];
-  Trace::Result result = test(at, tags);
-  const bool selected = result == Trace::Result::copied;
-  // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
-  const auto& output_vlan = session.tags.output_vlan;
-  const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
-  if (selected && !fits) result = Trace::Result::not_for_output_vlan;
-  if (trace_ != nullptr) {
-    const Match* skip = result == Trace::Result::skipped ? session.rules->skipping(key_of(tags)) : nullptr;
-    trace_->tests.push_back({at, source.number, delivered, result, walk(), skip});
-  }
-  if (!selected) return;
-  mark(session_done_[at]);
-  fits ? copy(at, tags, delivered) : verdict_.selections.push_back({at, walk()});
-}
-
-/// Whether the session selects the frame as it is here. One that it does not select now may still be selected
-/// at another port, where it has other tags.
-Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
-  const CompiledSession& session = snapshot_->sessions[at];
-  if (session_done_[at] == serial_ || is_copy_of(at)) return Trace::Result::already_copied;
-  if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) return Trace::Result::vlan_not_selected;
-  if (session.rules == nullptr) return Trace::Result::copied;
-  const FlowKey& key = key_of(tags);
-  if (session.rules->skipping(key) != nullptr) return Trace::Result::skipped;
-  return session.rules->selects(key) ? Trace::Result::copied : Trace::Result::filtered_out;
-}
-
-const FlowKey& Decider::key_of(const BridgeTags& tags) {
-  if (!key_known_ || key_tags_.outer != tags.outer || key_tags_.inner != tags.inner) {
-    key_ = FlowKey(*frame_, tags);
-    key_tags_ = tags;
-    key_known_ = true;
-  }
-  return key_;
-}
-
-/// Whether the frame has not been copied to the port yet, as what this session's copy would be there.
-bool Decider::first_there(PortNo port, const CompiledSession& session) {
-  if (!session.tags.output_vlan) return destination_done_[index(port)] != serial_;
-  return std::find(vlan_destination_done_.begin(), vlan_destination_done_.end(),
-                   VlanDone{port, *session.tags.output_vlan, serial_}) == vlan_destination_done_.end();
-}
-
-/// Done for what is walking, the frame or a copy.
-void Decider::mark(std::uint64_t& done) {
-  if (carried_ != nullptr) overwritten_.push_back({&done, done});
-  done = serial_;
-}
-
-/// Whether what is walking is a copy by the session, or a copy of one: it would copy its own copies for ever.
-bool Decider::is_copy_of(SessionIndex session) const {
-  for (WalkNo walk = this->walk(); walk != kFrameItself; walk = verdict_.walk(walk).parent) {
-    if (verdict_.walk(walk).session == session) return true;
-  }
-  return false;
-}
-
-/// Bytes that a copy has at most when it leaves with these tags. A copy of a copy is not longer than that.
-std::uint32_t Decider::truncated_length(const CompiledSession& session, const TagList& wire) const {
-  const auto snaplen = static_cast<std::uint32_t>(session.snaplen);
-  if (carried_ == nullptr || carried_->remaining == kWholeFrame) return snaplen;
-  return std::min(snaplen, header_length(wire) + carried_->remaining);
-}
-
-bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const {
-  const BridgeTags shaped = shape_copy(how, tags);
-  return carries(policy, shaped, shaped.inner ? shaped.inner->vid() : customer_);
-}
-
-/// One copy to each destination of the session, unless the frame has been copied there already.
-void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
-  const CompiledSession& session = snapshot_->sessions[at];
-  note("session ", session.name, " copies it");
-  const bool in_vlan = tags.outer && (tags.outer->tci & 0xefff) != 0;
-  const CopyOrigin origin{.tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered};
-  const std::size_t selection = verdict_.selections.size();
-  verdict_.selections.push_back({at, walk(), false});
-  bool nowhere = true;
-  for (std::uint32_t d = 0; d < session.destinations.size(); ++d) {
-    const PortNo number = session.destinations[d].port;
-    if (number == kNoPort) {
-      verdict_.selections[selection].counts = true;
-      nowhere = false;
-      // As a trunk port would send it.
-      const TagList wire = depart_copy(kTrunk, session.tags, tags);
-      verdict_.copies.push_back({.session = at,
-                                 .destination = d,
-                                 .port = kNoPort,
-                                 .tags = wire,
-                                 .origin = origin,
-                                 .snaplen = truncated_length(session, wire),
-                                 .walk = walk()});
-      note("copy to ", session.destinations[d].label);
-      continue;
-    }
-    const PortConfig& out = snapshot_->ports[index(number)];
-    if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
-    nowhere = false;
-    DropReason drop = DropReason::none;
-    if (!first_there(number, session)) {
-      drop = DropReason::duplicate;
-    } else if (out.is_patch && out.patch_peer == kNoPort) {
-      drop = DropReason::patch_unconnected;
-    } else if (out.is_patch && (patch_depth_ >= kMaxPatchDepth || copies_crossed_ >= kMaxPatches)) {
-      drop = DropReason::patch_loop;
-    } else if (!out.is_patch && out.device == nullptr) {
-      drop = DropReason::port_waiting;
-    }
-    if (drop != DropReason::duplicate) {
-      if (drop == DropReason::none && session.tags.output_vlan) {
-        vlan_destination_done_.push_back({number, *session.tags.output_vlan, serial_});
-      } else if (drop == DropReason::none) {
-        mark(destination_done_[index(number)]);
-      }
-      verdict_.selections[selection].counts = true;
-    }
-    const TagList wire = depart_copy(out.vlan, session.tags, tags);
-    const bool goes_on = drop == DropReason::none || drop == DropReason::duplicate;
-    drop == DropReason::none ? note("copy to ", out.name) : note("copy to ", out.name, ": lost, ", drop);
-    if (out.is_patch && goes_on) {
-      copy_over_patch(at, d, out, wire, origin);
-    } else {
-      verdict_.copies.push_back({.session = at,
-                                 .destination = d,
-                                 .port = number,
-                                 .tags = wire,
-                                 .origin = origin,
-                                 .drop = drop,
-                                 .snaplen = truncated_length(session, wire),
-                                 .walk = walk()});
-    }
-    if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
-  }
-  if (nowhere)
-    verdict_.selections[selection].counts = true;  // selected, though no port carries its output VLAN
-}
-
-/// A copy that leaves by a patch port is a frame in the peer's bridge: a walk of its own, of which only the
-/// worker knows whether it takes place. If several sessions copy the frame over the same patch, each gets its
-/// walk, and the first that does not leave the frame out is the one.
-void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out,
-                              const TagList& wire, const CopyOrigin& origin) {
-  const CompiledSession& session = snapshot_->sessions[at];
-  const WalkNo number = static_cast<WalkNo>(verdict_.walks.size()) + 1;
-  const auto same = std::find_if(verdict_.walks.begin(), verdict_.walks.end(), [&](const CopyWalk& walk) {
-    const CompiledSession& other = snapshot_->sessions[walk.session];
-    return walk.parent == this->walk() && other.destinations[walk.destination].port == out.number &&
-           other.tags.output_vlan == session.tags.output_vlan;
-  });
-  const WalkNo first = same == verdict_.walks.end() ? number : same->first;
-  const std::uint32_t length = truncated_length(session, wire);
-  verdict_.walks.push_back({this->walk(), at, destination, first});
-  verdict_.crossings.push_back({out.number, number});
-  Carried carried{
-      .walk = number, .session = at, .destination = destination, .origin = origin, .remaining = length};
-  if (length != kWholeFrame) carried.remaining = length - std::min(length, header_length(wire));
-
-  const int frame_crossed = std::exchange(patches_crossed_, copies_crossed_);
-  const Carried* before = std::exchange(carried_, &carried);
-  const std::uint64_t serial_before = std::exchange(serial_, ++last_serial_);
-  const std::size_t overwritten_before = overwritten_.size();
-  walk_as_copy(out, wire);
-  for (; overwritten_.size() > overwritten_before; overwritten_.pop_back())
-    *overwritten_.back().where = overwritten_.back().what;
-  serial_ = serial_before;
-  carried_ = before;
-  copies_crossed_ = patches_crossed_;
-  patches_crossed_ = before == nullptr ? frame_crossed : copies_crossed_;
-}
-
-void Decider::walk_as_copy(const PortConfig& out, const TagList& wire) {
-  if (carried_->remaining >= frame_->payload.size()) return cross_patch(out, wire);
-  if (carried_->remaining < sizeof(std::uint16_t)) {  // its EtherType has been cut off
-    note("the copy is lost at ", out.name, ": ", DropReason::malformed);
-    verdict_.patch_drops.push_back({out.patch_peer, DropReason::malformed, walk()});
-    return carry_out(out, wire, DropReason::malformed);
-  }
-  Frame truncated = *frame_;
-  truncated.payload = truncated.payload.first(carried_->remaining);
-  const Frame* whole = std::exchange(frame_, &truncated);
-  key_known_ = false;
-  cross_patch(out, wire);
-  frame_ = whole;
-  key_known_ = false;
 }
 
 /// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.

@@ -9,38 +9,15 @@
 
 #include <cstdint>
 #include <deque>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "datapath/flow/match.h"
+#include "datapath/flow/flow_key.h"
 #include "datapath/frame/frame.h"
+#include "datapath/pipeline/trace.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
 
 namespace vswitch {
-
-/// What explain shows: the steps in words, and each test of each session.
-struct Trace {
-  enum class Result : std::uint8_t {
-    copied,
-    vlan_not_selected,
-    filtered_out,  ///< none of the session's filters matches
-    skipped,       ///< one of its skip rules matches
-    already_copied,
-    not_for_output_vlan
-  };
-  struct SessionTest {
-    SessionIndex session;
-    PortNo port;     ///< the source port that made the session a candidate
-    bool delivered;  ///< tested because of a frame to the port; otherwise from it
-    Result result;
-    WalkNo walk = kFrameItself;
-    const Match* skip = nullptr;  ///< the rule that skipped it; lives as long as the snapshot
-  };
-  std::vector<std::string> steps;
-  std::vector<SessionTest> tests;
-};
 
 class Decider {
  public:
@@ -50,30 +27,48 @@ class Decider {
                         Trace* trace = nullptr);
 
  private:
+  static constexpr int kMaxPatchDepth =
+      32;  ///< a frame that crosses more one behind the other goes in a circle
+  static constexpr int kMaxPatches = 1024;  ///< in all, for bridges that are joined more than once
+
+  // pipeline.cc: production.
   void switch_frame(const PortConfig& in, const BridgeTags& tags);
   void note_intrusion(const BridgeConfig& bridge, VlanId vlan);
   DropReason choose_outputs(const PortConfig& in, const BridgeTags& tags);
   void deliver(const PortConfig& in, const PortConfig& out, const BridgeTags& tags);
   void cross_patch(const PortConfig& out, const TagList& wire);
-  void carry_out(const PortConfig& out, const TagList& wire, DropReason drop);
-  void copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out, const TagList& wire,
-                       const CopyOrigin& origin);
-  void walk_as_copy(const PortConfig& out, const TagList& wire);
-  bool is_copy_of(SessionIndex session) const;
-  void mark(std::uint64_t& done);
-  std::uint32_t truncated_length(const CompiledSession& session, const TagList& wire) const;
-  void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered);
+  void dropped(DropReason reason, const PortConfig& port);
+
+  // mirroring.cc: which sessions copy the frame, and the ways of the copies.
+  void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered) {
+    if (!candidates.empty()) mirror_wire(source, candidates, wire, delivered);
+  }
+  void mirror_wire(const PortConfig& source, const Candidates& candidates, const TagList& wire,
+                   bool delivered);
   void mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
                    bool delivered);
   void mirror_by(SessionIndex session, const PortConfig& source, const BridgeTags& tags, bool delivered);
-  void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
   Trace::Result test(SessionIndex session, const BridgeTags& tags);
   const FlowKey& key_of(const BridgeTags& tags);
+  void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
   bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
   bool first_there(PortNo port, const CompiledSession& session);
-  void dropped(DropReason reason, const PortConfig& port);
+  void mark(std::uint64_t& done);
+  std::uint32_t truncated_length(const CompiledSession& session, const TagList& wire) const;
+  void copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out, const TagList& wire,
+                       const CopyOrigin& origin);
+  void walk_as_copy(const PortConfig& out, const TagList& wire);
+  void carry_out(const PortConfig& out, const TagList& wire, DropReason drop);
+  bool is_copy_of(SessionIndex session) const;
+
+  /// Adds a step to the trace. Parts are values and not text yet, so that a frame without a trace pays for a
+  /// look at trace_ alone.
   template <typename... Parts>
-  void note(const Parts&... parts);
+  void note(const Parts&... parts) {
+    if (trace_ == nullptr) [[likely]]
+      return;
+    trace_->steps.push_back((in_words(parts) + ...));
+  }
 
   // The frame at hand.
   const Snapshot* snapshot_ = nullptr;

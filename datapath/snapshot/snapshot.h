@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything the datapath knows about its settings, frozen.
 //
-// A snapshot is compiled from the database (switchd/bridge/compile), published whole, and never changed: a
-// worker that has it sees all of a commit or nothing of it. Counters, MAC tables and devices are shared
+// A snapshot is compiled (compile.h), published whole, and never changed: a worker that has it sees all of a
+// commit or nothing of it. Counters, MAC tables and devices are shared
 // between snapshots; they are pointed to.
 #pragma once
 

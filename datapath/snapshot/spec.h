@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the switch shall be, in plain values: the input of the snapshot compiler. switchd makes it from the
+// What the switch shall be, in plain values: the input of compile(). switchd makes it from the
 // database, tests write it down.
 #pragma once
 
-#include <limits>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,18 +51,12 @@ struct SourceSpec {
   Direction direction = Direction::both;
 };
 
-/// A source by description instead of name.
-struct PatternSpec {
-  std::string text;                ///< for people, such as "glob:vnet*"
-  std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
-};
-
+/// A session, in the datapath if it is enabled.
 struct SessionSpec {
-  std::string id;  ///< unique and lasting: the row's UUID
+  std::string id;  ///< unique and lasting
   std::string name;
-  bool enabled = true;
+  bool enabled = true;  ///< false: it copies nothing and takes no port; what it has counted is kept
   std::vector<SourceSpec> sources;
-  std::vector<PatternSpec> patterns = {};
   bool all_ports = false;     ///< every port but the session's own destinations, to and from
   std::vector<VlanId> vlans;  ///< empty = any
   std::shared_ptr<const FilterRules> rules = {};  ///< what it copies by headers; null = every frame
@@ -76,18 +71,14 @@ struct SessionSpec {
   std::uint32_t sample = 1;                    ///< one frame in this many is copied, by chance
   RateSpec rate = {};
   QuotaSpec quota = {};
-  /// When it ends, ms since 1970. Only compared: an end that has come counts until it is another one.
-  std::optional<std::int64_t> ends_at = {};
-  std::string expired = {};  ///< not empty: its end has come, as a sentence
-  std::string
-      refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
+  std::uint64_t life = 0;  ///< with another one its quota counts from nothing again
 };
 
 struct BridgeSpec {
   std::string name;
   std::vector<PortSpec> ports;
-  std::vector<SessionSpec> sessions;
-  std::vector<VlanId> flood_vlans;
+  std::vector<SessionSpec> sessions;  ///< in the order in which they are tried
+  std::vector<VlanId> flood_vlans;    ///< without learning, besides those that hold copies
   bool forward_bpdu = false;
   bool secure = false;
   std::size_t mac_table_size = MacTable::kDefaultCapacity;
@@ -110,19 +101,22 @@ struct WorkSpec {
 struct SwitchSpec {
   std::vector<BridgeSpec> bridges;
   WorkSpec work = {};
-  std::int64_t now_ms = 0;  ///< the time of the wall clock, ms since 1970
 };
 
-enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, expired, error };
-std::string_view name(SessionState state);
+/// Null if there is no such port.
+const PortSpec* find_port(const BridgeSpec& bridge, const std::string& name);
 
-struct SessionStatus {
-  std::string id;
-  SessionState state = SessionState::active;
-  std::string reason;                         ///< empty when active or disabled
-  std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: its end has come, and has to be remembered
+/// Its destination ports carry nothing but copies. A port that carries an output VLAN carries others too.
+bool reserves_destinations(const SessionSpec& session);
 
-  bool operator==(const SessionStatus&) const = default;
-};
+/// Its copies leave on every port that carries the output VLAN.
+bool leaves_in_vlan(const SessionSpec& session);
+
+/// The VLANs that hold its copies, where no address is learned: copies of several switches come together in
+/// an RSPAN VLAN, and no address in it says where its host is.
+std::vector<VlanId> copy_vlans(const SessionSpec& session);
+
+/// The names of the patch ports whose peers point back. Names of patch ports are unique in the switch.
+std::set<std::string> connected_patches(const SwitchSpec& spec);
 
 }  // namespace vswitch

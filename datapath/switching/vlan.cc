@@ -30,6 +30,12 @@ VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
 
 }  // namespace
 
+VlanSet to_set(const std::vector<VlanId>& vlans) {
+  VlanSet set;
+  for (const VlanId vlan : vlans) set.set(vlan);
+  return set;
+}
+
 std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer) {
   std::optional<BridgeTags> arrived(std::in_place);  // made where it is returned
   BridgeTags& tags = *arrived;
@@ -78,6 +84,11 @@ bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer) 
       return vlan == policy.tag && policy.cvlans[customer];
   }
   return false;
+}
+
+bool may_carry(const VlanPolicy& policy, VlanId vlan) {
+  if (policy.mode == VlanMode::dot1q_tunnel) return policy.tag == vlan;
+  return carries(policy, {.outer = VlanTag{}.with_vid(vlan), .inner = {}}, 0);
 }
 
 TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {

@@ -17,12 +17,15 @@
 
 #include <bitset>
 #include <optional>
+#include <vector>
 
 #include "datapath/frame/frame.h"
 
 namespace vswitch {
 
 using VlanSet = std::bitset<kVlanCount>;
+
+VlanSet to_set(const std::vector<VlanId>& vlans);
 
 enum class VlanMode : std::uint8_t { trunk, access, native_tagged, native_untagged, dot1q_tunnel };
 enum class PriorityTags : std::uint8_t { never, if_nonzero, always };
@@ -46,6 +49,9 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
 
 /// May a frame leave through the port? `customer` is the VID behind the outer tag (0 if there is none).
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);
+
+/// Whether the port may carry copies in an output VLAN, as far as its policy says without a frame.
+bool may_carry(const VlanPolicy& policy, VlanId vlan);
 
 /// The tags on the wire when the frame leaves through the port.
 TagList depart(const VlanPolicy& policy, const BridgeTags& tags);

@@ -200,7 +200,7 @@ std::vector<DesiredEndpoint> read_endpoints(const ovsdb::Database& database, con
 }
 
 /// The matches of a column; those that are wrong leave their reason in the session.
-std::vector<Match> read_matches(const Row& mirror, const std::string& column, SessionSpec& session) {
+std::vector<Match> read_matches(const Row& mirror, const std::string& column, DesiredSession& session) {
   std::vector<Match> matches;
   for (const std::string& text : mirror.strings(column)) {
     Match::Parsed parsed = Match::parse(text);
@@ -213,7 +213,7 @@ std::vector<Match> read_matches(const Row& mirror, const std::string& column, Se
   return matches;
 }
 
-void read_rules(const Row& mirror, SessionSpec& session) {
+void read_rules(const Row& mirror, DesiredSession& session) {
   FilterRules rules;
   rules.filter = read_matches(mirror, "filter", session);
   rules.skip = read_matches(mirror, "skip", session);
@@ -226,7 +226,7 @@ std::uint64_t number_or_zero(const Row& row, std::string_view column) {
 }
 
 /// What ends a session, and whether it has come to that.
-void read_end(const Row& mirror, std::int64_t now_ms, SessionSpec& session) {
+void read_end(const Row& mirror, std::int64_t now_ms, DesiredSession& session) {
   session.quota = {.packets = number_or_zero(mirror, "expires_packets"),
                    .bytes = number_or_zero(mirror, "expires_bytes")};
   session.ends_at = mirror.integer("expires_at");
@@ -238,7 +238,7 @@ void read_end(const Row& mirror, std::int64_t now_ms, SessionSpec& session) {
 
 /// The ports that patterns select at present become sources like any other, but for the session's own
 /// destinations.
-void bind_patterns(const Row& mirror, PatternBinder& binder, Sources& sources, SessionSpec& session) {
+void bind_patterns(const Row& mirror, PatternBinder& binder, Sources& sources, DesiredSession& session) {
   for (const auto& [text, direction] : mirror.map("source_patterns")) {
     const auto pattern = SourcePattern::parse(text);
     if (!pattern) {
@@ -256,27 +256,23 @@ void bind_patterns(const Row& mirror, PatternBinder& binder, Sources& sources, S
   }
 }
 
-SessionSpec read_session(const ovsdb::Database& database, const Row& mirror, std::int64_t now_ms,
-                         PatternBinder& binder) {
-  SessionSpec session{.id = mirror.uuid().to_string(),
-                      .name = mirror.str("name"),
-                      .enabled = mirror.boolean("enabled").value_or(true),
-                      .sources = {},
-                      .all_ports = mirror.boolean("select_all").value_or(false),
-                      .vlans = vlans_of(mirror, "select_vlan"),
-                      .destinations = mirror.strings("destination_ports"),
-                      .endpoints = {},
-                      .normal_io = mirror.boolean("normal_io").value_or(false),
-                      .tags = {.output_vlan = {},
-                               .keep_vlan = mirror.boolean("keep_vlan").value_or(false),
-                               .strip_vlan = mirror.boolean("strip_vlan").value_or(false)},
-                      .snaplen = kWholeFrame,
-                      .gso_packets = gso_packets_of(mirror),
-                      .mtu_policy = mtu_policy_of(mirror),
-                      .sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1)),
-                      .rate = {.packets = number_or_zero(mirror, "rate_packets"),
-                               .bits = number_or_zero(mirror, "rate_bits")},
-                      .refusal = {}};
+DesiredSession read_session(const ovsdb::Database& database, const Row& mirror, std::int64_t now_ms,
+                            PatternBinder& binder) {
+  DesiredSession session;
+  session.id = mirror.uuid().to_string();
+  session.name = mirror.str("name");
+  session.enabled = mirror.boolean("enabled").value_or(true);
+  session.all_ports = mirror.boolean("select_all").value_or(false);
+  session.vlans = vlans_of(mirror, "select_vlan");
+  session.destinations = mirror.strings("destination_ports");
+  session.normal_io = mirror.boolean("normal_io").value_or(false);
+  session.tags.keep_vlan = mirror.boolean("keep_vlan").value_or(false);
+  session.tags.strip_vlan = mirror.boolean("strip_vlan").value_or(false);
+  session.gso_packets = gso_packets_of(mirror);
+  session.mtu_policy = mtu_policy_of(mirror);
+  session.sample = static_cast<std::uint32_t>(mirror.integer("sample").value_or(1));
+  session.rate = {.packets = number_or_zero(mirror, "rate_packets"),
+                  .bits = number_or_zero(mirror, "rate_bits")};
   Sources sources;
   for (const ovsdb::Uuid& port : mirror.uuids("select_src_port"))
     sources.add(port_name(database, port), true, false);
@@ -302,7 +298,7 @@ SessionSpec read_session(const ovsdb::Database& database, const Row& mirror, std
 /// `taken`: interfaces that are ports already; the schema lets rows share one, a device can only be one port.
 DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, std::int64_t now_ms,
                           std::set<ovsdb::Uuid>& taken, bool& reads_interface_ids) {
-  DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .endpoints = {}, .spec = {}};
+  DesiredBridge desired{.row = bridge.uuid(), .interfaces = {}, .endpoints = {}, .sessions = {}, .spec = {}};
   BridgeSpec& spec = desired.spec;
   spec.name = bridge.str("name");
   spec.flood_vlans = vlans_of(bridge, "flood_vlans");
@@ -326,10 +322,10 @@ DesiredBridge read_bridge(const ovsdb::Database& database, const Row& bridge, st
   for (const ovsdb::Uuid& mirror : bridge.uuids("mirrors")) {
     const Row* row = database.find("Mirror", mirror);
     if (row == nullptr) continue;
-    spec.sessions.push_back(read_session(database, *row, now_ms, binder));
+    desired.sessions.push_back(read_session(database, *row, now_ms, binder));
     desired.endpoints.push_back(read_endpoints(database, *row));
     for (const DesiredEndpoint& endpoint : desired.endpoints.back()) {
-      if (!endpoint.refusal.empty()) spec.sessions.back().refusal = "endpoint: " + endpoint.refusal;
+      if (!endpoint.refusal.empty()) desired.sessions.back().refusal = "endpoint: " + endpoint.refusal;
     }
   }
   reads_interface_ids |= binder.has_read_ids();
@@ -439,7 +435,7 @@ void check_tunnels(Desired& desired) {
 std::optional<std::int64_t> next_end(const Desired& desired) {
   std::optional<std::int64_t> next;
   for (const DesiredBridge& bridge : desired.bridges) {
-    for (const SessionSpec& session : bridge.spec.sessions) {
+    for (const DesiredSession& session : bridge.sessions) {
       if (session.ends_at && session.expired.empty())
         next = std::min(next.value_or(*session.ends_at), *session.ends_at);
     }

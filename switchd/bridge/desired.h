@@ -14,6 +14,7 @@
 
 #include "datapath/snapshot/spec.h"
 #include "schemas/ovsdb/uuid.h"
+#include "switchd/bridge/session_state.h"
 #include "switchd/bridge/tunnel_settings.h"
 
 namespace vswitch::ovsdb {
@@ -50,8 +51,9 @@ struct DesiredInterface {
 struct DesiredBridge {
   ovsdb::Uuid row;
   std::vector<DesiredInterface> interfaces;             ///< interfaces[i] belongs to spec.ports[i]
-  std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to spec.sessions[i]
-  BridgeSpec spec;
+  std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to sessions[i]
+  std::vector<DesiredSession> sessions;
+  BridgeSpec spec;  ///< without sessions: which of them it gets is decided later (session_state.h)
 };
 
 struct Desired {

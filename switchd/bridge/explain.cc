@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "datapath/engine/copy_admission.h"
 #include "datapath/pipeline/pipeline.h"
+#include "datapath/pipeline/trace.h"
 
 namespace vswitch::bridge {
 
@@ -20,36 +22,11 @@ std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
   return bytes;
 }
 
-std::string_view text(Trace::Result result) {
-  switch (result) {
-    case Trace::Result::copied:
-      return "selected";
-    case Trace::Result::vlan_not_selected:
-      return "the VLAN of the frame is not among those it selects";
-    case Trace::Result::filtered_out:
-      return "no match of its filter fits the frame";
-    case Trace::Result::skipped:
-      return "it skips such frames";
-    case Trace::Result::already_copied:
-      return "it has copied this frame already";
-    case Trace::Result::not_for_output_vlan:
-      return "frames of its output VLAN and to link-local addresses are not put into it";
-  }
-  return "";
-}
-
 /// The bytes of a copy, cut as the session says.
 std::vector<std::uint8_t> copy_bytes(const Frame& frame, const Copy& copy) {
   std::vector<std::uint8_t> bytes = frame_bytes(frame, copy.tags);
   if (bytes.size() > copy.snaplen) bytes.resize(copy.snaplen);
   return bytes;
-}
-
-/// Whether a copy goes on behind its patch, if no session leaves the frame out: where several would cross the
-/// same patch, the first does.
-bool takes_place(const Verdict& verdict, WalkNo number) {
-  if (number == kFrameItself) return true;
-  return verdict.walk(number).first == number && takes_place(verdict, verdict.walk(number).parent);
 }
 
 std::string count(std::uint64_t number, const char* what) {
@@ -92,13 +69,13 @@ Explanation::Verdict evaluate(const Snapshot& snapshot, SessionIndex at, const T
   if (refused != DropReason::none)
     answer.reason = "the frame is not admitted: " + std::string(sentence(refused));
   for (const Trace::SessionTest& test : trace.tests) {
-    if (test.session != at || answer.copied || !takes_place(verdict, test.walk)) continue;
+    if (test.session != at || answer.copied || !takes_place(verdict, test.walk, {})) continue;
     answer.copied = test.result == Trace::Result::copied;
-    answer.reason = std::string(text(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
+    answer.reason = std::string(sentence(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
                     (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)].name;
   }
   const auto is_of_it = [&](const Copy& copy) {
-    return copy.session == at && takes_place(verdict, verdict.made_on(copy));
+    return copy.session == at && takes_place(verdict, verdict.made_on(copy), {});
   };
   if (answer.copied && std::none_of(verdict.copies.begin(), verdict.copies.end(), is_of_it)) {
     answer.copied = false;
@@ -121,7 +98,7 @@ void explain_endpoint(Explanation& explanation, const CompiledSession& session, 
 
 }  // namespace
 
-Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
                     const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
                     TimeNs now) {
   Trace trace;
@@ -151,7 +128,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
       explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
   }
   for (const Copy& copy : verdict.copies) {
-    if (!takes_place(verdict, copy.walk)) continue;
+    if (!takes_place(verdict, copy.walk, {})) continue;
     const CompiledSession& session = snapshot.sessions[copy.session];
     if (copy.port == kNoPort) {
       explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy));
@@ -175,8 +152,8 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const Bridge
   // Sessions that are not in the datapath at all: their state says why.
   for (const SessionStatus& status : states) {
     const auto is_it = [&status](const auto& session) { return session.id == status.id; };
-    const auto session = std::find_if(asked.sessions.begin(), asked.sessions.end(), is_it);
-    if (session == asked.sessions.end()) continue;
+    const auto session = std::find_if(asked.begin(), asked.end(), is_it);
+    if (session == asked.end()) continue;
     if (std::any_of(snapshot.sessions.begin(), snapshot.sessions.end(), is_it)) continue;
     const std::string reason = status.reason.empty() ? "" : ": " + status.reason;
     explanation.mirrors.push_back({session->name, false, std::string(name(status.state)) + reason});

@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "datapath/snapshot/snapshot.h"
-#include "datapath/snapshot/spec.h"
+#include "switchd/bridge/session_state.h"
 #include "switchd/bridge/switch_view.h"
 
 namespace vswitch::bridge {
 
-/// ExplainView::explain() for a frame that arrives on `in`, a port of the bridge that the rows ask for as
-/// `asked`; `states` are those of all sessions.
-Explanation explain(const Snapshot& snapshot, const PortConfig& in, const BridgeSpec& asked,
+/// ExplainView::explain() for a frame that arrives on `in`, a port of the bridge that rows ask `asked` of;
+/// `states` are those of all sessions.
+Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
                     const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
                     TimeNs now);
 

@@ -27,7 +27,7 @@ void add_if_any(CounterMap& map, const std::string& name, std::uint64_t value) {
 
 }  // namespace
 
-std::int64_t foreign_frames(const SnapshotCompiler::SessionEntry& session) {
+std::int64_t foreign_frames(const SnapshotRegistry::SessionEntry& session) {
   if (session.foreign == nullptr) return 0;
   return static_cast<std::int64_t>(session.foreign->sum([](const Counter& count) { return count.read(); }));
 }
@@ -91,7 +91,7 @@ CounterMap destination_statistics(const DestinationCounters& destination) {
   return map;
 }
 
-CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session) {
+CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session) {
   const auto sum = [&session](auto read) { return static_cast<std::int64_t>(session.counters->sum(read)); };
   CounterMap map{{"tx_packets", sum([](const SessionCell& c) { return c.frames.read(); })},
                  {"tx_bytes", sum([](const SessionCell& c) { return c.bytes.read(); })}};
@@ -110,7 +110,7 @@ CounterMap drop_statistics(const SwitchStatus& status) {
   CounterMap map;
   for (const DesiredBridge& bridge : status.desired.bridges) {
     for (const PortSpec& port : bridge.spec.ports) {
-      const auto counters = status.compiler.port_counters(bridge.spec.name, port.name);
+      const auto counters = status.registry.port_counters(bridge.spec.name, port.name);
       const Attachment* attachment = status.attachments.find(port.name);
       if (counters == nullptr) continue;
       if (attachment != nullptr)
@@ -124,7 +124,7 @@ CounterMap drop_statistics(const SwitchStatus& status) {
     }
   }
   for (const SessionStatus& session : status.sessions) {
-    const auto* entry = status.compiler.session(session.id);
+    const auto* entry = status.registry.session(session.id);
     if (entry == nullptr) continue;
     for (const auto& [port, destination] : entry->destinations) {
       for (std::size_t r = 0; r < kDropReasonCount; ++r) {
@@ -146,7 +146,7 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
   }
   for (const DesiredBridge& bridge : status.desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) {
-      const auto counters = status.compiler.port_counters(bridge.spec.name, interface.name);
+      const auto counters = status.registry.port_counters(bridge.spec.name, interface.name);
       const Attachment* attachment = status.attachments.find(interface.name);
       if (counters == nullptr || attachment == nullptr) continue;
       RowWriter row(transaction, "Interface", interface.row);
@@ -157,7 +157,7 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
     }
   }
   for (const SessionStatus& session : status.sessions) {
-    const auto* entry = status.compiler.session(session.id);
+    const auto* entry = status.registry.session(session.id);
     const auto uuid = Uuid::parse(session.id);
     if (entry == nullptr || !uuid) continue;
     RowWriter(transaction, "Mirror", *uuid).set("statistics", mirror_statistics(*entry));

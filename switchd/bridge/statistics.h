@@ -26,13 +26,13 @@ CounterMap destination_statistics(const DestinationCounters& destination);
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)); production_frames, of a
 /// session with an output VLAN, those that came in it and are no copies; the others are the sums over all
 /// destinations.
-CounterMap mirror_statistics(const SnapshotCompiler::SessionEntry& session);
+CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).
 CounterMap drop_statistics(const SwitchStatus& status);
 
 /// Frames that came in the output VLAN of a session and are no copies; 0 for a session without one.
-std::int64_t foreign_frames(const SnapshotCompiler::SessionEntry& session);
+std::int64_t foreign_frames(const SnapshotRegistry::SessionEntry& session);
 
 /// Writes the columns `statistics` of Open_vSwitch (other_config:enable-statistics), Interface, Mirror and
 /// Mirror_Endpoint.

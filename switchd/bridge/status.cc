@@ -111,7 +111,7 @@ std::map<std::string, std::string> refused_by(const SwitchStatus& status, const 
   std::map<std::string, std::string> refused;
   for (const SessionStatus& session : status.sessions) {
     if (session.state != SessionState::error) continue;  // few are
-    for (const SessionSpec& of_bridge : bridge.spec.sessions) {
+    for (const DesiredSession& of_bridge : bridge.sessions) {
       if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
     }
   }
@@ -162,7 +162,7 @@ void write_session_status(const SwitchStatus& status, Transaction& transaction) 
     earlier.erase("notice");
     const auto since = before.find("since");
     after["since"] = earlier == after && since != before.end() ? since->second : now_text();
-    if (const auto* entry = status.compiler.session(session.id)) {
+    if (const auto* entry = status.registry.session(session.id)) {
       const std::string notice = foreign_notice(foreign_frames(*entry), entry->output_vlan);
       if (!notice.empty()) after["notice"] = notice;
     }

@@ -12,7 +12,8 @@
 #include <utility>
 
 #include "datapath/engine/datapath.h"
-#include "datapath/snapshot/compiler.h"
+#include "datapath/snapshot/compile.h"
+#include "datapath/snapshot/registry.h"
 #include "switchd/base/log.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
@@ -23,6 +24,7 @@
 #include "switchd/bridge/frame_waiters.h"
 #include "switchd/bridge/identity.h"
 #include "switchd/bridge/ofports.h"
+#include "switchd/bridge/session_state.h"
 #include "switchd/bridge/statistics.h"
 #include "switchd/bridge/status.h"
 #include "switchd/bridge/switch_queries.h"
@@ -58,7 +60,7 @@ class Switch::Impl {
         settings_(settings_at_start(database, options.workers, processors_)),
         datapath_(start_datapath(
             settings_, [this] { frame_caught(); }, trouble_at_start_)),
-        compiler_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
+        registry_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_->senders(),
                      datapath_->senders() - datapath_->workers(), [this] { post([this] { apply(); }); }),
         timer_(io),
@@ -223,17 +225,20 @@ class Switch::Impl {
   }
 
   void publish() {
-    SwitchSpec spec{.bridges = {}, .work = settings_.work, .now_ms = desired_.now_ms};
+    SwitchSpec spec{.bridges = {}, .work = settings_.work};
+    std::vector<std::vector<DesiredSession>> asked;
     for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
-      add_endpoints(bridge, spec.bridges.back());
+      asked.push_back(bridge.sessions);
+      add_endpoints(bridge, spec.bridges.back(), asked.back());
     }
-    CompileResult result = compiler_.compile(spec);
+    sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
+    registry_.update(spec);
+    std::unique_ptr<Snapshot> snapshot = compile(spec, registry_);
     spec = {};  // from here on the snapshots alone say how long a device is needed
-    sessions_ = std::move(result.sessions);
-    datapath_->publish(std::move(result.snapshot));
-    compiler_.finish();
+    datapath_->publish(std::move(snapshot));
+    registry_.finish();
     close_retired(kDrainPatience);
   }
 
@@ -248,7 +253,7 @@ class Switch::Impl {
     port.link_up = port.device != nullptr && carries;
   }
 
-  void add_endpoints(const DesiredBridge& bridge, BridgeSpec& spec) {
+  void add_endpoints(const DesiredBridge& bridge, BridgeSpec& spec, std::vector<DesiredSession>& sessions) {
     for (std::size_t i = 0; i < bridge.interfaces.size(); ++i) {
       const Endpoints::Entry* entry = endpoints_.find(bridge.interfaces[i].row);
       if (entry == nullptr) continue;
@@ -259,11 +264,11 @@ class Switch::Impl {
       for (const DesiredEndpoint& desired : bridge.endpoints[i]) {
         const Endpoints::Entry* entry = endpoints_.find(desired.row);
         if (entry == nullptr) continue;
-        spec.sessions[i].endpoints.push_back({.name = desired.row.to_string(),
-                                              .label = desired.label,
-                                              .endpoint = entry->endpoint,
-                                              .source = entry->route.source,
-                                              .trouble = entry->trouble()});
+        sessions[i].endpoints.push_back({.name = desired.row.to_string(),
+                                         .label = desired.label,
+                                         .endpoint = entry->endpoint,
+                                         .source = entry->route.source,
+                                         .trouble = entry->trouble()});
       }
     }
   }
@@ -306,7 +311,7 @@ class Switch::Impl {
   void housekeeping() {
     const TimeNs now = steady_now();
     for (const DesiredBridge& bridge : desired_.bridges) {
-      if (const auto macs = compiler_.macs(bridge.spec.name)) macs->sweep(now);
+      if (const auto macs = registry_.macs(bridge.spec.name)) macs->sweep(now);
     }
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
     attachments_.poll();
@@ -333,7 +338,10 @@ class Switch::Impl {
   DatapathSettings settings_;  ///< what is in effect; at_start since the start
   std::string trouble_at_start_;
   const std::unique_ptr<Datapath> datapath_;
-  SnapshotCompiler compiler_;
+  SnapshotRegistry registry_;
+  SessionStates session_states_{[this](const std::string& id, const QuotaSpec& quota, std::uint64_t life) {
+    return registry_.is_used_up(id, quota, life);
+  }};
   Attachments attachments_;
   boost::asio::steady_timer timer_;
   WallTimer next_end_;  ///< of a session
@@ -351,7 +359,7 @@ class Switch::Impl {
   bool own_commit_ =
       false;  ///< the next commit told is our own report; what others commit on hearing of it is not
   TimeNs statistics_written_ = 0;
-  const SwitchStatus status_{desired_, attachments_, endpoints_, links_, compiler_, sessions_, ofports_};
+  const SwitchStatus status_{desired_, attachments_, endpoints_, links_, registry_, sessions_, ofports_};
   SwitchQueries queries_{status_, *datapath_, settings_};
   FrameWaiters waiters_{io_, datapath_->next_frames(), queries_};
   std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that has been told our versions

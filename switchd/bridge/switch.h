@@ -9,7 +9,8 @@
 //       reconcile       make endpoints, ask for the way to them                  endpoints.cc
 //                       open and close devices, some a turn                      attachments.cc, attachment.h
 //       pick_ofports    OpenFlow port numbers, before anything refers to them    ofports.cc
-//       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compiler.cc
+//       decide          which sessions copy, and the state of each               session_state.cc
+//       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compile.cc
 //       publish         every worker uses the new snapshot when it returns       datapath/engine/datapath.cc
 //       close_retired   devices nobody uses any more go back to the host         attachments.cc
 //       write_identity  versions, types, datapath ids                            identity.cc

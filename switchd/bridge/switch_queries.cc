@@ -29,7 +29,7 @@ const PortConfig* port_named(const Snapshot& snapshot, const std::string& bridge
 
 std::vector<FdbEntry> SwitchQueries::fdb(const std::string& bridge) {
   std::vector<FdbEntry> entries;
-  const auto macs = status_.compiler.macs(bridge);
+  const auto macs = status_.registry.macs(bridge);
   if (macs == nullptr) return entries;
   const Snapshot& snapshot = datapath_.current();
   for (const MacEntry& entry : macs->entries(steady_now())) {
@@ -45,24 +45,24 @@ std::vector<FdbEntry> SwitchQueries::fdb(const std::string& bridge) {
 }
 
 std::size_t SwitchQueries::flush_fdb(const std::string& bridge) {
-  const auto macs = status_.compiler.macs(bridge);
+  const auto macs = status_.registry.macs(bridge);
   return macs == nullptr ? 0 : macs->flush();
 }
 
 bool SwitchQueries::pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan,
                             const MacAddr& mac) {
-  const auto macs = status_.compiler.macs(bridge);
+  const auto macs = status_.registry.macs(bridge);
   const PortConfig* config = port_named(datapath_.current(), bridge, port);
   return macs != nullptr && config != nullptr && macs->pin(vlan, mac, config->number);
 }
 
 bool SwitchQueries::unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) {
-  const auto macs = status_.compiler.macs(bridge);
+  const auto macs = status_.registry.macs(bridge);
   return macs != nullptr && macs->unpin(vlan, mac);
 }
 
 FdbStatistics SwitchQueries::fdb_statistics(const std::string& bridge) {
-  const auto macs = status_.compiler.macs(bridge);
+  const auto macs = status_.registry.macs(bridge);
   if (macs == nullptr) return {};
   const std::vector<MacEntry> entries = macs->entries(steady_now());
   const auto pinned = static_cast<std::uint64_t>(
@@ -78,7 +78,7 @@ FdbStatistics SwitchQueries::fdb_statistics(const std::string& bridge) {
 }
 
 void SwitchQueries::clear_fdb_statistics(const std::string& bridge) {
-  if (const auto macs = status_.compiler.macs(bridge)) macs->clear_statistics();
+  if (const auto macs = status_.registry.macs(bridge)) macs->clear_statistics();
 }
 
 std::optional<std::uint32_t> SwitchQueries::datapath_number(const std::string& bridge,
@@ -88,13 +88,13 @@ std::optional<std::uint32_t> SwitchQueries::datapath_number(const std::string& b
 }
 
 CounterMap SwitchQueries::mirror_counters(const ovsdb::Uuid& mirror) {
-  const auto* entry = status_.compiler.session(mirror.to_string());
+  const auto* entry = status_.registry.session(mirror.to_string());
   return entry == nullptr ? CounterMap{} : mirror_statistics(*entry);
 }
 
 std::map<std::string, CounterMap> SwitchQueries::destination_counters(const ovsdb::Uuid& mirror) {
   std::map<std::string, CounterMap> all;
-  const auto* entry = status_.compiler.session(mirror.to_string());
+  const auto* entry = status_.registry.session(mirror.to_string());
   if (entry == nullptr) return all;
   for (const auto& [name, counters] : entry->destinations) all[name] = destination_statistics(*counters);
   return all;
@@ -103,7 +103,7 @@ std::map<std::string, CounterMap> SwitchQueries::destination_counters(const ovsd
 BoundSources SwitchQueries::bound_sources(const ovsdb::Uuid& mirror) {
   BoundSources bound;
   for (const DesiredBridge& bridge : status_.desired.bridges) {
-    for (const SessionSpec& session : bridge.spec.sessions) {
+    for (const DesiredSession& session : bridge.sessions) {
       if (session.patterns.empty() || session.id != mirror.to_string()) continue;
       for (const PatternSpec& pattern : session.patterns) bound[pattern.text] = pattern.ports;
     }
@@ -115,7 +115,7 @@ CounterMap SwitchQueries::interface_counters(const ovsdb::Uuid& uuid) {
   for (const DesiredBridge& bridge : status_.desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) {
       if (interface.row != uuid) continue;
-      const auto counters = status_.compiler.port_counters(bridge.spec.name, interface.name);
+      const auto counters = status_.registry.port_counters(bridge.spec.name, interface.name);
       const Attachment* attachment = status_.attachments.find(interface.name);
       if (counters != nullptr && attachment != nullptr)
         return interface_statistics(*counters, attachment->overruns());
@@ -173,7 +173,7 @@ std::optional<Explanation> SwitchQueries::explain(const std::string& bridge, con
   const PortConfig* in = port_named(datapath_.current(), bridge, in_port);
   const DesiredBridge* desired = bridge_named(status_.desired, bridge);
   if (in == nullptr || desired == nullptr) return std::nullopt;
-  return bridge::explain(datapath_.current(), *in, desired->spec, status_.sessions, frame, steady_now());
+  return bridge::explain(datapath_.current(), *in, desired->sessions, status_.sessions, frame, steady_now());
 }
 
 }  // namespace vswitch::bridge

@@ -3,11 +3,12 @@
 
 #include <vector>
 
-#include "datapath/snapshot/compiler.h"
+#include "datapath/snapshot/registry.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/ofports.h"
+#include "switchd/bridge/session_state.h"
 #include "switchd/netlink/link_monitor.h"
 
 namespace vswitch::bridge {
@@ -18,7 +19,7 @@ struct SwitchStatus {
   const Attachments& attachments;
   const Endpoints& endpoints;
   const netlink::LinkMonitor& links;
-  const SnapshotCompiler& compiler;
+  const SnapshotRegistry& registry;
   const std::vector<SessionStatus>& sessions;
   const Ofports& ofports;
 };

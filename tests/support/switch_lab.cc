@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "datapath/snapshot/compile.h"
+
 namespace vswitch::test {
 
 namespace {
@@ -64,7 +66,10 @@ SwitchLab::SwitchLab(std::size_t workers)
                                                           .copy_queue_bytes = 1 << 20,
                                                           .clock = [this] { return now; },
                                                           .threads = false})),
-      compiler(datapath->senders(), datapath->workers()) {}
+      registry(datapath->senders(), datapath->workers()),
+      states_([this](const std::string& id, const QuotaSpec& quota, std::uint64_t life) {
+        return registry.is_used_up(id, quota, life);
+      }) {}
 
 BridgeSpec& SwitchLab::bridge(const std::string& name) {
   return find_or_add(spec.bridges, name);
@@ -79,17 +84,21 @@ PortSpec& SwitchLab::port(const std::string& name, const std::string& bridge_nam
   return port;
 }
 
-SessionSpec& SwitchLab::session(const std::string& name, const std::string& bridge_name) {
-  SessionSpec& session = find_or_add(bridge(bridge_name).sessions, name);
+DesiredSession& SwitchLab::session(const std::string& name, const std::string& bridge_name) {
+  bridge(bridge_name);
+  DesiredSession& session = find_or_add(asked_[bridge_name], name);
   session.id = bridge_name + "/" + name;
   return session;
 }
 
 void SwitchLab::apply() {
-  CompileResult result = compiler.compile(spec);
-  statuses = std::move(result.sessions);
-  datapath->publish(std::move(result.snapshot));
-  compiler.finish();
+  std::vector<std::vector<DesiredSession>> asked;
+  for (const BridgeSpec& bridge : spec.bridges) asked.push_back(asked_[bridge.name]);
+  SwitchSpec decided = spec;
+  statuses = states_.decide(asked, now_ms, decided);
+  registry.update(decided);
+  datapath->publish(compile(decided, registry));
+  registry.finish();
 }
 
 Sent SwitchLab::run() {
@@ -118,20 +127,20 @@ SessionStatus SwitchLab::status(const std::string& session) const {
 
 std::uint64_t SwitchLab::received_drops(const std::string& port, DropReason reason,
                                         const std::string& bridge) const {
-  return compiler.port_counters(bridge, port)->sum([reason](const PortCell& cell) {
+  return registry.port_counters(bridge, port)->sum([reason](const PortCell& cell) {
     return cell.received_drops[static_cast<std::size_t>(reason)].read();
   });
 }
 
 std::uint64_t SwitchLab::sent_drops(const std::string& port, DropReason reason,
                                     const std::string& bridge) const {
-  return compiler.port_counters(bridge, port)->sum([reason](const PortCell& cell) {
+  return registry.port_counters(bridge, port)->sum([reason](const PortCell& cell) {
     return cell.sent_drops[static_cast<std::size_t>(reason)].read();
   });
 }
 
 SwitchLab::Account SwitchLab::account(const std::string& session, const std::string& destination) const {
-  const auto& counters = compiler.session("br0/" + session)->destinations.at(destination);
+  const auto& counters = registry.session("br0/" + session)->destinations.at(destination);
   Account account{
       .matched = counters->sum([](const DestinationCell& cell) { return cell.matched.read(); }),
       .delivered = counters->sum([](const DestinationCell& cell) { return cell.delivered.read(); })};
@@ -143,7 +152,7 @@ SwitchLab::Account SwitchLab::account(const std::string& session, const std::str
 
 std::uint64_t SwitchLab::lost(const std::string& session, const std::string& destination,
                               DropReason reason) const {
-  return compiler.session("br0/" + session)
+  return registry.session("br0/" + session)
       ->destinations.at(destination)
       ->sum([reason](const DestinationCell& cell) {
         return cell.lost[static_cast<std::size_t>(reason)].read();
@@ -151,7 +160,7 @@ std::uint64_t SwitchLab::lost(const std::string& session, const std::string& des
 }
 
 std::uint64_t SwitchLab::frames_of(const std::string& session) const {
-  return compiler.session("br0/" + session)->counters->sum([](const SessionCell& cell) {
+  return registry.session("br0/" + session)->counters->sum([](const SessionCell& cell) {
     return cell.frames.read();
   });
 }

@@ -9,8 +9,9 @@
 
 #include "datapath/engine/datapath.h"
 #include "datapath/port/memory_port.h"
-#include "datapath/snapshot/compiler.h"
+#include "datapath/snapshot/registry.h"
 #include "datapath/snapshot/spec.h"
+#include "switchd/bridge/session_state.h"
 #include "tests/support/frame_builder.h"
 
 namespace vswitch::test {
@@ -21,18 +22,25 @@ using Sent = std::map<std::string, std::vector<MemoryFrame>>;
 /// What differs, decoded and in words; empty if nothing does.
 std::string difference(const Sent& expected, const Sent& actual);
 
+// The words of tests about sessions.
+using bridge::DesiredSession;
+using bridge::SessionState;
+using bridge::SessionStatus;
+
 class SwitchLab {
  public:
   explicit SwitchLab(std::size_t workers = 1);
 
-  /// Change it at will, then apply().
+  /// Change it at will, then apply(), which decides on the sessions.
   SwitchSpec spec;
+  std::int64_t now_ms = 0;  ///< the wall clock
 
   BridgeSpec& bridge(const std::string& name = "br0");
   /// The port, made with a memory device if it is not there; port names are unique over all bridges. A
   /// reference holds until the next port().
   PortSpec& port(const std::string& name, const std::string& bridge = "br0");
-  SessionSpec& session(const std::string& name, const std::string& bridge = "br0");
+  bridge::DesiredSession& session(const std::string& name, const std::string& bridge = "br0");
+  std::vector<bridge::DesiredSession>& sessions(const std::string& bridge = "br0") { return asked_[bridge]; }
   MemoryPort& device(const std::string& name) { return *devices_.at(name); }
   std::shared_ptr<MemoryPort> shared_device(const std::string& name) { return devices_.at(name); }
 
@@ -44,7 +52,7 @@ class SwitchLab {
   void expect(const std::string& port, const MemoryFrame& frame, const Sent& expected,
               const std::string& what = "");
 
-  SessionStatus status(const std::string& session) const;
+  bridge::SessionStatus status(const std::string& session) const;
   std::uint64_t received_drops(const std::string& port, DropReason reason,
                                const std::string& bridge = "br0") const;
   std::uint64_t sent_drops(const std::string& port, DropReason reason,
@@ -57,14 +65,16 @@ class SwitchLab {
   Account account(const std::string& session, const std::string& destination) const;
   std::uint64_t lost(const std::string& session, const std::string& destination, DropReason reason) const;
   std::uint64_t frames_of(const std::string& session) const;
-  std::size_t addresses(const std::string& bridge = "br0") const { return compiler.macs(bridge)->size(); }
+  std::size_t addresses(const std::string& bridge = "br0") const { return registry.macs(bridge)->size(); }
 
   TimeNs now = 1000 * kSecondNs;
   std::unique_ptr<Datapath> datapath;
-  SnapshotCompiler compiler;
-  std::vector<SessionStatus> statuses;
+  SnapshotRegistry registry;
+  std::vector<bridge::SessionStatus> statuses;
 
  private:
+  std::map<std::string, std::vector<bridge::DesiredSession>> asked_;  ///< by bridge
+  bridge::SessionStates states_;
   std::map<std::string, std::shared_ptr<MemoryPort>> devices_;
 };
 

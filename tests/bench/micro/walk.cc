@@ -49,7 +49,7 @@ struct Switch {
       lab.port(name).device = std::make_shared<BatchPort>(bytes);
     in = static_cast<BatchPort*>(lab.port("in").device.get());
     lab.apply();
-    lab.compiler.macs("br0")->learn(0, parsed().dst, number("out"), lab.now);
+    lab.registry.macs("br0")->learn(0, parsed().dst, number("out"), lab.now);
   }
 
   Frame parsed() const { return parse({.bytes = bytes, .stripped_tag = {}, .offload = {}}).frame; }

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "datapath/port/memory_port.h"
-#include "datapath/snapshot/compiler.h"
+#include "datapath/snapshot/compile.h"
 #include "tests/support/frame_builder.h"
 
 namespace vswitch::test {
@@ -35,16 +35,16 @@ class RunningSwitch : public ::testing::Test {
     return spec.bridges[0];
   }
   void apply() {
-    datapath.publish(std::move(compiler.compile(spec).snapshot));
-    compiler.finish();
+    registry.update(spec);
+    datapath.publish(compile(spec, registry));
+    registry.finish();
   }
   SessionSpec session(const std::string& name, const std::string& source, const std::string& destination) {
     return {.id = name,
             .name = name,
             .sources = {{source, Direction::from}},
             .vlans = {},
-            .destinations = {destination},
-            .refusal = {}};
+            .destinations = {destination}};
   }
   /// Takes what a port has sent until it is `count` frames or five seconds have gone.
   std::vector<MemoryFrame> collect(int port, std::size_t count) {
@@ -68,7 +68,7 @@ class RunningSwitch : public ::testing::Test {
   std::vector<std::shared_ptr<MemoryPort>> devices;
   Datapath datapath{
       {.workers = 3, .mirror_threads = 2, .copy_queue_bytes = 1 << 20, .clock = steady_now, .threads = true}};
-  SnapshotCompiler compiler{datapath.senders(), datapath.workers()};
+  SnapshotRegistry registry{datapath.senders(), datapath.workers()};
 };
 
 TEST_F(RunningSwitch, ReconfiguresUnderTrafficWithoutGapInAnUnaffectedSession) {
@@ -155,7 +155,7 @@ TEST_F(RunningSwitch, PortsComeAndGoUnderTraffic) {
   EXPECT_EQ(collect(3, 2 * kFrames).size(), 2U * kFrames);
   apply();
   datapath.free_old_snapshots(std::chrono::seconds(5));
-  const auto& counters = compiler.session("s")->destinations.at("p4");
+  const auto& counters = registry.session("s")->destinations.at("p4");
   const auto matched = counters->sum([](const DestinationCell& cell) { return cell.matched.read(); });
   const auto delivered = counters->sum([](const DestinationCell& cell) { return cell.delivered.read(); });
   const auto lost = counters->sum([](const DestinationCell& cell) {
@@ -192,7 +192,7 @@ TEST_F(RunningSwitch, OverloadOfTheMirrorThreadDoesNotHoldUpAChange) {
       }
     }
   });
-  const auto& counters = compiler.session("s")->destinations.at("p4");
+  const auto& counters = registry.session("s")->destinations.at("p4");
   const auto lost = [&counters] {
     return counters->sum([](const DestinationCell& cell) {
       return cell.lost[static_cast<std::size_t>(DropReason::session_budget)].read() +

@@ -40,7 +40,7 @@ class CopyShape : public ::testing::Test {
   }
   /// Frames that came in the session's output VLAN.
   std::uint64_t foreign(const std::string& name) {
-    return lab.compiler.session("br0/" + name)->foreign->sum([](const Counter& count) {
+    return lab.registry.session("br0/" + name)->foreign->sum([](const Counter& count) {
       return count.read();
     });
   }
@@ -163,7 +163,7 @@ TEST_F(CopyShape, TheCountOfAnOutputVlanIsNotThatOfAnother) {
   session.tags.output_vlan.reset();
   session.destinations = {"up"};
   lab.apply();
-  EXPECT_EQ(lab.compiler.session("br0/r")->foreign, nullptr);
+  EXPECT_EQ(lab.registry.session("br0/r")->foreign, nullptr);
 }
 
 TEST_F(CopyShape, WithoutAPortThatCarriesItTheSessionWaits) {

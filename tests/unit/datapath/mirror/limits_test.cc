@@ -98,7 +98,7 @@ class Allowance : public ::testing::Test {
  protected:
   Allowance() {
     for (const char* name : {"p1", "p2", "d1", "d2"}) lab.port(name);
-    SessionSpec& session = lab.session("s");
+    DesiredSession& session = lab.session("s");
     session.sources = {{"p1", Direction::from}};
     session.destinations = {"d1", "d2"};
   }
@@ -158,7 +158,7 @@ TEST_F(Allowance, AQuotaOfPacketsEndsTheSessionAfterExactlySoMany) {
   EXPECT_EQ(lab.status("s").state, SessionState::active);
   EXPECT_EQ(copies_of(9), 1U) << "counted on over a change of other settings";
   EXPECT_EQ(lab.account("s", "d1"), (SwitchLab::Account{3, 3, 0})) << "nothing is asked for after its end";
-  lab.spec.now_ms = 77;
+  lab.now_ms = 77;
   lab.apply();
   EXPECT_EQ(lab.status("s").state, SessionState::expired);
   EXPECT_EQ(lab.status("s").reason, "it has copied all it was to copy: 3 packets");
@@ -171,7 +171,7 @@ TEST_F(Allowance, WhatHasEndedLivesAgainWhenItIsToldToEndAtAnotherTime) {
   lab.session("s").quota = {.packets = 3, .bytes = 0};
   lab.apply();
   EXPECT_EQ(copies_of(4), 3U);
-  lab.spec.now_ms = 77;
+  lab.now_ms = 77;
   lab.apply();
   // What switchd reads back from the row.
   lab.session("s").ends_at = 77;
@@ -222,7 +222,7 @@ TEST_F(Allowance, TheSameSeedSamplesTheSameFrames) {
 }
 
 TEST_F(Allowance, APatternWithoutAPortIsSaid) {
-  SessionSpec& session = lab.session("s");
+  DesiredSession& session = lab.session("s");
   session.sources = {};
   session.patterns = {{.text = "glob:vnet*", .ports = {}}};
   lab.apply();
@@ -240,10 +240,10 @@ TEST_F(Allowance, APatternWithoutAPortIsSaid) {
 
 TEST_F(Allowance, TheSessionBeyondTheLimitIsRefusedAndNoneThatWorks) {
   const auto make = [this](const std::string& name) {
-    SessionSpec session = lab.session("s");
+    DesiredSession session = lab.session("s");
     session.id = "br0/" + name;
     session.name = name;
-    lab.bridge().sessions.push_back(session);
+    lab.sessions().push_back(session);
   };
   for (std::size_t i = 1; i < kMaxSessions; ++i) make("t" + std::to_string(i));
   lab.apply();
@@ -254,7 +254,7 @@ TEST_F(Allowance, TheSessionBeyondTheLimitIsRefusedAndNoneThatWorks) {
   for (const SessionStatus& status : lab.statuses) {
     EXPECT_EQ(status.state == SessionState::active, status.id != "br0/a") << status.id;
   }
-  std::erase_if(lab.bridge().sessions, [](const SessionSpec& session) { return session.name == "t7"; });
+  std::erase_if(lab.sessions(), [](const DesiredSession& session) { return session.name == "t7"; });
   lab.apply();
   EXPECT_EQ(lab.status("a").state, SessionState::active);
 }

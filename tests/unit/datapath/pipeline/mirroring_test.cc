@@ -228,7 +228,7 @@ TEST_F(Mirror, ChangesHoldFromTheNextFrameOn) {
   lab.apply();
   lab.expect("p1", a_to_b, {{"p2", {a_to_b}}, {"m2", {a_to_b}}});
   EXPECT_EQ(lab.account("s", "m"), (Account{1, 1, 0})) << "the account of a former destination is kept";
-  lab.bridge().sessions.clear();
+  lab.sessions().clear();
   lab.apply();
   lab.expect("p1", a_to_b, {{"p2", {a_to_b}}});
 }

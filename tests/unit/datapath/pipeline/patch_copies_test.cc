@@ -43,11 +43,11 @@ class PatchCopies : public ::testing::Test {
     return session;
   }
   std::uint64_t frames_of(const std::string& id) {
-    return lab.compiler.session(id)->counters->sum(
+    return lab.registry.session(id)->counters->sum(
         [](const SessionCell& cell) { return cell.frames.read(); });
   }
   std::uint64_t crossed(const std::string& port, const std::string& bridge) {
-    return lab.compiler.port_counters(bridge, port)->sum([](const PortCell& cell) {
+    return lab.registry.port_counters(bridge, port)->sum([](const PortCell& cell) {
       return cell.copies_sent.read();
     });
   }
@@ -96,7 +96,7 @@ TEST_F(PatchCopies, AreNoProductionFramesOfThePeersOutputVlan) {
   lab.apply();
   lab.inject("p1", broadcast);
   lab.run();
-  EXPECT_EQ(lab.compiler.session("br1/far")->foreign->sum([](const Counter& count) { return count.read(); }),
+  EXPECT_EQ(lab.registry.session("br1/far")->foreign->sum([](const Counter& count) { return count.read(); }),
             0U);
 }
 
@@ -181,7 +181,7 @@ TEST_F(PatchCopies, GoRoundOnceAndNotForEver) {
       << "what came back as a copy of the frame is copied by \"there\" again";
   EXPECT_EQ(sent.at("p2").size(), 1U + 2U);
   for (const auto& [id, destination] : {std::pair("br0/there", "to1"), std::pair("br1/back", "to0")}) {
-    const auto& counters = *lab.compiler.session(id)->destinations.at(destination);
+    const auto& counters = *lab.registry.session(id)->destinations.at(destination);
     EXPECT_EQ(counters.sum([](const DestinationCell& cell) { return cell.matched.read(); }),
               counters.sum([](const DestinationCell& cell) { return cell.delivered.read(); }))
         << id;
@@ -200,7 +200,7 @@ TEST_F(PatchCopies, OfBridgesJoinedManyTimesEnd) {
   const Sent sent = lab.run();
   EXPECT_LE(sent.at("q1").size(), 4096U);
   for (int i = 0; i < 3; ++i) {
-    for (const auto& [name, counters] : lab.compiler.session("br0/s" + std::to_string(i))->destinations) {
+    for (const auto& [name, counters] : lab.registry.session("br0/s" + std::to_string(i))->destinations) {
       const auto lost = counters->sum([](const DestinationCell& cell) {
         std::uint64_t total = 0;
         for (const Counter& count : cell.lost) total += count.read();

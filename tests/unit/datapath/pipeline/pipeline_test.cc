@@ -48,7 +48,7 @@ class Deciding : public ::testing::Test {
     copies_to("b", "m2").vlans = {7};
     copies_to("c", "m2").vlans = {8};
     lab.apply();
-    lab.compiler.macs("br0")->learn(7, *MacAddr::parse(kB), number("p2"), lab.now);
+    lab.registry.macs("br0")->learn(7, *MacAddr::parse(kB), number("p2"), lab.now);
   }
   SessionSpec& copies_to(const std::string& name, const std::string& destination) {
     SessionSpec& session = lab.session(name);

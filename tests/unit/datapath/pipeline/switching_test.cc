@@ -352,7 +352,7 @@ TEST_F(Switching, CountsWhatItSendsAndWhatADeviceRefuses) {
   lab.expect("p1", unknown, {{"p3", {unknown}}});
   EXPECT_EQ(lab.sent_drops("p2", DropReason::too_big), 1U);
   const auto sum = [this](const std::string& port, Counter PortCell::*counter) {
-    return lab.compiler.port_counters("br0", port)->sum([counter](const PortCell& cell) {
+    return lab.registry.port_counters("br0", port)->sum([counter](const PortCell& cell) {
       return (cell.*counter).read();
     });
   };

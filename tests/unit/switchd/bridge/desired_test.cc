@@ -195,7 +195,7 @@ TEST_F(DesiredTest, AStockMirrorRow) {
   txn.set("Mirror", m, "select_dst_port", Datum::of(p2));
   txn.set("Mirror", m, "select_vlan", Datum::of(44));
   txn.set("Mirror", m, "output_port", Datum::of(p3));
-  const SessionSpec session = read().spec.sessions.at(0);
+  const DesiredSession session = read().sessions.at(0);
   EXPECT_EQ(session.id, m.to_string());
   EXPECT_EQ(session.name, "m");
   EXPECT_TRUE(session.enabled);
@@ -218,7 +218,7 @@ TEST_F(DesiredTest, OurOwnColumnsAndTheirUnionWithTheReferences) {
   txn.set("Mirror", m, "destination_ports", Datum::set_of(std::vector<std::string>{"d1", "d2"}));
   txn.set("Mirror", m, "enabled", Datum::of(false));
   txn.set("Mirror", m, "normal_io", Datum::of(true));
-  const SessionSpec session = read().spec.sessions.at(0);
+  const DesiredSession session = read().sessions.at(0);
   EXPECT_FALSE(session.enabled);
   EXPECT_TRUE(session.normal_io);
   ASSERT_EQ(session.sources.size(), 2U);
@@ -243,8 +243,8 @@ TEST_F(DesiredTest, TheShapeOfTheCopies) {
   txn.set("Mirror", both, "output_vlan", Datum::of(900));
   txn.set("Mirror", both, "snaplen", Datum::of(65535));
   const bridge::DesiredBridge desired = read();
-  std::map<std::string, SessionSpec> sessions;
-  for (const SessionSpec& session : desired.spec.sessions) sessions[session.name] = session;
+  std::map<std::string, DesiredSession> sessions;
+  for (const DesiredSession& session : desired.sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("rspan").tags, (CopyTags{.output_vlan = 900, .keep_vlan = true}));
   EXPECT_TRUE(sessions.at("rspan").destinations.empty());
   EXPECT_EQ(sessions.at("cut").snaplen, 100U);
@@ -270,8 +270,8 @@ TEST_F(DesiredTest, RatesAndEnds) {
   txn.set("Mirror", bound, "expires_at", Datum::of(5));
   txn.set("Mirror", bound, "expires_with_connection", Datum::of(true));
   txn.set("Mirror", mirror("later"), "expires_at", Datum::of(std::int64_t{2'000'000}));
-  std::map<std::string, SessionSpec> sessions;
-  for (const SessionSpec& session : read().spec.sessions) sessions[session.name] = session;
+  std::map<std::string, DesiredSession> sessions;
+  for (const DesiredSession& session : read().sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("limited").rate, (RateSpec{.packets = 7, .bits = 8'000}));
   EXPECT_EQ(sessions.at("limited").quota, (QuotaSpec{.packets = 9, .bytes = 10}));
   EXPECT_EQ(sessions.at("limited").expired, "");
@@ -308,7 +308,7 @@ TEST_F(DesiredTest, PatternsBindToPortsButNeverToTheSessionsOwnDestinations) {
     txn.set("Mirror", m, "source_patterns", Datum::map_of(cases[i].patterns));
     txn.set("Mirror", m, "destination_ports", Datum::of("vnet2"));
   }
-  for (const SessionSpec& session : read().spec.sessions) {
+  for (const DesiredSession& session : read().sessions) {
     Strings sources;
     for (const SourceSpec& source : session.sources) {
       sources[source.port] = source.direction == Direction::from ? "from"
@@ -326,8 +326,8 @@ TEST_F(DesiredTest, APatternThatIsNoneIsRefused) {
   for (const std::string& text : texts)
     txn.set("Mirror", mirror(text), "source_patterns", Datum::map_of(Strings{{text, "both"}}));
   const bridge::DesiredBridge desired = read();
-  EXPECT_EQ(desired.spec.sessions.size(), texts.size());
-  for (const SessionSpec& session : desired.spec.sessions) {
+  EXPECT_EQ(desired.sessions.size(), texts.size());
+  for (const DesiredSession& session : desired.sessions) {
     EXPECT_EQ(session.refusal, "source_patterns: \"" + session.name +
                                    "\" is no pattern; they begin with glob:, iface-id: or mac:");
   }
@@ -350,7 +350,7 @@ TEST_F(DesiredTest, ExternalIdsOfInterfacesConcernTheSwitchWhileAPatternAsksForT
   EXPECT_FALSE(transaction.commit());
   EXPECT_EQ(heard, (std::vector<bridge::Concern>{bridge::Concern::nothing, bridge::Concern::settings}));
   const bridge::Desired desired = bridge::read_desired(database, now_ms);
-  EXPECT_EQ(desired.bridges.at(0).spec.sessions.at(0).patterns.at(0).ports, std::vector<std::string>{"p1"});
+  EXPECT_EQ(desired.bridges.at(0).sessions.at(0).patterns.at(0).ports, std::vector<std::string>{"p1"});
 }
 
 TEST_F(DesiredTest, OnlyWhatIsReadConcernsTheSwitch) {
@@ -402,7 +402,7 @@ TEST_F(DesiredTest, FiltersAreCompiled) {
   txn.set("Mirror", row, "skip", Datum::of("tcp,tp_dst=22"));
   mirror("n");
   const bridge::DesiredBridge desired = read();
-  for (const SessionSpec& session : desired.spec.sessions) {
+  for (const DesiredSession& session : desired.sessions) {
     EXPECT_EQ(session.refusal, "");
     if (session.name == "n") {
       EXPECT_EQ(session.rules, nullptr);
@@ -417,7 +417,7 @@ TEST_F(DesiredTest, FiltersAreCompiled) {
 
 TEST_F(DesiredTest, AMatchThatIsNoneIsARefusal) {
   txn.set("Mirror", mirror("m"), "skip", Datum::set_of(std::vector<std::string>{"arp", "ct_state=+trk"}));
-  EXPECT_EQ(read().spec.sessions.at(0).refusal,
+  EXPECT_EQ(read().sessions.at(0).refusal,
             "skip: 'ct_state=+trk': ct_state needs connection tracking; a filter looks at the headers of a "
             "frame only");
 }

@@ -159,7 +159,7 @@ void RandomSwitch::choose_destinations(SessionSpec& session, const std::string& 
 }
 
 void RandomSwitch::add_session(const std::string& name, const std::string& bridge) {
-  SessionSpec& session = lab_.session(name, bridge);
+  DesiredSession& session = lab_.session(name, bridge);
   session.enabled = !random_.one_in(10);
   session.normal_io = !random_.one_in(3);
   if (random_.one_in(5)) {
@@ -218,8 +218,8 @@ MemoryFrame RandomSwitch::frame() {
 RandomSwitch::Account RandomSwitch::account() {
   Account account;
   for (const BridgeSpec& bridge : lab_.spec.bridges) {
-    for (const SessionSpec& session : bridge.sessions) {
-      const auto* entry = lab_.compiler.session(session.id);
+    for (const DesiredSession& session : lab_.sessions(bridge.name)) {
+      const auto* entry = lab_.registry.session(session.id);
       if (entry == nullptr) continue;
       for (const auto& [port, counters] : entry->destinations) {
         account.matched[session.name] +=
@@ -241,7 +241,7 @@ std::size_t RandomSwitch::check_frame() {
   const Snapshot& snapshot = lab_.datapath->current();
   const auto is_in = [&in](const PortConfig& port) { return port.name == in; };
   const auto& config = *std::find_if(snapshot.ports.begin(), snapshot.ports.end(), is_in);
-  const auto said = bridge::explain(snapshot, config, lab_.bridge(), lab_.statuses, sent.bytes, lab_.now);
+  const auto said = bridge::explain(snapshot, config, lab_.sessions(), lab_.statuses, sent.bytes, lab_.now);
   Account before = account();
   lab_.inject(in, sent);
   const test::Sent left = lab_.run();

@@ -31,7 +31,7 @@ class ExplainTest : public testing::Test {
     const Snapshot& snapshot = lab.datapath->current();
     const auto in = std::find_if(snapshot.ports.begin(), snapshot.ports.end(),
                                  [&in_port](const PortConfig& port) { return port.name == in_port; });
-    return bridge::explain(snapshot, *in, lab.bridge(), lab.statuses, bytes, lab.now);
+    return bridge::explain(snapshot, *in, lab.sessions(), lab.statuses, bytes, lab.now);
   }
   bridge::Explanation explain(const std::string& in_port) { return explain(in_port, test::frame().bytes()); }
   static std::vector<std::string> outputs(const bridge::Explanation& answer) {
@@ -131,10 +131,10 @@ TEST_F(ExplainTest, FiltersSayWhyNot) {
 }
 
 TEST_F(ExplainTest, SessionsOfOneNameAreTwoSessions) {
-  SessionSpec twin = lab.session("s");
+  DesiredSession twin = lab.session("s");
   twin.id = "twin";
   twin.destinations = {"t9"};
-  lab.bridge().sessions.push_back(twin);
+  lab.sessions().push_back(twin);
   EXPECT_THAT(verdicts(explain("t1")),
               ElementsAre("+s: selected: from t1", "s: waiting: destination: no port t9 on br0"));
 }

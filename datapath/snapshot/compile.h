@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// From SwitchSpec to Snapshot: names become numbers, sessions become candidate lists at the ports they
+// select.
+#pragma once
+
+#include <memory>
+
+#include "datapath/snapshot/registry.h"
+#include "datapath/snapshot/snapshot.h"
+#include "datapath/snapshot/spec.h"
+
+namespace vswitch {
+
+/// The snapshot that does what `spec` says, with what `registry` has for its names; registry.update(spec)
+/// comes first. Reads no clock and touches nothing that a worker reads: the same arguments give the same
+/// snapshot.
+std::unique_ptr<Snapshot> compile(const SwitchSpec& spec, SnapshotRegistry& registry);
+
+}  // namespace vswitch

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// What outlives a change of settings: port numbers, counters, MAC tables, rates and quotas, found again by
+// the names and ids of the spec.
+//
+// A change goes update(spec), compile(spec, registry), Datapath::publish(), finish(). Addresses that became
+// wrong are forgotten in finish(), when all workers use the new snapshot (before, an old snapshot could have
+// taught them again), and only then a port number may be given away.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "datapath/base/counters.h"
+#include "datapath/base/types.h"
+#include "datapath/mirror/limits.h"
+#include "datapath/snapshot/spec.h"
+#include "datapath/switching/mac_table.h"
+#include "datapath/switching/vlan.h"
+
+namespace vswitch {
+
+/// Control thread.
+class SnapshotRegistry {
+ public:
+  /// `senders` and `workers` of the Datapath. `quota_used_up` is called on a worker's thread when a session
+  /// has copied all it may; is_used_up() then says so.
+  SnapshotRegistry(std::size_t senders, std::size_t workers, std::function<void()> quota_used_up = {})
+      : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)) {}
+
+  /// Makes what `spec` names and is not there yet, and notes what it does not name any more.
+  void update(const SwitchSpec& spec);
+  /// After Datapath::publish() of the snapshot compiled from the spec of the last update(): forgets what was
+  /// not named.
+  void finish();
+
+  /// The one that receives from the port.
+  std::uint32_t worker_of(PortNo port) const { return index(port) % static_cast<std::uint32_t>(workers_); }
+
+  struct PortEntry {
+    PortNo number = kNoPort;
+    std::shared_ptr<PortCounters> counters;
+    // What its addresses were learned under.
+    VlanPolicy vlan;
+    bool is_protected = false;
+    bool link_up = true;
+    bool stale_addresses = false;
+    bool used = false;  ///< named by the last spec
+  };
+  struct BridgeEntry {
+    std::shared_ptr<MacTable> macs;
+    VlanSet flood_vlans;  ///< those asked for, and those that hold copies
+    bool stale_addresses = false;
+    bool used = false;
+  };
+  struct SessionEntry {
+    std::shared_ptr<SessionCounters> counters;
+    std::shared_ptr<QueuedBytes> queued_bytes;
+    /// With an output VLAN; they begin anew in another one.
+    std::shared_ptr<ForeignCounters> foreign;
+    std::optional<VlanId> output_vlan;
+    std::map<std::string, std::shared_ptr<DestinationCounters>>
+        destinations;                 ///< by name of the port or endpoint; kept while the session lives
+    std::shared_ptr<RateLimit> rate;  ///< null = no limit
+    std::shared_ptr<Quota> quota;     ///< null = no limit
+    std::uint64_t life = 0;           ///< SessionSpec::life that the quota counts for
+    bool used = false;
+  };
+
+  // Handles by the names of the spec, null if there is no such thing. A port that the last spec does not name
+  // is none, though it keeps its number until finish().
+  const PortEntry* port(const std::string& bridge, const std::string& port) const;
+  const BridgeEntry* bridge(const std::string& bridge) const;
+  const SessionEntry* session(const std::string& id) const;
+  std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
+  std::shared_ptr<MacTable> macs(const std::string& bridge) const;
+  /// Of a session of the last spec; they are made when they are asked for the first time.
+  std::shared_ptr<DestinationCounters> destination_counters(const std::string& session,
+                                                            const std::string& destination);
+
+  /// Whether the session has copied all that its quota, if it is this one, allows in this life.
+  bool is_used_up(const std::string& session, const QuotaSpec& quota, std::uint64_t life) const;
+
+ private:
+  using PortId = std::pair<std::string, std::string>;  // bridge, port
+
+  void update_bridge(const BridgeSpec& bridge);
+  void update_port(const BridgeSpec& bridge, const PortSpec& port);
+  void update_session(const SessionSpec& session);
+
+  const std::size_t senders_;
+  const std::size_t workers_;
+  const std::function<void()> quota_used_up_;
+  std::map<PortId, PortEntry> ports_;
+  std::map<std::string, BridgeEntry> bridges_;
+  std::map<std::string, SessionEntry> sessions_;
+  std::vector<PortNo> free_numbers_;
+  std::uint32_t next_number_ = 0;
+};
+
+}  // namespace vswitch

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/bridge/session_state.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace vswitch::bridge {
+
+namespace {
+
+/// Why copies cannot reach or leave a port at present; empty if they can.
+std::string source_trouble(const BridgeSpec& bridge, const std::string& name) {
+  const PortSpec* port = find_port(bridge, name);
+  if (port == nullptr) return "no port " + name + " on " + bridge.name;
+  if (port->device == nullptr && !port->is_patch) return "port " + name + " has no device";
+  return "";
+}
+
+/// `connected`: patch ports whose peer points back.
+std::string destination_trouble(const BridgeSpec& bridge, const std::set<std::string>& connected,
+                                const std::string& name) {
+  std::string trouble = source_trouble(bridge, name);
+  if (trouble.empty() && find_port(bridge, name)->is_patch)
+    return connected.contains(name) ? "" : "patch port " + name + " has no peer that points back";
+  if (trouble.empty() && !find_port(bridge, name)->tunnel_trouble.empty())
+    return "port " + name + ": " + find_port(bridge, name)->tunnel_trouble;
+  if (trouble.empty() && !find_port(bridge, name)->link_up) return "port " + name + " is down";
+  return trouble;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+/// State and reason of a session from what keeps its sources and destinations from working.
+SessionStatus evaluate(const BridgeSpec& bridge, const std::set<std::string>& connected,
+                       const DesiredSession& session, const std::string& end) {
+  if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
+  if (!session.enabled) return {session.id, SessionState::disabled, ""};
+  if (!end.empty()) return {session.id, SessionState::expired, end};
+  if (session.destinations.empty() && session.endpoints.empty() && !session.tags.output_vlan)
+    return {session.id, SessionState::error, "it has no destination"};
+  std::vector<std::string> troubles;
+  std::size_t good_sources = session.all_ports ? 1 : 0;
+  for (const SourceSpec& source : session.sources) {
+    const std::string trouble = source_trouble(bridge, source.port);
+    const bool is_own_destination = std::find(session.destinations.begin(), session.destinations.end(),
+                                              source.port) != session.destinations.end();
+    if (!trouble.empty()) {
+      troubles.push_back("source: " + trouble);
+    } else if (is_own_destination && reserves_destinations(session) && source.direction != Direction::to) {
+      troubles.push_back("source: port " + source.port + " is also a destination that carries only copies");
+    } else {
+      ++good_sources;
+    }
+  }
+  for (const PatternSpec& pattern : session.patterns) {
+    if (pattern.ports.empty()) troubles.push_back("source: no port matches " + pattern.text);
+  }
+  std::size_t good_destinations = 0;
+  if (leaves_in_vlan(session)) {
+    const VlanId vlan = *session.tags.output_vlan;
+    good_destinations = static_cast<std::size_t>(
+        std::count_if(bridge.ports.begin(), bridge.ports.end(), [&](const PortSpec& port) {
+          return may_carry(port.vlan, vlan) && destination_trouble(bridge, connected, port.name).empty();
+        }));
+    if (good_destinations == 0)
+      troubles.push_back("destination: no working port carries VLAN " + std::to_string(vlan));
+  }
+  for (const std::string& destination : session.destinations) {
+    std::string trouble = destination_trouble(bridge, connected, destination);
+    if (trouble.empty() && session.tags.output_vlan) {
+      const auto port = std::find_if(bridge.ports.begin(), bridge.ports.end(),
+                                     [&destination](const PortSpec& one) { return one.name == destination; });
+      if (!may_carry(port->vlan, *session.tags.output_vlan))
+        trouble = "port " + destination + " does not carry VLAN " + std::to_string(*session.tags.output_vlan);
+    }
+    if (trouble.empty()) {
+      ++good_destinations;
+    } else {
+      troubles.push_back("destination: " + trouble);
+    }
+  }
+  for (const EndpointSpec& endpoint : session.endpoints) {
+    if (endpoint.trouble.empty()) {
+      ++good_destinations;
+    } else {
+      troubles.push_back("destination: " + endpoint.trouble);
+    }
+  }
+  if (session.sources.empty() && session.patterns.empty() && !session.all_ports)
+    troubles.emplace_back("it selects no port");
+  if (troubles.empty()) return {session.id, SessionState::active, ""};
+  const bool works = good_sources > 0 && good_destinations > 0;
+  return {session.id, works ? SessionState::degraded : SessionState::waiting, join(troubles)};
+}
+
+/// Those beyond the limit, the ones that worked before last of all.
+std::set<const DesiredSession*> beyond_limit(std::vector<const DesiredSession*> sessions,
+                                             auto worked_before) {
+  if (sessions.size() <= kMaxSessions) return {};
+  std::stable_partition(sessions.begin(), sessions.end(), worked_before);
+  return {sessions.begin() + kMaxSessions, sessions.end()};
+}
+
+DesiredSession one_too_many(const BridgeSpec& bridge, DesiredSession session) {
+  session.refusal = "bridge " + bridge.name + " has " + std::to_string(kMaxSessions) +
+                    " other sessions, as many as there may be";
+  return session;
+}
+
+/// In the order in which they are tried: by name, the same after each restart.
+std::vector<const DesiredSession*> in_order(const std::vector<DesiredSession>& sessions) {
+  std::vector<const DesiredSession*> ordered;
+  for (const DesiredSession& session : sessions) ordered.push_back(&session);
+  std::sort(ordered.begin(), ordered.end(), [](const DesiredSession* x, const DesiredSession* y) {
+    return std::tie(x->name, x->id) < std::tie(y->name, y->id);
+  });
+  return ordered;
+}
+
+}  // namespace
+
+std::string_view name(SessionState state) {
+  switch (state) {
+    case SessionState::active:
+      return "active";
+    case SessionState::degraded:
+      return "degraded";
+    case SessionState::waiting:
+      return "waiting";
+    case SessionState::disabled:
+      return "disabled";
+    case SessionState::expired:
+      return "expired";
+    case SessionState::error:
+      return "error";
+  }
+  return "error";
+}
+
+std::vector<SessionStatus> SessionStates::decide(const std::vector<std::vector<DesiredSession>>& asked,
+                                                 std::int64_t now_ms, SwitchSpec& spec) {
+  for (auto& [id, known] : known_) known.used = false;
+  const std::set<std::string> connected = connected_patches(spec);
+  std::vector<SessionStatus> states;
+  for (std::size_t b = 0; b < asked.size(); ++b) {
+    BridgeSpec& bridge = spec.bridges[b];
+    bridge.sessions.clear();
+    const std::vector<const DesiredSession*> sessions = in_order(asked[b]);
+    const auto refused = beyond_limit(sessions, [this](const DesiredSession* session) {
+      const auto found = known_.find(session->id);
+      return found != known_.end() && found->second.last_honoured;
+    });
+    for (const DesiredSession* session : sessions) {
+      states.push_back(refused.contains(session)
+                           ? decide_one(one_too_many(bridge, *session), connected, now_ms, bridge)
+                           : decide_one(*session, connected, now_ms, bridge));
+    }
+  }
+  std::erase_if(known_, [](const auto& item) { return !item.second.used; });
+  return states;
+}
+
+SessionStatus SessionStates::decide_one(const DesiredSession& asked, const std::set<std::string>& connected,
+                                        std::int64_t now_ms, BridgeSpec& bridge) {
+  Known& known = known_[asked.id];
+  known.used = true;
+  update_end(known, asked, now_ms);
+  SessionStatus status = evaluate(bridge, connected, asked, known.end ? known.end->reason : "");
+  if (known.end) status.ended_at = known.end->at;
+  if (asked.refusal.empty()) {
+    known.last_honoured = asked;
+  } else if (known.last_honoured && !known.end) {
+    status.reason += "; until then it goes on as before";
+  }
+  if (asked.enabled) {
+    const std::vector<VlanId> vlans = copy_vlans(asked);
+    bridge.flood_vlans.insert(bridge.flood_vlans.end(), vlans.begin(), vlans.end());
+  }
+  const SessionSpec& copies_by =
+      known.last_honoured ? *known.last_honoured : static_cast<const SessionSpec&>(asked);
+  SessionSpec& session = bridge.sessions.emplace_back(copies_by);
+  session.enabled = asked.enabled && known.last_honoured && !known.end;
+  session.life = known.life;
+  return status;
+}
+
+/// What has ended stays ended, also when the wall clock is set back, until it is told to end at another time
+/// or never.
+void SessionStates::update_end(Known& known, const DesiredSession& session, std::int64_t now_ms) const {
+  if (!session.expired.empty()) {
+    if (!known.end) known.end = {session.ends_at, session.expired};
+    known.end->at = session.ends_at;
+  } else if (known.end && known.end->at != session.ends_at) {
+    known.end.reset();
+    ++known.life;
+  }
+  if (known.end || !is_used_up_(session.id, session.quota, known.life)) return;
+  const QuotaSpec& quota = session.quota;
+  std::string reason = "it has copied all it was to copy:";
+  if (quota.packets != 0) reason += ' ' + std::to_string(quota.packets) + " packets";
+  if (quota.bytes != 0)
+    reason += (quota.packets != 0 ? " or " : " ") + std::to_string(quota.bytes) + " bytes";
+  known.end = {now_ms, reason};
+}
+
+}  // namespace vswitch::bridge

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which sessions the datapath gets, and what is told about each: decided before anything is compiled.
+//
+// The datapath knows sessions that copy and sessions that do not. Everything that depends on the wall clock,
+// on rows that ask for the impossible, and on what a session did before is decided here, once per change, and
+// the answer is both the spec that is compiled and the state that is reported.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "datapath/snapshot/spec.h"
+
+namespace vswitch::bridge {
+
+/// A source by description instead of name.
+struct PatternSpec {
+  std::string text;                ///< for people, such as "glob:vnet*"
+  std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
+};
+
+/// A session as its row asks for it: what the datapath would do, and what decides whether it does.
+struct DesiredSession : SessionSpec {
+  std::vector<PatternSpec> patterns;
+  /// When it ends, ms since 1970. Only compared: an end that has come counts until it is another one.
+  std::optional<std::int64_t> ends_at;
+  std::string expired;  ///< not empty: its end has come, as a sentence
+  std::string refusal;  ///< not empty: a setting that cannot be honoured, as a sentence
+};
+
+enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, expired, error };
+std::string_view name(SessionState state);
+
+struct SessionStatus {
+  std::string id;
+  SessionState state = SessionState::active;
+  std::string reason;                         ///< empty when active or disabled
+  std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: its end has come, and has to be remembered
+
+  bool operator==(const SessionStatus&) const = default;
+};
+
+/// Remembers of each session what it did last that could be honoured, and whether it has ended.
+class SessionStates {
+ public:
+  /// SnapshotRegistry::is_used_up().
+  using IsUsedUp = std::function<bool(const std::string& id, const QuotaSpec& quota, std::uint64_t life)>;
+  explicit SessionStates(IsUsedUp is_used_up) : is_used_up_(std::move(is_used_up)) {}
+
+  /// `asked[b]` are the sessions that rows ask for on spec.bridges[b], whose ports are complete; `now_ms` is
+  /// the wall clock, ms since 1970. Fills in the sessions of the spec, in the order in which they are tried,
+  /// and adds the VLANs that hold their copies to flood_vlans. Returns the state of every session.
+  std::vector<SessionStatus> decide(const std::vector<std::vector<DesiredSession>>& asked,
+                                    std::int64_t now_ms, SwitchSpec& spec);
+
+ private:
+  struct End {
+    std::optional<std::int64_t> at;  ///< DesiredSession::ends_at
+    std::string reason;
+  };
+  struct Known {
+    /// What it did before it asked for something that cannot be honoured; it goes on doing that.
+    std::optional<SessionSpec> last_honoured;
+    std::optional<End> end;  ///< it has come
+    std::uint64_t life = 0;  ///< SessionSpec::life
+    bool used = false;
+  };
+
+  SessionStatus decide_one(const DesiredSession& asked, const std::set<std::string>& connected,
+                           std::int64_t now_ms, BridgeSpec& bridge);
+  void update_end(Known& known, const DesiredSession& session, std::int64_t now_ms) const;
+
+  const IsUsedUp is_used_up_;
+  std::map<std::string, Known> known_;  ///< by id
+};
+
+}  // namespace vswitch::bridge
