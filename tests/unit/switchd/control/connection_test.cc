@@ -26,7 +26,7 @@ class ControlConnection : public ::testing::Test {
     std::swap(thread_->dispatcher(), dispatcher_);
     thread_->start();
   }
-  control::Client connect() { return thread_->connect(); }
+  TestClient connect() { return thread_->connect(); }
 
   void add_handlers() {
     dispatcher_.add_echo();
@@ -85,7 +85,7 @@ class ControlConnection : public ::testing::Test {
   }
 
   Json ask(const std::string& method, Json params = Json::object()) {
-    control::Client client = connect();
+    TestClient client = connect();
     return client.call(v2(1, method, std::move(params))).value("result", Json("no result"));
   }
 
@@ -105,8 +105,8 @@ class ControlConnection : public ::testing::Test {
 // Requests are handled all the while; what is said about them waits.
 TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
   start();
-  control::Client writer = connect();
-  control::Client other = connect();
+  TestClient writer = connect();
+  TestClient other = connect();
   writer.send(v2(1, "commit"));
   writer.send(v2(2, "echo", {"later"}));
   EXPECT_FALSE(has_input(writer, 100ms));
@@ -122,9 +122,9 @@ TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
 
 TEST_F(ControlConnection, WhatIsCommittedDuringASyncWaitsForTheNext) {
   start();
-  control::Client early = connect();
-  control::Client late = connect();
-  control::Client disk = connect();
+  TestClient early = connect();
+  TestClient late = connect();
+  TestClient disk = connect();
   early.send(v2(1, "commit"));
   EXPECT_FALSE(has_input(early, 50ms));
   disk.send(v2(1, "begin_sync"));
@@ -149,11 +149,11 @@ TEST_F(ControlConnection, AClientThatEndedItsInputGetsWhatWaitsForTheDisk) {
   control::ConnectionLimits limits;
   limits.linger = 50ms;
   start(limits);
-  control::Client writer = connect();
+  TestClient writer = connect();
   writer.send(v2(1, "commit"));
   writer.end_output();
   EXPECT_FALSE(has_input(writer, 300ms));
-  control::Client disk = connect();
+  TestClient disk = connect();
   disk.send(v2(1, "begin_sync"));
   disk.send(v2(2, "end_sync"));
   EXPECT_EQ(writer.receive()->value("method", ""), "committed");
@@ -162,7 +162,7 @@ TEST_F(ControlConnection, AClientThatEndedItsInputGetsWhatWaitsForTheDisk) {
 
 TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   EXPECT_EQ(client.call(v1("a", "echo", {1, "x"})),
             Json::parse(R"({"id":"a","result":[1,"x"],"error":null})"));
   EXPECT_EQ(client.call(v2(7, "echo", {{"k", 1}})),
@@ -171,7 +171,7 @@ TEST_F(ControlConnection, AnswersEachDialectInItsOwnShape) {
 
 TEST_F(ControlConnection, GluedRequestsOfBothDialectsAreAnsweredInOrder) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   client.send(v1(0, "echo").dump() + v2(1, "echo").dump() + "\n\t " + v1(2, "echo").dump() +
               v2(3, "echo").dump());
   for (int id = 0; id < 4; ++id) EXPECT_EQ(client.receive().value().at("id"), id);
@@ -181,7 +181,7 @@ TEST_F(ControlConnection, RequestsSplitAtAnyByteAreUnderstood) {
   start();
   const std::string text =
       v1(1, "echo", {"}{\"\\"}).dump() + " " + v2(2, "echo", {"\xF0\x9F\x98\x80"}).dump();
-  control::Client client = connect();
+  TestClient client = connect();
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     ASSERT_TRUE(client.send(text.substr(0, cut)));
     thread_->clients();  // a turn of the server in between
@@ -193,7 +193,7 @@ TEST_F(ControlConnection, RequestsSplitAtAnyByteAreUnderstood) {
 
 TEST_F(ControlConnection, ThousandsOfPipelinedRequestsKeepTheirOrder) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   std::string text;
   for (int id = 0; id < 5000; ++id) text += v1(id, "echo").dump();
   std::thread sender([&] { client.send(text); });
@@ -203,7 +203,7 @@ TEST_F(ControlConnection, ThousandsOfPipelinedRequestsKeepTheirOrder) {
 
 TEST_F(ControlConnection, VersionTwoRefusalsKeepTheConnection) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   const Json unknown = client.call(v2(1, "bridge.paint")).at("error");
   EXPECT_EQ(unknown.at("code"), jsonrpc::kMethodNotFound);
   EXPECT_THAT(unknown.at("message"), HasSubstr("bridge.paint"));
@@ -222,7 +222,7 @@ TEST_F(ControlConnection, VersionTwoRefusalsKeepTheConnection) {
 
 TEST_F(ControlConnection, VersionOneErrorsAreThoseOfOpenVSwitch) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   EXPECT_EQ(client.call(v1(1, "monitor_cond_since")).at("error"), "unknown method");
   EXPECT_EQ(client.call(v1(2, "break")).at("error").at("details"), "disk on fire");
   EXPECT_EQ(client.call(v1(3, "echo")).at("result"), Json::array());
@@ -230,7 +230,7 @@ TEST_F(ControlConnection, VersionOneErrorsAreThoseOfOpenVSwitch) {
 
 TEST_F(ControlConnection, VersionOneNotificationsAreHandledOrIgnored) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   const auto note = [](const char* method) {
     return jsonrpc::make_notification(jsonrpc::Version::v1, method, Json::array()).dump();
   };
@@ -240,22 +240,22 @@ TEST_F(ControlConnection, VersionOneNotificationsAreHandledOrIgnored) {
 
 TEST_F(ControlConnection, BadVersionOneMessagesEndThatConnection) {
   start();
-  control::Client bystander = connect();
+  TestClient bystander = connect();
   for (const char* text :
        {"{}", R"({"id":1})", R"({"method":3,"params":[],"id":1})", R"({"method":"echo","params":{},"id":1})",
         R"({"method":"echo","params":[],"id":1,"result":1})"}) {
-    control::Client stranger = connect();
+    TestClient stranger = connect();
     stranger.send(std::string_view(text));
     const Json answer = stranger.receive().value_or(Json::object());
     EXPECT_EQ(answer.value("id", Json("missing")), nullptr) << text;
     EXPECT_EQ(answer.value("error", Json::object()).value("code", 0), jsonrpc::kInvalidRequest) << text;
     EXPECT_TRUE(stranger.ended()) << text;
-    control::Client client = connect();
+    TestClient client = connect();
     EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
     client.send(std::string_view(text));
     EXPECT_TRUE(client.ended()) << text << ": a client that spoke 1.0 gets no 2.0 error";
   }
-  control::Client client = connect();
+  TestClient client = connect();
   EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
   client.send(std::string_view("nonsense"));
   EXPECT_TRUE(client.ended()) << "nor for what is not JSON";
@@ -270,7 +270,7 @@ TEST_F(ControlConnection, WhatIsNotJsonGetsAParseErrorAndTheEnd) {
                                                         {"[\"\\u0000\"]", "u0000"},
                                                         {"[\"\xff\"]", "UTF-8"},
                                                         {std::string(5000, '['), "1000 levels"}}) {
-    control::Client client = connect();
+    TestClient client = connect();
     client.send(std::string_view(text));
     const Json answer = client.receive().value_or(Json::object());
     EXPECT_EQ(answer.value("id", Json("missing")), nullptr) << text;
@@ -284,7 +284,7 @@ TEST_F(ControlConnection, AHugeMessageIsRefusedAndItsClientStillHearsWhy) {
   control::ConnectionLimits limits;
   limits.decode.message_bytes = 100'000;
   start(limits);
-  control::Client client = connect();
+  TestClient client = connect();
   client.send("[\"" + std::string(3'000'000, 'x') + "\"]");  // sent to its end: the refusal must survive that
   EXPECT_THAT(client.receive().value().at("error").at("message"), HasSubstr("100000 bytes"));
   EXPECT_TRUE(client.ended());
@@ -293,7 +293,7 @@ TEST_F(ControlConnection, AHugeMessageIsRefusedAndItsClientStillHearsWhy) {
 
 TEST_F(ControlConnection, BatchesAreAnsweredAsOne) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   const Json answer = client.call(Json::parse(
       R"([{"jsonrpc":"2.0","method":"echo","params":[1],"id":"a"}, {"jsonrpc":"2.0","method":"echo","params":[2]},
           17, {"jsonrpc":"2.0","method":"nope","id":"b"}, {"method":"echo","params":[],"id":"c"}])"));
@@ -311,7 +311,7 @@ TEST_F(ControlConnection, BatchesAreAnsweredAsOne) {
 
 TEST_F(ControlConnection, ABatchWaitsForItsLastAnswer) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   client.send("[" + v2(1, "later").dump() + "," + v2(2, "echo").dump() + "]" + v2(3, "echo").dump());
   EXPECT_EQ(client.receive().value().at("id"), 3) << "requests behind the batch do not wait for it";
   EXPECT_EQ(ask("release"), 1);
@@ -322,7 +322,7 @@ TEST_F(ControlConnection, ABatchWaitsForItsLastAnswer) {
 
 TEST_F(ControlConnection, AsynchronousAnswersReachTheirClients) {
   start();
-  control::Client first = connect(), second = connect();
+  TestClient first = connect(), second = connect();
   first.send(v2("x", "later"));
   second.send(v1("y", "later"));
   EXPECT_EQ(first.call(v2(1, "echo")).at("id"), 1);
@@ -335,7 +335,7 @@ TEST_F(ControlConnection, AsynchronousAnswersReachTheirClients) {
 TEST_F(ControlConnection, AnAnswerToAVanishedClientIsNoError) {
   start();
   {
-    control::Client client = connect();
+    TestClient client = connect();
     client.send(v2(1, "later"));
     EXPECT_EQ(client.call(v2(2, "echo")).at("id"), 2);
   }
@@ -347,7 +347,7 @@ TEST_F(ControlConnection, AnAnswerToAVanishedClientIsNoError) {
 
 TEST_F(ControlConnection, AForgottenRequestGetsAnInternalError) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   client.send(v2(1, "later"));
   EXPECT_EQ(client.call(v2(2, "echo")).at("id"), 2);
   EXPECT_EQ(ask("forget"), true);
@@ -356,7 +356,7 @@ TEST_F(ControlConnection, AForgottenRequestGetsAnInternalError) {
 
 TEST_F(ControlConnection, AHalfClosedClientGetsItsAnswersAndThenTheEnd) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   client.send(v2(1, "later").dump() + v2(2, "echo").dump());
   client.end_output();
   EXPECT_EQ(client.receive().value().at("id"), 2);
@@ -371,7 +371,7 @@ TEST_F(ControlConnection, AClientThatDoesNotReadIsDroppedWhileAnotherIsServed) {
   limits.pause_bytes = 1 << 20;
   limits.drop_bytes = 4 << 20;
   start(limits);
-  control::Client deaf = connect(), other = connect();
+  TestClient deaf = connect(), other = connect();
   deaf.send(v2(1, "flood", {200}));  // 12.8 MB of notifications
   EXPECT_EQ(other.call(v2(1, "echo")).at("id"), 1);
   EXPECT_TRUE(thread_->becomes(1)) << "the deaf one is gone, the other one is not";
@@ -383,7 +383,7 @@ TEST_F(ControlConnection, AClientThatAsksWithoutReadingIsPausedAndThenDropped) {
   limits.pause_bytes = 100'000;
   limits.stall = 200ms;
   start(limits);
-  control::Client deaf = connect(), other = connect();
+  TestClient deaf = connect(), other = connect();
   const std::string request = v1(1, "echo", {std::string(50'000, 'x')}).dump();
   std::thread sender([&] {
     while (deaf.send(request)) {
@@ -398,7 +398,7 @@ TEST_F(ControlConnection, ASlowReaderGetsEverything) {
   control::ConnectionLimits limits;
   limits.pause_bytes = 10'000;
   start(limits);
-  control::Client client = connect();
+  TestClient client = connect();
   std::string text;
   for (int id = 0; id < 300; ++id) text += v1(id, "echo", {std::string(9'000, 'y')}).dump();
   std::thread sender([&] { client.send(text); });
@@ -414,7 +414,7 @@ TEST_F(ControlConnection, OneAnswerMayBeLargerThanTheBacklog) {
   limits.pause_bytes = 1'000;
   limits.drop_bytes = 10'000;
   start(limits);
-  control::Client client = connect();
+  TestClient client = connect();
   EXPECT_EQ(
       client.call(v1(1, "echo", {std::string(2'000'000, 'z')})).at("result").at(0).get<std::string>().size(),
       2'000'000u);
@@ -424,7 +424,7 @@ TEST_F(ControlConnection, UnansweredRequestsOfOneClientAreBounded) {
   control::ConnectionLimits limits;
   limits.unanswered = 3;
   start(limits);
-  control::Client client = connect();
+  TestClient client = connect();
   for (int id = 0; id < 5; ++id) client.send(v2(id, "later"));
   std::size_t seen = 0;
   for (int i = 0; i < 1000 && (seen = thread_->run([this] { return later_.size(); })) < 3; ++i) {
@@ -437,7 +437,7 @@ TEST_F(ControlConnection, UnansweredRequestsOfOneClientAreBounded) {
 
 TEST_F(ControlConnection, ManyClientsAtOnce) {
   start();
-  std::vector<control::Client> clients;
+  std::vector<TestClient> clients;
   for (int i = 0; i < 200; ++i) clients.push_back(connect());
   for (std::size_t i = 0; i < clients.size(); ++i) clients[i].send(v2(i, "echo"));
   for (std::size_t i = clients.size(); i-- > 0;) EXPECT_EQ(clients[i].receive().value().at("id"), i);
@@ -448,7 +448,7 @@ TEST_F(ControlConnection, ManyClientsAtOnce) {
 
 TEST_F(ControlConnection, HandlersKnowTheirPeerAndKeepStateForIt) {
   start();
-  control::Client client = connect();
+  TestClient client = connect();
   EXPECT_EQ(client.call(v2(1, "who")).at("result"), Json({{"uid", ::getuid()}, {"pid", ::getpid()}}));
   EXPECT_EQ(client.call(v2(2, "count")).at("result"), 1);
   EXPECT_EQ(client.call(v2(3, "count")).at("result"), 2);
@@ -464,7 +464,7 @@ TEST_F(ControlConnection, RandomBytesNeverEndTheServer) {
       const char byte = seed % 3 ? "{}[]\",:\\u0 \n1"[random() % 13] : static_cast<char>(random());
       text.insert(text.begin() + static_cast<long>(random() % (text.size() + 1)), byte);
     }
-    control::Client client = connect();
+    TestClient client = connect();
     client.send(std::string_view(text));
     client.end_output();
     while (client.receive()) {

@@ -86,7 +86,7 @@ TEST_F(ControlListener, TheSocketIsForOwnerAndGroupAndGoesWithTheListener) {
   struct stat found {};
   ASSERT_EQ(::stat(path.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 07777, 0660u);
-  control::Client client(path);
+  TestClient client(path);
   EXPECT_EQ(client.call(v2(1, "echo")).at("id"), 1);
   EXPECT_TRUE(close("punix:" + path));
   EXPECT_TRUE(client.ended());
@@ -105,14 +105,14 @@ TEST_F(ControlListener, AStaleSocketIsReplacedALiveOneIsNot) {
     ::close(fd);  // as a killed process leaves it
   }
   EXPECT_EQ(open("punix:" + path), "");
-  EXPECT_EQ(control::Client(path).call(v2(1, "echo")).at("id"), 1);
+  EXPECT_EQ(TestClient(path).call(v2(1, "echo")).at("id"), 1);
 
   boost::asio::io_context io;
   control::Dispatcher none;
   control::Server second(io, none, {});
   EXPECT_THAT([&] { second.open("punix:" + path); },
               ThrowsMessage<std::runtime_error>(HasSubstr("another process")));
-  EXPECT_EQ(control::Client(path).call(v2(2, "echo")).at("id"), 2) << "and goes on to be served";
+  EXPECT_EQ(TestClient(path).call(v2(2, "echo")).at("id"), 2) << "and goes on to be served";
 }
 
 TEST_F(ControlListener, WhatIsNoSocketIsLeftAlone) {
@@ -142,7 +142,7 @@ TEST_F(ControlListener, TcpOnAPortOfTheKernelsChoice) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  control::Client client(fd);
+  TestClient client(fd);
   EXPECT_EQ(client.call(v1(1, "echo")).at("id"), 1);
   EXPECT_TRUE(status("ptcp:0").value().is_connected);
   EXPECT_THAT(open("ptcp:" + std::to_string(port)), HasSubstr("Address already in use"));
@@ -169,7 +169,7 @@ TEST_F(ControlListener, AnActiveRemoteIsTriedAgainUntilItAnswersAndAfterItLeft) 
   const int manager = listen_at(path);
   ASSERT_GE(manager, 0);
   for (int round = 0; round < 2; ++round) {
-    control::Client client(::accept(manager, nullptr, nullptr));
+    TestClient client(::accept(manager, nullptr, nullptr));
     EXPECT_EQ(client.call(v1(round, "echo")).at("id"), round);
     EXPECT_EQ(status("unix:" + path)->state, "ACTIVE");
   }
@@ -182,19 +182,19 @@ TEST_F(ControlListener, BeyondTheMostSessionsClientsAreTurnedAway) {
   ServerThread small(options);
   small.dispatcher().add_echo();
   small.start();
-  control::Client first = small.connect(), second = small.connect();
+  TestClient first = small.connect(), second = small.connect();
   EXPECT_EQ(first.call(v2(1, "echo")).at("id"), 1);
   EXPECT_EQ(second.call(v2(1, "echo")).at("id"), 1);
-  control::Client third = small.connect();
+  TestClient third = small.connect();
   EXPECT_TRUE(third.ended());
   first.end();
   ASSERT_TRUE(small.becomes(1));
-  control::Client fourth = small.connect();
+  TestClient fourth = small.connect();
   EXPECT_EQ(fourth.call(v2(1, "echo")).at("id"), 1);
 }
 
 TEST_F(ControlListener, StoppingSendsWhatIsQueuedAndEndsEveryClient) {
-  control::Client client = thread_.connect();
+  TestClient client = thread_.connect();
   EXPECT_EQ(client.call(v2(1, "echo")).at("id"), 1);
   thread_.run([this] {
     thread_.server().stop();

@@ -58,9 +58,9 @@ TEST_F(ManagerRows, OpenAndCloseListeners) {
   const std::string path = directory_ / "manager.sock";
   const Uuid row = add("punix:" + path);
   EXPECT_EQ(status(row).at("state"), "ACTIVE");
-  EXPECT_TRUE(control::Client(path).connected());
+  EXPECT_TRUE(TestClient(path).connected());
   remove(row);
-  EXPECT_FALSE(control::Client(path).connected());
+  EXPECT_FALSE(TestClient(path).connected());
   EXPECT_TRUE(server_.status().empty());
 }
 
@@ -68,7 +68,7 @@ TEST_F(ManagerRows, TellThePortAndWhetherSomebodyIsThere) {
   const std::string path = directory_ / "manager.sock";
   const Uuid tcp = add("ptcp:0:127.0.0.1"), local = add("punix:" + path);
   EXPECT_GT(std::stoi(status(tcp).at("bound_port")), 0);
-  const control::Client client(path);
+  const TestClient client(path);
   while (database_.find("Manager", local)->boolean("is_connected") != true) io_.run_one();  // the next tick
   EXPECT_EQ(database_.find("Manager", tcp)->boolean("is_connected"), false);
 }
@@ -80,7 +80,7 @@ TEST_F(ManagerRows, WhatCannotBeOpenedSaysWhyAndIsTriedAgain) {
   EXPECT_EQ(status(waiting).at("state"), "BACKOFF");
   std::filesystem::create_directory(directory);
   while (status(waiting).at("state") != "ACTIVE") io_.run_one();
-  EXPECT_TRUE(control::Client(directory + "/m.sock").connected());
+  EXPECT_TRUE(TestClient(directory + "/m.sock").connected());
   remove(bad);
   remove(waiting);
   EXPECT_TRUE(server_.status().empty());

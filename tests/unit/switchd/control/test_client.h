@@ -42,18 +42,18 @@ class TempDir {
 };
 
 /// Blocking client; -1 as descriptor when the server refused.
-class control::Client {
+class TestClient {
  public:
-  explicit control::Client(int fd) : fd_(fd) {}
-  explicit control::Client(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit TestClient(int fd) : fd_(fd) {}
+  explicit TestClient(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) end();
   }
-  control::Client(control::Client&& other) noexcept
+  TestClient(TestClient&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)), decoder_(std::move(other.decoder_)) {}
-  ~control::Client() { end(); }
+  ~TestClient() { end(); }
 
   bool connected() const { return fd_ >= 0; }
   int fd() const { return fd_; }
@@ -139,7 +139,7 @@ class ServerThread {
   }
   control::Server& server() { return *server_; }  ///< inside run() only
   boost::asio::io_context& io() { return io_; }
-  control::Client connect() const { return control::Client(path()); }
+  TestClient connect() const { return TestClient(path()); }
   std::size_t clients() {
     return run([this] { return server_->clients(); });
   }
