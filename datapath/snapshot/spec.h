@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the switch shall be, in plain values: the input of the snapshot compiler. switchd makes it from the
-// database, tests write it down.
+// database, tests write it down. Of what is pointed to, == compares which it is.
 #pragma once
 
 #include <limits>
@@ -26,6 +26,8 @@ struct EndpointSpec {
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null while it cannot be made
   std::optional<IpAddress> source;                   ///< the address its packets carry, where it is known
   std::string trouble;  ///< not empty: nothing reaches it at present, as a sentence
+
+  bool operator==(const EndpointSpec&) const = default;
 };
 
 struct PortSpec {
@@ -39,6 +41,8 @@ struct PortSpec {
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
   std::optional<IpAddress> tunnel_source = {};
   std::string tunnel_trouble;  ///< not empty: why nothing gets through the tunnel, as a sentence
+
+  bool operator==(const PortSpec&) const = default;
 };
 
 enum class Direction : std::uint8_t { from, to, both };
@@ -48,12 +52,16 @@ inline constexpr std::size_t kMaxSessions = 4096;  ///< on one bridge
 struct SourceSpec {
   std::string port;
   Direction direction = Direction::both;
+
+  bool operator==(const SourceSpec&) const = default;
 };
 
 /// A source by description instead of name.
 struct PatternSpec {
   std::string text;                ///< for people, such as "glob:vnet*"
   std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
+
+  bool operator==(const PatternSpec&) const = default;
 };
 
 struct SessionSpec {
@@ -81,6 +89,8 @@ struct SessionSpec {
   std::string expired = {};  ///< not empty: its end has come, as a sentence
   std::string
       refusal;  ///< not empty: a setting that cannot be honoured, as a sentence; the session copies nothing
+
+  bool operator==(const SessionSpec&) const = default;
 };
 
 struct BridgeSpec {
@@ -92,6 +102,8 @@ struct BridgeSpec {
   bool secure = false;
   std::size_t mac_table_size = MacTable::kDefaultCapacity;
   TimeNs mac_aging = MacTable::kDefaultAging;
+
+  bool operator==(const BridgeSpec&) const = default;
 };
 
 /// How the threads of the datapath go about their work.
