@@ -29,6 +29,7 @@
 #include "switchd/unixctl/commands.h"
 #include "switchd/unixctl/common.h"
 #include "switchd/unixctl/registry.h"
+#include "switchd/vsphere/vsphere.h"
 
 namespace vswitch {
 namespace {
@@ -141,6 +142,7 @@ class Daemon::Parts {
     dispatcher_.add_echo();
     const bridge::SwitchView view = switch_.view();
     register_api(dispatcher_, *database_, view);
+    vsphere::register_methods(dispatcher_, *database_, view.applied);
     unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});

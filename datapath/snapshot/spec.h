@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the switch shall be, in plain values: the input of compile(). switchd makes it from the
-// database, tests write it down.
+// What the switch shall be, in plain values: the input of compile(). switchd makes it from the database,
+// tests write it down. Of pointers, == compares the addresses.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,8 @@ struct EndpointSpec {
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null while it cannot be made
   std::optional<IpAddress> source;                   ///< the address its packets carry, where it is known
   std::string trouble;  ///< not empty: nothing reaches it at present, as a sentence
+
+  bool operator==(const EndpointSpec&) const = default;
 };
 
 struct PortSpec {
@@ -40,6 +42,8 @@ struct PortSpec {
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
   std::optional<IpAddress> tunnel_source = {};
   std::string tunnel_trouble;  ///< not empty: why nothing gets through the tunnel, as a sentence
+
+  bool operator==(const PortSpec&) const = default;
 };
 
 enum class Direction : std::uint8_t { from, to, both };
@@ -49,6 +53,8 @@ inline constexpr std::size_t kMaxSessions = 4096;  ///< on one bridge
 struct SourceSpec {
   std::string port;
   Direction direction = Direction::both;
+
+  bool operator==(const SourceSpec&) const = default;
 };
 
 /// A session, in the datapath if it is enabled.
@@ -72,6 +78,8 @@ struct SessionSpec {
   RateSpec rate = {};
   QuotaSpec quota = {};
   std::uint64_t life = 0;  ///< with another one its quota counts from nothing again
+
+  bool operator==(const SessionSpec&) const = default;
 };
 
 struct BridgeSpec {
@@ -83,6 +91,8 @@ struct BridgeSpec {
   bool secure = false;
   std::size_t mac_table_size = MacTable::kDefaultCapacity;
   TimeNs mac_aging = MacTable::kDefaultAging;
+
+  bool operator==(const BridgeSpec&) const = default;
 };
 
 /// How the threads of the datapath go about their work.

@@ -15,8 +15,8 @@
 
 namespace vswitch {
 
-/// Adds every method of control.openrpc.json. The dispatcher, the database and the switch have to
-/// outlive each other's last request.
+/// Adds the methods of control.openrpc.json, those of vSphere (switchd/vsphere/vsphere.h) apart. The
+/// dispatcher, the database and the switch have to outlive each other's last request.
 void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, const bridge::SwitchView& view);
 
 /// For the start of the daemon, before the switch looks at the rows: no connection of sessions that end with

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // bridge.add del list get set
-#include <algorithm>
-#include <cstdlib>
+#include "switchd/model/bridge.h"
 
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
@@ -15,68 +14,53 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
-// Defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)), which forces values into them.
-struct Limits {
-  std::int64_t least, normal, most;
-};
-constexpr Limits kAgingSeconds{15, 300, 3600};
-constexpr Limits kTableSize{10, 8192, 1'000'000};
-
-std::int64_t in_effect(const Row& bridge, const char* key, const Limits& limits) {
-  const std::string* text = bridge.value("other_config", key);
-  if (text == nullptr) return limits.normal;
-  const std::int64_t value = std::strtoll(text->c_str(), nullptr, 10);
-  return value == 0 ? limits.normal : std::clamp(value, limits.least, limits.most);
-}
-
-PortState state_of_bridge(const Database& database, const Row& bridge) {
-  const ByName ports = ports_of(database, bridge);
+model::PortState state_of_bridge(const Database& database, const Row& bridge) {
+  const model::ByName ports = model::ports_of(database, bridge);
   const auto own = ports.find(bridge.str("name"));
-  const Row* interface = own == ports.end() ? nullptr : interface_of(database, *own->second);
+  const Row* interface = own == ports.end() ? nullptr : model::interface_of(database, *own->second);
   if (interface == nullptr) {
-    return bridge.str("datapath_id").empty() ? PortState{"waiting", "not set up yet"}
-                                             : PortState{"active", ""};
+    return bridge.str("datapath_id").empty() ? model::PortState{"waiting", "not set up yet"}
+                                             : model::PortState{"active", ""};
   }
-  PortState state = state_of(*interface);
+  model::PortState state = model::state_of(*interface);
   // A bridge forwards whether the host uses its own port or not.
   if (state.state == "down") state = {"active", ""};
   return state;
 }
 
-Json to_json(const Database& database, const Row& bridge) {
+Json to_json(const Database& database, const Row& row) {
+  const model::Bridge bridge = model::read_bridge(row);
   Json ports = Json::array();
-  for (const auto& [name, port] : ports_of(database, bridge)) {
-    if (name != bridge.str("name")) ports.push_back(name);
+  for (const auto& [name, port] : model::ports_of(database, row)) {
+    if (name != bridge.name) ports.push_back(name);
   }
   Json mirrors = Json::array();
-  for (const auto& [name, mirror] : mirrors_of(database, bridge)) mirrors.push_back(name);
-  const std::string* forward = bridge.value("other_config", "forward-bpdu");
-  const PortState state = state_of_bridge(database, bridge);
-  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
-  return {{"name", bridge.str("name")},
-          {"uuid", bridge.uuid().to_string()},
-          {"datapath_id", or_null(bridge.str("datapath_id"))},
-          {"fail_mode", or_null(bridge.str("fail_mode"))},
-          {"mac_aging_time", in_effect(bridge, "mac-aging-time", kAgingSeconds)},
-          {"mac_table_size", in_effect(bridge, "mac-table-size", kTableSize)},
-          {"flood_vlans", bridge.integers("flood_vlans")},
-          {"forward_bpdu", forward != nullptr && *forward == "true"},
-          {"ports", ports},
-          {"mirrors", mirrors},
-          {"state", state.state},
-          {"reason", state.reason}};
+  for (const auto& [name, mirror] : model::mirrors_of(database, row)) mirrors.push_back(name);
+  const model::PortState state = state_of_bridge(database, row);
+  const std::string& datapath_id = row.str("datapath_id");
+  Json json = model::members_of(model::bridge_columns(), bridge);
+  json.update({{"name", bridge.name},
+               {"uuid", row.uuid().to_string()},
+               {"datapath_id", datapath_id.empty() ? Json() : Json(datapath_id)},
+               {"mac_aging_time", bridge.mac_aging_seconds()},
+               {"mac_table_size", bridge.mac_table_size()},
+               {"forward_bpdu", bridge.forward_bpdu()},
+               {"ports", ports},
+               {"mirrors", mirrors},
+               {"state", state.state},
+               {"reason", state.reason}});
+  return json;
 }
 
-void write_settings(Transaction& transaction, const Uuid& bridge, const Json& params) {
-  if (params.contains("fail_mode"))
-    transaction.set("Bridge", bridge, "fail_mode", as_set(params["fail_mode"]));
-  if (params.contains("flood_vlans"))
-    transaction.set("Bridge", bridge, "flood_vlans", as_set(params["flood_vlans"]));
-  auto other_config = transaction.find("Bridge", bridge)->map("other_config");
-  if (params.contains("mac_aging_time")) other_config["mac-aging-time"] = params["mac_aging_time"].dump();
-  if (params.contains("mac_table_size")) other_config["mac-table-size"] = params["mac_table_size"].dump();
-  if (params.contains("forward_bpdu")) other_config["forward-bpdu"] = params["forward_bpdu"].dump();
-  transaction.set("Bridge", bridge, "other_config", Datum::map_of(other_config));
+void write_settings(Transaction& transaction, const Uuid& row, const Json& params) {
+  model::Bridge bridge = model::read_bridge(*transaction.find("Bridge", row));
+  model::take_members(model::bridge_columns(), params, bridge);
+  model::write_columns(model::bridge_columns(), bridge, params, transaction, "Bridge", row);
+  auto& config = bridge.other_config;
+  if (params.contains("mac_aging_time")) config["mac-aging-time"] = params["mac_aging_time"].dump();
+  if (params.contains("mac_table_size")) config["mac-table-size"] = params["mac_table_size"].dump();
+  if (params.contains("forward_bpdu")) config["forward-bpdu"] = params["forward_bpdu"].dump();
+  transaction.set("Bridge", row, "other_config", Datum::map_of(config));
 }
 
 /// The one Open_vSwitch row, made when missing, as `ovs-vsctl init` does.
@@ -105,7 +89,7 @@ Outcome show(Database& database, const std::string& name) {
 
 Outcome add(Database& database, const Json& params) {
   const std::string name = params["name"];
-  if (const Row* present = find_bridge(database, name)) {
+  if (const Row* present = model::find_bridge(database, name)) {
     if (params["may_exist"] != true) throw exists("name", name, "there is a bridge " + name + " already");
     const std::string field =
         first_difference(params, to_json(database, *present),
@@ -114,7 +98,8 @@ Outcome add(Database& database, const Json& params) {
       throw exists(field, params[field], "bridge " + name + " exists with another " + field);
     return show(database, name);
   }
-  if (database.table("Interface").find("name", name) != nullptr || find_port(database, name) != nullptr) {
+  if (database.table("Interface").find("name", name) != nullptr ||
+      model::find_port(database, name) != nullptr) {
     throw conflict("name", name,
                    "a port has the name " + name + " already, and the bridge's own port needs it");
   }
@@ -139,7 +124,7 @@ Outcome set(Database& database, const Json& params) {
 
 Outcome del(Database& database, const Json& params) {
   const std::string name = params["name"];
-  if (params["if_exists"] == true && find_bridge(database, name) == nullptr) {
+  if (params["if_exists"] == true && model::find_bridge(database, name) == nullptr) {
     return [] { return Json{{"removed", false}}; };
   }
   const Uuid bridge = bridge_named(database, name, "name").uuid();
@@ -160,7 +145,7 @@ void add_bridge_methods(Methods& methods) {
   methods.read("bridge.get", [&database](const Json& params) { return show(database, params["name"])(); });
   methods.read("bridge.list", [&database](const Json&) {
     Json list = Json::array();
-    for (const auto& [name, bridge] : bridges(database)) list.push_back(to_json(database, *bridge));
+    for (const auto& [name, bridge] : model::bridges(database)) list.push_back(to_json(database, *bridge));
     return Json{{"bridges", list}};
   });
 }

@@ -12,7 +12,8 @@
 
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
-#include "switchd/api/mirror_session.h"
+#include "switchd/api/rows.h"
+#include "switchd/model/mirror.h"
 
 namespace vswitch::api {
 namespace {
@@ -117,7 +118,7 @@ void explain(const ExplainMethods& methods, control::Client& session, const Json
              const control::Reply& reply) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
   const std::string in_port = params.value("in_port", "");
-  const ByName ports = ports_of(methods.database, bridge);
+  const model::ByName ports = model::ports_of(methods.database, bridge);
   if (params.contains("in_port") && !ports.contains(in_port)) {
     throw not_found("in_port", in_port, "bridge " + bridge.str("name") + " has no port " + in_port);
   }
@@ -136,7 +137,7 @@ void explain(const ExplainMethods& methods, control::Client& session, const Json
 struct Watcher {
   const Row& bridge;
   const Row& mirror;
-  const MirrorSettings& session;
+  const model::MirrorSettings& session;
 };
 
 Json entry(const Watcher& watcher, const char* role, const Json& direction, const char* via) {
@@ -146,13 +147,13 @@ Json entry(const Watcher& watcher, const char* role, const Json& direction, cons
           {"direction", direction},
           {"via", via},
           {"enabled", watcher.session.enabled},
-          {"state", state_of_mirror(watcher.mirror).state}};
+          {"state", model::state_of_mirror(watcher.mirror).state}};
 }
 
 /// How one session is concerned with a port: as source, as destination, as both, or not at all.
 void add_entries(Json& entries, const Watcher& watcher, const bridge::BoundSources& bound,
                  const std::string& port, bool on_bridge) {
-  const MirrorSettings& session = watcher.session;
+  const model::MirrorSettings& session = watcher.session;
   const auto named = session.source_ports.find(port);
   if (session.all && on_bridge) {
     entries.push_back(entry(watcher, "source", "both", "all"));
@@ -173,10 +174,10 @@ void add_entries(Json& entries, const Watcher& watcher, const bridge::BoundSourc
 
 Json who(const Database& database, bridge::DatapathView& datapath, const std::string& port) {
   Json entries = Json::array();
-  for (const auto& [bridge_name, bridge] : bridges(database)) {
-    const bool on_bridge = ports_of(database, *bridge).contains(port);
-    for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
-      const MirrorSettings session = read_session(database, *mirror);
+  for (const auto& [bridge_name, bridge] : model::bridges(database)) {
+    const bool on_bridge = model::ports_of(database, *bridge).contains(port);
+    for (const auto& [name, mirror] : model::mirrors_of(database, *bridge)) {
+      const model::MirrorSettings session = model::read_mirror(database, *mirror);
       add_entries(entries, {*bridge, *mirror, session}, datapath.bound_sources(mirror->uuid()), port,
                   on_bridge);
     }

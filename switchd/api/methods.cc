@@ -16,7 +16,6 @@ void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database,
   api::add_bridge_methods(methods);
   api::add_port_methods(methods, view.counters);
   api::add_mirror_methods(methods, view.counters, view.datapath);
-  api::add_import_methods(methods);
   api::add_explain_methods(methods, view.explain, view.datapath);
   api::add_fdb_methods(methods, view.fdb);
   api::add_system_methods(methods, view.counters, view.datapath);

@@ -48,7 +48,6 @@ void add_bridge_methods(Methods& methods);                                // bri
 void add_port_methods(Methods& methods, bridge::CountersView& counters);  // port.cc
 void add_mirror_methods(Methods& methods, bridge::CountersView& counters,
                         bridge::DatapathView& datapath);  // mirror.cc
-void add_import_methods(Methods& methods);                // mirror_import.cc
 void add_explain_methods(Methods& methods, bridge::ExplainView& frames,
                          bridge::DatapathView& datapath);      // explain.cc
 void add_fdb_methods(Methods& methods, bridge::FdbView& fdb);  // fdb.cc

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.add del list get set enable disable stats
-#include "datapath/snapshot/spec.h"
-#include "switchd/api/endpoint.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/mirror_life.h"
 #include "switchd/api/mirror_session.h"
 #include "switchd/api/params.h"
+#include "switchd/base/wall_clock.h"
+#include "switchd/model/mirror_rules.h"
 
 namespace vswitch::api {
 namespace {
@@ -85,70 +85,32 @@ Json destinations_json(const Database& database, const Account& account) {
   return list;
 }
 
-Json sources_json(const MirrorSettings& session) {
-  Json ports = Json::array();
-  for (const auto& [name, direction] : session.source_ports)
-    ports.push_back({{"name", name}, {"direction", direction}});
-  for (const auto& [pattern, direction] : session.source_patterns)
-    ports.push_back(source_json(pattern, direction));
-  return {{"ports", ports}, {"vlans", session.vlans}, {"all", session.all}};
-}
-
-Json or_null(const std::optional<std::int64_t>& number) {
-  return number ? Json(*number) : Json();
-}
-
-Json list_or_null(const std::set<std::string>& matches) {
-  return matches.empty() ? Json() : Json(matches);
-}
-
-Json rate_json(const MirrorSettings& session) {
-  if (!session.rate_packets && !session.rate_bits) return nullptr;
-  return {{"packets", or_null(session.rate_packets)}, {"bits", or_null(session.rate_bits)}};
-}
-
-Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& mirror) {
+Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
-  const MirrorSettings session = read_session(database, mirror);
-  const MirrorState state = state_of_mirror(mirror);
-  const std::string* since = mirror.value("status", "since");
-  const Account account = account_of(methods.counters, mirror);
+  const model::Mirror mirror = model::read_mirror(database, row);
+  const model::MirrorState state = model::state_of_mirror(row);
+  const std::string* since = row.value("status", "since");
+  const Account account = account_of(methods.counters, row);
   const Json counters = counters_json(account.of_session);
-  return {{"bridge", bridge.str("name")},
-          {"name", session.name},
-          {"uuid", mirror.uuid().to_string()},
-          {"description", session.description},
-          {"enabled", session.enabled},
-          {"sources", sources_json(session)},
-          {"bound_sources", methods.datapath.bound_sources(mirror.uuid())},
-          {"destination",
-           {{"ports", session.destination_ports},
-            {"vlan", or_null(session.output_vlan)},
-            {"keep_vlan", session.keep_vlan},
-            {"strip_vlan", session.strip_vlan},
-            {"endpoints", endpoints_json(database, mirror)}}},
-          {"normal_io", session.normal_io},
-          {"mtu_policy", session.mtu_policy.value_or("cut")},
-          {"superframes", session.superframes ? Json(*session.superframes) : Json()},
-          {"snaplen", or_null(session.snaplen)},
-          {"sample", session.sample},
-          {"rate", rate_json(session)},
-          {"filter", list_or_null(session.filter)},
-          {"skip", list_or_null(session.skip)},
-          {"expires", expires_json(session)},
-          {"origin", origin_json(mirror)},
-          {"state", state.state},
-          {"reason", state.reason},
-          {"since", since == nullptr ? Json() : Json(*since)},
-          {"notice", bridge::foreign_notice(counters["production_frames"], session.output_vlan)},
-          {"counters", counters},
-          {"destinations", destinations_json(database, account)}};
+  Json json = settings_json(mirror);
+  json["destination"]["endpoints"] = endpoints_json(database, mirror);
+  json.update({{"bridge", bridge.str("name")},
+               {"uuid", row.uuid().to_string()},
+               {"bound_sources", methods.datapath.bound_sources(row.uuid())},
+               {"origin", origin_json(row)},
+               {"state", state.state},
+               {"reason", state.reason},
+               {"since", since == nullptr ? Json() : Json(*since)},
+               {"notice", bridge::foreign_notice(counters["production_frames"], mirror.output_vlan)},
+               {"counters", counters},
+               {"destinations", destinations_json(database, account)}});
+  return json;
 }
 
 /// nullptr when there is none. OVSDB clients may give one name to several sessions: those only they can tell
 /// apart.
 const Row* find_mirror(const Database& database, const Row& bridge, const std::string& name) {
-  const ByName all = mirrors_of(database, bridge);
+  const model::ByName all = model::mirrors_of(database, bridge);
   const auto found = all.equal_range(name);
   if (found.first == found.second) return nullptr;
   if (std::next(found.first) != found.second) {
@@ -172,7 +134,7 @@ Outcome show(MirrorMethods methods, const std::string& bridge_name, const std::s
 }
 
 /// A time that was given as a span is another one each time.
-bool is_same(MirrorSettings present, const MirrorSettings& asked, const Json& params) {
+bool is_same(model::MirrorSettings present, const model::MirrorSettings& asked, const Json& params) {
   if (params.contains("expires") && params["expires"].contains("seconds"))
     present.expires_at = asked.expires_at;
   return present == asked;
@@ -194,28 +156,26 @@ Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& para
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
   check_matches(params);
-  MirrorSettings session;
-  session.name = params["name"];
+  model::MirrorSettings session;
   apply(session, params);
   if (const Row* present = find_mirror(database, bridge, session.name)) {
     const std::string there_is = "bridge " + bridge_name + " has a session " + session.name + " already";
     if (params["may_exist"] != true) throw exists("name", session.name, there_is);
-    if (!is_same(read_session(database, *present), session, params)) {
+    if (!is_same(model::read_mirror(database, *present), session, params)) {
       throw exists("name", session.name, there_is + ", with other settings: mirror.set changes them");
     }
     return show(methods, bridge_name, session.name);
   }
-  if (mirrors_of(database, bridge).size() >= kMaxSessions) {
+  if (model::mirrors_of(database, bridge).size() >= model::kMaxSessions) {
     throw conflict("name", session.name,
-                   "bridge " + bridge_name + " has " + std::to_string(kMaxSessions) +
+                   "bridge " + bridge_name + " has " + std::to_string(model::kMaxSessions) +
                        " sessions, as many as there may be");
   }
   check_session(database, bridge, session, std::nullopt);
   Transaction transaction(database);
   const Uuid mirror = transaction.insert("Mirror");
-  transaction.set("Mirror", mirror, "name", Datum::of(session.name));
   transaction.set("Mirror", mirror, "origin", Datum::map_of(origin_of(caller.client)));
-  write_session(transaction, database, mirror, session, params);
+  model::write_mirror(transaction, mirror, session, params);
   transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
   commit(transaction);
@@ -231,16 +191,16 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
   const std::string bridge_name = params["bridge"];
   const Row& mirror = mirror_named(database, bridge, params["name"]);
   check_matches(changes);
-  MirrorSettings session = read_session(database, mirror);
-  const bool was_alive = session.enabled && !has_ended(session);
+  model::MirrorSettings session = model::read_mirror(database, mirror);
+  const bool was_alive = session.is_alive(wall_now_ms());
   apply(session, changes);
   // A session that an OVSDB client made against these rules may still get a description or be switched off.
   const bool concerned = changes.contains("sources") || changes.contains("destination") ||
                          changes.contains("normal_io") || changes.contains("mtu_policy");
-  if (concerned || (session.enabled && !has_ended(session) && !was_alive))
+  if (concerned || (session.is_alive(wall_now_ms()) && !was_alive))
     check_session(database, bridge, session, mirror.uuid());
   Transaction transaction(database);
-  write_session(transaction, database, mirror.uuid(), session, changes);
+  model::write_mirror(transaction, mirror.uuid(), session, changes);
   transaction.comment(std::string(comment) + ' ' + bridge_name + ' ' + session.name);
   const Uuid uuid = mirror.uuid();
   commit(transaction);
@@ -252,16 +212,16 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
 /// counted anew.
 Outcome enable(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
-  const MirrorSettings session =
-      read_session(methods.database, mirror_named(methods.database, bridge, params["name"]));
+  const model::MirrorSettings session =
+      model::read_mirror(methods.database, mirror_named(methods.database, bridge, params["name"]));
   Json changes = {{"enabled", true}};
-  if (has_ended(session)) changes["expires"] = expires_of_new_life(session);
+  if (session.has_ended(wall_now_ms())) changes["expires"] = expires_of_new_life(session);
   return change(methods, caller, params, changes, "mirror.enable");
 }
 
 Outcome del(const MirrorMethods& methods, const Json& params) {
   Database& database = methods.database;
-  const Row* bridge = find_bridge(database, params["bridge"]);
+  const Row* bridge = model::find_bridge(database, params["bridge"]);
   const std::string name = params["name"];
   if (params["if_exists"] == true && (bridge == nullptr || find_mirror(database, *bridge, name) == nullptr)) {
     return [] { return Json{{"removed", false}}; };
@@ -278,7 +238,7 @@ Outcome del(const MirrorMethods& methods, const Json& params) {
 Json list(const MirrorMethods& methods, const Json& params) {
   Json mirrors = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
-    for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
+    for (const auto& [name, mirror] : model::mirrors_of(methods.database, *bridge)) {
       mirrors.push_back(to_json(methods, *bridge, *mirror));
     }
   }
@@ -293,9 +253,9 @@ Json stats(const MirrorMethods& methods, const Json& params) {
   }
   Json mirrors = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
-    for (const auto& [name, mirror] : mirrors_of(methods.database, *bridge)) {
+    for (const auto& [name, mirror] : model::mirrors_of(methods.database, *bridge)) {
       if (params.contains("name") && params["name"] != name) continue;
-      const MirrorState state = state_of_mirror(*mirror);
+      const model::MirrorState state = model::state_of_mirror(*mirror);
       const Account account = account_of(methods.counters, *mirror);
       const Json counters = counters_json(account.of_session);
       mirrors.push_back(

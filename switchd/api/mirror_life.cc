@@ -90,11 +90,7 @@ Json number_or_null(const Row& mirror, const char* key) {
 
 }  // namespace
 
-bool has_ended(const MirrorSettings& session) {
-  return session.expires_at && *session.expires_at <= wall_now_ms();
-}
-
-void apply_expires(MirrorSettings& session, const Json& expires) {
+void apply_expires(model::MirrorSettings& session, const Json& expires) {
   session.expires_at = session.expires_packets = session.expires_bytes = std::nullopt;
   session.expires_with_connection = false;
   if (expires.is_null()) return;
@@ -116,7 +112,7 @@ void apply_expires(MirrorSettings& session, const Json& expires) {
   session.expires_with_connection = expires.value("connection", false);
 }
 
-Json expires_json(const MirrorSettings& session) {
+Json expires_json(const model::MirrorSettings& session) {
   const bool never = !session.expires_at && !session.expires_packets && !session.expires_bytes &&
                      !session.expires_with_connection;
   if (never) return nullptr;
@@ -129,7 +125,7 @@ Json expires_json(const MirrorSettings& session) {
           {"connection", session.expires_with_connection}};
 }
 
-Json expires_of_new_life(const MirrorSettings& session) {
+Json expires_of_new_life(const model::MirrorSettings& session) {
   Json expires = Json::object();
   if (session.expires_packets) expires["packets"] = *session.expires_packets;
   if (session.expires_bytes) expires["bytes"] = *session.expires_bytes;

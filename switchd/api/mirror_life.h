@@ -10,19 +10,17 @@
 #include <memory>
 #include <string>
 
-#include "switchd/api/mirror_session.h"
+#include "switchd/api/rows.h"
 #include "switchd/control/client.h"
+#include "switchd/model/mirror.h"
 
 namespace vswitch::api {
 
-/// The time of its end is over.
-bool has_ended(const MirrorSettings& session);
-
 /// The parameter `expires`, checked against the contract, in place of what was to end the session before.
-void apply_expires(MirrorSettings& session, const Json& expires);
-Json expires_json(const MirrorSettings& session);
+void apply_expires(model::MirrorSettings& session, const Json& expires);
+Json expires_json(const model::MirrorSettings& session);
 /// `expires` for a session that has ended and is to live again: what it may copy, counted anew.
-Json expires_of_new_life(const MirrorSettings& session);
+Json expires_of_new_life(const model::MirrorSettings& session);
 
 /// The column `origin` of a session that this client makes now: owner (the name of the user at the other end
 /// of a unix socket, or tcp:ADDRESS), created (ISO 8601), peer_uid, peer_pid.

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract's violations as errors of the API, and params as columns.
+// The contract's violations as errors of the API.
 #include "switchd/api/params.h"
-
-#include <vector>
 
 #include "schemas/openrpc.h"
 #include "switchd/api/errors.h"
 
 namespace vswitch::api {
 namespace {
-
-ovsdb::Atom as_atom(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number()) return value.get<std::int64_t>();
-  return value.get<std::string>();
-}
 
 std::set<Json> as_json_set(const Json& list) {
   return {list.begin(), list.end()};
@@ -42,16 +34,6 @@ std::string first_difference(const Json& params, const Json& object,
     if (!same) return key;
   }
   return {};
-}
-
-ovsdb::Datum as_set(const Json& values) {
-  std::vector<ovsdb::Atom> atoms;
-  if (values.is_array()) {
-    for (const Json& value : values) atoms.push_back(as_atom(value));
-  } else if (!values.is_null()) {
-    atoms.push_back(as_atom(values));
-  }
-  return ovsdb::Datum::set(std::move(atoms));
 }
 
 }  // namespace vswitch::api

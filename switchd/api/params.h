@@ -9,7 +9,6 @@
 
 #include "schemas/json.h"
 #include "schemas/jsonrpc/message.h"
-#include "schemas/ovsdb/datum.h"
 
 namespace vswitch::api {
 
@@ -19,8 +18,5 @@ Json checked_params(const std::string& method, const jsonrpc::Request& request);
 /// The first of `keys` that is given in `params` and differs from the same member of `object`; "" when none
 /// does. Lists of VLANs compare as sets.
 std::string first_difference(const Json& params, const Json& object, std::initializer_list<const char*> keys);
-
-/// A list of numbers or strings as a set column; null is the empty set, a single value a set of one.
-ovsdb::Datum as_set(const Json& values);
 
 }  // namespace vswitch::api

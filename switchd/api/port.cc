@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // port.add del list get set
+#include "switchd/model/port.h"
+
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/params.h"
 #include "switchd/api/rows.h"
-#include "switchd/bridge/tunnel_settings.h"
+#include "switchd/model/tunnel_settings.h"
 
 namespace vswitch::api {
 namespace {
@@ -18,9 +20,6 @@ struct PortMethods : Methods {
   bridge::CountersView& counters;
 };
 
-constexpr const char* kNever = "never";
-constexpr const char* kServiceTag = "802.1ad";
-
 Json or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
@@ -28,46 +27,31 @@ Json or_null(const std::optional<std::int64_t>& number) {
   return number ? Json(*number) : Json();
 }
 
-std::string setting(const Row& port, const char* key, const char* normal) {
-  const std::string* text = port.value("other_config", key);
-  return text == nullptr ? normal : *text;
-}
-
-/// other_config:priority-tags also knows the older values false and true.
-std::string priority_tags(const Row& port) {
-  const std::string text = setting(port, "priority-tags", kNever);
-  if (text == "true" || text == "if-nonzero") return "if-nonzero";
-  return text == "always" ? "always" : kNever;
-}
-
-Json to_json(const PortMethods& methods, const Row& bridge, const Row& port) {
+Json to_json(const PortMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
-  const Row* interface = interface_of(database, port);
-  if (interface == nullptr)
-    throw not_found("name", port.str("name"), "port " + port.str("name") + " has no interface");
-  const PortState state = state_of(*interface);
-  const std::string& type = interface->str("type");
-  const auto ifindex = interface->integer("ifindex");
-  return {{"bridge", bridge.str("name")},
-          {"name", port.str("name")},
-          {"uuid", port.uuid().to_string()},
-          {"type", type.empty() ? "system" : type},
-          {"options", interface->map("options")},
-          {"ofport", or_null(interface->integer("ofport"))},
-          {"ofport_request", or_null(interface->integer("ofport_request"))},
-          {"tag", or_null(port.integer("tag"))},
-          {"trunks", port.integers("trunks")},
-          {"vlan_mode", or_null(port.str("vlan_mode"))},
-          {"protected", port.boolean("protected").value_or(false)},
-          {"priority_tags", priority_tags(port)},
-          {"cvlans", port.integers("cvlans")},
-          {"qinq_ethtype", setting(port, "qinq-ethtype", kServiceTag) == "802.1q" ? "802.1q" : kServiceTag},
-          {"mac", or_null(interface->str("mac_in_use"))},
-          {"mtu", or_null(interface->integer("mtu"))},
-          {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
-          {"state", state.state},
-          {"reason", state.reason},
-          {"counters", counters_of(methods.counters, *interface)}};
+  const Row* interface_row = model::interface_of(database, row);
+  if (interface_row == nullptr)
+    throw not_found("name", row.str("name"), "port " + row.str("name") + " has no interface");
+  const model::Port port = model::read_port(row);
+  const model::Interface interface = model::read_interface(*interface_row);
+  const model::PortState state = model::state_of(*interface_row);
+  const auto ifindex = interface_row->integer("ifindex");
+  Json json = model::members_of(model::port_columns(), port);
+  json.update(model::members_of(model::interface_columns(), interface));
+  if (interface.type.empty()) json["type"] = "system";
+  json.update({{"bridge", bridge.str("name")},
+               {"name", port.name},
+               {"uuid", port.uuid.to_string()},
+               {"ofport", or_null(interface.ofport)},
+               {"priority_tags", port.priority_tags()},
+               {"qinq_ethtype", port.qinq_ethtype()},
+               {"mac", or_null(interface_row->str("mac_in_use"))},
+               {"mtu", or_null(interface_row->integer("mtu"))},
+               {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
+               {"state", state.state},
+               {"reason", state.reason},
+               {"counters", counters_of(methods.counters, *interface_row)}});
+  return json;
 }
 
 /// The port and its bridge, or not_found.
@@ -76,8 +60,8 @@ struct Place {
   const Row& port;
 };
 Place port_named(const Database& database, const std::string& name) {
-  const Row* port = find_port(database, name);
-  const Row* bridge = port == nullptr ? nullptr : bridge_with(database, "ports", port->uuid());
+  const Row* port = model::find_port(database, name);
+  const Row* bridge = port == nullptr ? nullptr : model::bridge_with(database, "ports", port->uuid());
   if (bridge == nullptr) throw not_found("name", name, "there is no port " + name);
   return {*bridge, *port};
 }
@@ -117,26 +101,13 @@ void check_settings(const Json& params, Json port) {
   if (concerned) check_vlans(port);
 }
 
-/// A key that is left out at its default, so that rows look as other clients would make them.
-void put(std::map<std::string, std::string>& config, const char* key, const Json& value, const char* normal) {
-  if (value == normal) {
-    config.erase(key);
-  } else {
-    config[key] = value.get<std::string>();
-  }
-}
-
-void write_settings(Transaction& transaction, const Uuid& port, const Uuid& interface, const Json& params) {
-  for (const char* column : {"tag", "trunks", "vlan_mode", "cvlans", "protected"}) {
-    if (params.contains(column)) transaction.set("Port", port, column, as_set(params[column]));
-  }
-  auto other_config = transaction.find("Port", port)->map("other_config");
-  if (params.contains("priority_tags")) put(other_config, "priority-tags", params["priority_tags"], kNever);
-  if (params.contains("qinq_ethtype")) put(other_config, "qinq-ethtype", params["qinq_ethtype"], kServiceTag);
-  transaction.set("Port", port, "other_config", Datum::map_of(other_config));
-  if (params.contains("ofport_request")) {
-    transaction.set("Interface", interface, "ofport_request", as_set(params["ofport_request"]));
-  }
+void write_port(Transaction& transaction, const Uuid& row, const Json& params) {
+  model::Port port = model::read_port(*transaction.find("Port", row));
+  model::take_members(model::port_columns(), params, port);
+  model::write_columns(model::port_columns(), port, params, transaction, "Port", row);
+  if (params.contains("priority_tags")) port.set_priority_tags(params["priority_tags"]);
+  if (params.contains("qinq_ethtype")) port.set_qinq_ethtype(params["qinq_ethtype"]);
+  transaction.set("Port", row, "other_config", Datum::map_of(port.other_config));
 }
 
 Outcome show(const PortMethods& methods, const std::string& name) {
@@ -147,41 +118,43 @@ Outcome show(const PortMethods& methods, const std::string& name) {
 }
 
 /// Throws what is wrong with the options of a tunnel, or that there are any elsewhere.
-void check_options(const Row& interface, const Json& options) {
-  if (bridge::is_tunnel_type(interface.str("type"))) {
-    const bridge::DesiredEndpoint tunnel = bridge::read_tunnel(interface);
-    if (!tunnel.refusal.empty()) throw invalid("options", options, tunnel.refusal);
-  } else if (!options.empty()) {
-    throw invalid("options", options, "options are for ports of type gre, erspan and vxlan");
+void check_options(const model::Interface& interface) {
+  if (model::is_tunnel_type(interface.type)) {
+    const model::DesiredEndpoint tunnel = model::tunnel_of(interface);
+    if (!tunnel.refusal.empty()) throw invalid("options", interface.options, tunnel.refusal);
+  } else if (!interface.options.empty()) {
+    throw invalid("options", interface.options, "options are for ports of type gre, erspan and vxlan");
   }
 }
 
 /// Throws if there is another tunnel between the same ends.
-void check_ends(const Database& database, const Row& interface) {
-  if (!bridge::is_tunnel_type(interface.str("type"))) return;
-  const bridge::TunnelEnds ends = bridge::ends_of(bridge::read_tunnel(interface).settings);
-  for (const Row& other : database.table("Interface")) {
-    if (other.uuid() == interface.uuid() || !bridge::is_tunnel_type(other.str("type"))) continue;
-    const bridge::DesiredEndpoint tunnel = bridge::read_tunnel(other);
-    if (!tunnel.refusal.empty() || bridge::ends_of(tunnel.settings) != ends) continue;
+void check_ends(const Database& database, const model::Interface& interface) {
+  if (!model::is_tunnel_type(interface.type)) return;
+  const model::TunnelEnds ends = model::ends_of(model::tunnel_of(interface).settings);
+  for (const Row& row : database.table("Interface")) {
+    if (row.uuid() == interface.uuid || !model::is_tunnel_type(row.str("type"))) continue;
+    const model::DesiredEndpoint tunnel = model::tunnel_of(model::read_interface(row));
+    if (!tunnel.refusal.empty() || model::ends_of(tunnel.settings) != ends) continue;
     throw conflict(
-        "options", interface.map("options"),
-        "tunnel " + other.str("name") + " has the same remote_ip, local_ip and key: give another key");
+        "options", interface.options,
+        "tunnel " + row.str("name") + " has the same remote_ip, local_ip and key: give another key");
   }
 }
 
-void write_options(Transaction& transaction, const Database& database, const Uuid& interface,
-                   const Json& options) {
-  transaction.set("Interface", interface, "options",
-                  Datum::map_of(options.get<std::map<std::string, std::string>>()));
-  check_options(*transaction.find("Interface", interface), options);
-  check_ends(database, *transaction.find("Interface", interface));
+void write_interface(Transaction& transaction, const Uuid& row, const Json& params) {
+  model::Interface interface = model::read_interface(*transaction.find("Interface", row));
+  model::take_members(model::interface_columns(), params, interface);
+  if (interface.type == "system") interface.type.clear();
+  model::write_columns(model::interface_columns(), interface, params, transaction, "Interface", row);
+  if (!params.contains("options")) return;
+  check_options(interface);
+  check_ends(transaction.database(), interface);
 }
 
 /// add of a port that is there: fine if nothing differs and may_exist was given.
 Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row& port, const Json& params) {
   const std::string name = params["name"];
-  const Row* place = bridge_with(methods.database, "ports", port.uuid());
+  const Row* place = model::bridge_with(methods.database, "ports", port.uuid());
   if (place == nullptr || place->uuid() != bridge.uuid()) {
     throw conflict("name", name, "port " + name + " is on bridge " + (place ? place->str("name") : "(none)"));
   }
@@ -201,10 +174,11 @@ Outcome add(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string name = params["name"];
-  if (find_bridge(database, name) != nullptr) {
+  if (model::find_bridge(database, name) != nullptr) {
     throw conflict("name", name, name + " is a bridge: its own port has that name");
   }
-  if (const Row* port = find_port(database, name)) return accept_present(methods, bridge, *port, params);
+  if (const Row* port = model::find_port(database, name))
+    return accept_present(methods, bridge, *port, params);
   if (database.table("Interface").find("name", name) != nullptr) {
     throw conflict("name", name, name + " is an interface of another port");
   }
@@ -214,13 +188,11 @@ Outcome add(const PortMethods& methods, const Json& params) {
   Transaction transaction(database);
   const Uuid interface = transaction.insert("Interface");
   transaction.set("Interface", interface, "name", Datum::of(name));
-  if (params["type"] != "" && params["type"] != "system")
-    transaction.set("Interface", interface, "type", Datum::of(params["type"].get<std::string>()));
-  write_options(transaction, database, interface, params["options"]);
+  write_interface(transaction, interface, params);
   const Uuid port = transaction.insert("Port");
   transaction.set("Port", port, "name", Datum::of(name));
   transaction.set("Port", port, "interfaces", Datum::of(interface));
-  write_settings(transaction, port, interface, params);
+  write_port(transaction, port, params);
   transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(port));
   transaction.comment("port.add " + name);
   commit(transaction);
@@ -233,9 +205,8 @@ Outcome set(const PortMethods& methods, const Json& params) {
   const Place place = port_named(database, name);
   check_settings(params, to_json(methods, place.bridge, place.port));
   Transaction transaction(database);
-  const Uuid interface = interface_of(database, place.port)->uuid();
-  write_settings(transaction, place.port.uuid(), interface, params);
-  if (params.contains("options")) write_options(transaction, database, interface, params["options"]);
+  write_port(transaction, place.port.uuid(), params);
+  write_interface(transaction, model::interface_of(database, place.port)->uuid(), params);
   transaction.comment("port.set " + name);
   commit(transaction);
   return show(methods, name);
@@ -244,7 +215,7 @@ Outcome set(const PortMethods& methods, const Json& params) {
 Outcome del(Database& database, const Json& params) {
   const std::string name = params["name"];
   if (params.contains("bridge")) bridge_named(database, params["bridge"]);
-  if (params["if_exists"] == true && find_port(database, name) == nullptr) {
+  if (params["if_exists"] == true && model::find_port(database, name) == nullptr) {
     return [] { return Json{{"removed", false}}; };
   }
   const Place place = port_named(database, name);
@@ -267,7 +238,7 @@ Json list(const PortMethods& methods, const Json& params) {
   const Database& database = methods.database;
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
-    for (const auto& [name, port] : ports_of(database, *bridge))
+    for (const auto& [name, port] : model::ports_of(database, *bridge))
       ports.push_back(to_json(methods, *bridge, *port));
   }
   return {{"ports", ports}};

@@ -28,9 +28,9 @@ using ObservedRows = std::map<ovsdb::Uuid, Observed>;
 
 ObservedRows observe_mirrors(const Database& database) {
   ObservedRows rows;
-  for (const auto& [bridge_name, bridge] : bridges(database)) {
-    for (const auto& [name, mirror] : mirrors_of(database, *bridge)) {
-      const MirrorState state = state_of_mirror(*mirror);
+  for (const auto& [bridge_name, bridge] : model::bridges(database)) {
+    for (const auto& [name, mirror] : model::mirrors_of(database, *bridge)) {
+      const model::MirrorState state = model::state_of_mirror(*mirror);
       Observed& row = rows[mirror->uuid()] = {bridge_name, name, state.state, state.reason, {}};
       for (const auto& [key, count] : mirror->counters("statistics")) {
         if (key.starts_with("lost")) row.lost[key] = count;
@@ -42,11 +42,11 @@ ObservedRows observe_mirrors(const Database& database) {
 
 ObservedRows observe_ports(const Database& database) {
   ObservedRows rows;
-  for (const auto& [bridge_name, bridge] : bridges(database)) {
-    for (const auto& [name, port] : ports_of(database, *bridge)) {
-      const Row* interface = interface_of(database, *port);
+  for (const auto& [bridge_name, bridge] : model::bridges(database)) {
+    for (const auto& [name, port] : model::ports_of(database, *bridge)) {
+      const Row* interface = model::interface_of(database, *port);
       if (interface == nullptr) continue;
-      const PortState state = state_of(*interface);
+      const model::PortState state = model::state_of(*interface);
       rows[port->uuid()] = {bridge_name, name, state.state, state.reason, {}};
     }
   }

@@ -76,9 +76,9 @@ void add_threads(const bridge::DatapathState& datapath, Json& result) {
 
 Json stats(const SystemMethods& methods) {
   Json ports = Json::array();
-  for (const auto& [bridge_name, bridge] : bridges(methods.database)) {
-    for (const auto& [port_name, port] : ports_of(methods.database, *bridge)) {
-      const Row* interface = interface_of(methods.database, *port);
+  for (const auto& [bridge_name, bridge] : model::bridges(methods.database)) {
+    for (const auto& [port_name, port] : model::ports_of(methods.database, *bridge)) {
+      const Row* interface = model::interface_of(methods.database, *port);
       if (interface == nullptr) continue;
       ports.push_back(counters_of(methods.counters, *interface));
       ports.back().update({{"bridge", bridge_name}, {"name", port_name}});

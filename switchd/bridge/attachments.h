@@ -15,9 +15,9 @@
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
 #include "switchd/bridge/attachment.h"
-#include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
+#include "switchd/model/datapath_settings.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 
@@ -39,7 +39,7 @@ class Attachments {
         go_on_(std::move(go_on)) {}
 
   /// For devices that are opened from now on.
-  void set_port_settings(const DatapathSettings::Ports& settings) { settings_ = settings; }
+  void set_port_settings(const model::DatapathSettings::Ports& settings) { settings_ = settings; }
   /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
   /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
   /// workers and queued copies that still use them. False when that takes more than one turn of the event
@@ -91,7 +91,7 @@ class Attachments {
   const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;
-  DatapathSettings::Ports settings_;
+  model::DatapathSettings::Ports settings_;
   const std::function<void()> go_on_;
   std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;

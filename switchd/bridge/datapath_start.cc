@@ -10,7 +10,8 @@ namespace vswitch::bridge {
 
 namespace {
 
-DatapathOptions datapath_options(const DatapathSettings& settings, std::function<void()> frame_caught) {
+DatapathOptions datapath_options(const model::DatapathSettings& settings,
+                                 std::function<void()> frame_caught) {
   return {.workers = settings.at_start.worker_threads,
           .mirror_threads = settings.at_start.mirror_threads,
           .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
@@ -19,11 +20,11 @@ DatapathOptions datapath_options(const DatapathSettings& settings, std::function
 
 }  // namespace
 
-DatapathSettings settings_at_start(const ovsdb::Database& database, std::size_t worker_option,
-                                   const std::vector<unsigned>& processors) {
-  DatapathSettings settings;
+model::DatapathSettings settings_at_start(const ovsdb::Database& database, std::size_t worker_option,
+                                          const std::vector<unsigned>& processors) {
+  model::DatapathSettings settings;
   for (const ovsdb::Row& root : database.table("Open_vSwitch"))
-    settings = read_datapath_settings(root, processors);
+    settings = model::read_datapath_settings(root, processors);
   settings.complaints.clear();  // they are told when the settings are followed
   std::size_t& workers = settings.at_start.worker_threads;
   if (worker_option != 0) workers = worker_option;
@@ -31,12 +32,12 @@ DatapathSettings settings_at_start(const ovsdb::Database& database, std::size_t 
   return settings;
 }
 
-std::unique_ptr<Datapath> start_datapath(DatapathSettings& settings,
+std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings,
                                          const std::function<void()>& frame_caught, std::string& trouble) {
   try {
     return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
   } catch (const std::exception& error) {
-    const DatapathSettings::AtStart usual{.worker_threads = 1};
+    const model::DatapathSettings::AtStart usual{.worker_threads = 1};
     if (settings.at_start == usual) throw;
     trouble =
         std::string("Open_vSwitch other_config: vswitchd has one worker, one mirror thread and the usual ") +

@@ -15,7 +15,7 @@
 #include "datapath/snapshot/spec.h"
 #include "schemas/ovsdb/uuid.h"
 #include "switchd/bridge/session_state.h"
-#include "switchd/bridge/tunnel_settings.h"
+#include "switchd/model/tunnel_settings.h"
 
 namespace vswitch::ovsdb {
 struct Changes;
@@ -23,6 +23,8 @@ class Database;
 }  // namespace vswitch::ovsdb
 
 namespace vswitch::bridge {
+
+using model::DesiredEndpoint;
 
 enum class InterfaceType : std::uint8_t { system, internal, patch, tunnel };
 /// Of the name of the interface there is a network device.
@@ -46,6 +48,8 @@ struct DesiredInterface {
       {};                ///< of a tunnel without local_ip: where others of the same end have theirs
   bool is_port = false;  ///< it has been given a port number
   std::string trouble;   ///< not empty: it is a port, but carries nothing, as a sentence
+
+  bool operator==(const DesiredInterface&) const = default;
 };
 
 struct DesiredBridge {
@@ -53,7 +57,10 @@ struct DesiredBridge {
   std::vector<DesiredInterface> interfaces;             ///< interfaces[i] belongs to spec.ports[i]
   std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to sessions[i]
   std::vector<DesiredSession> sessions;
+  std::vector<std::string> unsupported;  ///< columns that ask for something the switch does not do
   BridgeSpec spec;  ///< without sessions: which of them it gets is decided later (session_state.h)
+
+  bool operator==(const DesiredBridge&) const = default;
 };
 
 struct Desired {
@@ -63,6 +70,8 @@ struct Desired {
   std::int64_t now_ms = 0;               ///< the time it was read for, ms since 1970
   std::optional<std::int64_t> next_end;  ///< when the next session ends, ms since 1970
   bool reads_interface_ids = false;      ///< sources are found by Interface.external_ids
+
+  bool operator==(const Desired&) const = default;
 };
 
 /// `now_ms`: the wall clock, ms since 1970; sessions whose end has come by then are expired.

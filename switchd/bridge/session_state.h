@@ -24,6 +24,8 @@ namespace vswitch::bridge {
 struct PatternSpec {
   std::string text;                ///< for people, such as "glob:vnet*"
   std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
+
+  bool operator==(const PatternSpec&) const = default;
 };
 
 /// A session as its row asks for it: what the datapath would do, and what decides whether it does.
@@ -33,6 +35,8 @@ struct DesiredSession : SessionSpec {
   std::optional<std::int64_t> ends_at;
   std::string expired;  ///< not empty: its end has come, as a sentence
   std::string refusal;  ///< not empty: a setting that cannot be honoured, as a sentence
+
+  bool operator==(const DesiredSession&) const = default;
 };
 
 enum class SessionState : std::uint8_t { active, degraded, waiting, disabled, expired, error };

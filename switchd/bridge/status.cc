@@ -106,8 +106,7 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
 
 /// What a bridge is asked for and does not do, where stock clients can see it: they do not know our columns
 /// of Mirror.
-std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge,
-                                              const Row& row) {
+std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge) {
   std::map<std::string, std::string> refused;
   for (const SessionStatus& session : status.sessions) {
     if (session.state != SessionState::error) continue;  // few are
@@ -115,16 +114,14 @@ std::map<std::string, std::string> refused_by(const SwitchStatus& status, const 
       if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
     }
   }
-  for (const char* column : {"stp_enable", "rstp_enable", "mcast_snooping_enable"}) {
-    if (row.boolean(column) == true)
-      refused[column] = "not supported: the bridge forwards as if it were false";
-  }
+  for (const std::string& column : bridge.unsupported)
+    refused[column] = "not supported: the bridge forwards as if it were false";
   return refused;
 }
 
 void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
   RowWriter row(transaction, "Bridge", bridge.row);
-  if (row.row() != nullptr) row.set("status", refused_by(status, bridge, *row.row()));
+  row.set("status", refused_by(status, bridge));
 }
 
 void write_endpoints(const SwitchStatus& status, Transaction& transaction) {

@@ -17,7 +17,6 @@
 #include "switchd/base/log.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
-#include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/datapath_start.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
@@ -204,8 +203,8 @@ class Switch::Impl {
   void apply_settings(const Desired& desired) {
     const ovsdb::Row* root = desired.root ? database_.find("Open_vSwitch", *desired.root) : nullptr;
     if (root == nullptr) return;
-    DatapathSettings asked = read_datapath_settings(*root, processors_);
-    const DatapathSettings::AtStart& now = settings_.at_start;
+    model::DatapathSettings asked = model::read_datapath_settings(*root, processors_);
+    const model::DatapathSettings::AtStart& now = settings_.at_start;
     if (worker_option_ != 0 || asked.at_start.worker_threads == 0)
       asked.at_start.worker_threads = now.worker_threads;
     if (asked.at_start != now) {
@@ -335,7 +334,7 @@ class Switch::Impl {
   netlink::HostIsolation isolation_;
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
-  DatapathSettings settings_;  ///< what is in effect; at_start since the start
+  model::DatapathSettings settings_;  ///< what is in effect; at_start since the start
   std::string trouble_at_start_;
   const std::unique_ptr<Datapath> datapath_;
   SnapshotRegistry registry_;

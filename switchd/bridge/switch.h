@@ -41,7 +41,7 @@ class Database;
 namespace vswitch::bridge {
 
 struct SwitchOptions {
-  std::size_t workers = 0;  ///< 0 = what the database says (switchd/bridge/datapath_settings.h)
+  std::size_t workers = 0;  ///< 0 = what the database says (switchd/model/datapath_settings.h)
   std::string rundir;       ///< owner tag of what is put into the kernel
 };
 

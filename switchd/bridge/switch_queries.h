@@ -10,16 +10,16 @@
 #include <vector>
 
 #include "datapath/engine/datapath.h"
-#include "switchd/bridge/datapath_settings.h"
 #include "switchd/bridge/switch_status.h"
 #include "switchd/bridge/switch_view.h"
+#include "switchd/model/datapath_settings.h"
 
 namespace vswitch::bridge {
 
 class SwitchQueries final : public FdbView, public CountersView, public DatapathView {
  public:
   /// All have to outlive it. `settings`: those in effect.
-  SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const DatapathSettings& settings)
+  SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings)
       : status_(status), datapath_(datapath), settings_(settings) {}
 
   std::vector<FdbEntry> fdb(const std::string& bridge) override;
@@ -46,7 +46,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
  private:
   const SwitchStatus status_;
   const Datapath& datapath_;
-  const DatapathSettings& settings_;
+  const model::DatapathSettings& settings_;
 };
 
 }  // namespace vswitch::bridge

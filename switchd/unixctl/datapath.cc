@@ -4,20 +4,20 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "switchd/api/rows.h"
+#include "switchd/model/rows.h"
 #include "switchd/unixctl/commands.h"
 
 namespace vswitch::unixctl {
 
 const ovsdb::Row& bridge_of(const ovsdb::Database& database, const std::string& name) {
-  if (const ovsdb::Row* bridge = api::find_bridge(database, name)) return *bridge;
+  if (const ovsdb::Row* bridge = model::find_bridge(database, name)) return *bridge;
   throw Refused("no such bridge");
 }
 
 const ovsdb::Row* interface_named(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                   const std::string& port) {
-  for (const auto& [name, row] : api::ports_of(database, bridge)) {
-    const ovsdb::Row* interface = api::interface_of(database, *row);
+  for (const auto& [name, row] : model::ports_of(database, bridge)) {
+    const ovsdb::Row* interface = model::interface_of(database, *row);
     if (interface != nullptr &&
         (interface->str("name") == port || ofport_text(database, interface->str("name")) == port))
       return interface;
@@ -63,8 +63,8 @@ std::string type_text(const ovsdb::Row& bridge, const ovsdb::Row& interface) {
 
 std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
   std::vector<Shown> ports;
-  for (const auto& [name, port] : api::ports_of(context.database, bridge)) {
-    const ovsdb::Row* interface = api::interface_of(context.database, *port);
+  for (const auto& [name, port] : model::ports_of(context.database, bridge)) {
+    const ovsdb::Row* interface = model::interface_of(context.database, *port);
     if (interface == nullptr) continue;
     const auto number = context.datapath.datapath_number(bridge.str("name"), interface->str("name"));
     if (!number) continue;
@@ -79,7 +79,7 @@ std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
 
 std::vector<Shown> all_ports(const Context& context) {
   std::vector<Shown> all;
-  for (const auto& [name, bridge] : api::bridges(context.database)) {
+  for (const auto& [name, bridge] : model::bridges(context.database)) {
     for (Shown& port : ports_of(context, *bridge)) all.push_back(std::move(port));
   }
   return all;
@@ -94,7 +94,7 @@ std::string lookups(const Context& context) {
 
 std::string dpif_show(const Context& context) {
   std::string text = std::string(kDatapath) + ": " + lookups(context) + '\n';
-  for (const auto& [name, bridge] : api::bridges(context.database)) {
+  for (const auto& [name, bridge] : model::bridges(context.database)) {
     text += "  " + name + ":\n";
     for (const Shown& port : ports_of(context, *bridge)) {
       text += "    " + port.name + ' ' + std::to_string(port.ofport) + '/' + port.number + ": (" + port.type +
@@ -142,7 +142,7 @@ std::string dpctl_show(const Context& context, Args args) {
 std::string dump_flows(const Context& context, Args args) {
   const bool offload = args[0] == "--offload-stats";
   if (offload != (args.size() == 2)) throw Refused("Unknown bridge");
-  const ovsdb::Row* bridge = api::find_bridge(context.database, args[offload ? 1 : 0]);
+  const ovsdb::Row* bridge = model::find_bridge(context.database, args[offload ? 1 : 0]);
   if (bridge == nullptr) throw Refused("Unknown bridge");
   if (bridge->str("fail_mode") == "secure") return "";
   std::int64_t packets = 0, bytes = 0;
@@ -156,7 +156,7 @@ std::string dump_flows(const Context& context, Args args) {
 
 std::string list_bridges(const Context& context) {
   std::string text;
-  for (const auto& [name, bridge] : api::bridges(context.database)) text += name + '\n';
+  for (const auto& [name, bridge] : model::bridges(context.database)) text += name + '\n';
   return text;
 }
 
@@ -225,7 +225,7 @@ void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
   registry.add("dpif/show", "", 0, 0, [context](Args) { return dpif_show(context); });
   registry.add("dpif/dump-dps", "", 0, 0, [context](Args) {
     std::string text;
-    for (const auto& [name, bridge] : api::bridges(context.database)) text += "netdev@" + name + '\n';
+    for (const auto& [name, bridge] : model::bridges(context.database)) text += "netdev@" + name + '\n';
     return text;
   });
   registry.add("dpctl/show", "[-s] [dp...]", 0, Registry::kAnyNumber,

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "switchd/api/rows.h"
+#include "switchd/model/rows.h"
 #include "switchd/unixctl/commands.h"
 
 namespace vswitch::unixctl {
@@ -35,7 +35,7 @@ std::string show(const Context& context, Args args) {
 template <typename Each>
 void for_bridges(const Context& context, Args args, Each each) {
   if (!args.empty()) return each(bridge_of(context.database, args[0]).str("name"));
-  for (const auto& [name, bridge] : api::bridges(context.database)) each(name);
+  for (const auto& [name, bridge] : model::bridges(context.database)) each(name);
 }
 
 std::string flush(const Context& context, Args args) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror/list and mirror/show: sessions, their states and what became of every copy.
-#include "switchd/api/mirror_session.h"
+#include "switchd/model/mirror.h"
+
+#include "switchd/model/rows.h"
 #include "switchd/unixctl/commands.h"
 
 namespace vswitch::unixctl {
@@ -19,7 +21,7 @@ std::string joined(const List& list) {
   return text.empty() ? "-" : text;
 }
 
-std::string sources(const api::MirrorSettings& session) {
+std::string sources(const model::MirrorSettings& session) {
   std::vector<std::string> parts;
   if (session.all) parts.push_back("all");
   for (const auto& [port, direction] : session.source_ports)
@@ -30,14 +32,14 @@ std::string sources(const api::MirrorSettings& session) {
   return joined(parts);
 }
 
-std::string destination(const api::MirrorSettings& session) {
+std::string destination(const model::MirrorSettings& session) {
   if (session.destination_ports.empty() && session.output_vlan)
     return "vlan" + std::to_string(*session.output_vlan);
   return joined(session.destination_ports);
 }
 
 std::string state(const ovsdb::Row& mirror) {
-  const api::MirrorState state = api::state_of_mirror(mirror);
+  const model::MirrorState state = model::state_of_mirror(mirror);
   return state.state + (state.reason.empty() ? "" : ": " + state.reason);
 }
 
@@ -49,10 +51,10 @@ bridge::CounterMap counters(const Context& context, const ovsdb::Row& mirror) {
 std::string list(const Context& context, Args args) {
   std::string text;
   if (!args.empty()) bridge_of(context.database, args[0]);
-  for (const auto& [bridge_name, bridge] : api::bridges(context.database)) {
+  for (const auto& [bridge_name, bridge] : model::bridges(context.database)) {
     if (!args.empty() && bridge_name != args[0]) continue;
-    for (const auto& [name, mirror] : api::mirrors_of(context.database, *bridge)) {
-      const api::MirrorSettings session = api::read_session(context.database, *mirror);
+    for (const auto& [name, mirror] : model::mirrors_of(context.database, *bridge)) {
+      const model::MirrorSettings session = model::read_mirror(context.database, *mirror);
       text += bridge_name + ' ' + name + ": " + sources(session) + " -> " + destination(session) +
               (session.normal_io ? " normal-io" : "") + ", " + state(*mirror) + '\n';
     }
@@ -61,7 +63,7 @@ std::string list(const Context& context, Args args) {
 }
 
 std::string show_one(const Context& context, const std::string& bridge, const ovsdb::Row& mirror) {
-  const api::MirrorSettings session = api::read_session(context.database, mirror);
+  const model::MirrorSettings session = model::read_mirror(context.database, mirror);
   std::string text = bridge + ' ' + session.name + ":\n";
   text += "  sources: " + sources(session) + '\n';
   text += "  destination: " + destination(session) + '\n';
@@ -76,7 +78,7 @@ std::string show_one(const Context& context, const std::string& bridge, const ov
 
 std::string show(const Context& context, Args args) {
   std::string text;
-  const auto mirrors = api::mirrors_of(context.database, bridge_of(context.database, args[0]));
+  const auto mirrors = model::mirrors_of(context.database, bridge_of(context.database, args[0]));
   for (const auto& [name, mirror] : mirrors) {
     if (args.size() < 2 || name == args[1]) text += show_one(context, args[0], *mirror);
   }

@@ -14,6 +14,7 @@
 #include "schemas/openrpc.h"
 #include "switchd/api/api.h"
 #include "switchd/db/transaction.h"
+#include "switchd/vsphere/vsphere.h"
 
 namespace vswitch::api::test {
 
@@ -130,7 +131,10 @@ class FakeSession : public control::Client {
 
 class ApiTest : public testing::Test {
  protected:
-  ApiTest() { register_api(dispatcher, database, view.parts()); }
+  ApiTest() {
+    register_api(dispatcher, database, view.parts());
+    vsphere::register_methods(dispatcher, database, view.parts().applied);
+  }
 
   /// Sends a request; the answer may come later, then it is null for now.
   std::shared_ptr<Json> send(const std::string& method, const Json& params) {

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "schemas/json.h"
-#include "switchd/api/mirror_session.h"
+#include "switchd/model/mirror.h"
 
-namespace vswitch::api::vsphere {
+namespace vswitch::vsphere {
 
 /// External ids of a Mirror that start with kKeptPrefix, with it.
 using Kept = std::map<std::string, std::string>;
@@ -61,16 +61,16 @@ struct Imported {
 Imported import_session(const Json& session, const PortNames& names, const std::string& name);
 
 /// The session that mirror.add makes of these params.
-MirrorSettings session_of(const Json& params);
+model::MirrorSettings session_of(const Json& params);
 
 /// Without a key. Throws jsonrpc::Error that says what vSphere has no place for. `labels` hold what is known
 /// beside `kept`, which wins.
-Json export_session(const MirrorSettings& session, const Kept& kept, PortLabels labels);
+Json export_session(const model::MirrorSettings& session, const Kept& kept, PortLabels labels);
 
 /// A session beside others on one switch, for the rules of vSphere.
 struct Neighbour {
   std::string key;
-  const MirrorSettings* session;
+  const model::MirrorSettings* session;
   const Kept* kept;
 };
 /// What vSphere refuses of a session alone and we do not, by its names of faults in data.fault.
@@ -78,4 +78,4 @@ void check_strictly(const Json& session);
 /// Its conflict rules: between the ports of one session (the same one twice), or of two.
 void check_strictly(const Neighbour& one, const Neighbour& other);
 
-}  // namespace vswitch::api::vsphere
+}  // namespace vswitch::vsphere

@@ -2,9 +2,9 @@
 // The conflict rules of vSphere, as its faults describe them. They look at settings alone: a session that is
 // disabled is in the way like any other.
 #include "switchd/api/errors.h"
-#include "switchd/api/vsphere.h"
+#include "switchd/vsphere/vspan_session.h"
 
-namespace vswitch::api::vsphere {
+namespace vswitch::vsphere {
 namespace {
 
 jsonrpc::Error fault(jsonrpc::Error error, const char* name, const std::vector<std::string>& keys = {}) {
@@ -30,9 +30,9 @@ bool names_uplinks(const Json& session, const char* role) {
 void check_source_against_destination(const Neighbour& source, const Neighbour& destination) {
   for (const auto& [port, direction] : source.session->source_ports) {
     if (direction == "from" || !destination.session->destination_ports.contains(port)) continue;
-    throw fault(conflict("sourcePortTransmitted.portKey", label(source, port),
-                         "port " + port + " is a transmitted source of session " + source.session->name +
-                             " and a destination of session " + destination.session->name),
+    throw fault(api::conflict("sourcePortTransmitted.portKey", label(source, port),
+                              "port " + port + " is a transmitted source of session " + source.session->name +
+                                  " and a destination of session " + destination.session->name),
                 "VspanPortConflict", {source.key, destination.key});
   }
 }
@@ -40,9 +40,10 @@ void check_source_against_destination(const Neighbour& source, const Neighbour& 
 void check_own_ports(const Neighbour& one) {
   for (const auto& [port, direction] : one.session->source_ports) {
     if (!one.session->destination_ports.contains(port)) continue;
-    throw fault(conflict("destinationPort.portKey", label(one, port),
-                         "port " + port + " is a source and a destination of session " + one.session->name),
-                "VspanSameSessionPortConflict", {one.key});
+    throw fault(
+        api::conflict("destinationPort.portKey", label(one, port),
+                      "port " + port + " is a source and a destination of session " + one.session->name),
+        "VspanSameSessionPortConflict", {one.key});
   }
 }
 
@@ -51,15 +52,15 @@ void check_own_ports(const Neighbour& one) {
 void check_strictly(const Json& session) {
   for (const char* role : {"sourcePortReceived", "sourcePortTransmitted"}) {
     if (names_uplinks(session, role)) {
-      throw fault(invalid(std::string(role) + ".uplinkPortName", session[role]["uplinkPortName"],
-                          "an uplink can be a destination, not a source"),
+      throw fault(api::invalid(std::string(role) + ".uplinkPortName", session[role]["uplinkPortName"],
+                               "an uplink can be a destination, not a source"),
                   "InvalidArgument");
     }
   }
   const Json length = session.value("mirroredPacketLength", Json());
   if (length.is_number() && length < kShortestCopy) {
-    throw fault(invalid("mirroredPacketLength", length,
-                        "mirroredPacketLength is " + std::to_string(kShortestCopy) + " at least"),
+    throw fault(api::invalid("mirroredPacketLength", length,
+                             "mirroredPacketLength is " + std::to_string(kShortestCopy) + " at least"),
                 "InvalidArgument");
   }
 }
@@ -72,11 +73,11 @@ void check_strictly(const Neighbour& one, const Neighbour& other) {
   for (const std::string& port : one.session->destination_ports) {
     if (!other.session->destination_ports.contains(port) || is_uplink(one, port) || is_uplink(other, port))
       continue;
-    throw fault(conflict("destinationPort.portKey", label(one, port),
-                         "port " + port + " is a destination of session " + one.session->name +
-                             " and of session " + other.session->name),
+    throw fault(api::conflict("destinationPort.portKey", label(one, port),
+                              "port " + port + " is a destination of session " + one.session->name +
+                                  " and of session " + other.session->name),
                 "VspanDestPortConflict", {one.key, other.key});
   }
 }
 
-}  // namespace vswitch::api::vsphere
+}  // namespace vswitch::vsphere

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/bridge/source_pattern.h"
+#include "switchd/bridge/pattern_binder.h"
 
 #include <fnmatch.h>
 
@@ -9,28 +9,16 @@
 
 namespace vswitch::bridge {
 
-std::optional<SourcePattern> SourcePattern::parse(std::string_view text) {
-  const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon + 1 == text.size()) return std::nullopt;
-  const std::string_view kind = text.substr(0, colon);
-  std::string rest(text.substr(colon + 1));
-  if (kind == "glob") return SourcePattern{Kind::glob, std::move(rest)};
-  if (kind == "iface-id") return SourcePattern{Kind::iface_id, std::move(rest)};
-  const auto mac = kind == "mac" ? MacAddr::parse(rest) : std::nullopt;
-  if (!mac || mac->is_multicast()) return std::nullopt;
-  return SourcePattern{Kind::mac, mac->to_string()};
-}
-
-std::vector<std::string> PatternBinder::ports(const SourcePattern& pattern) {
+std::vector<std::string> PatternBinder::ports(const model::SourcePattern& pattern) {
   std::vector<std::string> found =
-      pattern.kind == SourcePattern::Kind::glob ? matching(pattern.text) : identified(pattern);
+      pattern.kind == model::SourcePattern::Kind::glob ? matching(pattern.text) : identified(pattern);
   std::sort(found.begin(), found.end());
   return found;
 }
 
-std::vector<std::string> PatternBinder::identified(const SourcePattern& pattern) {
+std::vector<std::string> PatternBinder::identified(const model::SourcePattern& pattern) {
   if (!has_read_ids_) read_ids();
-  const Index& index = pattern.kind == SourcePattern::Kind::mac ? by_mac_ : by_iface_id_;
+  const Index& index = pattern.kind == model::SourcePattern::Kind::mac ? by_mac_ : by_iface_id_;
   std::vector<std::string> found;
   const auto [first, last] = index.equal_range(pattern.text);
   for (auto at = first; at != last; ++at) found.push_back(at->second);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/bridge/tunnel_settings.h"
+#include "switchd/model/tunnel_settings.h"
 
 #include <charconv>
 #include <functional>
@@ -8,11 +8,9 @@
 #include <set>
 #include <stdexcept>
 
-namespace vswitch::bridge {
+namespace vswitch::model {
 
 namespace {
-
-using ovsdb::Row;
 
 /// A setting that cannot be honoured, as a sentence.
 struct Refused : std::runtime_error {
@@ -42,55 +40,54 @@ IpAddress local_address(const std::string& text, const IpAddress& remote) {
   return *address;
 }
 
-/// A column that the encapsulation has no field for.
-void refuse_fields(const Row& row, tunnel::Encap encap) {
+/// A member that the encapsulation has no field for.
+void refuse_fields(const MirrorEndpoint& endpoint, tunnel::Encap encap) {
   const bool erspan3 = encap == tunnel::Encap::erspan3;
   const bool session = encap == tunnel::Encap::erspan2 || erspan3;
-  const auto refuse = [&row](const char* column, bool given, bool allowed, const char* whose) {
+  const auto refuse = [&endpoint](const char* member, bool given, bool allowed, const char* whose) {
     if (given && !allowed)
-      throw Refused(std::string(column) + " is for " + whose + ", not for " + row.str("encap"));
+      throw Refused(std::string(member) + " is for " + whose + ", not for " + endpoint.encap.value_or(""));
   };
-  for (const char* column : {"session_id", "index", "cos"})
-    refuse(column, row.integer(column).has_value(), session, "erspan2 and erspan3");
-  refuse("hwid", row.integer("hwid").has_value(), erspan3, "erspan3");
-  refuse("timestamp", !row.str("timestamp").empty(), erspan3, "erspan3");
-  refuse("subheader", row.boolean("subheader") == true, erspan3, "erspan3");
-  refuse("dst_port", row.integer("dst_port").has_value(), encap == tunnel::Encap::vxlan, "vxlan");
-  refuse("key", row.integer("key").has_value(), encap == tunnel::Encap::gre || encap == tunnel::Encap::vxlan,
+  refuse("session_id", endpoint.session_id.has_value(), session, "erspan2 and erspan3");
+  refuse("index", endpoint.index.has_value(), session, "erspan2 and erspan3");
+  refuse("cos", endpoint.cos.has_value(), session, "erspan2 and erspan3");
+  refuse("hwid", endpoint.hwid.has_value(), erspan3, "erspan3");
+  refuse("timestamp", endpoint.timestamp.has_value(), erspan3, "erspan3");
+  refuse("subheader", endpoint.subheader, erspan3, "erspan3");
+  refuse("dst_port", endpoint.dst_port.has_value(), encap == tunnel::Encap::vxlan, "vxlan");
+  refuse("key", endpoint.key.has_value(), encap == tunnel::Encap::gre || encap == tunnel::Encap::vxlan,
          "gre and vxlan (ERSPAN has session_id)");
 }
 
-template <typename Number>
-Number number_or(const Row& row, std::string_view column, Number fallback) {
-  return static_cast<Number>(row.integer(column).value_or(fallback));
+template <class Number>
+Number number_or(const std::optional<std::int64_t>& given, Number fallback) {
+  return static_cast<Number>(given.value_or(fallback));
 }
 
-tunnel::TunnelEndpointSettings settings_of(const Row& row, MtuPolicy policy) {
+tunnel::TunnelEndpointSettings settings_of(const MirrorEndpoint& endpoint, MtuPolicy policy) {
   tunnel::TunnelEndpointSettings settings;
-  settings.remote = remote_address(row.str("remote_ip"));
-  if (const std::string& local = row.str("local_ip"); !local.empty())
-    settings.local = local_address(local, settings.remote);
-  settings.ttl = number_or<std::uint8_t>(row, "ttl", 64);
-  settings.dscp = number_or<std::uint8_t>(row, "dscp", 0);
-  settings.dont_fragment = row.boolean("dont_fragment").value_or(policy != MtuPolicy::fragment);
+  settings.remote = remote_address(endpoint.ip.value_or(""));
+  if (endpoint.local_ip) settings.local = local_address(*endpoint.local_ip, settings.remote);
+  settings.ttl = number_or<std::uint8_t>(endpoint.ttl, 64);
+  settings.dscp = number_or<std::uint8_t>(endpoint.dscp, 0);
+  settings.dont_fragment = endpoint.dont_fragment.value_or(policy != MtuPolicy::fragment);
   tunnel::Encapsulation& how = settings.encapsulation;
-  const auto encap = tunnel::encap_named(row.str("encap"));
+  const auto encap = tunnel::encap_named(endpoint.encap.value_or(""));
   if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
   how.encap = *encap;
-  refuse_fields(row, *encap);
-  if (const auto key = row.integer("key")) how.key = static_cast<std::uint32_t>(*key);
+  refuse_fields(endpoint, *encap);
+  if (endpoint.key) how.key = static_cast<std::uint32_t>(*endpoint.key);
   if (how.encap == tunnel::Encap::vxlan && how.key.value_or(0) >= 1U << 24)
     throw Refused("key " + std::to_string(*how.key) + " is no VNI: those of VXLAN end at 16777215");
-  how.dst_port = number_or<std::uint16_t>(row, "dst_port", tunnel::kVxlanPort);
-  how.session_id = number_or<std::uint16_t>(row, "session_id", 0);
-  how.index = number_or<std::uint32_t>(row, "index", 0);
-  if (const auto cos = row.integer("cos")) how.cos = static_cast<std::uint8_t>(*cos);
-  how.hwid = number_or<std::uint8_t>(row, "hwid", 0);
-  const std::string& timestamp = row.str("timestamp");
-  how.timestamp = timestamp == "100ns"      ? tunnel::Timestamp::ns100
-                  : timestamp == "ieee1588" ? tunnel::Timestamp::ieee1588
-                                            : tunnel::Timestamp::us100;
-  how.subheader = row.boolean("subheader").value_or(false);
+  how.dst_port = number_or<std::uint16_t>(endpoint.dst_port, tunnel::kVxlanPort);
+  how.session_id = number_or<std::uint16_t>(endpoint.session_id, 0);
+  how.index = number_or<std::uint32_t>(endpoint.index, 0);
+  if (endpoint.cos) how.cos = static_cast<std::uint8_t>(*endpoint.cos);
+  how.hwid = number_or<std::uint8_t>(endpoint.hwid, 0);
+  how.timestamp = endpoint.timestamp == "100ns"      ? tunnel::Timestamp::ns100
+                  : endpoint.timestamp == "ieee1588" ? tunnel::Timestamp::ieee1588
+                                                     : tunnel::Timestamp::us100;
+  how.subheader = endpoint.subheader;
   return settings;
 }
 
@@ -154,14 +151,13 @@ void read_erspan(TunnelOptions& options, std::optional<std::uint32_t> key, tunne
   how.hwid = static_cast<std::uint8_t>(options.number("erspan_hwid", 63, kHexadecimal).value_or(0));
 }
 
-tunnel::TunnelEndpointSettings tunnel_of(const Row& interface) {
-  const std::string& type = interface.str("type");
-  TunnelOptions options(interface.map("options"));
+tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
+  const std::string& type = interface.type;
+  TunnelOptions options(interface.options);
   tunnel::TunnelEndpointSettings settings;
   const auto remote = options.take("remote_ip");
   // The sentence of Open vSwitch.
-  if (!remote)
-    throw Refused(interface.str("name") + ": " + type + " type requires valid 'remote_ip' argument");
+  if (!remote) throw Refused(interface.name + ": " + type + " type requires valid 'remote_ip' argument");
   settings.remote = remote_address(*remote);
   if (const auto local = options.take("local_ip")) settings.local = local_address(*local, settings.remote);
   settings.ttl = static_cast<std::uint8_t>(options.number("ttl", 255).value_or(64));
@@ -189,8 +185,9 @@ tunnel::TunnelEndpointSettings tunnel_of(const Row& interface) {
   return settings;
 }
 
-DesiredEndpoint read(const Row& row, const std::function<tunnel::TunnelEndpointSettings()>& settings) {
-  DesiredEndpoint desired{.row = row.uuid(), .label = {}, .settings = {}, .refusal = {}};
+DesiredEndpoint read(const ovsdb::Uuid& row,
+                     const std::function<tunnel::TunnelEndpointSettings()>& settings) {
+  DesiredEndpoint desired{.row = row, .label = {}, .settings = {}, .refusal = {}};
   try {
     desired.settings = settings();
     desired.label = desired.settings.remote.to_string() + " (" +
@@ -203,8 +200,8 @@ DesiredEndpoint read(const Row& row, const std::function<tunnel::TunnelEndpointS
 
 }  // namespace
 
-DesiredEndpoint read_endpoint(const Row& row, MtuPolicy policy) {
-  return read(row, [&] { return settings_of(row, policy); });
+DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint, MtuPolicy policy) {
+  return read(row, [&] { return settings_of(endpoint, policy); });
 }
 
 bool is_tunnel_type(std::string_view type) {
@@ -222,8 +219,8 @@ TunnelEnds ends_of(const tunnel::TunnelEndpointSettings& settings) {
           .dst_port = how.dst_port};
 }
 
-DesiredEndpoint read_tunnel(const Row& interface) {
-  return read(interface, [&] { return tunnel_of(interface); });
+DesiredEndpoint tunnel_of(const Interface& interface) {
+  return read(interface.uuid, [&] { return settings_of(interface); });
 }
 
-}  // namespace vswitch::bridge
+}  // namespace vswitch::model

@@ -10,19 +10,23 @@
 
 #include "datapath/mirror/copy_shape.h"
 #include "datapath/tunnel/tunnel_endpoint.h"
-#include "switchd/db/row.h"
+#include "switchd/model/interface.h"
+#include "switchd/model/mirror_endpoint.h"
 
-namespace vswitch::bridge {
+namespace vswitch::model {
 
 struct DesiredEndpoint {
   ovsdb::Uuid row;    ///< Mirror_Endpoint or Interface
   std::string label;  ///< for people: "10.0.0.1 (erspan2)"
   tunnel::TunnelEndpointSettings settings;
   std::string refusal;  ///< not empty: there is no such endpoint, as a sentence
+
+  bool operator==(const DesiredEndpoint&) const = default;
 };
 
-/// `policy`, the session's, says whether packets may be fragmented where the row does not.
-DesiredEndpoint read_endpoint(const ovsdb::Row& row, MtuPolicy policy);
+/// `policy`, the session's, says whether packets may be fragmented if the endpoint does not. `row` is that of
+/// the endpoint.
+DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint, MtuPolicy policy);
 
 /// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
@@ -40,6 +44,6 @@ TunnelEnds ends_of(const tunnel::TunnelEndpointSettings& settings);
 
 /// Options as in ovs-vswitchd.conf.db(5), table Interface, "Tunnel Options". Those that need OpenFlow
 /// ("flow") are refused, and so is what is not known.
-DesiredEndpoint read_tunnel(const ovsdb::Row& interface);
+DesiredEndpoint tunnel_of(const Interface& interface);
 
-}  // namespace vswitch::bridge
+}  // namespace vswitch::model

@@ -8,36 +8,35 @@
 #include <optional>
 #include <utility>
 
-#include "datapath/snapshot/spec.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/mirror_life.h"
-#include "switchd/api/vsphere.h"
+#include "switchd/api/mirror_session.h"
+#include "switchd/model/mirror_rules.h"
+#include "switchd/vsphere/vspan_session.h"
+#include "switchd/vsphere/vsphere.h"
 
-namespace vswitch::api {
+namespace vswitch::vsphere {
 namespace {
 
 using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
-using vsphere::Kept;
-using vsphere::PortLabels;
-using vsphere::PortNames;
 
 /// external_ids of an Interface that say what vSphere and those after it call the port.
 constexpr char kPortKeyId[] = "vsphere-port-key";
 constexpr char kUplinkId[] = "vsphere-uplink";
 constexpr char kIfaceId[] = "iface-id";
 
-Kept kept_of(const Row& mirror) {
+Kept kept_of(const ovsdb::Row& mirror) {
   Kept kept = mirror.map("external_ids");
-  std::erase_if(kept, [](const auto& id) { return !id.first.starts_with(vsphere::kKeptPrefix); });
+  std::erase_if(kept, [](const auto& id) { return !id.first.starts_with(kKeptPrefix); });
   return kept;
 }
 
 constexpr char kKeptKey[] = "vsphere-key";
 
-std::string key_of(const Row& mirror) {
+std::string key_of(const ovsdb::Row& mirror) {
   const std::string* key = mirror.value("external_ids", kKeptKey);
   return key == nullptr ? mirror.uuid().to_string() : *key;
 }
@@ -55,11 +54,11 @@ void name_port(std::map<std::string, std::string>& names, const std::string* nam
 }
 
 /// By the external ids of interfaces, and before them by what the request says.
-PortNames port_names(const Database& database, const Row& bridge, const Json& params) {
+PortNames port_names(const ovsdb::Database& database, const ovsdb::Row& bridge, const Json& params) {
   PortNames names;
   std::map<std::string, std::string> by_iface_id;
-  for (const auto& [port, row] : ports_of(database, bridge)) {
-    const Row* interface = interface_of(database, *row);
+  for (const auto& [port, row] : model::ports_of(database, bridge)) {
+    const ovsdb::Row* interface = model::interface_of(database, *row);
     if (interface == nullptr) continue;
     name_port(names.by_key, interface->value("external_ids", kPortKeyId), port);
     name_port(by_iface_id, interface->value("external_ids", kIfaceId), port);
@@ -73,10 +72,10 @@ PortNames port_names(const Database& database, const Row& bridge, const Json& pa
   return names;
 }
 
-PortLabels port_labels(const Database& database, const Row& bridge) {
+PortLabels port_labels(const ovsdb::Database& database, const ovsdb::Row& bridge) {
   PortLabels labels;
-  for (const auto& [port, row] : ports_of(database, bridge)) {
-    const Row* interface = interface_of(database, *row);
+  for (const auto& [port, row] : model::ports_of(database, bridge)) {
+    const ovsdb::Row* interface = model::interface_of(database, *row);
     if (interface == nullptr) continue;
     for (const char* id : {kIfaceId, kPortKeyId}) {
       if (const std::string* key = interface->value("external_ids", id)) labels.call(port, *key);
@@ -90,7 +89,7 @@ PortLabels port_labels(const Database& database, const Row& bridge) {
 /// A session as it will be.
 struct Planned {
   std::optional<Uuid> row;  ///< it exists
-  MirrorSettings session;
+  model::MirrorSettings session;
   Kept kept;
   std::string key;        ///< empty: that of the row to be made
   std::string operation;  ///< add, edit; empty: stays as it is
@@ -100,13 +99,13 @@ struct Planned {
 
 class Plan {
  public:
-  Plan(const Database& database, const Row& bridge, const Json& params);
+  Plan(const ovsdb::Database& database, const ovsdb::Row& bridge, const Json& params);
 
   void take(const Json& params);
   void check() const;
   /// `origin` is for those that are made now.
   void write(Transaction& transaction, const Datum& origin);
-  Json result(const Database& database) const;
+  Json result(const ovsdb::Database& database) const;
 
  private:
   using Step = std::function<void()>;
@@ -122,9 +121,9 @@ class Plan {
   void check_beside_others(const Planned& one) const;
   void check_strictly(const Planned& one) const;
 
-  const Database& database_;
-  const Row& bridge_;
-  const ByName ports_;
+  const ovsdb::Database& database_;
+  const ovsdb::Row& bridge_;
+  const model::ByName ports_;
   const PortNames names_;
   const bool strict_;
   std::vector<Planned> sessions_;
@@ -132,15 +131,15 @@ class Plan {
   Json warnings_ = Json::array();
 };
 
-Plan::Plan(const Database& database, const Row& bridge, const Json& params)
+Plan::Plan(const ovsdb::Database& database, const ovsdb::Row& bridge, const Json& params)
     : database_(database),
       bridge_(bridge),
-      ports_(ports_of(database, bridge)),
+      ports_(model::ports_of(database, bridge)),
       names_(port_names(database, bridge, params)),
       strict_(params["strict"] == true) {
-  for (const auto& [name, row] : mirrors_of(database, bridge)) {
+  for (const auto& [name, row] : model::mirrors_of(database, bridge)) {
     sessions_.push_back({.row = row->uuid(),
-                         .session = read_session(database, *row),
+                         .session = model::read_mirror(database, *row),
                          .kept = kept_of(*row),
                          .key = key_of(*row),
                          .operation = {},
@@ -167,7 +166,7 @@ void Plan::in_request(const std::string& where, const Json& session, const Step&
 
 void Plan::take(const Json& params) {
   if (params.contains("sessions") == params.contains("vspanConfigSpec"))
-    throw invalid("sessions", nullptr, "give either sessions or a vspanConfigSpec");
+    throw api::invalid("sessions", nullptr, "give either sessions or a vspanConfigSpec");
   const char* list = params.contains("sessions") ? "sessions" : "vspanConfigSpec";
   for (std::size_t i = 0; i < params[list].size(); ++i) {
     const Json& item = params[list][i];
@@ -186,7 +185,7 @@ void Plan::take_spec(const Json& spec, const std::string& where) {
   if (spec["operation"] == "remove") return remove(session);
   if (spec["operation"] == "edit") return set(&at(session), session, where);
   if (Planned* present = find(session))
-    throw exists("key", present->key, "there is a session with the key " + present->key + " already");
+    throw api::exists("key", present->key, "there is a session with the key " + present->key + " already");
   set(nullptr, session, where);
 }
 
@@ -206,18 +205,16 @@ void Plan::put(const Json& session, const std::string& where) {
 
 void Plan::set(Planned* present, const Json& session, const std::string& where) {
   if (strict_) vsphere::check_strictly(session);
-  vsphere::Imported imported =
-      vsphere::import_session(session, names_, present ? present->session.name : name_for(session));
+  Imported imported = import_session(session, names_, present ? present->session.name : name_for(session));
   if (present == nullptr) {
     sessions_.push_back({});
     present = &sessions_.back();
   }
   if (!present->operation.empty())
-    throw conflict("key", present->key, "the session with the key " + present->key + " is given twice");
+    throw api::conflict("key", present->key, "the session with the key " + present->key + " is given twice");
   const std::string key = given_key(session).value_or(present->key);
   present->operation = present->row ? "edit" : "add";
   present->where = where;
-  present->session.name = imported.params["name"];
   api::apply(present->session, imported.params);
   present->params = std::move(imported.params);
   present->kept = std::move(imported.kept);
@@ -225,7 +222,7 @@ void Plan::set(Planned* present, const Json& session, const std::string& where) 
   present->kept.erase(kKeptKey);
   if (!key.empty() && (!present->row || key != present->row->to_string())) present->kept[kKeptKey] = key;
   present->key = key;
-  for (const vsphere::Warning& warning : imported.warnings) {
+  for (const Warning& warning : imported.warnings) {
     warnings_.push_back({{"session", present->session.name},
                          {"field", where + '.' + warning.field},
                          {"sentence", warning.sentence}});
@@ -249,9 +246,9 @@ Planned* Plan::find(const Json& session) {
 
 Planned& Plan::at(const Json& session) {
   const auto key = given_key(session);
-  if (!key) throw invalid("key", nullptr, "key is missing: it says which session is meant");
+  if (!key) throw api::invalid("key", nullptr, "key is missing: it says which session is meant");
   if (Planned* found = find(session)) return *found;
-  throw not_found("key", *key, "bridge " + bridge_.str("name") + " has no session with the key " + *key);
+  throw api::not_found("key", *key, "bridge " + bridge_.str("name") + " has no session with the key " + *key);
 }
 
 /// vSphere's sessions may go without a name, ours do not.
@@ -287,30 +284,31 @@ void Plan::check_beside_others(const Planned& one) const {
   for (const Planned& other : sessions_) {
     if (&other == &one) continue;
     if (other.session.name == one.session.name)
-      throw exists("name", one.session.name, "there is another session " + one.session.name);
-    check_beside(one.session, other.session);
+      throw api::exists("name", one.session.name, "there is another session " + one.session.name);
+    api::check_beside(one.session, other.session);
   }
 }
 
 void Plan::check_strictly(const Planned& one) const {
   const auto neighbour = [](const Planned& planned) {
     const std::string& key = planned.key.empty() ? planned.session.name : planned.key;
-    return vsphere::Neighbour{key, &planned.session, &planned.kept};
+    return Neighbour{key, &planned.session, &planned.kept};
   };
   for (const Planned& other : sessions_) vsphere::check_strictly(neighbour(one), neighbour(other));
 }
 
 void Plan::check() const {
-  if (sessions_.size() > kMaxSessions) {
-    throw conflict("sessions", sessions_.size(),
-                   "bridge " + bridge_.str("name") + " would have " + std::to_string(sessions_.size()) +
-                       " sessions, and " + std::to_string(kMaxSessions) + " is as many as there may be");
+  if (sessions_.size() > model::kMaxSessions) {
+    throw api::conflict("sessions", sessions_.size(),
+                        "bridge " + bridge_.str("name") + " would have " + std::to_string(sessions_.size()) +
+                            " sessions, and " + std::to_string(model::kMaxSessions) +
+                            " is as many as there may be");
   }
   for (const Planned& planned : sessions_) {
     if (planned.operation.empty()) continue;
     in_request(planned.where, planned.params, [&] {
       if (strict_) check_strictly(planned);
-      check_alone(database_, bridge_, planned.session);
+      api::check_alone(database_, bridge_, planned.session);
       check_beside_others(planned);
     });
   }
@@ -324,7 +322,7 @@ void Plan::write(Transaction& transaction, const Datum& origin) {
     std::map<std::string, std::string> ids;
     if (planned.row) {
       ids = database_.find("Mirror", *planned.row)->map("external_ids");
-      std::erase_if(ids, [](const auto& id) { return id.first.starts_with(vsphere::kKeptPrefix); });
+      std::erase_if(ids, [](const auto& id) { return id.first.starts_with(kKeptPrefix); });
     } else {
       planned.row = transaction.insert("Mirror");
       transaction.set("Mirror", *planned.row, "origin", origin);
@@ -332,20 +330,19 @@ void Plan::write(Transaction& transaction, const Datum& origin) {
     }
     if (planned.key.empty()) planned.key = planned.row->to_string();
     ids.insert(planned.kept.begin(), planned.kept.end());
-    transaction.set("Mirror", *planned.row, "name", Datum::of(planned.session.name));
     transaction.set("Mirror", *planned.row, "external_ids", Datum::map_of(ids));
-    write_session(transaction, database_, *planned.row, planned.session, planned.params);
+    model::write_mirror(transaction, *planned.row, planned.session, planned.params);
   }
   transaction.comment("mirror.import " + bridge_.str("name"));
 }
 
-Json Plan::result(const Database& database) const {
+Json Plan::result(const ovsdb::Database& database) const {
   Json list = Json::array();
   for (const auto* planned_sessions : {&removed_, &sessions_}) {
     for (const Planned& planned : *planned_sessions) {
       if (planned.operation.empty()) continue;
-      const Row* row = planned.row ? database.find("Mirror", *planned.row) : nullptr;
-      const MirrorState state = row ? state_of_mirror(*row) : MirrorState{};
+      const ovsdb::Row* row = planned.row ? database.find("Mirror", *planned.row) : nullptr;
+      const model::MirrorState state = row ? model::state_of_mirror(*row) : model::MirrorState{};
       list.push_back({{"operation", planned.operation},
                       {"key", planned.key.empty() ? Json() : Json(planned.key)},
                       {"name", planned.session.name},
@@ -356,32 +353,32 @@ Json Plan::result(const Database& database) const {
   return {{"sessions", list}, {"warnings", warnings_}};
 }
 
-Outcome import(const Methods& methods, const control::Client& client, const Json& params) {
-  Database& database = methods.database;
-  const Row& bridge = bridge_named(database, params["bridge"]);
+api::Outcome import(const api::Methods& methods, const control::Client& client, const Json& params) {
+  ovsdb::Database& database = methods.database;
+  const ovsdb::Row& bridge = api::bridge_named(database, params["bridge"]);
   const auto plan = std::make_shared<Plan>(database, bridge, params);
   plan->take(params);
   plan->check();
   if (params["dry_run"] != true) {
     Transaction transaction(database);
-    plan->write(transaction, Datum::map_of(origin_of(client)));
-    commit(transaction);
+    plan->write(transaction, Datum::map_of(api::origin_of(client)));
+    api::commit(transaction);
   }
   return [&database, plan] { return plan->result(database); };
 }
 
 /// Sessions of a list that vSphere could not have are left out, with a warning.
-Json export_sessions(const Database& database, const Json& params) {
-  const Row& bridge = bridge_named(database, params["bridge"]);
+Json export_sessions(const ovsdb::Database& database, const Json& params) {
+  const ovsdb::Row& bridge = api::bridge_named(database, params["bridge"]);
   const PortLabels labels = port_labels(database, bridge);
   Json sessions = Json::array();
   Json warnings = Json::array();
   bool found = false;
-  for (const auto& [name, mirror] : mirrors_of(database, bridge)) {
+  for (const auto& [name, mirror] : model::mirrors_of(database, bridge)) {
     if (params.contains("name") && params["name"] != name) continue;
     found = true;
     try {
-      Json session = vsphere::export_session(read_session(database, *mirror), kept_of(*mirror), labels);
+      Json session = export_session(model::read_mirror(database, *mirror), kept_of(*mirror), labels);
       session["key"] = key_of(*mirror);
       sessions.push_back(std::move(session));
     } catch (const jsonrpc::Error& error) {
@@ -390,15 +387,18 @@ Json export_sessions(const Database& database, const Json& params) {
     }
   }
   if (params.contains("name") && !found)
-    throw not_found("name", params["name"],
-                    "bridge " + bridge.str("name") + " has no session " + params["name"].get<std::string>());
+    throw api::not_found(
+        "name", params["name"],
+        "bridge " + bridge.str("name") + " has no session " + params["name"].get<std::string>());
   return {{"sessions", sessions}, {"warnings", warnings}};
 }
 
 }  // namespace
 
-void add_import_methods(Methods& methods) {
-  const Methods shared = methods;
+void register_methods(control::Dispatcher& dispatcher, ovsdb::Database& database,
+                      bridge::AppliedView& applied) {
+  api::Methods methods(dispatcher, database, applied);
+  const api::Methods shared = methods;
   methods.change("mirror.import", [shared](control::Client& client, const Json& params) {
     return import(shared, client, params);
   });
@@ -406,4 +406,4 @@ void add_import_methods(Methods& methods) {
                [shared](const Json& params) { return export_sessions(shared.database, params); });
 }
 
-}  // namespace vswitch::api
+}  // namespace vswitch::vsphere

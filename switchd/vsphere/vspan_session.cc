@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // VMwareVspanSession, field by field.
-#include "switchd/api/vsphere.h"
+#include "switchd/vsphere/vspan_session.h"
 
 #include <algorithm>
 #include <array>
@@ -10,8 +10,9 @@
 
 #include "schemas/openrpc.h"
 #include "switchd/api/errors.h"
+#include "switchd/api/mirror_session.h"
 
-namespace vswitch::api::vsphere {
+namespace vswitch::vsphere {
 namespace {
 
 constexpr char kDefaultType[] = "mixedDestMirror";
@@ -122,15 +123,15 @@ class Importer {
 
 void Importer::check() {
   for (const char* field : {"enabled", "stripOriginalVlan", "normalTrafficAllowed"}) {
-    if (!gives(field)) throw invalid(field, nullptr, std::string(field) + " is missing");
+    if (!gives(field)) throw api::invalid(field, nullptr, std::string(field) + " is missing");
   }
   for (const auto& trouble :
        {wildcard_trouble(given_), type_trouble(given_.value("sessionType", kDefaultType), given_)}) {
     if (!trouble) continue;
     // It may be what is missing.
     const Json port = given_.value(trouble->role, Json::object());
-    throw invalid(std::string(trouble->role) + '.' + trouble->member, port.value(trouble->member, Json()),
-                  trouble->sentence);
+    throw api::invalid(std::string(trouble->role) + '.' + trouble->member,
+                       port.value(trouble->member, Json()), trouble->sentence);
   }
 }
 
@@ -144,7 +145,7 @@ std::string Importer::port_of(const std::string& field, bool is_uplink, const st
   const std::string& first = labels.emplace(port, label).first->second;
   const auto other = others.find(port);
   if (first != label || other != others.end())
-    throw conflict(
+    throw api::conflict(
         field, label,
         label + " and " + (first != label ? first : other->second) + " are both port " + port + " here");
   return port;
@@ -237,27 +238,28 @@ std::optional<std::string> kept_value(const Kept& kept, const std::string& what)
   return found == kept.end() ? std::nullopt : std::optional(found->second);
 }
 
-[[noreturn]] void refuse(const MirrorSettings& session, const std::string& why) {
-  throw refused("name", session.name, "session " + session.name + " is none that vSphere could have: " + why);
+[[noreturn]] void refuse(const model::MirrorSettings& session, const std::string& why) {
+  throw api::refused("name", session.name,
+                     "session " + session.name + " is none that vSphere could have: " + why);
 }
 
 /// An endpoint with nothing but what vSphere says of one.
-void add_endpoints(Json& object, const MirrorSettings& session) {
+void add_endpoints(Json& object, const model::MirrorSettings& session) {
   if (session.endpoints.empty()) return;
-  const Json& one = *session.endpoints.begin();
-  const std::string encap = one["encap"];
+  const model::MirrorEndpoint& one = *session.endpoints.begin();
+  const std::string encap = one.encap.value_or("");
   if (encap != "gre" && encap != "erspan2" && encap != "erspan3")
     refuse(session, "it encapsulates its copies as " + encap);
   if (encap != "gre") object["encapType"] = encap;
-  if (!one["session_id"].is_null()) object["erspanId"] = one["session_id"];
-  if (!one["cos"].is_null()) object["erspanCOS"] = one["cos"];
-  if (one["timestamp"] == "ieee1588") refuse(session, "its time stamps are those of IEEE 1588");
-  if (!one["timestamp"].is_null()) object["erspanGraNanosec"] = one["timestamp"] == "100ns";
-  for (const Json& endpoint : session.endpoints)
-    object["destinationPort"]["ipAddress"].push_back(endpoint["ip"]);
+  if (one.session_id) object["erspanId"] = *one.session_id;
+  if (one.cos) object["erspanCOS"] = *one.cos;
+  if (one.timestamp == "ieee1588") refuse(session, "its time stamps are those of IEEE 1588");
+  if (one.timestamp) object["erspanGraNanosec"] = *one.timestamp == "100ns";
+  for (const model::MirrorEndpoint& endpoint : session.endpoints)
+    object["destinationPort"]["ipAddress"].push_back(endpoint.ip.value_or(""));
 }
 
-void check_expressible(const MirrorSettings& session) {
+void check_expressible(const model::MirrorSettings& session) {
   if (session.all) refuse(session, "it watches all ports");
   if (!session.source_patterns.empty()) refuse(session, "it watches ports by a pattern");
   if (!session.vlans.empty() && !session.source_ports.empty())
@@ -278,7 +280,7 @@ void check_expressible(const MirrorSettings& session) {
 }
 
 /// What the session itself says, without what was kept.
-Json derive(const MirrorSettings& session, const PortLabels& labels) {
+Json derive(const model::MirrorSettings& session, const PortLabels& labels) {
   Json object = {{"name", session.name},
                  {"enabled", session.enabled},
                  {"normalTrafficAllowed", session.normal_io},
@@ -344,7 +346,7 @@ void add_kept(Json& object, const Kept& kept, std::initializer_list<const char*>
 }
 
 /// Does an import of `object` make this very session?
-bool means(const Json& object, const MirrorSettings& session, const PortNames& names) {
+bool means(const Json& object, const model::MirrorSettings& session, const PortNames& names) {
   Json params = {{"bridge", "br"}, {"sessions", Json::array({object})}};
   if (openrpc::control().check_params("mirror.import", params)) return false;
   try {
@@ -355,7 +357,7 @@ bool means(const Json& object, const MirrorSettings& session, const PortNames& n
 }
 
 PortLabels labels_with(PortLabels labels, const Kept& kept, bool into_vlan_of_uplinks,
-                       const MirrorSettings& session) {
+                       const model::MirrorSettings& session) {
   for (const auto& [what, label] : kept) {
     const std::string rest = what.substr(kKeptPrefix.size());
     if (rest.starts_with(kPortPrefix)) labels.call(rest.substr(sizeof kPortPrefix - 1), label);
@@ -368,7 +370,7 @@ PortLabels labels_with(PortLabels labels, const Kept& kept, bool into_vlan_of_up
   return labels;
 }
 
-PortNames names_of(const MirrorSettings& session, const PortLabels& labels) {
+PortNames names_of(const model::MirrorSettings& session, const PortLabels& labels) {
   PortNames names;
   for (const auto& [port, key] : labels.keys) {
     const bool ours = session.source_ports.contains(port) || session.destination_ports.contains(port);
@@ -409,7 +411,7 @@ Imported Importer::run(const std::string& name) {
   Json complete = params;
   complete["bridge"] = "br";
   if (const auto violation = openrpc::control().check_params("mirror.add", complete))
-    throw invalid(violation->field, violation->value, violation->sentence);
+    throw api::invalid(violation->field, violation->value, violation->sentence);
   // Only what vSphere has: other settings of a session that is changed stay.
   for (auto& [member, value] : params.items()) value = complete[member];
   warn();
@@ -437,10 +439,9 @@ void PortLabels::call_uplink(const std::string& port, const std::string& name) {
   uplinks[port] = name;
 }
 
-MirrorSettings session_of(const Json& params) {
-  MirrorSettings session;
-  session.name = params["name"];
-  apply(session, params);
+model::MirrorSettings session_of(const Json& params) {
+  model::MirrorSettings session;
+  api::apply(session, params);
   return session;
 }
 
@@ -448,7 +449,7 @@ Imported import_session(const Json& session, const PortNames& names, const std::
   return Importer(session, names).run(name);
 }
 
-Json export_session(const MirrorSettings& session, const Kept& kept, PortLabels labels) {
+Json export_session(const model::MirrorSettings& session, const Kept& kept, PortLabels labels) {
   check_expressible(session);
   // Whoever sends an RSPAN VLAN to a port of his own choice has an uplink there.
   const bool to_uplinks = session.output_vlan && !session.source_ports.empty();
@@ -472,4 +473,4 @@ Json export_session(const MirrorSettings& session, const Kept& kept, PortLabels 
   refuse(session, "it has settings that vSphere does not have");
 }
 
-}  // namespace vswitch::api::vsphere
+}  // namespace vswitch::vsphere

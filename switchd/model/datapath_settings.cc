@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/bridge/datapath_settings.h"
+#include "switchd/model/datapath_settings.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +9,7 @@
 
 #include "switchd/db/row.h"
 
-namespace vswitch::bridge {
+namespace vswitch::model {
 
 namespace {
 
@@ -109,4 +109,4 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   return settings;
 }
 
-}  // namespace vswitch::bridge
+}  // namespace vswitch::model

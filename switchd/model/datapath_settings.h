@@ -13,7 +13,7 @@ namespace vswitch::ovsdb {
 class Row;
 }  // namespace vswitch::ovsdb
 
-namespace vswitch::bridge {
+namespace vswitch::model {
 
 struct DatapathSettings {
   /// Taken when the daemon starts.
@@ -42,4 +42,4 @@ struct DatapathSettings {
 /// `processors`: those the daemon may use.
 DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vector<unsigned>& processors);
 
-}  // namespace vswitch::bridge
+}  // namespace vswitch::model

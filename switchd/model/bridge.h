@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row of Bridge, and the one row of Open_vSwitch: what they ask for.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "switchd/model/column.h"
+
+namespace vswitch::model {
+
+struct Bridge {
+  ovsdb::Uuid uuid;
+  std::string name;
+  std::vector<ovsdb::Uuid> ports;
+  std::vector<ovsdb::Uuid> mirrors;
+  std::optional<std::string> fail_mode;  ///< standalone, secure
+  std::set<std::int64_t> flood_vlans;
+  // Asked for, and not supported.
+  bool stp_enable = false;
+  bool rstp_enable = false;
+  bool mcast_snooping_enable = false;
+  std::map<std::string, std::string> other_config;
+
+  /// Keys of other_config, with the defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)): a value
+  /// that is no number is as if it were not there, another one is the nearest that is allowed.
+  std::int64_t mac_aging_seconds() const;
+  std::int64_t mac_table_size() const;
+  bool forward_bpdu() const;
+};
+
+/// The row of Open_vSwitch.
+struct Root {
+  ovsdb::Uuid uuid;
+  std::vector<ovsdb::Uuid> bridges;
+  std::int64_t next_cfg = 0;
+  std::map<std::string, std::string> other_config;  ///< for one, switchd/model/datapath_settings.h
+};
+
+Columns<Bridge> bridge_columns();
+Columns<Root> root_columns();
+
+Bridge read_bridge(const ovsdb::Row& row);
+Root read_root(const ovsdb::Row& row);
+
+}  // namespace vswitch::model

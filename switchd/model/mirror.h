@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mirror session: a row of Mirror as the session API and the switch read it.
+//
+// Ports are named: the durable columns source_ports and destination_ports hold names, so that a session waits
+// for a port that left and works again when it is back. What OVSDB clients wrote into the weak references
+// select_src_port, select_dst_port and output_port is read as well (the union counts), and replaced by names
+// when the session API changes it.
+//
+// VLANs without ports mean those VLANs on every port. Open vSwitch selects nothing by select_vlan alone, so
+// the row then says select_all too; read back, it is VLANs without ports again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "switchd/db/database.h"
+#include "switchd/model/column.h"
+#include "switchd/model/mirror_endpoint.h"
+
+namespace vswitch::model {
+
+struct MirrorSettings {
+  std::string name;
+  std::string description;
+  bool enabled = true;
+  std::map<std::string, std::string> source_ports;     ///< name -> from, to, both
+  std::map<std::string, std::string> source_patterns;  ///< "glob:vnet*" -> from, to, both
+  std::set<std::int64_t> vlans;
+  bool all = false;
+  std::set<std::string> destination_ports;
+  bool normal_io = false;
+  std::optional<std::int64_t> output_vlan;  ///< RSPAN: the copies are put into it
+  bool keep_vlan = false;                   ///< with output_vlan: the tag that was there stays, behind it
+  bool strip_vlan = false;                  ///< the outer tag is taken off
+  std::set<MirrorEndpoint> endpoints;
+  std::optional<std::string> mtu_policy;   ///< cut, fragment, drop; empty: cut
+  std::optional<std::string> superframes;  ///< keep, cut; empty: by destination
+  std::optional<std::int64_t> snaplen;     ///< bytes; empty: whole frames
+  std::int64_t sample = 1;
+  std::set<std::string> filter;  ///< matches, one of which a frame has to fit; empty: every frame
+  std::set<std::string> skip;    ///< matches, none of which it may fit
+  std::optional<std::int64_t> rate_packets, rate_bits;  ///< per second
+  std::optional<std::int64_t> expires_at;               ///< ms since 1970
+  std::optional<std::int64_t> expires_packets, expires_bytes;
+  bool expires_with_connection = false;
+
+  bool operator==(const MirrorSettings&) const = default;
+  bool names_ports() const { return !source_ports.empty() || !source_patterns.empty(); }
+  bool selects_nothing() const { return !names_ports() && vlans.empty() && !all; }
+  /// VLANs of every port: the end of an RSPAN VLAN, if it sends to ports.
+  bool only_vlans() const { return !names_ports() && !vlans.empty() && !all; }
+  /// The port carries nothing but copies, being a destination.
+  bool reserves(const std::string& port) const {
+    return !normal_io && !output_vlan && destination_ports.contains(port);
+  }
+  /// `now_ms`: ms since 1970.
+  bool has_ended(std::int64_t now_ms) const { return expires_at && *expires_at <= now_ms; }
+  bool is_alive(std::int64_t now_ms) const { return enabled && !has_ended(now_ms); }
+
+  void add_source_port(const std::string& port, const std::string& direction);
+  void add_source_pattern(const std::string& pattern, const std::string& direction);
+};
+
+/// A row: the settings, and what stands in it besides.
+struct Mirror : MirrorSettings {
+  ovsdb::Uuid uuid;
+  bool select_all = false;  ///< as it stands: a session of VLANs alone selects nothing without it
+  std::vector<std::pair<ovsdb::Uuid, MirrorEndpoint>> endpoint_rows;  ///< in the order of the column
+};
+
+Columns<MirrorSettings> mirror_columns();
+
+/// What a port that a row refers to is called. The two differ only if somebody wants it so, and for bonds.
+enum class PortName : std::uint8_t {
+  of_port,       ///< that of the Port row, for people
+  of_interface,  ///< that of its interface, which the port has in the datapath
+};
+Mirror read_mirror(const ovsdb::Database& database, const ovsdb::Row& row,
+                   PortName port_name = PortName::of_port);
+
+/// Writes the columns that the members of `params` stand for. Rows of endpoints that are as they shall be
+/// stay, with their counters and sequence numbers.
+void write_mirror(ovsdb::Transaction& transaction, const ovsdb::Uuid& mirror, const MirrorSettings& settings,
+                  const Json& params);
+
+}  // namespace vswitch::model

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "switchd/model/mirror_rules.h"
+
+#include <utility>
+
+#include "switchd/model/rows.h"
+#include "switchd/model/tunnel_settings.h"
+
+namespace vswitch::model {
+namespace {
+
+Problem invalid(std::string field, Json value, std::string sentence) {
+  return {Problem::Kind::invalid, std::move(field), std::move(value), std::move(sentence)};
+}
+Problem conflict(std::string field, Json value, std::string sentence) {
+  return {Problem::Kind::conflict, std::move(field), std::move(value), std::move(sentence)};
+}
+
+std::optional<Problem> incomplete(const MirrorSettings& session) {
+  if (session.selects_nothing()) {
+    return invalid("sources", nullptr,
+                   "session " + session.name + " has no source: give ports, vlans or all");
+  }
+  if (session.destination_ports.empty() && !session.output_vlan && session.endpoints.empty()) {
+    return invalid("destination", nullptr,
+                   "session " + session.name + " has no destination: give ports, a vlan or endpoints");
+  }
+  if (session.output_vlan && !session.endpoints.empty()) {
+    return invalid("destination.vlan", *session.output_vlan,
+                   "a session sends its copies into a VLAN or to endpoints; make two of them for both");
+  }
+  if (session.keep_vlan && !session.output_vlan) {
+    return invalid("destination.keep_vlan", true,
+                   "keep_vlan keeps a tag behind that of destination.vlan: give one");
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> wrong_endpoint(const MirrorSettings& session) {
+  const MtuPolicy policy = session.mtu_policy == "fragment" ? MtuPolicy::fragment : MtuPolicy::truncate;
+  for (const MirrorEndpoint& endpoint : session.endpoints) {
+    const DesiredEndpoint desired = tunnel_of(ovsdb::Uuid{}, endpoint, policy);
+    if (desired.refusal.empty()) continue;
+    const std::string ip = endpoint.ip.value_or("");
+    return invalid("destination.endpoints", ip, "endpoint " + ip + ": " + desired.refusal);
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> wrong_place(const ovsdb::Database& database, const ovsdb::Row& bridge,
+                                   const std::string& port, const char* field) {
+  const ovsdb::Row* row = find_port(database, port);
+  if (row == nullptr || bridge["ports"].contains(row->uuid()))
+    return std::nullopt;  // one that does not exist yet may still come
+  const ovsdb::Row* place = bridge_with(database, "ports", row->uuid());
+  return conflict(field, port,
+                  "port " + port + " is on bridge " + (place ? place->str("name") : "(none)") + ", not on " +
+                      bridge.str("name"));
+}
+
+/// Why the two cannot be on one bridge, seen from the destinations of `session`. `changed` is the one whose
+/// setting is to blame.
+std::optional<Problem> destinations_in_the_way(const MirrorSettings& session, const MirrorSettings& other,
+                                               const MirrorSettings& changed) {
+  for (const std::string& port : session.destination_ports) {
+    if (!session.reserves(port)) continue;
+    if (other.destination_ports.contains(port) && other.normal_io) {
+      return conflict("destination.ports", port,
+                      "port " + port + " carries its own traffic for session " + other.name +
+                          " and only copies for " + session.name + ": set normal_io alike in both");
+    }
+    const auto source = other.source_ports.find(port);
+    if (source != other.source_ports.end() && source->second == "from") {
+      return conflict(changed == session ? "destination.ports" : "sources.ports", port,
+                      "port " + port + " carries only copies of session " + session.name + ", so session " +
+                          other.name + " would never see a frame from it: allow normal_io in " +
+                          session.name + ", or watch it `to`");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsdb::Row& bridge,
+                                     const MirrorSettings& session) {
+  if (auto problem = incomplete(session)) return problem;
+  if (auto problem = wrong_endpoint(session)) return problem;
+  for (const auto& [port, direction] : session.source_ports) {
+    if (auto problem = wrong_place(database, bridge, port, "sources.ports")) return problem;
+  }
+  for (const std::string& port : session.destination_ports) {
+    if (auto problem = wrong_place(database, bridge, port, "destination.ports")) return problem;
+  }
+  for (const auto& [port, direction] : session.source_ports) {
+    if (!session.reserves(port)) continue;
+    return conflict(
+        "destination.ports", port,
+        "port " + port + " is a source of session " + session.name +
+            " and its destination that carries only copies: take another port, or allow normal_io");
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> problem_beside(const MirrorSettings& session, const MirrorSettings& other,
+                                      std::int64_t now_ms) {
+  if (!session.is_alive(now_ms) || !other.is_alive(now_ms)) return std::nullopt;
+  if (auto problem = destinations_in_the_way(session, other, session)) return problem;
+  return destinations_in_the_way(other, session, session);
+}
+
+}  // namespace vswitch::model

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row of Port: what it asks for.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "switchd/model/column.h"
+
+namespace vswitch::model {
+
+struct Port {
+  ovsdb::Uuid uuid;
+  std::string name;
+  std::vector<ovsdb::Uuid> interfaces;
+  std::optional<std::string> vlan_mode;  ///< access, trunk, ...; empty: by tag
+  std::optional<std::int64_t> tag;
+  std::set<std::int64_t> trunks;  ///< empty: all VLANs
+  std::set<std::int64_t> cvlans;  ///< empty: all VLANs
+  bool is_protected = false;
+  std::map<std::string, std::string> other_config;
+
+  /// other_config:priority-tags, which also knows the older values false and true: never, if-nonzero, always.
+  std::string priority_tags() const;
+  /// other_config:qinq-ethtype: 802.1ad or 802.1q.
+  std::string qinq_ethtype() const;
+  void set_priority_tags(const std::string& value);
+  void set_qinq_ethtype(const std::string& value);
+};
+
+Columns<Port> port_columns();
+
+Port read_port(const ovsdb::Row& row);
+
+}  // namespace vswitch::model
