@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What takes the kernel milliseconds is done beside the thread that forwards.
+// Runs system calls that take milliseconds on a separate thread, so that forwarding does not wait for them.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@
 
 namespace vswitch {
 
-/// Runs `work` on a thread of its own; where there is none to be had it is not run and the future is not
+/// Runs `work` on a thread of its own. If no thread can be started, `work` is not run and the future is not
 /// valid.
 template <typename Work>
 std::future<std::invoke_result_t<Work>> in_background(Work work) {
@@ -21,6 +21,7 @@ std::future<std::invoke_result_t<Work>> in_background(Work work) {
   }
 }
 
+/// Whether the result is there, without blocking. False for an invalid future.
 template <typename T>
 bool is_ready(const std::future<T>& future) {
   return future.valid() && future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters that close: each sending thread writes cells of its own, a reader sums them.
+// Counters that add up: each sending thread writes its own cells, and a reader sums them.
 //
-// They live outside the snapshot and are shared by all snapshots that mention the same row, so a change of
-// settings loses no count. A cell has one writer (the thread whose SenderId it is), so adding is a plain load
-// and store; readers on other threads see a sum that may be a few frames behind, never one that is torn.
+// They live outside the snapshot and are shared by all snapshots that refer to the same row, so a change of
+// settings loses no count. A cell has one writer (the thread with that SenderId), so adding is a plain load
+// and store. Readers on other threads may see a sum that is a few frames behind, but never a torn one.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// One T per sending thread, each on cache lines of its own.
+/// One T per sending thread, each on its own cache lines.
 template <typename T>
 class PerSender {
  public:
@@ -55,24 +55,25 @@ using DropCounters = std::array<Counter, kDropReasonCount>;
 struct PortCell {
   Counter received_frames, received_bytes;
   Counter received_multicast;       ///< of received_frames, broadcasts included
-  Counter sent_frames, sent_bytes;  ///< production and copies together: what the device took
+  Counter sent_frames, sent_bytes;  ///< production and copies together, as accepted by the device
   Counter copies_sent;              ///< of sent_frames
   DropCounters received_drops;      ///< frames received here and not forwarded at all, by reason
   DropCounters sent_drops;          ///< production frames that should have left here, by reason
 };
 using PortCounters = PerSender<PortCell>;
 
-/// One mirror session. `frames` counts a frame once however many destinations it has (Open vSwitch's
+/// One mirror session. `frames` counts a frame once, no matter how many destinations it has (Open vSwitch's
 /// tx_packets).
 struct SessionCell {
   Counter frames, bytes;
 };
 using SessionCounters = PerSender<SessionCell>;
 
-/// Frames that came in the output VLAN of a session and are no copies: they leave with its copies.
+/// Frames that arrived in the output VLAN of a session but are not copies: they leave together with its
+/// copies.
 using ForeignCounters = PerSender<Counter>;
 
-/// Bytes of one session that wait in each worker's mirror queue. Written by that worker and by the mirror
+/// Bytes of one session waiting in each worker's mirror queue. Written by that worker and by the mirror
 /// thread that reads the queue.
 class QueuedBytes {
  public:
@@ -90,7 +91,7 @@ class QueuedBytes {
 struct DestinationCell {
   Counter matched;
   Counter delivered;
-  Counter sent_packets, delivered_bytes;  ///< what it took: more than copies where GSO packets are cut up
+  Counter sent_packets, delivered_bytes;  ///< as accepted: more than copies if GSO packets are segmented
   DropCounters lost;
 };
 using DestinationCounters = PerSender<DestinationCell>;

@@ -58,7 +58,7 @@ std::optional<IpAddress> IpAddress::parse(const std::string& text) {
   hints.ai_flags = AI_NUMERICHOST;
   hints.ai_socktype = SOCK_DGRAM;
   IpAddress address;
-  // getaddrinfo() takes forms such as "10.1" and "0x0a000001" for IPv4.
+  // getaddrinfo() would also accept IPv4 addresses such as "10.1" and "0x0a000001".
   if (text.find(':') == std::string::npos) {
     if (::inet_pton(AF_INET, text.c_str(), address.octets.data()) != 1) return std::nullopt;
     return address;

@@ -5,8 +5,8 @@
 
 namespace vswitch {
 
-/// Mark (SO_MARK) of what the switch sends through a queueing discipline, so that the filter of
-/// switchd/netlink/host_isolation can tell it from what the host's own stack sends.
+/// SO_MARK of packets that the switch sends through a queueing discipline, so that the filter of
+/// switchd/netlink/host_isolation can tell them from packets of the host's own stack.
 inline constexpr std::uint32_t kSwitchMark = 0x76737769;  // "vswi"
 
 }  // namespace vswitch

@@ -1,19 +1,18 @@
-// SPDX-License-Identifier: Apache-2.0
-// Rules about locks and threads that a compiler checks (clang's -Wthread-safety, which `./dev lint` runs):
-// who may touch a member is written where the member is declared, and a function that breaks the rule does
-// not pass.
+// SPDX-License-Identifier: Apache-2.0 Lock and thread rules that the compiler checks (clang's
+// -Wthread-safety, run by `./dev lint`): a declaration states who may access a member or call a function, and
+// code that breaks the rule fails the check.
 //
 //     Mutex mutex_;
 //     std::map<...> requests_ GUARDED_BY(mutex_);       // touched only while mutex_ is held
 //     void expire() REQUIRES(mutex_);                   // to be called only while mutex_ is held
 //     void publish(...) REQUIRES(roles::control);       // to be called on the control thread only
 //
-// A thread is a capability too (ThreadRole): the function that a thread runs takes the role, and what belongs
-// to the thread requires it. A lambda is a function of its own to clang and starts without capabilities: one
-// that only runs on a certain thread says so with assert_held(), which sanitized builds check when they run.
+// A thread is a capability too (ThreadRole): a thread's main function takes the role, and functions that
+// belong to the thread require it. To clang a lambda is a separate function that starts without capabilities:
+// a lambda that runs only on a certain thread calls assert_held(), which sanitized builds check at run time.
 //
-// Other compilers see nothing of this. The macros are those of the page "Thread Safety Analysis" of clang's
-// manual.
+// Other compilers ignore the annotations. The macros are those of the page "Thread Safety Analysis" of
+// clang's manual.
 #pragma once
 
 #include <cassert>
@@ -53,7 +52,7 @@ class CAPABILITY("mutex") Mutex {
 class SCOPED_CAPABILITY MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  /// Takes a mutex that try_lock() has locked already.
+  /// Takes over a mutex that try_lock() has already locked.
   MutexLock(Mutex& mutex, std::adopt_lock_t) REQUIRES(mutex) : mutex_(mutex) {}
   ~MutexLock() RELEASE() { mutex_.unlock(); }
   MutexLock(const MutexLock&) = delete;
@@ -63,14 +62,14 @@ class SCOPED_CAPABILITY MutexLock {
   Mutex& mutex_;
 };
 
-/// What a thread is for. Every thread has one role at most; a program without threads (tests) may have none,
-/// and may then do what any role may.
+/// The role of a thread. A thread has at most one. A single-threaded program (a test) may have none, and may
+/// then do what any role may.
 class CAPABILITY("role") ThreadRole {
  public:
-  /// The calling thread has the role from now on.
+  /// Gives the role to the calling thread.
   void take() ACQUIRE() { current_ = this; }
   void give_back() RELEASE() { current_ = nullptr; }
-  /// For functions that are reached by ways clang does not follow: callbacks, and methods of interfaces.
+  /// For functions whose callers clang cannot follow: callbacks, and methods of interfaces.
   void assert_held() const ASSERT_CAPABILITY(this) { assert(current_ == this || current_ == nullptr); }
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nouns of the datapath as types, so that a VLAN is never taken for a port.
+// Basic types of the datapath: ports, senders, VLANs, time and MAC addresses.
 #pragma once
 
 #include <array>
@@ -12,15 +12,15 @@
 
 namespace vswitch {
 
-/// Number of a port inside the datapath: dense, over all bridges, reused only after every worker has
-/// forgotten it. Not the OpenFlow port number (`ofport`), which belongs to the control side.
+/// Port number inside the datapath: dense, across all bridges, reused only once no worker refers to it any
+/// more. Not the OpenFlow port number (`ofport`), which belongs to the control side.
 enum class PortNo : std::uint32_t {};
 inline constexpr PortNo kNoPort{0xffffffffU};
 constexpr std::uint32_t index(PortNo port) {
   return static_cast<std::uint32_t>(port);
 }
 
-/// Dense number of a sending thread: workers first, then mirror threads. Known when the port is made.
+/// Dense number of a sending thread: workers first, then mirror threads. Known when a port is created.
 enum class SenderId : std::uint32_t {};
 constexpr std::uint32_t index(SenderId sender) {
   return static_cast<std::uint32_t>(sender);
@@ -30,7 +30,7 @@ constexpr std::uint32_t index(SenderId sender) {
 using VlanId = std::uint16_t;
 inline constexpr VlanId kVlanCount = 4096;
 
-/// Steady time in nanoseconds. The datapath never reads a clock while it decides: time is an argument.
+/// Monotonic time in nanoseconds. Forwarding decisions never read a clock: the time is an argument.
 using TimeNs = std::int64_t;
 inline constexpr TimeNs kSecondNs = 1'000'000'000;
 

@@ -34,7 +34,7 @@ bool is_same(KeySlot a, KeySlot b) {
   return a.at == b.at && a.size == b.size;
 }
 
-/// The fields of the match with values for what it leaves open, and their bytes.
+/// Gives values to the fields that the match leaves open, and writes the frame.
 class Composer {
  public:
   explicit Composer(const Match& match) : match_(match), key_(match.value()) {}
@@ -65,7 +65,8 @@ class Composer {
   FlowKey key_;
 };
 
-/// The smallest number that is in every range of the slot and has the bits that the match asks for.
+/// Chooses the smallest port numbers that lie in every range and have the bits that the match requires. False
+/// if there are none.
 bool Composer::choose_ports() {
   const auto ranges = match_.ranges();
   for (const KeySlot slot : {kSrcPort, kDstPort}) {
@@ -83,7 +84,7 @@ bool Composer::choose_ports() {
   return true;
 }
 
-/// A later fragment of IPv6 shows only that it is one: what the fragments carry stands in the first.
+/// A later fragment of IPv6 shows only that it is one: the protocol is visible in the first fragment only.
 void Composer::choose_protocol() {
   const std::uint32_t type = key_.number(kEthType);
   if (type == kEtherTypeIpv6) {
@@ -101,11 +102,11 @@ void Composer::append(Buffer& out, KeySlot slot) const {
   out.insert(out.end(), value.begin(), value.begin() + slot.size);
 }
 
-/// Up to the EtherType.
+/// The Ethernet header, EtherType included.
 Buffer Composer::ethernet(std::size_t payload_length) const {
   std::uint32_t type = key_.number(kEthType);
   std::uint32_t tci = key_.number(kVlanTci);
-  // An EtherType that is that of a tag is the second one's: there is one in front.
+  // An EtherType that is a TPID belongs to a second tag, so there is a first tag in front of it.
   if (is_vlan_tpid(static_cast<std::uint16_t>(type)) && (match_.mask().number(kVlanTci) & kTagPresent) == 0)
     tci |= kTagPresent;
   Buffer out;
@@ -116,7 +117,7 @@ Buffer Composer::ethernet(std::size_t payload_length) const {
     put_u16(out, kAddressesLength, kTpid8021Q);
     put_u16(out, kAddressesLength + 2, tci & ~std::uint32_t{kTagPresent});
   }
-  if (type == kNoEtherType) type = static_cast<std::uint32_t>(payload_length);  // LLC, but no SNAP
+  if (type == kNoEtherType) type = static_cast<std::uint32_t>(payload_length);  // LLC without SNAP
   put_u16(out, out.size() - kEtherTypeLength, type);
   return out;
 }
@@ -174,7 +175,7 @@ Buffer Composer::ipv6() const {
   return out;
 }
 
-/// What is known of a transport header: how long it is, and where its checksum stands.
+/// Length of a transport header, and the offset of its checksum.
 struct TransportLayout {
   std::uint8_t protocol;
   std::size_t length;
@@ -236,13 +237,13 @@ void Composer::append_neighbour(Buffer& out) const {
 
 ComposedFrame Composer::compose() {
   if (!choose_ports())
-    return {.bytes = {}, .trouble = "no port is in all of the ranges, or has the bits of the mask too"};
+    return {.bytes = {}, .trouble = "no port number satisfies all ranges and masks of the match"};
   choose_protocol();
   Buffer payload = network();
   payload.resize(std::max(payload.size(), kMinPayload));
   Buffer bytes = ethernet(payload.size());
   bytes.insert(bytes.end(), payload.begin(), payload.end());
-  // A match may ask for what no frame has. What was composed is read again, so that this is known for sure.
+  // Perhaps no frame can match. The composed frame is parsed again to find out.
   const ParseResult read = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
   const FlowKey composed(read.frame, {.outer = read.frame.tag, .inner = {}});
   if (!match_.matches(composed)) return {.bytes = {}, .trouble = contradiction(composed)};
@@ -267,8 +268,7 @@ std::string Composer::explanation(KeySlot slot, std::string_view name) const {
     char text[128];
     std::snprintf(
         text, sizeof text,
-        "no frame has the EtherType 0x%04x: those below 0x0600 are lengths, which a match writes as "
-        "0x05ff",
+        "no frame has the EtherType 0x%04x: values below 0x0600 are lengths; use dl_type=0x05ff for them",
         type);
     return text;
   }
@@ -276,15 +276,15 @@ std::string Composer::explanation(KeySlot slot, std::string_view name) const {
     const auto protocol = static_cast<std::uint8_t>(match_.value().number(kProtocol));
     if (is_later_fragment() && protocol != kIpProtoFragment)
       return "a later fragment of IPv6 does not show protocol " + std::to_string(protocol) +
-             ": its nw_proto is 44";
+             ": use nw_proto=44";
     if (is_ipv6_option_header(protocol) || protocol == kIpProtoAh || protocol == kIpProtoFragment)
       return "protocol " + std::to_string(protocol) +
-             " is an extension header of IPv6: nw_proto is the protocol behind it";
+             " is an extension header of IPv6: give the protocol behind it as nw_proto";
   }
   return "no frame has this " + std::string(name) + " together with the rest of the match";
 }
 
-/// As the match calls it: fields share slots.
+/// The name that the match uses: several fields may share a slot.
 std::string_view Composer::name_of(KeySlot slot) const {
   std::string_view name;
   for (const auto& field : match_fields::all_fields()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Follows miniflow_extract() of Open vSwitch 3.1 (lib/flow.c) check by check: the differential test
-// (tests/system/test_filter.py) compares both over random frames, broken ones included.
+// (tests/system/test_filter.py) compares both with random frames, malformed ones included.
 #include "datapath/flow/flow_key.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::uint16_t kNoEtherType = 0x5ff;  // FLOW_DL_TYPE_NONE
 
-/// The EtherType at the start of `rest`, or that of an LLC/SNAP header behind a length.
+/// Consumes the EtherType at the cursor, or that of an LLC/SNAP header behind a length.
 std::uint16_t take_ether_type(HeaderCursor& cursor) {
   constexpr std::uint8_t kSnap[] = {0xaa, 0xaa, 0x03, 0, 0, 0};
   constexpr std::size_t kSnapHeader = sizeof kSnap + kEtherTypeLength;
@@ -71,7 +71,7 @@ void read_neighbour(FlowKey& key, Bytes rest) {
     if (length == 0 || !options.skip(length)) break;
     if (length == kUnit && (option[0] == kSourceAddress || option[0] == kTargetAddress)) {
       auto& address = option[0] == kSourceAddress ? source : own;
-      if (address != kNone) return;  // the same option twice: none of it counts, nor does the target
+      if (address != kNone) return;  // a repeated option invalidates all options and the target
       std::copy_n(option.begin() + 2, address.size(), address.begin());
     }
   }
@@ -121,13 +121,13 @@ void read_ipv4(FlowKey& key, Bytes rest) {
   if (!later) read_transport(key, ip->protocol(), rest.subspan(header, total - header));  // without padding
 }
 
-/// What stands behind the extension headers.
+/// The protocol behind the extension headers.
 struct UpperLayer {
   std::uint8_t protocol;
   std::uint8_t fragment = 0;
 };
 
-/// Walks the extension headers, `cursor` up to the upper layer; nullopt if one of them is cut short.
+/// Walks the extension headers and moves `cursor` to the upper layer; nullopt if one of them is truncated.
 std::optional<UpperLayer> walk_extensions(std::uint8_t protocol, HeaderCursor& cursor) {
   constexpr std::size_t kShortest = 8;
   UpperLayer upper{.protocol = protocol};
@@ -140,7 +140,7 @@ std::optional<UpperLayer> walk_extensions(std::uint8_t protocol, HeaderCursor& c
     if (option) {
       length = ipv6_option_header_length(header);
     } else if (upper.protocol == kIpProtoAh) {
-      length = (header[1] + std::size_t{2}) * 4;  // counts in another unit (RFC 4302)
+      length = (header[1] + std::size_t{2}) * 4;  // in units of 4 bytes (RFC 4302)
     } else {
       length = Ipv6FragmentView::kLength;
       const Ipv6FragmentView fragment = *Ipv6FragmentView::of(header);
@@ -175,7 +175,7 @@ FlowKey::FlowKey(const Frame& frame, const BridgeTags& tags) {
   set(key_slot::kEthSrc, frame.src.octets);
   HeaderCursor cursor(frame.payload);
   std::optional<VlanTag> tag = tags.outer;
-  if (!tag && (tag = frame.inner_tag())) cursor.skip(kTagLength);  // the tag before it was taken off
+  if (!tag && (tag = frame.inner_tag())) cursor.skip(kTagLength);  // the outer tag was removed
   if (tag) set_number(key_slot::kVlanTci, tag->tci | kTagPresent);
   if (tags.inner) {
     set_number(key_slot::kEthType, tags.inner->tpid);

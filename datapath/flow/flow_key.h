@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The header fields of a frame that a filter can look at, as Open vSwitch sees them (ovs-fields(7); struct
-// flow of its lib/flow.c). 96 bytes that are compared under a mask.
+// The header fields of a frame that a filter can match, as Open vSwitch sees them (ovs-fields(7); struct flow
+// in its lib/flow.c): 96 bytes that are compared under a mask.
 //
-// What Open vSwitch does not see is zero here too: ports of a later fragment, everything behind a header that
-// is cut short, contradicts its own length or is of an unknown kind, and layer 3 behind a second VLAN tag
-// (its `vlan-limit` is 1 by default: the EtherType is then that of the second tag). A first fragment has its
-// ports (`ovs-ofctl set-frags nx-match`).
+// Fields that Open vSwitch does not see are zero here too: ports of a later fragment, everything behind a
+// header that is truncated, has an inconsistent length or is of an unknown kind, and layer 3 behind a second
+// VLAN tag (its `vlan-limit` is 1 by default: the EtherType is then that of the second tag). A first fragment
+// has its ports (`ovs-ofctl set-frags nx-match`).
 //
-// The tag is the one the frame has inside the bridge, the one that select_vlan tests: on an access port that
-// of the port, whatever was on the wire. So one rule means the same in both directions and on every port, and
-// the copy on a trunk shows the tag that was matched.
+// The tag is the one that the frame has inside the bridge, which select_vlan also tests: on an access port it
+// has the port's VLAN, whatever was on the wire. A rule thus means the same in both directions and on every
+// port, and a copy sent on a trunk shows the tag that was matched.
 #pragma once
 
 #include <array>
@@ -21,9 +21,10 @@
 
 namespace vswitch {
 
-/// Where in the key a field stands. Numbers are in network order. Fields that no frame can have both share
-/// their place, as in Open vSwitch: an IPv4 address is the end of the IPv6 address, ARP has its addresses
-/// and operation where IP has addresses and protocol, ICMP its type and code where TCP has ports.
+/// Position of a field in the key, in bytes. Numbers are in network order. Fields that exclude each other
+/// share a position, as in Open vSwitch: an IPv4 address is the end of the IPv6 address, ARP has its
+/// addresses and operation where IP has addresses and protocol, and ICMP has type and code where TCP has
+/// ports.
 struct KeySlot {
   std::uint8_t at;
   std::uint8_t size;
@@ -51,7 +52,7 @@ inline constexpr KeySlot kArpSha{80, 6};  ///< or the source link-layer address 
 inline constexpr KeySlot kArpTha{86, 6};  ///< or the target link-layer address option
 }  // namespace key_slot
 
-/// Stands in the TCI where a tag on the wire has DEI, as in Open vSwitch: there is a tag.
+/// There is a tag: a bit of kVlanTci, in place of the DEI bit, as in Open vSwitch.
 inline constexpr std::uint16_t kTagPresent = 0x1000;
 /// Bits of kFragment: FLOW_NW_FRAG_ANY and FLOW_NW_FRAG_LATER.
 inline constexpr std::uint8_t kAnyFragment = 1;
@@ -63,15 +64,15 @@ class FlowKey {
   using Value = std::array<std::uint8_t, 16>;  ///< as wide as the widest field
 
   FlowKey() = default;
-  /// Of a frame that has `tags` inside the bridge.
+  /// The key of a frame that has `tags` inside the bridge.
   FlowKey(const Frame& frame, const BridgeTags& tags);
 
   const Words& words() const { return words_; }
-  /// A field of one, two or four bytes.
+  /// Reads a field of one, two or four bytes.
   std::uint32_t number(KeySlot slot) const;
-  /// A field of any size, at the beginning.
+  /// Reads a field of any size into the first bytes of the result.
   Value value(KeySlot slot) const;
-  /// `value` is as long as the slot.
+  /// Writes a field; `value` must be as long as the slot.
   void set(KeySlot slot, std::span<const std::uint8_t> value);
   void set_number(KeySlot slot, std::uint32_t value);
 

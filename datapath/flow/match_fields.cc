@@ -84,18 +84,18 @@ constexpr Shorthand kShorthands[] = {
     {"mplsm", kEtherTypeMplsMulticast},
 };
 
-/// What people know from Open vSwitch and a filter does not have, by how the name begins.
+/// Fields of Open vSwitch that a filter does not have, by prefix of the name.
 struct Missing {
   std::string_view beginning;
   std::string_view sentence;
 };
 constexpr std::string_view kOfTheSwitch =
-    "belongs to Open vSwitch's pipeline, not to the frame; a filter looks at the headers of a frame only";
-constexpr std::string_view kOfAFlow = "is part of a flow; a filter is a match only";
+    "belongs to Open vSwitch's pipeline, not to the frame; a filter matches only the headers of a frame";
+constexpr std::string_view kOfAFlow = "is part of a flow; a filter is only a match";
 constexpr std::string_view kNotYet = "is not supported in a filter";
 constexpr Missing kMissing[] = {
-    {"in_port", "selects a port, which a filter does not: name the port among the sources of the session"},
-    {"ct_", "needs connection tracking; a filter looks at the headers of a frame only"},
+    {"in_port", "selects a port, which a filter cannot do: add the port to the sources of the session"},
+    {"ct_", "needs connection tracking; a filter matches only the headers of a frame"},
     {"tun_", kOfTheSwitch},
     {"tunnel_id", kOfTheSwitch},
     {"metadata", kOfTheSwitch},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields and protocols that a match can name: where each is in the FlowKey, how its value is written and
-// what it needs beside it. A new field is a line of the table in match_fields.cc, and what frames carry it is
-// said in flow_key.cc and compose.cc.
+// The fields and protocols that a match can name: the position of each in the FlowKey, how its value is
+// written and what it requires. To add a field, add a line to the table in match_fields.cc, and read and
+// write the field in flow_key.cc and compose.cc.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace vswitch::match_fields {
 /// How a value is written (ovs-fields(7), "Format").
 enum class Notation : std::uint8_t { number, maskable_number, port, mac, ipv4, ipv6, fragment, tcp_flags };
 
-/// What else the match has to say (ovs-fields(7), "Prerequisites").
+/// What else the match must contain (ovs-fields(7), "Prerequisites").
 enum class Needs : std::uint8_t {
   nothing,
   arp,
@@ -35,13 +35,14 @@ enum class Needs : std::uint8_t {
   advert
 };
 
-/// A number n is `n << shift | always` in its slot, and its mask likewise, without the ignored bits.
+/// A number n is stored in its slot as `n << shift | always`, and its mask likewise, without the ignored
+/// bits.
 struct Field {
   std::string_view name;
   KeySlot slot;
   Notation notation;
   Needs needs = Needs::nothing;
-  std::uint32_t most = 0;  ///< of numbers
+  std::uint32_t most = 0;  ///< largest number
   std::uint8_t shift = 0;
   std::uint32_t always = 0;
   std::uint32_t ignored = 0;
@@ -53,14 +54,15 @@ struct Shorthand {
   std::uint16_t ether_type;  ///< 0: any
   std::uint8_t protocol = 0;
 };
-/// Null if there is none of that name.
+/// The entry with that name; null if there is none.
 const Field* find_field(std::string_view name);
 const Shorthand* find_shorthand(std::string_view name);
 std::span<const Field> all_fields();
 
-/// Why a field that Open vSwitch has is none of a match, in words that go on after its name.
+/// Why a field of Open vSwitch cannot be used in a match, worded to follow the field's name; nullopt if no
+/// such field is known.
 std::optional<std::string_view> why_not_a_field(std::string_view name);
-/// What is missing, in words that go on after "it".
+/// What the match lacks, worded to follow "it".
 std::string_view sentence(Needs needs);
 
 }  // namespace vswitch::match_fields

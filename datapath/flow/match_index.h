@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds the filters that may match a frame without trying each of them (tuple space search, Srinivasan, Suri
-// and Varghese, SIGCOMM 1999): filters that look at the same bits lie in one table, sorted by a hash of those
-// bits. A frame costs a hash for each table, however many filters lie in it, and there are few tables as
-// people write filters.
+// and Varghese, SIGCOMM 1999): filters with the same mask are in one table, sorted by a hash of the masked
+// bits. A frame costs one hash per table, no matter how many filters the table has, and in practice there are
+// few tables.
 //
-// A hash may be that of another value, and ranges of ports are not looked at: what is found is still to be
-// tested.
+// Hashes may collide, and port ranges are not checked: the caller must test each filter that is found.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +20,11 @@ namespace vswitch {
 class MatchIndex {
  public:
   bool empty() const { return tables_.empty(); }
-  /// After the last add() comes finish().
+  /// Adds a filter. Call finish() after the last add().
   void add(const Match& filter, std::uint32_t owner);
   void finish();
-  /// Appends the owners of all filters that match the key, and perhaps others; one of them may be there
-  /// several times.
+  /// Appends the owners of all filters that match the key, and perhaps others. An owner may appear several
+  /// times.
   void find(const FlowKey& key, std::vector<std::uint32_t>& owners) const;
 
  private:
@@ -34,7 +33,7 @@ class MatchIndex {
     std::uint64_t mask;
     bool operator==(const MaskedWord&) const = default;
   };
-  using Mask = std::vector<MaskedWord>;  ///< the words of the key that are looked at
+  using Mask = std::vector<MaskedWord>;  ///< the words of the key that are compared
   struct Table {
     Mask mask;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> owners;  ///< by hash

@@ -65,7 +65,7 @@ std::optional<Bytes> parse_address(int family, std::string_view text) {
   return bytes;
 }
 
-/// A mask of `length` leading ones, or one that is written as an address.
+/// A mask written as its number of leading ones, or as an address.
 std::optional<Bytes> parse_address_mask(int family, std::size_t size, std::string_view text) {
   const auto length = parse_number(text);
   if (!length) return parse_address(family, text);
@@ -90,7 +90,7 @@ std::optional<std::uint32_t> parse_flag(std::string_view text) {
   return 1U << (found - kTcpFlagNames.begin());
 }
 
-/// "+syn-ack": these set, those not, any others.
+/// "+syn-ack": syn set, ack not set, others ignored.
 std::optional<Flags> parse_signed_flags(std::string_view text) {
   Flags flags;
   while (!text.empty()) {
@@ -139,7 +139,7 @@ class MatchParser {
     std::optional<std::string_view> value;
   };
 
-  // What is wrong with the item, in words that go on after its text; empty if it is added.
+  // What is wrong with the item, worded to follow its text; empty if it was added.
   std::string add(const Item& item);
   std::string add_field(const Field& field, const Item& item);
   std::string add_numbers(const Field& field, const Item& item);
@@ -182,7 +182,7 @@ std::string MatchParser::parse(std::string_view text) {
     empty = false;
     at = end;
   }
-  if (empty) return "it is empty: a match names at least one field or protocol, such as tcp,tp_dst=80";
+  if (empty) return "the match is empty: give at least one field or protocol, such as tcp,tp_dst=80";
   std::string trouble = check_needs();
   return trouble.empty() ? check_tag() : trouble;
 }
@@ -198,11 +198,11 @@ std::string MatchParser::add(const Item& item) {
   }
   if (const Field* field = find_field(item.name)) return add_field(*field, item);
   if (const auto why = why_not_a_field(item.name)) return std::string(item.name) + ' ' + std::string(*why);
-  return "there is no field or protocol " + quoted(item.name) + "; ovs-fields(7) lists them";
+  return "unknown field or protocol " + quoted(item.name) + "; ovs-fields(7) lists them";
 }
 
 std::string MatchParser::add_field(const Field& field, const Item& item) {
-  if (!item.value || item.value->empty()) return std::string(field.name) + " has no value; * stands for any";
+  if (!item.value || item.value->empty()) return std::string(field.name) + " needs a value; * matches any";
   if (*item.value == "*") return "";
   switch (field.notation) {
     case Notation::number:
@@ -248,7 +248,7 @@ std::string MatchParser::add_number(const Field& field, const Item& item, std::u
                      in_network_order(bits, field.slot.size));
   };
   if (field.name == "dl_vlan" && number == kNoTag) return add(0, 0xffff);
-  if (number > field.most) return std::string(field.name) + " is from 0 to " + std::to_string(field.most);
+  if (number > field.most) return std::string(field.name) + " must be 0 to " + std::to_string(field.most);
   mask &= field.most & ~field.ignored;
   if (mask == 0) return "";  // any value, like *
   return add(number << field.shift | field.always, mask << field.shift | field.always);
@@ -258,7 +258,7 @@ std::string MatchParser::add_range(const Field& field, const Item& item, std::si
   const auto low = parse_number(item.value->substr(0, dash));
   const auto high = parse_number(item.value->substr(dash + 1));
   if (!low || !high || *low > *high || *high > field.most)
-    return "a range is two numbers up to 65535, the smaller one first";
+    return "a range must be two numbers up to 65535, the smaller one first";
   needs_.push_back({field.needs, item.text});
   filter_.ranges_.push_back({field.slot, *low, *high});
   return "";
@@ -312,9 +312,8 @@ std::string MatchParser::add_tcp_flags(const Field& field, const Item& item) {
   const bool is_signed = first == '+' || first == '-';
   const auto flags = is_signed ? parse_signed_flags(*item.value) : parse_exact_flags(*item.value, field.most);
   if (flags) return add_number(field, item, flags->value, flags->mask);
-  return "give +syn-ack (these set, those not), syn|ack (exactly these) or flags/mask in numbers; the "
-         "flags "
-         "are fin, syn, rst, psh, ack, urg, ece, cwr and ns, each once";
+  return "give +syn-ack (syn set, ack not set), syn|ack (exactly these) or a numeric flags/mask; "
+         "the flags are fin, syn, rst, psh, ack, urg, ece, cwr and ns, each at most once";
 }
 
 std::string MatchParser::add_value(const Field& field, const Item& item, const Bytes& value,
@@ -325,14 +324,13 @@ std::string MatchParser::add_value(const Field& field, const Item& item, const B
   return merge(field.slot, value, mask);
 }
 
-/// Both what the filter says already and this: a match is a conjunction.
+/// Adds a condition: a frame must meet this one and all those before it.
 std::string MatchParser::merge(KeySlot slot, const Bytes& value, const Bytes& mask) {
   Bytes values = filter_.value_.value(slot);
   Bytes masks = filter_.mask_.value(slot);
   for (std::size_t i = 0; i < slot.size; ++i) {
     if (((values[i] ^ value[i]) & masks[i] & mask[i]) != 0) {
-      return "contradicts what stands before it, no frame can be both; several matches are given one by "
-             "one";
+      return "contradicts an earlier part of the match; give alternatives as separate matches";
     }
     values[i] = static_cast<std::uint8_t>(values[i] | (value[i] & mask[i]));
     masks[i] |= mask[i];
@@ -349,17 +347,17 @@ std::string MatchParser::check_needs() const {
   return "";
 }
 
-/// A VLAN without the bit that says there is a tag: no frame has that.
+/// Refuses a VLAN without the bit for "there is a tag": no frame has that.
 std::string MatchParser::check_tag() const {
   const std::uint32_t value = filter_.value_.number(kVlanTci);
   if (value == 0 || (value & kTagPresent) != 0 || (filter_.mask_.number(kVlanTci) & kTagPresent) == 0)
     return "";
   return quoted(filter_.text_) +
-         ": no frame has this VLAN: vlan_vid and vlan_tci count the bit 0x1000, which says that there is a "
-         "tag; write dl_vlan=10 or vlan_vid=0x100a";
+         ": no frame has this VLAN: in vlan_vid and vlan_tci the bit 0x1000 must be set if there is a tag; "
+         "write dl_vlan=10 or vlan_vid=0x100a";
 }
 
-/// The types of IP and ICMP take no mask, so one byte of it tells whether they are given.
+/// IP and ICMP types take no mask, so one byte of the mask tells whether they are given.
 bool MatchParser::is(KeySlot slot, std::uint32_t number) const {
   return filter_.value_.number(slot) == number && (filter_.mask_.number(slot) & 0xff) == 0xff;
 }

@@ -14,8 +14,8 @@ namespace {
 constexpr std::size_t kCrc32cLength = 4;
 
 /// CRC32c over the packet with its checksum field zero, sent least significant octet first (RFC 9260,
-/// appendix A). Nothing but the place of the field tells it from an Internet checksum: struct virtio_net_hdr
-/// has no flag for it.
+/// appendix A). Only the position of the field tells it from an Internet checksum: struct virtio_net_hdr has
+/// no flag for it.
 bool complete_crc32c(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest) {
   if (head.size() < kSctpChecksumAt + kCrc32cLength) return false;
   const auto field = head.subspan(kSctpChecksumAt, kCrc32cLength);

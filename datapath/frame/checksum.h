@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Internet checksum (RFC 1071) and SCTP's CRC32c (RFC 9260), to finish what a sender left to its device.
+// The Internet checksum (RFC 1071) and SCTP's CRC32c (RFC 9260), to finish checksums that a sender left to
+// its device.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,11 @@ namespace vswitch {
 /// odd last byte counts as the upper half of a word.
 std::uint16_t internet_sum(std::span<const std::uint8_t> bytes);
 
-/// Finishes an unfinished checksum in place: `payload` is what `offload` counts from and holds the
-/// pseudo-header's sum in the checksum field. Afterwards offload.needs_checksum is false. GSO packets are
-/// left alone: each segment will have a checksum of its own.
+/// Finishes an unfinished checksum in place. Offsets in `offload` count from the start of `payload`, whose
+/// checksum field holds the pseudo-header's sum. Afterwards offload.needs_checksum is false. GSO packets are
+/// left alone: each segment gets its own checksum.
 void complete_checksum(std::span<std::uint8_t> payload, Offload& offload);
-/// The same for a payload in two parts, the checksum field being in the first.
+/// The same for a payload in two parts; the checksum field is in the first.
 void complete_checksum(std::span<std::uint8_t> head, std::span<const std::uint8_t> rest, Offload& offload);
 
 }  // namespace vswitch

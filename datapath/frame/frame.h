@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame on its way through the switch.
 //
-// A frame is never moved in memory: it is its two addresses, its outer VLAN tag and a view of everything
-// behind them (the payload, which starts with the EtherType of what follows). Ports take it in as RawFrame
-// and send it as OutgoingFrame: a small Ethernet header built for that port, and the same payload. So one
-// payload serves any number of ports, each with tags of its own, and putting a stripped tag back costs
-// nothing.
+// A frame is never moved in memory: it consists of its two addresses, its outer VLAN tag and a view of the
+// rest (the payload, which starts with the EtherType behind the outer tag). Ports receive it as RawFrame and
+// send it as OutgoingFrame: a small Ethernet header built for that port, and the same payload. One payload
+// thus serves any number of ports, each with its own tags, and putting a stripped tag back costs nothing.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +17,7 @@
 
 namespace vswitch {
 
-/// Addresses and EtherType; there is no padding inside a host.
+/// Addresses and EtherType; frames inside a host are not padded.
 inline constexpr std::size_t kMinFrameLength = kAddressesLength + kEtherTypeLength;
 
 /// One VLAN tag: TPID and TCI (PCP 3 bits, DEI 1 bit, VID 12 bits), in host order.
@@ -45,8 +44,8 @@ inline constexpr std::uint8_t kGsoTcp6 = 4;    ///< VIRTIO_NET_HDR_GSO_TCPV6
 inline constexpr std::uint8_t kGsoUdpL4 = 5;   ///< VIRTIO_NET_HDR_GSO_UDP_L4: USO, Linux 6.2
 inline constexpr std::uint8_t kGsoEcn = 0x80;  ///< VIRTIO_NET_HDR_GSO_ECN, in addition
 
-/// What a local sender left to the device: the unfinished checksum and the cutting of a GSO packet into
-/// segments. Field meanings are those of struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order.
+/// Work that a local sender left to the device: finishing the checksum and segmenting a GSO packet. The
+/// fields have the same meaning as in struct virtio_net_hdr (virtio 1.2, section 5.1.6), in host order.
 /// `checksum_start` is counted from the first byte of whatever holds the Offload: RawFrame::bytes,
 /// Frame::payload or OutgoingFrame::header.
 struct Offload {
@@ -64,7 +63,7 @@ struct Offload {
 /// A frame as a port received it. The memory belongs to the port and is valid until Port::release().
 struct RawFrame {
   std::span<const std::uint8_t> bytes;  ///< from the destination address, without FCS
-  std::optional<VlanTag> stripped_tag;  ///< outer tag that the kernel took out of `bytes`
+  std::optional<VlanTag> stripped_tag;  ///< outer tag that the kernel removed from `bytes`
   Offload offload;
   bool truncated = false;  ///< the receive memory was too small: count and drop
 };
@@ -84,26 +83,26 @@ struct Frame {
   std::optional<VlanTag> inner_tag() const;
 };
 
-/// Makes a Frame of what a port received, or says why it cannot be one (DropReason::malformed,
-/// receive_truncated).
+/// A frame, or why there is none: DropReason::malformed or receive_truncated.
 struct ParseResult {
   Frame frame;
   DropReason drop = DropReason::none;
 };
+/// Parses what a port received. The frame points into the memory of `raw`.
 ParseResult parse(const RawFrame& raw);
 
 /// The tags a frame carries inside the bridge. An outer tag with VID 0 keeps the priority of a frame without
 /// VLAN.
 struct BridgeTags {
   std::optional<VlanTag> outer;
-  std::optional<VlanTag> inner;  ///< the customer's tag, once a dot1q-tunnel port has put its own in front
+  std::optional<VlanTag> inner;  ///< the customer's tag, after a dot1q-tunnel port has pushed its own
   std::uint8_t arrived_pcp = 0;  ///< of the outer tag on the wire, for ports with priority-tags
 
   VlanId vlan() const { return outer ? outer->vid() : VlanId{0}; }
 };
 
-/// Tags written in front of a payload, outermost first: a port's, a tunnel's and that of an output VLAN at
-/// most.
+/// Tags written in front of a payload, outermost first: at most a port's, a dot1q-tunnel's and an output
+/// VLAN's.
 struct TagList {
   static constexpr std::size_t kCapacity = 3;
   VlanTag tags[kCapacity];
@@ -119,29 +118,30 @@ struct TagList {
   }
 };
 
-/// Of addresses and tags.
+/// Bytes of addresses and tags.
 constexpr std::uint32_t header_length(const TagList& tags) {
   return static_cast<std::uint32_t>(kAddressesLength + tags.count * kTagLength);
 }
 
 inline constexpr std::size_t kMaxHeaderLength = kAddressesLength + TagList::kCapacity * kTagLength;
 
-/// Addresses and tags as bytes on the wire; the payload follows them. Returns the number of bytes written to
+/// Writes addresses and tags as on the wire; the payload follows them. Returns the number of bytes written to
 /// `out`.
 std::size_t write_header(const MacAddr& dst, const MacAddr& src, const TagList& tags,
                          std::span<std::uint8_t, kMaxHeaderLength> out);
 
-/// A frame for Port::send(): header and payload are sent one behind the other. Both must outlive the call.
+/// A frame for Port::send(): the header is sent first, then the payload. Both must outlive the call.
 struct OutgoingFrame {
   std::span<const std::uint8_t> header;
   std::span<const std::uint8_t> payload;
   Offload offload;                        ///< checksum_start counts from the first byte of the header
-  DropReason outcome = DropReason::none;  ///< set by send(): none = the device took it
+  DropReason outcome = DropReason::none;  ///< set by send(): none = the device accepted it
 
   std::size_t length() const { return header.size() + payload.size(); }
 };
 
-/// A payload behind a header; `offload` counts from the payload.
+/// Combines header and payload. Offsets in `offload` count from the payload, those of the result from the
+/// header.
 OutgoingFrame outgoing(std::span<const std::uint8_t> header, std::span<const std::uint8_t> payload,
                        Offload offload);
 

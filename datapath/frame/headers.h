@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The headers in a frame: EtherTypes, IP protocols, where their fields are, and the reads and writes of
-// numbers in network order. Every walk over a frame stands on this file; what a walk makes of a header that
-// contradicts itself is its own business, because a filter, a segmenter and a tunnel have different rules.
+// Protocol headers: EtherTypes, IP protocols, field offsets, and reads and writes of numbers in network
+// order. All code that walks over headers uses this file. Each walk decides for itself how to treat an
+// inconsistent header, because a filter, a segmenter and a tunnel have different rules.
 //
-// Bounds: a view (Ipv4View, ...) exists only if its fixed header is there, and a HeaderCursor does not go
-// past the end. The plain reads and writes at an offset expect the bytes to be there, which debug and
-// sanitized builds check.
+// Bounds: a view (Ipv4View, ...) exists only if its fixed header is complete, and a HeaderCursor does not go
+// past the end. Plain reads and writes at an offset require the bytes to be there; debug and sanitized builds
+// check this.
 #pragma once
 
 #include <cassert>
@@ -57,7 +57,7 @@ inline constexpr std::uint8_t kIpProtoSctp = 132;
 
 // ---- Numbers in network order -------------------------------------------------------------------------
 
-/// `bytes` holds the whole number at `at`.
+/// Reads the number at offset `at`, which must lie inside `bytes`.
 constexpr std::uint16_t u16_at(std::span<const std::uint8_t> bytes, std::size_t at) {
   assert(at + 2 <= bytes.size());
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -66,7 +66,7 @@ constexpr std::uint32_t u32_at(std::span<const std::uint8_t> bytes, std::size_t 
   return static_cast<std::uint32_t>(u16_at(bytes, at)) << 16 | u16_at(bytes, at + 2);
 }
 
-/// Writes the low bits of `value`.
+/// Writes the low bits of `value` at offset `at`, which must lie inside `bytes`.
 constexpr void put_u16(std::span<std::uint8_t> bytes, std::size_t at, std::size_t value) {
   assert(at + 2 <= bytes.size());
   bytes[at] = static_cast<std::uint8_t>(value >> 8);
@@ -77,7 +77,7 @@ constexpr void put_u32(std::span<std::uint8_t> bytes, std::size_t at, std::size_
   put_u16(bytes, at + 2, value);
 }
 
-/// Takes headers off the front of a packet. A step past the end fails and moves nothing.
+/// Consumes headers from the front of a packet. A step past the end fails and changes nothing.
 class HeaderCursor {
  public:
   explicit constexpr HeaderCursor(std::span<const std::uint8_t> bytes) : rest_(bytes) {}
@@ -94,7 +94,7 @@ class HeaderCursor {
   std::span<const std::uint8_t> rest_;
 };
 
-/// Writes numbers one behind the other into memory that has room for them.
+/// Writes consecutive numbers into memory that is large enough.
 class HeaderWriter {
  public:
   explicit constexpr HeaderWriter(std::span<std::uint8_t> out) : out_(out) {}
@@ -112,8 +112,8 @@ class HeaderWriter {
   std::size_t at_ = 0;
 };
 
-/// Where the EtherType behind the VLAN tags is, at most `most` of which are passed; the walk starts at the
-/// EtherType at `at`. Stops at a tag without an EtherType behind it.
+/// Returns the offset of the EtherType behind the VLAN tags. Starts at the EtherType at `at` and skips at
+/// most `most` tags. Stops at a tag that is not followed by an EtherType.
 constexpr std::size_t skip_vlan_tags(std::span<const std::uint8_t> bytes, std::size_t at,
                                      std::size_t most = std::numeric_limits<std::size_t>::max()) {
   while (most-- > 0 && bytes.size() >= at + kTagLength + kEtherTypeLength && is_vlan_tpid(u16_at(bytes, at)))
@@ -123,7 +123,7 @@ constexpr std::size_t skip_vlan_tags(std::span<const std::uint8_t> bytes, std::s
 
 // ---- IP -----------------------------------------------------------------------------------------------
 
-/// The 20 bytes that every IPv4 header has (RFC 791). Lengths are what the header says, right or wrong.
+/// The fixed 20 bytes of an IPv4 header (RFC 791). Lengths are as the header states them, unchecked.
 class Ipv4View {
  public:
   static constexpr std::size_t kLength = 20;
@@ -138,9 +138,9 @@ class Ipv4View {
   constexpr std::size_t header_length() const { return std::size_t{4} * (bytes_[0] & 0x0f); }  ///< bytes
   constexpr std::uint8_t tos() const { return bytes_[1]; }
   constexpr std::size_t total_length() const { return u16_at(bytes_, 2); }
-  /// A part of a larger packet: it has an offset, or more is to come.
+  /// Part of a larger packet: it has an offset, or more fragments follow.
   constexpr bool is_fragment() const { return (u16_at(bytes_, 6) & 0x3fff) != 0; }
-  /// Not the first one: what follows is no transport header.
+  /// Not the first fragment: no transport header follows.
   constexpr bool is_later_fragment() const { return (u16_at(bytes_, 6) & 0x1fff) != 0; }
   constexpr std::uint8_t ttl() const { return bytes_[8]; }
   constexpr std::uint8_t protocol() const { return bytes_[9]; }
@@ -183,7 +183,7 @@ class Ipv6View {
 constexpr bool is_ipv6_option_header(std::uint8_t protocol) {
   return protocol == kIpProtoHopByHop || protocol == kIpProtoRouting || protocol == kIpProtoDestination;
 }
-/// Bytes of such a header; two of them are there.
+/// Length of such a header in bytes; `header` has at least two bytes.
 constexpr std::size_t ipv6_option_header_length(std::span<const std::uint8_t> header) {
   return std::size_t{8} * (header[1] + 1U);
 }
@@ -217,7 +217,7 @@ inline constexpr std::size_t kTcpChecksumAt = 16;
 inline constexpr std::uint8_t kTcpFin = 0x01;
 inline constexpr std::uint8_t kTcpPsh = 0x08;
 inline constexpr std::uint8_t kTcpCwr = 0x80;
-/// Bytes of a TCP header with its options, as it says; the fixed header is there.
+/// Length of a TCP header with options in bytes, as it states it; `tcp` holds at least the fixed header.
 constexpr std::size_t tcp_header_length(std::span<const std::uint8_t> tcp) {
   return std::size_t{4} * (tcp[12] >> 4);
 }
@@ -232,6 +232,6 @@ inline constexpr std::size_t kSctpChecksumAt = 8;
 inline constexpr std::size_t kIcmpHeader = 8;
 inline constexpr std::size_t kIcmpChecksumAt = 2;
 
-inline constexpr std::size_t kArpEthernetIpv4 = 28;  ///< an ARP packet for these two (RFC 826)
+inline constexpr std::size_t kArpEthernetIpv4 = 28;  ///< an ARP packet for Ethernet and IPv4 (RFC 826)
 
 }  // namespace vswitch

@@ -11,7 +11,7 @@ namespace vswitch {
 
 namespace {
 
-/// A whole packet of TCP or UDP that is no fragment.
+/// A complete TCP or UDP packet, not a fragment.
 struct Packet {
   bool v6;
   std::uint8_t protocol;
@@ -23,7 +23,7 @@ struct Packet {
 std::optional<Packet> find_packet(std::span<const std::uint8_t> frame) {
   const std::size_t type_at = skip_vlan_tags(frame, kAddressesLength);
   const std::size_t ip_at = type_at + kEtherTypeLength;
-  if (frame.size() < ip_at + Ipv6View::kLength) return std::nullopt;  // shorter ones have no TCP, nor IPv6
+  if (frame.size() < ip_at + Ipv6View::kLength) return std::nullopt;  // too short for IPv6, or TCP over IPv4
   const auto bytes = frame.subspan(ip_at);
   Packet packet{};
   if (u16_at(frame, type_at) == kEtherTypeIpv4) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a local sender left undone, seen from the frame alone: packets that come out of a tunnel's socket have
-// lost the notes that a packet socket gives.
+// Infers from a frame alone what a local sender left to the device: packets from a tunnel's socket come
+// without the offload information that a packet socket provides.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,11 @@
 
 namespace vswitch {
 
-/// An unfinished checksum is one that is the sum of the pseudo-header alone; the kernel leaves that in the
-/// field (include/linux/skbuff.h, CHECKSUM_PARTIAL). One that is right by chance stays right when it is
-/// computed anew. A frame of TCP longer than `longest` bytes is a GSO packet: no wire on the way carries it.
-/// Its segments are taken to be as long as that allows. Counts from the first byte of `frame`.
+/// A checksum is unfinished if its field holds only the sum of the pseudo-header, as the kernel leaves it
+/// (include/linux/skbuff.h, CHECKSUM_PARTIAL). A finished checksum that has this value by chance is still
+/// correct after it is recomputed. A TCP frame longer than `longest` bytes is a GSO packet, because no link
+/// on the path carries it; its segments are assumed to be as long as `longest` allows. Offsets in the result
+/// count from the first byte of `frame`.
 Offload left_undone(std::span<const std::uint8_t> frame, std::size_t longest);
 
 }  // namespace vswitch

@@ -12,7 +12,8 @@ VlanTag read_tag(std::span<const std::uint8_t> bytes, std::size_t at) {
   return {.tpid = u16_at(bytes, at), .tci = u16_at(bytes, at + 2)};
 }
 
-/// Counts the offload's positions from the payload instead of the frame; false if they do not lie inside it.
+/// Makes the offload's offsets relative to the payload instead of the frame. False if they do not lie inside
+/// it.
 bool rebase(Offload& offload, std::size_t payload_at, std::size_t payload_length) {
   if (offload.needs_checksum) {
     if (offload.checksum_start < payload_at) return false;

@@ -9,7 +9,7 @@ namespace vswitch {
 
 namespace {
 
-// A sender that asks for tiny segments makes one frame into thousands. These are Linux's own limits:
+// A sender that requests tiny segments would turn one frame into thousands. These are Linux's own limits:
 // TCP_MIN_GSO_SIZE and UDP_MAX_SEGMENTS.
 constexpr std::size_t kMinTcpSegment = 8;
 constexpr std::size_t kMaxUdpSegments = 128;
@@ -39,7 +39,7 @@ bool Segmenter::locate(const Offload& offload) {
          locate_data(offload) && set_pseudo_sum(offload);
 }
 
-/// What is to be found, and where IP starts behind the inner tags.
+/// Determines the transport protocol, and where the IP header starts behind the inner tags.
 bool Segmenter::locate_network(const Offload& offload) {
   const auto type = static_cast<std::uint8_t>(offload.gso_type & ~kGsoEcn);
   if (type != kGsoTcp4 && type != kGsoTcp6 && type != kGsoUdpL4) return false;
@@ -56,7 +56,7 @@ bool Segmenter::locate_network(const Offload& offload) {
   return ether_type == kEtherTypeIpv4 || ether_type == kEtherTypeIpv6;
 }
 
-/// RFC 791. The frame ends where the header says: there is no padding behind so much.
+/// RFC 791. The frame must end where the header says: a frame this long has no padding.
 bool Segmenter::locate_ipv4_transport() {
   const auto packet = payload_.subspan(network_at_);
   const auto ip = Ipv4View::of(packet);
@@ -69,7 +69,7 @@ bool Segmenter::locate_ipv4_transport() {
   return ip->protocol() == (transport_ == Transport::tcp ? kIpProtoTcp : kIpProtoUdp);
 }
 
-/// RFC 8200: past the extension headers that every segment repeats.
+/// RFC 8200. Skips the extension headers, which every segment repeats.
 bool Segmenter::locate_ipv6_transport() {
   const auto packet = payload_.subspan(network_at_);
   const auto ip = Ipv6View::of(packet);
@@ -104,9 +104,9 @@ bool Segmenter::locate_data(const Offload& offload) {
          (offload.checksum_start == transport_at_ && offload.checksum_offset == checksum);
 }
 
-/// An unfinished checksum field holds the pseudo-header's sum, and counts for what it is: with a routing
-/// header the sender's pseudo-header is not that of the addresses in the packet. A finished one (of the whole
-/// GSO packet) is of no use to its segments.
+/// An unfinished checksum field holds the pseudo-header's sum, which is used as it is: with a routing header,
+/// the sender's pseudo-header does not have the addresses of the packet. A finished checksum (of the whole
+/// GSO packet) is useless for its segments.
 bool Segmenter::set_pseudo_sum(const Offload& offload) {
   const auto transport = payload_.subspan(transport_at_);
   const std::size_t field = transport_ == Transport::tcp ? kTcpChecksumAt : kUdpChecksumAt;
@@ -167,7 +167,8 @@ void Segmenter::finish_udp(std::size_t i, std::span<std::uint8_t> udp) const {
   put_u16(udp, kUdpChecksumAt, checksum == 0 ? 0xffff : checksum);
 }
 
-/// Of pseudo-header, header and data. Headers are a whole number of words, so the sums just add up.
+/// Sum of pseudo-header, header and data. Headers are a whole number of 16-bit words, so the sums can be
+/// added.
 std::uint16_t Segmenter::transport_sum(std::size_t i, std::span<const std::uint8_t> header) const {
   const auto length = static_cast<std::uint16_t>(header.size() + data(i).size());
   return add(add(pseudo_sum_, length), add(internet_sum(header), internet_sum(data(i))));

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Segmentation: what a device does with a GSO packet that a local sender left to it (TCP segmentation, TSO;
-// UDP segmentation, USO).
+// Segmentation in software of GSO packets that a local sender left to the device (TCP segmentation, TSO; UDP
+// segmentation, USO).
 //
-// The frames are those that Linux's own software segmentation makes (net/ipv4/tcp_offload.c tcp_gso_segment,
-// udp_offload.c __udp_gso_segment, af_inet.c inet_gso_segment; 6.18 compared byte for byte in
-// tests/platform/segment_test.cc):
-//  - IPv4: total length; identification counted up by one per segment, also where "don't fragment" would
-//  allow
-//    it to stand still (struct virtio_net_hdr cannot say so); header checksum.
+// The frames are the same as those of Linux's own software segmentation (net/ipv4/tcp_offload.c
+// tcp_gso_segment, udp_offload.c __udp_gso_segment, af_inet.c inet_gso_segment; compared byte for byte with
+// Linux 6.18 in tests/platform/segment_test.cc):
+//  - IPv4: total length; identification, incremented by one per segment even if "don't fragment" would allow
+//    it to stay the same (struct virtio_net_hdr cannot say so); header checksum.
 //  - IPv6: payload length. Extension headers are repeated.
 //  - TCP: sequence number; FIN and PSH only on the last segment, CWR only on the first; every other flag, the
 //    urgent pointer and all options are repeated.
 //  - UDP: length.
-//  - The transport checksum of each is finished; 0 becomes 0xffff in UDP (RFC 768), not in TCP.
+//  - The transport checksum of each segment is finished; 0 becomes 0xffff in UDP (RFC 768), not in TCP.
 //
-// Not cut, but refused: UDP fragmentation (VIRTIO_NET_HDR_GSO_UDP), which no kernel since 4.14 gives to a
-// packet socket or a tap device; a tunnel's inner GSO packet, whose outer header does not agree with the
-// offload; IPv6 jumbograms; and whatever lies about its lengths.
+// Refused instead of segmented: UDP fragmentation (VIRTIO_NET_HDR_GSO_UDP), which no kernel since 4.14 gives
+// to a packet socket or a tap device; a GSO packet inside a tunnel, whose outer header does not match the
+// offload; IPv6 jumbograms; and packets with inconsistent lengths.
 #pragma once
 
 #include <cstddef>
@@ -27,21 +26,21 @@
 
 namespace vswitch {
 
-/// a GSO packet seen as its segments. Nothing is copied but headers: each segment is headers written for it,
-/// and a slice of the payload. Addresses and outer tags are not part of it; they are the same for all and are
-/// written in front (write_header()).
+/// The segments of a GSO packet. Only headers are copied: each segment consists of headers written for it and
+/// a slice of the payload. Addresses and outer tags are not part of it: they are the same for all segments,
+/// and the caller writes them in front (write_header()).
 class Segmenter {
  public:
-  /// Tags, IP header with options or extension headers, and TCP header with options, at most.
+  /// Most bytes of tags, IP header with options or extension headers, and TCP header with options together.
   static constexpr std::size_t kMaxHeaders = 192;
 
-  /// `payload` starts with an EtherType, as Frame::payload does, and outlives the Segmenter. `offload` counts
-  /// from it.
+  /// `payload` starts with an EtherType, as Frame::payload does, and must outlive the Segmenter. Offsets in
+  /// `offload` count from it.
   Segmenter(std::span<const std::uint8_t> payload, const Offload& offload);
 
-  /// False if this is no GSO packet, or none that can be cut.
+  /// False if this is not a GSO packet or cannot be segmented.
   bool valid() const { return count_ != 0; }
-  std::size_t count() const { return count_; }  ///< of segments
+  std::size_t count() const { return count_; }  ///< number of segments
 
   /// Bytes in front of each segment's data: from the EtherType to the end of the TCP or UDP header.
   std::size_t header_length() const { return data_at_; }
@@ -50,7 +49,7 @@ class Segmenter {
   /// The data of segment `i`, a part of the payload.
   std::span<const std::uint8_t> data(std::size_t i) const;
   /// Writes the headers of segment `i`, finished checksums included, to the first header_length() bytes of
-  /// `out`, which has as many. data(i) follows them.
+  /// `out`, which must be that long. data(i) follows them.
   void write_headers(std::size_t i, std::span<std::uint8_t> out) const;
 
  private:
@@ -75,7 +74,7 @@ class Segmenter {
   std::size_t data_at_ = 0;
   std::uint16_t pseudo_sum_ = 0;  ///< of the pseudo-header without its length
   bool is_ipv6_ = false;
-  bool has_checksum_ = true;  ///< UDP over IPv4 may do without
+  bool has_checksum_ = true;  ///< UDP over IPv4 may have none
   Transport transport_ = Transport::tcp;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long copies may be, and what they are when their frame is longer.
+// How long copies may be, and what happens to longer ones.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@ namespace vswitch {
 
 inline constexpr std::uint32_t kWholeFrame = std::numeric_limits<std::uint32_t>::max();
 
-/// What happens to a copy that is longer than the way to its endpoint carries.
+/// What happens to a copy that exceeds the MTU of the path to its endpoint.
 enum class MtuPolicy : std::uint8_t { truncate, fragment, drop };
 
-/// What happens to GSO packets of local senders: by_destination keeps them for ports and cuts them into
-/// segments for endpoints.
+/// What happens to GSO packets of local senders: by_destination keeps them for ports and segments them for
+/// endpoints.
 enum class GsoPackets : std::uint8_t { by_destination, keep, segment };
 
 }  // namespace vswitch

@@ -7,14 +7,14 @@ namespace vswitch {
 
 namespace {
 
-constexpr std::uint64_t kMaxFrameLength = 65536;  // a GSO packet has to pass any rate, if only now and then
+constexpr std::uint64_t kMaxFrameLength = 65536;  // any rate must let a GSO packet pass now and then
 
 }  // namespace
 
 TokenBucket::TokenBucket(std::uint64_t per_second, std::uint64_t least)
     : per_second_(per_second), burst_(std::max(kBurst, time_of(least))) {}
 
-/// Rounded up: rather a little less than the rate than more. 64 bytes at 10 Gbit/s are 51.2 ns.
+/// Rounded up: rather slightly below the rate than above it. 64 bytes at 10 Gbit/s are 51.2 ns.
 TimeNs TokenBucket::time_of(std::uint64_t units) const {
   return static_cast<TimeNs>((units * std::uint64_t{kSecondNs} + per_second_ - 1) / per_second_);
 }
@@ -63,7 +63,8 @@ QuotaSpec Quota::left() const {
 
 Quota::Quota(QuotaSpec spec, std::function<void()> used_up) : spec_(spec), on_end_(std::move(used_up)) {}
 
-/// A worker that finds no room ends the quota for all: another's smaller frame would not be in order.
+/// A worker whose frame does not fit ends the quota for all workers: a smaller frame of another one would be
+/// out of order.
 bool Quota::take(std::uint64_t bytes) {
   if (is_used_up()) return false;
   const std::uint64_t packets = packets_.fetch_add(1, std::memory_order_relaxed) + 1;

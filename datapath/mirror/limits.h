@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a session may copy: so much a second (RateLimit), and so much in its life (Quota).
+// How much a session may copy: per second (RateLimit) and in total (Quota).
 //
 // Both are shared by all workers and live outside the snapshot, so that a change of other settings neither
-// fills a bucket nor begins a count anew. A frame costs one or two atomic additions; a session without limits
-// has neither.
+// refills a bucket nor restarts a count. A frame costs one or two atomic additions; in a session without
+// limits it costs none.
 //
-// Both count frames, each once however many destinations get a copy of it, and bytes as received. What is
-// lost behind them (a full queue, a device that refuses) has been counted.
+// Both count each frame once, no matter how many destinations get a copy, and bytes as received. Copies that
+// are lost later (queue full, refused by the device) count too.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace vswitch {
 
-/// Per second; 0 = any number.
+/// Per second; 0 = unlimited.
 struct RateSpec {
   std::uint64_t packets = 0;
   std::uint64_t bits = 0;
@@ -27,18 +27,20 @@ struct RateSpec {
   bool operator==(const RateSpec&) const = default;
 };
 
-/// A token bucket, as the moment at which it will be full again: the generic cell rate algorithm (ITU-T
+/// A token bucket, stored as the time at which it will be full again: the generic cell rate algorithm (ITU-T
 /// I.371), which needs one number and no timer.
 class TokenBucket {
  public:
   static constexpr TimeNs kBurst = kSecondNs / 10;
 
-  /// `per_second` units, at least 1. The bucket holds kBurst worth of them, or `least` if that is more.
+  /// `per_second`: units per second, at least 1. The bucket holds the units of kBurst, or `least` if that is
+  /// more.
   TokenBucket(std::uint64_t per_second, std::uint64_t least);
-  /// Any thread. False, and nothing taken, if so many are not there.
+  /// Takes `units`. False, with nothing taken, if the bucket holds fewer. Any thread.
   bool take(std::uint64_t units, TimeNs now);
+  /// Puts back units that were taken. Any thread.
   void give_back(std::uint64_t units);
-  /// How many could be taken now.
+  /// How many units could be taken now. Any thread.
   std::uint64_t left(TimeNs now) const;
 
  private:
@@ -53,9 +55,9 @@ class RateLimit {
  public:
   explicit RateLimit(RateSpec spec);
   const RateSpec& spec() const { return spec_; }
-  /// Any thread: whether a frame of so many bytes may be copied; it is charged then.
+  /// Whether a frame of so many bytes may be copied; if so, it is charged. Any thread.
   bool take(std::uint64_t bytes, TimeNs now);
-  /// What could be copied now; of what is not limited, 0.
+  /// What could be copied now; 0 for what is not limited. Any thread.
   RateSpec left(TimeNs now) const;
 
  private:
@@ -63,7 +65,7 @@ class RateLimit {
   std::optional<TokenBucket> packets_, bits_;
 };
 
-/// In all; 0 = any number.
+/// In total; 0 = unlimited.
 struct QuotaSpec {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
@@ -72,16 +74,16 @@ struct QuotaSpec {
   bool operator==(const QuotaSpec&) const = default;
 };
 
-/// Ends with the last frame it allows, or at the first one that does not fit into its bytes: it is never
+/// Ends with the last frame it allows, or at the first frame that exceeds the remaining bytes: it is never
 /// exceeded.
 class Quota {
  public:
-  /// `used_up` is called once, on the thread of the worker that took the last frame.
+  /// `used_up` is called once, on the thread that called take() when the quota ended.
   Quota(QuotaSpec spec, std::function<void()> used_up);
   const QuotaSpec& spec() const { return spec_; }
-  /// Any thread: whether a frame of so many bytes may be copied; it is charged then.
+  /// Whether a frame of so many bytes may be copied; if so, it is charged. Any thread.
   bool take(std::uint64_t bytes);
-  /// What may still be copied; of what is not limited, 0.
+  /// What may still be copied; 0 for what is not limited. Any thread.
   QuotaSpec left() const;
   bool is_used_up() const { return used_up_.load(std::memory_order_relaxed); }
 

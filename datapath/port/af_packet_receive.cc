@@ -18,10 +18,10 @@ namespace vswitch::af_packet {
 
 namespace {
 
-constexpr std::size_t kBusyBatch = kBatchSize / 2;  // frames that waited: the port deserves large slots
+constexpr std::size_t kBusyBatch = kBatchSize / 2;  // a port with this many frames waiting is busy
 
-/// How long after a handover the old ring may still be written to, by processors that were in the middle of
-/// it. In a virtual machine they may be taken from it for a while; the new ring has room for 2 ms meanwhile.
+/// How long after a handover the old ring may still be written to, by CPUs that were in the middle of it. In
+/// a virtual machine such a CPU may be preempted for a while; the new ring has room for 2 ms meanwhile.
 constexpr std::chrono::microseconds kOnTheirWay{300};
 
 }  // namespace
@@ -38,7 +38,7 @@ Receiver::Receiver(const AfPacketOptions& options)
   ring_.begin(ifindex_, name_);
   require_ethernet();
   ring_.make_promiscuous(ifindex_, name_);
-  if (!poll_ || !watch(ring_)) fail("cannot wait for frames of " + name_);
+  if (!poll_ || !watch(ring_)) fail("cannot poll " + name_);
 }
 
 std::size_t Receiver::receive(std::span<RawFrame> into) {
@@ -54,8 +54,8 @@ std::size_t Receiver::receive(std::span<RawFrame> into) {
   }
   if (count >= kBusyBatch) ask_for_larger();
   if (count == 0) {
-    // A device that went down leaves ENETDOWN on the socket: EPOLLERR until someone fetches it. Only the
-    // second empty call in a row looks, so that emptying a ring costs no system call.
+    // A device that went down leaves ENETDOWN on the socket: EPOLLERR until it is fetched. Only the second
+    // empty call in a row fetches it, so that emptying a ring costs no system call.
     if (last_was_empty_) clear_error();
     repairing_or_in_use_.clear(std::memory_order_release);
   }
@@ -96,11 +96,12 @@ bool Receiver::watch(const Ring& ring) const {
   return ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, ring.socket().get(), &event) == 0;
 }
 
-/// Where it cannot be had the port goes on as it is, its losses are counted, and it asks again later.
+/// Requests the full ring. If it cannot be created, the port keeps its ring, counts its losses and retries
+/// later.
 void Receiver::ask_for_larger() {
   if (larger_.valid() || successor_ || ring_.size() == full_size_) return;
   if (batches_before_asking_ > 0 && --batches_before_asking_ > 0) return;
-  batches_before_asking_ = kBatchesBeforeRetrying;  // should it not come
+  batches_before_asking_ = kBatchesBeforeRetrying;  // if this fails
   larger_ = in_background([this]() -> std::optional<Ring> {
     try {
       Ring ring(full_size_, name_);
@@ -120,7 +121,7 @@ void Receiver::begin_handover() {
   handed_over_ = std::chrono::steady_clock::now();
 }
 
-/// A ring that is stuck wakes nobody, so receive() would never hear that another one is there.
+/// A stuck ring never wakes the worker, so receive() would not find out that the new ring is ready.
 void Receiver::poll_handover() {
   if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
   if (larger_.valid()) begin_handover();
@@ -130,18 +131,18 @@ void Receiver::poll_handover() {
   repairing_or_in_use_.clear(std::memory_order_release);
 }
 
-/// The old ring is empty; ring_changes_ is held. Closing it takes the kernel as long as making one, so
-/// somebody else does it.
+/// The old ring is empty; ring_changes_ is held. Closing it takes the kernel as long as creating one, so a
+/// background thread does it.
 void Receiver::end_handover() {
   ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, ring_.socket().get(), nullptr);
   count_overruns();
-  ring_ = std::move(*successor_);  // they change places
+  ring_ = std::move(*successor_);  // swaps the two
   next_ = oldest_ = 0;
   closing_ = in_background([old = std::move(*successor_)]() mutable { const Ring gone = std::move(old); });
   successor_.reset();
 }
 
-// The kernel writes the status last and reads it first, on another processor.
+// The kernel writes the status last and reads it first, on another CPU.
 std::uint32_t Receiver::status(std::size_t slot) const {
   return std::atomic_ref<std::uint32_t>(header(slot).tp_status).load(std::memory_order_acquire);
 }
@@ -159,8 +160,7 @@ void Receiver::require_ethernet() const {
                           name_ + " is not an Ethernet device");
 }
 
-/// Takes the next waiting frame. False when there is none, or when the arena has no room left for it in
-/// this batch.
+/// Takes the next waiting frame. False if there is none, or if the arena has no room for it in this batch.
 bool Receiver::take(RawFrame& frame) {
   if (ring_.memory() == nullptr) return false;
   const std::uint32_t state = status(next_);
@@ -186,7 +186,7 @@ bool Receiver::take(RawFrame& frame) {
   return true;
 }
 
-/// The slot holds only the beginning of the frame (and its offload and tag); all of it waits in the
+/// The slot holds only the beginning of the frame (and its offload and tag); the whole frame waits in the
 /// socket's queue, in the order of the slots.
 bool Receiver::take_from_queue(RawFrame& frame, std::size_t length) {
   if (length > arena_size_ - arena_used_ && arena_used_ != 0) return false;  // in the next batch
@@ -215,14 +215,13 @@ void Receiver::clear_error() const {
   ::getsockopt(ring_.socket().get(), SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
-/// A frame with a kind of segmentation that struct virtio_net_hdr cannot express (UFO from a virtual
-/// machine, SCTP; UDP before Linux 6.2) makes tpacket_rcv() give up between claiming the slot and filling
-/// it; the claim stays, and the ring takes nothing ever again (net/packet/af_packet.c, label
-/// drop_n_account). It shows as drops without a single frame accepted while the ring is empty. A new ring
-/// is the way out.
+/// A frame with a kind of segmentation that struct virtio_net_hdr cannot express (UFO from a virtual machine,
+/// SCTP; UDP before Linux 6.2) makes tpacket_rcv() give up between claiming the slot and filling it. The slot
+/// stays claimed, and the ring never accepts another frame (net/packet/af_packet.c, label drop_n_account).
+/// The symptom is drops without a single accepted frame while the ring is empty. The remedy is a new ring.
 void Receiver::repair_if_stuck() {
   if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return;
-  const bool changes = larger_.valid() || successor_;  // the group counts on their order
+  const bool changes = larger_.valid() || successor_;  // the group relies on their order
   if (!changes && oldest_ == next_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0) {
     ring_.drop();
     next_ = oldest_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The receiving half of an AF_PACKET port. The kernel behaviours relied on here are each pinned by a test in
+// The receiving half of an AF_PACKET port. Each kernel behaviour relied on here is pinned by a test in
 // tests/platform/af_packet_port_test.cc.
 #pragma once
 
@@ -25,24 +25,24 @@ namespace vswitch::af_packet {
 
 /// The receive socket and its ring.
 ///
-/// A port is idle most of its life, so it begins with a ring of small slots: frames that fit none take the
-/// way of long ones. A large batch asks for the full ring, which is made on a thread of its own. When it
-/// stands by, it takes over: no frame is lost and none comes twice. The old one is emptied first.
+/// Most ports are idle most of the time, so a port starts with a ring of small slots; frames that do not fit
+/// are handled as long frames. A large batch requests the full ring, which a background thread creates. Once
+/// ready, it takes over without losing or duplicating a frame. The old ring is emptied first.
 class Receiver {
  public:
   explicit Receiver(const AfPacketOptions& options);
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
-  /// Stays the same when the ring does not.
+  /// Stays the same when the ring is replaced.
   int fd() const { return poll_.get(); }
 
   std::size_t receive(std::span<RawFrame> into);
   void release();
 
-  /// Called on any thread.
+  /// Any thread.
   std::size_t memory();
-  /// Called on any thread.
+  /// Any thread.
   std::uint64_t overruns();
 
  private:
@@ -68,22 +68,22 @@ class Receiver {
   const std::string name_;
   const int ifindex_;
   const RingSize full_size_;
-  const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; no memory before the first
+  const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; uses no memory before the first
   const std::size_t arena_size_;
   std::size_t arena_used_ = 0;
   const UniqueFd poll_;  // of the ring's socket, and of its successor's
-  Mutex ring_changes_;   // ring_ becomes another one only while it is held
+  Mutex ring_changes_;   // held while ring_ is replaced
   Ring ring_;
   std::uint32_t batches_before_asking_ = 0;  // for a larger one
   std::future<std::optional<Ring>> larger_;
   std::optional<Ring> successor_;  // receives already, while ring_ is being emptied
   std::chrono::steady_clock::time_point handed_over_;
   std::future<void> closing_;
-  std::size_t next_ = 0;    // slot the kernel fills next, as far as we have looked
+  std::size_t next_ = 0;    // next slot to take a frame from
   std::size_t oldest_ = 0;  // first slot handed out and not released
   bool last_was_empty_ = false;
   std::atomic_flag repairing_or_in_use_;   // held from a receive() that returned frames to its release()
-  std::atomic<bool> without_ring_{false};  // no memory for a new one: tried again
+  std::atomic<bool> without_ring_{false};  // no memory for a new one: retried
   std::uint64_t overruns_ GUARDED_BY(ring_changes_) = 0;
 };
 

@@ -19,8 +19,8 @@ namespace vswitch::af_packet {
 
 namespace {
 
-constexpr std::size_t kRingBlock =
-    32 * 1024;  // contiguous kernel memory: order 3, had even when it is scarce
+/// Contiguous kernel memory: order 3, available even when memory is scarce.
+constexpr std::size_t kRingBlock = 32 * 1024;
 
 /// PACKET_FANOUT_FLAG_IGNORE_OUTGOING: older kernels ignore it, and older headers do not have it.
 constexpr std::uint32_t kFanoutIgnoresOutgoing = 0x4000;
@@ -41,7 +41,8 @@ Ring::Ring(const RingSize& size, const std::string& device) : size_(size), fd_(p
   set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
              static_cast<int>(size.queue_bytes / 2),  // the kernel doubles it
              "cannot set SO_RCVBUFFORCE for " + device);
-  if (!map()) fail("cannot get " + std::to_string(size.bytes()) + " bytes of receive ring for " + device);
+  if (!map())
+    fail("cannot allocate a receive ring of " + std::to_string(size.bytes()) + " bytes for " + device);
 }
 
 Ring::Ring(Ring&& other) noexcept
@@ -60,8 +61,7 @@ Ring::~Ring() {
 void Ring::begin(int ifindex, const std::string& device) {
   block_receive();  // until it is in the group
   bind_to(fd_, ifindex, ETH_P_ALL, device);
-  // Before Linux 6.13 a device that is down cannot have a group (EINVAL): there will be one when it is
-  // busy.
+  // Before Linux 6.13 a device that is down cannot have a group (EINVAL): it gets one when the port is busy.
   if (!join(std::nullopt) && errno != EINVAL) fail("cannot set PACKET_FANOUT for " + device);
   hear();
 }
@@ -71,8 +71,8 @@ void Ring::stand_by(const Ring& before, int ifindex, const std::string& device) 
   block_receive();
   bind_to(fd_, ifindex, ETH_P_ALL, device);
   if (!join(before.group())) fail("cannot set PACKET_FANOUT for " + device);
-  drop();  // lets all processors pass: none is left that came before the group
-  if (!map()) fail("cannot get a larger receive ring for " + device);
+  drop();  // waits for all CPUs: none is still delivering from before the group
+  if (!map()) fail("cannot allocate a larger receive ring for " + device);
   hear();
 }
 
@@ -115,7 +115,7 @@ std::optional<std::uint32_t> Ring::group() const {
   std::uint32_t argument = 0;
   socklen_t length = sizeof argument;
   if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_FANOUT, &argument, &length) != 0 || argument == 0)
-    return std::nullopt;  // the kind of a group is not 0
+    return std::nullopt;  // the type of a group is not 0
   return argument & 0xffff;
 }
 
@@ -178,7 +178,7 @@ void RingStock::Impl::refill() {
     try {
       return Ring(kUsual, "the next port");
     } catch (const std::system_error&) {
-      return std::nullopt;  // the port that wants it hears why
+      return std::nullopt;  // the port that needs a ring reports the error
     }
   });
 }

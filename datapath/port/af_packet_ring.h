@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A receive socket with its TPACKET_V2 ring, and how one takes over from another.
+// A receive socket with its TPACKET_V2 ring, and the handover from one to another.
 #pragma once
 
 #include <cstddef>
@@ -25,40 +25,43 @@ struct RingSize {
 RingSize first_size(const AfPacketOptions& options);
 RingSize full_size(const AfPacketOptions& options);
 
-/// A receive socket with its ring, not bound to a device at first. On a device it is one of a fanout group:
-/// each frame goes to one socket of the group, so that one can take over from another without a frame lost or
-/// seen twice.
+/// A receive socket with its ring, not bound to a device at first. Once bound it belongs to a fanout group:
+/// each frame goes to one socket of the group, so that one ring can take over from another without losing or
+/// duplicating a frame.
 ///
-/// What fails throws std::system_error; `device` is for the sentences of errors.
+/// Errors throw std::system_error unless the function returns bool; `device` is used in their messages.
 class Ring {
  public:
   Ring(const RingSize& size, const std::string& device);
   Ring(Ring&& other) noexcept;
-  Ring& operator=(Ring&& other) noexcept;  ///< they change places
+  Ring& operator=(Ring&& other) noexcept;  ///< swaps the two
   ~Ring();
 
   const UniqueFd& socket() const { return fd_; }
   const RingSize& size() const { return size_; }
-  std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() works
+  std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() succeeds
 
-  /// Receives from now on.
+  /// Starts to receive from the device.
   void begin(int ifindex, const std::string& device);
-  /// Is ready to take over from `before`, on the same device. begin() and this take the kernel milliseconds.
+  /// Prepares to take over from `before`, on the same device. begin() and stand_by() take the kernel
+  /// milliseconds.
   void stand_by(const Ring& before, int ifindex, const std::string& device);
-  /// The one that stands by gets every frame from now on. False when the kernel refuses.
+  /// From now on the ring that stands by gets every frame. False if the kernel refuses.
   bool hand_over_to_second() const;
   void make_promiscuous(int ifindex, const std::string& device) const;
 
+  /// Allocates the ring. False if there is no memory for it.
   bool map();
+  /// Frees the ring; the socket stays.
   void drop();
 
  private:
-  /// A group, or a new one. False with errno.
+  /// Joins a group, or a new one. False with errno on failure.
   bool join(std::optional<std::uint32_t> group) const;
   std::optional<std::uint32_t> group() const;
   void block_receive() const;
-  /// Only what comes in, also where the kernel does not know PACKET_FANOUT_FLAG_IGNORE_OUTGOING; a group has
-  /// no PACKET_IGNORE_OUTGOING.
+  /// Accepts only incoming frames, even if the kernel does not know PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+  /// PACKET_IGNORE_OUTGOING does not apply in a group.
   void hear() const;
   void attach(const sock_fprog& program) const;
   bool set(std::size_t bytes);
@@ -76,7 +79,7 @@ class RingStock::Impl {
  public:
   Impl() { refill(); }
 
-  /// The one that lies ready, if it is of this size, or a new one.
+  /// The ring kept ready, if it has this size, or a new one.
   af_packet::Ring take(const af_packet::RingSize& size, const std::string& device);
 
  private:

@@ -22,7 +22,7 @@ constexpr std::size_t kSendBytes = 576 * 1024;        // in flight to the device
 constexpr std::size_t kSendBytesAtLeast = 64 * 1024;  // per sender
 constexpr std::size_t kSendBytesAtMost = 192 * 1024;
 
-/// What sendmmsg(2) is given: 8 KiB for a thread, not for each port.
+/// The arguments of sendmmsg(2): 8 KiB per thread, not per port.
 struct Messages {
   std::array<VnetHeader, kBatchSize> headers = {};
   std::array<std::array<iovec, 3>, kBatchSize> parts = {};  // virtio_net_hdr, Ethernet header, payload
@@ -86,8 +86,8 @@ void Sender::send_batch(std::span<OutgoingFrame> frames) {
   }
 }
 
-/// The first of `frames` was refused. Sets outcomes and returns for how many: 0 = try again, all of them
-/// when the others would fare the same.
+/// Handles the refusal of the first of `frames`. Sets outcomes and returns for how many frames: 0 to try
+/// again, all of them if the others would fail the same way.
 std::size_t Sender::refused(int error, std::span<OutgoingFrame> frames) {
   const auto all = [&](DropReason reason) {
     for (OutgoingFrame& frame : frames) frame.outcome = reason;
@@ -118,10 +118,10 @@ std::size_t Sender::refused(int error, std::span<OutgoingFrame> frames) {
   }
 }
 
-/// Past the queueing discipline the kernel drops a GSO packet that the device cannot cut up itself
-/// (__dev_direct_xmit() keeps a frame only when validate_xmit_skb_list() left it as one). The ordinary way
-/// in cuts it up. Everything then goes that way, so that frames stay in order, until it is worth finding
-/// out whether the device has learnt it.
+/// If the queueing discipline is bypassed, the kernel drops a GSO packet that the device cannot segment
+/// itself (__dev_direct_xmit() keeps a frame only if validate_xmit_skb_list() left it as one). On the
+/// ordinary path the kernel segments it. All frames then take that path, so that they stay in order, until it
+/// is time to check whether the device can segment now.
 bool Sender::start_queueing() {
   if (!bypasses_ || queueing_left_ > 0 || !bypass_queueing(false)) return false;
   queueing_left_ = kBatchesBeforeRetrying;

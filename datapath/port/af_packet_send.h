@@ -13,12 +13,14 @@
 
 namespace vswitch::af_packet {
 
-/// What one thread needs to send on the port.
+/// Sends on the port for one thread.
 class Sender {
  public:
-  /// `bypasses`: past the queueing discipline. `xdp`: another way for finished frames, or null.
+  /// `bypasses`: bypass the queueing discipline. `xdp`: alternative path for finished frames, or null. Throws
+  /// std::system_error.
   Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp);
 
+  /// As Port::send().
   void send(std::span<OutgoingFrame> frames);
 
  private:
@@ -31,7 +33,7 @@ class Sender {
   const bool bypasses_;
   XdpSender* const xdp_;
   UniqueFd fd_;
-  std::uint32_t queueing_left_ = 0;  // calls of send() that go through the queueing discipline
+  std::uint32_t queueing_left_ = 0;  // calls of send() that still use the queueing discipline
 };
 
 }  // namespace vswitch::af_packet

@@ -11,7 +11,7 @@
 namespace vswitch {
 namespace {
 
-/// Fills in the answer to `question` (netdevice(7)). The name is asked for each time: it may change.
+/// Fills in the answer to `question` (netdevice(7)). The name is queried each time because it may change.
 bool ask(int socket, int ifindex, unsigned long question, ifreq& request) {
   request.ifr_ifindex = ifindex;
   return ::ioctl(socket, SIOCGIFNAME, &request) == 0 && ::ioctl(socket, question, &request) == 0;
@@ -22,7 +22,7 @@ bool ask_ethtool(int socket, int ifindex, Question& question) {
   ifreq request{};
   request.ifr_ifindex = ifindex;
   if (::ioctl(socket, SIOCGIFNAME, &request) != 0) return false;
-  request.ifr_data = reinterpret_cast<char*>(&question);  // as SIOCETHTOOL wants it
+  request.ifr_data = reinterpret_cast<char*>(&question);  // as SIOCETHTOOL requires
   return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sender asks about its device. `socket` is one of any family that answers netdevice(7) ioctls.
+// Queries of a sender about its device. `socket` is any socket that answers netdevice(7) ioctls.
 #pragma once
 
 #include <cstddef>
@@ -7,20 +7,20 @@
 
 namespace vswitch {
 
-// These two do not need the lock of network configuration, which others may hold for milliseconds.
+// These two do not take the RTNL lock, which others may hold for milliseconds.
 
-/// IFF_RUNNING, which follows the carrier up to a second late. False when the device is gone.
+/// IFF_RUNNING, which follows the carrier up to a second late. False if the device is gone.
 bool has_carrier(int socket, int ifindex);
 
-/// Bytes behind the Ethernet header that the device takes at present; 0 when it is gone.
+/// The current MTU in bytes, Ethernet header not included; 0 if the device is gone.
 std::size_t mtu_of(int socket, int ifindex);
 
-// These do.
+// These two do.
 
-/// What `ethtool -i` calls the driver, as "veth"; empty when it does not say.
+/// Name of the driver as in `ethtool -i`, such as "veth"; empty if unknown.
 std::string driver_of(int socket, int ifindex);
 
-/// Queues that frames leave by, as in `ethtool -l`; 0 when it does not say.
+/// Number of transmit queues as in `ethtool -l`; 0 if unknown.
 std::size_t send_queues_of(int socket, int ifindex);
 
 }  // namespace vswitch

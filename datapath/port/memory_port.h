@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port made of memory: frames are put in and taken out by the program itself. The whole switch runs on such
-// ports without root, in tests, fuzzers and benchmarks.
+// An in-memory port: the program itself injects frames and takes out those sent. Tests, fuzzers and
+// benchmarks run the whole switch on such ports without root.
 #pragma once
 
 #include <deque>
@@ -29,7 +29,7 @@ class MemoryPort : public Port {
   void inject(std::vector<std::uint8_t> bytes) { inject(MemoryFrame{std::move(bytes), {}}); }
   /// Everything the switch has sent since the last call, in order. Any thread.
   std::vector<MemoryFrame> take_sent();
-  /// From now on each frame sent here gets this outcome (and is not kept unless it is none).
+  /// From now on each frame sent here gets this outcome, and is kept only if it is none. Any thread.
   void set_outcome(DropReason outcome);
 
   int receive_fd() const override { return event_fd_; }
@@ -44,7 +44,7 @@ class MemoryPort : public Port {
   std::deque<MemoryFrame> incoming_ GUARDED_BY(mutex_);
   std::vector<MemoryFrame> sent_ GUARDED_BY(mutex_);
   DropReason outcome_ GUARDED_BY(mutex_) = DropReason::none;
-  std::vector<MemoryFrame> lent_;  ///< what receive() handed out; the owning worker's
+  std::vector<MemoryFrame> lent_;  ///< what receive() handed out; used only by the owning worker
 };
 
 }  // namespace vswitch

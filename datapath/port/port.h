@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port: what the switch receives frames from and sends frames to.
+// A port: the switch receives frames from it and sends frames to it.
 //
-// Threads. A port is received from by one thread at a time, the worker that owns it: receive(), release() and
-// receive_fd() are called only there. send() is called by every worker and mirror thread, each with a
-// SenderId of its own, at the same time: an implementation gives each sender a socket of its own, so that no
-// lock is taken. Construction and destruction happen on the control thread, when no worker uses the port any
-// more.
+// Threads. Only the worker that owns the port calls receive(), release() and receive_fd(). Every worker and
+// mirror thread may call send() at the same time, each with its own SenderId: an implementation gives each
+// sender its own socket, so that no lock is taken. Construction and destruction happen on the control thread
+// or on a thread that it starts, while no worker uses the port.
 //
-// A device that vanishes is a normal day: receive() then returns 0 and send() sets outcomes; nothing throws
-// after construction.
+// A device may vanish at any time: receive() then returns 0 and send() sets outcomes. Nothing throws after
+// construction.
 #pragma once
 
 #include <cstdint>
@@ -31,24 +30,24 @@ class Port {
   virtual int receive_fd() const = 0;
 
   /// Takes up to into.size() (at most kBatchSize) waiting frames, without blocking. They stay valid until
-  /// release(). Returns how many; 0 when nothing waits or the device is gone or down.
+  /// release(). Returns how many; 0 if none wait or the device is gone or down.
   virtual std::size_t receive(std::span<RawFrame> into) = 0;
 
-  /// Gives the memory of everything received back. Called after each receive() that returned frames.
+  /// Gives back the memory of all received frames. Called after each receive() that returned frames.
   virtual void release() = 0;
 
-  /// Sends without blocking, in order. For each frame `outcome` becomes none, or why the device did not take
-  /// it: too_big (EMSGSIZE), link_down (ENETDOWN), no_buffers (ENOBUFS, EAGAIN), port_waiting (device gone),
-  /// send_error. A refused frame does not keep those behind it from being sent.
+  /// Sends without blocking, in order. Sets `outcome` of each frame to none, or to the reason why the device
+  /// did not accept it: too_big (EMSGSIZE), link_down (ENETDOWN), no_buffers (ENOBUFS, EAGAIN), port_waiting
+  /// (device gone), send_error. The frames behind a refused one are still sent.
   virtual void send(SenderId sender, std::span<OutgoingFrame> frames) = 0;
 
-  /// Frames the device lost before receive() could see them, since the port was made (ring full, memory
-  /// short).
+  /// Frames lost before receive() could see them, since the port was created (ring full, memory short). Call
+  /// it regularly: an AF_PACKET port also detects a stuck ring here. Any thread.
   virtual std::uint64_t receive_overruns() = 0;
 
-  /// Bytes of memory held for frames that come in, whether or not some are there. Any thread.
+  /// Bytes of memory held for incoming frames, whether or not any are waiting. Any thread.
   virtual std::size_t receive_memory() { return 0; }
-  /// The same for frames that go out.
+  /// The same for outgoing frames.
   virtual std::size_t send_memory() { return 0; }
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Internal ports on /dev/net/tun.
 //
-// A tap device knows no batches: one read(2) or writev(2) per frame. Its file can be written from several
+// A tap device has no batches: one read(2) or writev(2) per frame. Its file can be written from several
 // threads at once, so all senders share it. VLAN tags are part of the data in both directions.
 #include "datapath/port/tap_port.h"
 
@@ -44,22 +44,22 @@ ifreq request_for(const std::string& name) {
 
 UniqueFd open_tap(const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ) {
-    fail(EINVAL, "\"" + name + "\" cannot name a device: a device name has 1 to 15 characters");
+    fail(EINVAL, "\"" + name + "\" is not a device name: device names have 1 to 15 characters");
   }
   UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) fail(errno, "cannot open /dev/net/tun to make the internal port " + name);
+  if (!fd) fail(errno, "cannot open /dev/net/tun to create the internal port " + name);
   ifreq request = request_for(name);
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
     const int error = errno;
     if (error == EBUSY)
-      fail(error, "cannot make the internal port " + name + ": a device of this name exists already");
-    fail(error, "cannot make the internal port " + name);
+      fail(error, "cannot create the internal port " + name + ": a device with this name already exists");
+    fail(error, "cannot create the internal port " + name);
   }
   return fd;
 }
 
-/// Tells the host's stack what may be left to the port: unfinished checksums and GSO packets.
+/// Tells the host's stack what it may leave to the port: unfinished checksums and GSO packets.
 void set_offloads(int fd, const std::string& name) {
   const unsigned base = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   if (::ioctl(fd, TUNSETOFFLOAD, base | kTunUso4 | kTunUso6) == 0) return;
@@ -98,12 +98,12 @@ class TapPort final : public Port {
     epoll_event event{};
     event.events = EPOLLIN;
     if (!poll_ || ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, tap_.get(), &event) != 0) {
-      fail(errno, "cannot watch the internal port " + options.name);
+      fail(errno, "cannot poll the internal port " + options.name);
     }
   }
 
-  /// An epoll instance around the tap: once the device is deleted its file signals EPOLLERR for ever, and
-  /// leaves the instance.
+  /// An epoll instance that watches the tap. Once the device is deleted, its file signals EPOLLERR forever
+  /// and is removed from the instance.
   int receive_fd() const override { return poll_.get(); }
 
   std::size_t receive(std::span<RawFrame> into) override {
@@ -124,11 +124,11 @@ class TapPort final : public Port {
     for (OutgoingFrame& frame : frames) frame.outcome = send_one(frame);
   }
 
-  /// The device counts what did not fit its queue as its own tx_dropped.
+  /// The device itself counts frames that did not fit in its queue (tx_dropped).
   std::uint64_t receive_overruns() override { return 0; }
 
  private:
-  /// Length of the frame, 0 when none waits.
+  /// Length of the frame, 0 if none waits.
   std::size_t receive_one(std::span<std::uint8_t> room, RawFrame& frame) {
     VnetHeader vnet;
     iovec parts[2] = {{&vnet, sizeof vnet}, {room.data(), room.size()}};
@@ -136,14 +136,14 @@ class TapPort final : public Port {
     do {
       received = ::readv(tap_.get(), parts, 2);
     } while (received < 0 && errno == EINTR);
-    // Deleted (EBADFD) or on its way out (EIO); anything else, such as a frame the header cannot express,
-    // passes.
+    // The device is deleted (EBADFD) or being deleted (EIO). Any other error, such as a frame that the header
+    // cannot express, is temporary.
     if (received < 0 && (errno == EBADFD || errno == EIO)) forget_device();
     if (received <= static_cast<ssize_t>(sizeof vnet)) return 0;
     const std::size_t length = static_cast<std::size_t>(received) - sizeof vnet;
     frame = RawFrame{};
     frame.bytes = room.first(length);
-    frame.truncated = length == room.size();  // more than any device may send; nothing says how much more
+    frame.truncated = length == room.size();  // longer than any device may send, by an unknown amount
     frame.offload = offload_from_vnet_header(vnet);
     return length;
   }
@@ -174,7 +174,7 @@ class TapPort final : public Port {
     }
   }
 
-  /// Someone deleted the device under us (EBADFD).
+  /// Stops watching a device that was deleted.
   void forget_device() { ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, tap_.get(), nullptr); }
 
   const UniqueFd tap_;

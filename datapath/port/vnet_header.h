@@ -11,8 +11,8 @@
 
 namespace vswitch {
 
-/// struct virtio_net_hdr (virtio 1.2, section 5.1.6), which <linux/virtio_net.h> cannot give to C++: it uses
-/// the name `class`.
+/// struct virtio_net_hdr (virtio 1.2, section 5.1.6), which C++ cannot take from <linux/virtio_net.h>,
+/// because that uses the name `class`.
 struct VnetHeader {
   std::uint8_t flags = 0;
   std::uint8_t gso_type = 0;
@@ -40,8 +40,8 @@ inline Offload offload_from_vnet_header(const VnetHeader& header) {
   return offload;
 }
 
-/// `length` is that of the whole frame. VIRTIO_NET_HDR_F_DATA_VALID is never set: receivers check the
-/// checksum themselves.
+/// `length` is that of the whole frame, in bytes. VIRTIO_NET_HDR_F_DATA_VALID is never set: receivers check
+/// the checksum themselves.
 inline VnetHeader vnet_header_from_offload(const Offload& offload, std::size_t length) {
   VnetHeader header;
   if (offload.needs_checksum) {
@@ -52,9 +52,9 @@ inline VnetHeader vnet_header_from_offload(const Offload& offload, std::size_t l
   if (offload.is_gso()) {
     header.gso_type = offload.gso_type;
     header.gso_size = offload.gso_size;
-    // How much the kernel makes contiguous. What the frame came with is no use here: it may be all of 64 KiB,
-    // which takes the kernel a high-order allocation, and tags may have come or gone since. Enough for the
-    // headers is right.
+    // How much the kernel makes contiguous: enough for the headers. The received value is unsuitable: it may
+    // be all of 64 KiB, which takes the kernel a high-order allocation, and tags may have been added or
+    // removed since.
     constexpr std::size_t kMaxTcpHeader = 60;
     constexpr std::size_t kUsualHeaders = 128;
     const std::size_t headers =

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t kSlots = 64;             // frames in flight to the device
 constexpr std::size_t kMaxFrameLength = 2048;  // bytes of a frame
-constexpr std::size_t kLeastMtu = 68;          // that a device may have (RFC 791)
+constexpr std::size_t kLeastMtu = 68;          // smallest that a device may have (RFC 791)
 constexpr std::size_t kEthernetHeader = 14;
 constexpr std::uint32_t kBatchesBeforeOpening = 64;
 constexpr std::uint32_t kBatchesBeforeRetrying = 4096;
@@ -37,11 +37,11 @@ bool set_option(const UniqueFd& fd, int level, int option, const T& value) {
   return ::setsockopt(fd.get(), level, option, &value, sizeof value) == 0;
 }
 
-/// Memory from mmap(2); empty when there is none.
+/// Memory from mmap(2); empty if there is none.
 class Mapping {
  public:
   Mapping() = default;
-  /// `socket` and `offset`: whose memory; or -1, memory of its own.
+  /// Maps the memory of `socket` at `offset`, or anonymous memory if `socket` is -1.
   Mapping(std::size_t bytes, int socket, std::uint64_t offset = 0) : bytes_(bytes) {
     const int kind = socket < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind, socket, static_cast<off_t>(offset));
@@ -66,7 +66,8 @@ class Mapping {
   std::size_t bytes_ = 0;
 };
 
-/// A ring shared with the kernel. Each side counts entries from 0 on, without end, and writes its own count.
+/// A ring shared with the kernel. Each side counts entries without end, starting at 0, and writes only its
+/// own count.
 template <typename Entry>
 class Ring {
  public:
@@ -95,16 +96,16 @@ class Ring {
 
 }  // namespace
 
-/// A socket that sends from memory of its own. One thread at a time.
+/// A socket that sends from its own memory. One thread at a time.
 class XdpSocket {
  public:
-  /// Whether the kernel and the device are of the kind. This and open() take the lock of network
-  /// configuration.
+  /// Whether the kernel and the device support it. suits() and open() take the RTNL lock.
   ///
-  /// Before Linux 6.17 the kernel tells of frames that it has taken only when it has taken all: some would be
-  /// sent twice. The budget of a system call came with the change, so it says whether that is there. By a
-  /// second queue of the device frames would overtake those that go by packet socket. And in copy mode
-  /// some drivers are handed the memory itself (IFF_TX_SKB_NO_LINEAR); veth is known not to be.
+  /// Before Linux 6.17 the kernel reports accepted frames only once it has accepted all of them: some would
+  /// be sent twice. The option for the budget of a system call came with that change, so it shows whether the
+  /// change is there. On a second queue of the device, frames would overtake those sent by packet socket. And
+  /// even in copy mode some drivers are given the memory itself (IFF_TX_SKB_NO_LINEAR); veth is known not to
+  /// be one of them.
   static bool suits(int ifindex) {
     const UniqueFd asking(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (driver_of(asking.get(), ifindex) != "veth" || send_queues_of(asking.get(), ifindex) != 1)
@@ -112,7 +113,7 @@ class XdpSocket {
     XdpSocket socket;
     return !socket.prepare() || socket.set_budget();
   }
-  /// Null where it cannot be had at present.
+  /// Null if it cannot be opened at present.
   static std::unique_ptr<XdpSocket> open(int ifindex) {
     std::unique_ptr<XdpSocket> socket(new XdpSocket);
     const bool opened = socket->prepare() && socket->set_budget() && socket->attach(ifindex);
@@ -121,9 +122,10 @@ class XdpSocket {
 
   std::size_t memory() const { return slots_.bytes() + to_send_.bytes() + sent_.bytes(); }
 
-  /// Sends the first frames, finished ones that fit the device (which is not checked here) and
-  /// kMaxFrameLength, and sets their outcomes: no_buffers when the device dropped it, for which it gives no
-  /// reason. Returns how many; all, unless memory is not free.
+  /// Sends the first frames and sets their outcomes: no_buffers if the device dropped a frame, for which it
+  /// gives no reason. The frames must be finished and fit the device (which is not checked here) and
+  /// kMaxFrameLength. Returns how many were sent: all, unless slots are still in use or the socket
+  /// is_broken().
   std::size_t send(std::span<OutgoingFrame> frames) {
     reclaim();
     if (free_.size() < XdpSender::kMinBatch) return 0;
@@ -134,8 +136,8 @@ class XdpSocket {
     to_send_.produced().store(end, std::memory_order_release);
     while (done_ != end) {
       const int error = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) == 0 ? 0 : errno;
-      // The kernel stops behind a frame that the device drops: EBUSY. If that was the first it may not tell
-      // us yet that it took it.
+      // The kernel stops after a frame that the device drops: EBUSY. If that was the first, the kernel may
+      // not report yet that it accepted it.
       const bool dropped = error == EBUSY;
       const std::uint32_t consumed = to_send_.consumed().load(std::memory_order_acquire);
       const auto taken = std::max(static_cast<std::int32_t>(consumed - done_), dropped ? 1 : 0);
@@ -149,8 +151,8 @@ class XdpSocket {
     return done_ - begin;
   }
 
-  /// The device is down, gone or full, or keeps frames: no more will be sent. Those that were not done
-  /// stay here, and are not sent if this is destroyed.
+  /// The device is down, gone or full, or keeps frames: no more will be sent. Frames that were not done stay
+  /// here, and are not sent if this is destroyed.
   bool is_broken() const { return is_broken_; }
 
  private:
@@ -160,7 +162,7 @@ class XdpSocket {
     if (!fd_ || !slots_) return false;
     for (std::size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot * kMaxFrameLength);
     xdp_umem_reg memory;
-    std::memset(&memory, 0, sizeof memory);  // newer kernels read what is padding in these headers
+    std::memset(&memory, 0, sizeof memory);  // newer kernels read bytes that are padding in these headers
     memory.addr = reinterpret_cast<std::uintptr_t>(slots_.get());
     memory.len = slots_.bytes();
     memory.chunk_size = kMaxFrameLength;
@@ -168,7 +170,7 @@ class XdpSocket {
     xdp_mmap_offsets offsets{};
     socklen_t length = sizeof offsets;
     return set_option(fd_, SOL_XDP, XDP_UMEM_REG, memory) &&
-           set_option(fd_, SOL_XDP, XDP_UMEM_FILL_RING, kEntries) &&  // of no use, but asked for by bind(2)
+           set_option(fd_, SOL_XDP, XDP_UMEM_FILL_RING, kEntries) &&  // unused, but required by bind(2)
            set_option(fd_, SOL_XDP, XDP_UMEM_COMPLETION_RING, kEntries) &&
            set_option(fd_, SOL_XDP, XDP_TX_RING, kEntries) &&
            ::getsockopt(fd_.get(), SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) == 0 &&
@@ -215,13 +217,13 @@ class XdpSocket {
   Mapping slots_;
   Ring<xdp_desc> to_send_;
   Ring<std::uint64_t> sent_;
-  std::vector<std::uint64_t> free_;  // where slots begin
-  std::uint32_t done_ = 0;           // of all that was ever put into to_send_
+  std::vector<std::uint64_t> free_;  // where free slots begin
+  std::uint32_t done_ = 0;           // of all entries ever put into to_send_
   bool is_broken_ = false;
 };
 
 namespace {
-/// Nothing: there will never be one on this device. Null: not at present.
+/// Nullopt: never possible on this device. Null: not possible at present.
 std::optional<std::unique_ptr<XdpSocket>> open_if_it_suits(int ifindex) {
   try {
     if (!XdpSocket::suits(ifindex)) return std::nullopt;
@@ -274,7 +276,7 @@ void XdpSender::ask_for_socket() {
     auto opened = opening_.get();
     suits_ = opened.has_value();
     if (suits_) xdp_ = std::move(*opened);
-    batches_before_opening_ = kBatchesBeforeRetrying;  // when it did not come, or once it is closed
+    batches_before_opening_ = kBatchesBeforeRetrying;  // if it could not be opened, or once it is closed
     memory_ = xdp_ == nullptr ? 0 : xdp_->memory();
     return;
   }
@@ -283,7 +285,7 @@ void XdpSender::ask_for_socket() {
   opening_ = in_background([ifindex = ifindex_] { return open_if_it_suits(ifindex); });
 }
 
-/// It takes the kernel milliseconds.
+/// Closes the socket in the background, because that takes the kernel milliseconds.
 void XdpSender::close() {
   memory_ = 0;
   closing_ = in_background([old = std::move(xdp_)]() mutable { old.reset(); });

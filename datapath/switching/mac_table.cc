@@ -10,8 +10,7 @@ namespace vswitch {
 namespace {
 
 constexpr std::uint64_t kOccupied = std::uint64_t{1} << 63;
-constexpr std::uint32_t kPinned =
-    0xffffffffU;  // in place of the second last seen: in a future that never comes
+constexpr std::uint32_t kPinned = 0xffffffffU;  // instead of the second last seen: never reached
 
 std::uint64_t key_of(VlanId vlan, const MacAddr& mac) {
   return kOccupied | static_cast<std::uint64_t>(vlan) << 48 | mac.to_u64();
@@ -71,7 +70,7 @@ std::optional<PortNo> MacTable::lookup(VlanId vlan, const MacAddr& mac, TimeNs n
       const Slot& slot = slots.at(base + i);
       if (slot.key.load(std::memory_order_acquire) != key) continue;
       const std::uint64_t value = slot.value.load(std::memory_order_acquire);
-      if (slot.key.load(std::memory_order_relaxed) != key) continue;  // the slot was given away meanwhile
+      if (slot.key.load(std::memory_order_relaxed) != key) continue;  // the slot was reused meanwhile
       if (expired(value, now, aging_.load(std::memory_order_relaxed))) return std::nullopt;
       return port_of(value);
     }
@@ -109,11 +108,11 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
     return Learned::fresh;
   }
   const std::uint64_t old = slots.at(slot).value.load(std::memory_order_relaxed);
-  if (second_of(old) == kPinned) return Learned::known;  // meanwhile
+  if (second_of(old) == kPinned) return Learned::known;  // pinned meanwhile
   const bool aged = expired(old, now, aging_.load(std::memory_order_relaxed));
   unlink(slot, port_of(old));
   append(slot, port);
-  // Key and value stay a pair for readers: the key does not change, and both values are true ones.
+  // Key and value stay a pair for readers: the key does not change, and both values are valid.
   slots.at(slot).value.store(value, std::memory_order_release);
   if (aged) {
     ++statistics_.expired;
@@ -231,7 +230,7 @@ void MacTable::forget_port(PortNo port) {
   const MutexLock lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
   for (auto it = pinned_.begin(); it != pinned_.end();) {
-    const auto [key, on] = *it++;  // erase() takes it out
+    const auto [key, on] = *it++;  // erase() removes it
     if (on == port) erase(find(slots, key));
   }
   const auto found = ports_.find(index(port));

@@ -4,19 +4,19 @@
 // Every worker reads the table for every frame, so reading takes no lock and writes nothing: a key and a
 // value are one atomic word each, a writer clears the key while it changes the value, and a reader that sees
 // the same key before and after has read a value that belonged to it. Writing takes the mutex. An address
-// seen again on its port is written at most once a second, so that workers do not meet on the lock for the
-// ordinary frame.
+// seen again on its port is written at most once a second, so that ordinary frames do not make workers
+// contend for the lock.
 //
-// Each address may stand in one of two buckets of four slots (a bucket is one cache line). Slots are twice
-// the capacity, so both buckets are almost never full; if they are, the oldest of the eight gives way, and
-// the table stays bounded.
+// Each address can be in one of two buckets of four slots (a bucket is one cache line). There are twice as
+// many slots as the capacity, so both buckets are almost never full; if they are, the oldest of the eight
+// addresses is evicted, and the table stays bounded.
 //
-// When `capacity` is reached, the port with the most addresses forgets its oldest one (as Open vSwitch does,
-// so one port that floods source addresses cannot push out the others). Ages are kept as a list per port,
-// least recently seen first.
+// When `capacity` is reached, the port with the most addresses forgets its oldest one (as in Open vSwitch, so
+// that one port that floods source addresses cannot push out those of others). Ages are kept as a list per
+// port, least recently seen first.
 //
-// An operator can pin an address to a port (`ovs-appctl fdb/add`): it neither ages nor moves nor gives way,
-// and goes with its port, or by hand.
+// An operator can pin an address to a port (`ovs-appctl fdb/add`): it neither ages nor moves nor is evicted,
+// and is removed with its port, or by the operator.
 #pragma once
 
 #include <atomic>
@@ -39,7 +39,7 @@ struct MacEntry {
   bool pinned = false;
 };
 
-/// What happened since the start or the last clear_statistics().
+/// Events since the start or the last clear_statistics().
 struct MacStatistics {
   std::uint64_t learned = 0, expired = 0, evicted = 0, moved = 0;
 };
@@ -49,7 +49,8 @@ class MacTable {
   static constexpr std::size_t kDefaultCapacity = 8192;  // Open vSwitch's default for mac-table-size
   static constexpr TimeNs kDefaultAging = 300 * kSecondNs;
 
-  /// `capacity`: most addresses kept, at least 1. `aging`: how long an address lives unseen.
+  /// `capacity`: largest number of addresses, at least 1. `aging`: how long an address is kept while it is
+  /// not seen.
   explicit MacTable(std::size_t capacity = kDefaultCapacity, TimeNs aging = kDefaultAging);
 
   /// The port behind an address, or nullopt if it is unknown or has aged out. Any thread.
@@ -59,13 +60,14 @@ class MacTable {
   /// Notes that `mac` was seen as source on `port`. Any thread.
   Learned learn(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now);
 
-  /// Pins an address to a port. False when there is no room: pinned addresses fill the table.
+  /// Pins an address to a port. False if there is no room because pinned addresses fill the table.
   bool pin(VlanId vlan, const MacAddr& mac, PortNo port);
-  /// The port an address is pinned to.
+  /// The port that an address is pinned to, or nullopt.
   std::optional<PortNo> pinned_to(VlanId vlan, const MacAddr& mac) const;
-  /// False when the address is not pinned.
+  /// Forgets a pinned address. False if the address is not pinned.
   bool unpin(VlanId vlan, const MacAddr& mac);
 
+  /// Forgets all addresses on a port, pinned ones included.
   void forget_port(PortNo port);
   /// Forgets addresses not seen for the aging time; returns how many.
   std::size_t sweep(TimeNs now);
@@ -73,14 +75,14 @@ class MacTable {
   std::size_t flush();
   /// Changes the limits; addresses over the new capacity are forgotten, oldest first.
   void set_limits(std::size_t capacity, TimeNs aging);
-  /// Frees memory that set_limits() replaced; call it when every worker has passed a batch border since.
+  /// Frees memory that set_limits() replaced. Call it only once every worker has finished a batch since then.
   void free_replaced();
 
   std::size_t size() const;
   std::size_t capacity() const;
   MacStatistics statistics() const;
   void clear_statistics();
-  /// All addresses that have not aged out: pinned ones first, then the longest unseen.
+  /// All addresses that have not aged out: pinned ones first, then the others, least recently seen first.
   std::vector<MacEntry> entries(TimeNs now) const;
 
  private:

@@ -7,8 +7,8 @@
 namespace vswitch {
 
 /// 01:80:c2:00:00:00..0f (IEEE 802.1D table 7-10, slow protocols, LLDP, 802.1X), Extreme's
-/// 00:e0:2b:00:00:{00,04,06}, and Cisco's CDP/VTP, PVST+, ISL and FlexLink addresses: the list Open
-/// vSwitch 3.1 was measured with.
+/// 00:e0:2b:00:00:{00,04,06}, and Cisco's CDP/VTP, PVST+, ISL and FlexLink addresses: the list as measured on
+/// Open vSwitch 3.1.
 constexpr bool is_reserved_multicast(const MacAddr& mac) {
   const std::uint64_t address = mac.to_u64();
   const std::uint64_t prefix = address & ~std::uint64_t{0xf};

@@ -22,8 +22,7 @@ bool admits(const VlanPolicy& policy, VlanId vid) {
   return false;
 }
 
-/// The frame's own tag moved into the port's VLAN: its TPID and priority stay, a frame without tag gets a new
-/// one.
+/// Moves the frame's tag into a VLAN: TPID and priority stay, and an untagged frame gets a new tag.
 VlanTag into_vlan(const std::optional<VlanTag>& tag, VlanId vlan) {
   return tag.value_or(VlanTag{}).with_vid(vlan);
 }
@@ -59,7 +58,8 @@ std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, 
       if (vid == 0) tags.outer = into_vlan(tags.outer, policy.tag);
       break;
     case VlanMode::dot1q_tunnel:
-      // Out of one tunnel over a patch into another: a third tag of ours has no place, and none may get lost.
+      // From one dot1q-tunnel port through a patch port to another: there is no room for a third tag, and no
+      // tag may be lost.
       if (tags.inner) return std::nullopt;
       tags.inner = tags.outer;
       tags.outer = VlanTag{.tpid = policy.qinq_ethtype, .tci = policy.tag};

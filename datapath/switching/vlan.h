@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VLAN modes of a port: what it accepts, which VLAN that is, and what is written in front of a frame it
-// sends.
+// VLAN modes of a port: which frames it accepts, which VLAN they belong to, and which tags it sends.
 //
 // The rules are those of Open vSwitch (ovs-vswitchd.conf.db(5), table Port, columns vlan_mode, tag, trunks,
-// cvlans, other_config:qinq-ethtype and priority-tags), in three steps that every frame takes:
+// cvlans, other_config:qinq-ethtype and priority-tags), in three steps for every frame:
 //
 // clang-format off
 //     arrive()    tags on the wire at port p  ->  BridgeTags: what the frame is inside the bridge, or not admitted
@@ -11,8 +10,8 @@
 //     depart()    BridgeTags  ->  tags on the wire at port q
 // clang-format on
 //
-// Inside the bridge the outer tag alone says the VLAN; VID 0 means "no VLAN". Only a dot1q-tunnel port looks
-// one tag deeper.
+// Inside the bridge the outer tag alone determines the VLAN; VID 0 means "no VLAN". Only a dot1q-tunnel port
+// looks one tag deeper.
 #pragma once
 
 #include <bitset>
@@ -41,13 +40,13 @@ struct VlanPolicy {
   bool operator==(const VlanPolicy&) const = default;
 };
 
-/// What the frame with `wire` tags is inside the bridge after arriving on a port; nullopt if its VLAN is not
-/// admitted.
-/// `customer` is the VID at the start of the payload, where a frame that leaves a dot1q-tunnel port has its
-/// customer's tag.
+/// The tags inside the bridge of a frame that arrives with the tags `wire`; nullopt if the port does not
+/// admit its VLAN. `customer` is the VID at the start of the payload, which is where a frame that leaves a
+/// dot1q-tunnel port has its customer's tag.
 std::optional<BridgeTags> arrive(const VlanPolicy& policy, const TagList& wire, VlanId customer = 0);
 
-/// May a frame leave through the port? `customer` is the VID behind the outer tag (0 if there is none).
+/// Whether a frame may leave through the port. `customer` is the VID behind the outer tag (0 if there is
+/// none).
 bool carries(const VlanPolicy& policy, const BridgeTags& tags, VlanId customer);
 
 /// Whether the port may carry copies in an output VLAN, as far as its policy says without a frame.
@@ -59,15 +58,15 @@ TagList depart(const VlanPolicy& policy, const BridgeTags& tags);
 /// How a session changes the tags of its copies.
 struct CopyTags {
   std::optional<VlanId> output_vlan;  ///< RSPAN: the VLAN the copies are put into
-  bool keep_vlan = false;             ///< with output_vlan: behind its tag the frame has those it had
-  bool strip_vlan = false;            ///< the outer tag is taken off: that of an RSPAN VLAN, at its end
+  bool keep_vlan = false;             ///< with output_vlan: the frame's own tags follow that tag
+  bool strip_vlan = false;            ///< remove the outer tag, at the end of an RSPAN VLAN
 
   bool leave_alone() const { return !output_vlan && !strip_vlan; }
   bool operator==(const CopyTags&) const = default;
 };
 
-/// Inside the bridge, what a copy of a frame with `tags` is. With keep_vlan the frame's own tags are not in
-/// it: depart_copy() puts them behind.
+/// The tags inside the bridge of a copy of a frame with `tags`. With keep_vlan they do not include the
+/// frame's own tags, which depart_copy() appends.
 BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags);
 /// The tags on the wire when the copy leaves through the port.
 TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags);

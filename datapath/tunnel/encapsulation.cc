@@ -21,7 +21,7 @@ constexpr std::array<std::pair<Encap, std::string_view>, 5> kNames = {{{Encap::g
 constexpr std::uint16_t kGreChecksum = 0x8000;
 constexpr std::uint16_t kGreKey = 0x2000;
 constexpr std::uint16_t kGreSequence = 0x1000;
-constexpr std::uint16_t kGreReserved = 0x4fff;  // routing, and bits that have to be zero, version included
+constexpr std::uint16_t kGreReserved = 0x4fff;  // routing, and bits that must be zero, version included
 
 constexpr std::size_t kVxlanHeader = 8;
 constexpr std::uint8_t kVxlanHasVni = 0x08;
@@ -112,8 +112,9 @@ void write_erspan3(const Encapsulation& how, const CopyFacts& facts, HeaderWrite
 
 using Parts = std::span<const std::span<const std::uint8_t>>;
 
-/// Constant for a flow, so that what balances load by ports keeps its frames in order: a hash of the Ethernet
-/// header, the addresses and the ports. In the range that RFC 7348 asks for, 49152 to 65535.
+/// A source port that is constant for a flow, so that load balancing by ports keeps its frames in order: a
+/// hash of the Ethernet header, the addresses and the ports. In the range that RFC 7348 recommends, 49152 to
+/// 65535.
 std::uint16_t flow_port(Parts frame) {
   std::array<std::uint8_t, 80> head{};  // two tags, IPv6 and ports
   std::size_t length = 0;

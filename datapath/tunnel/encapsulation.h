@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands between the IP header and the copied Ethernet frame: GRE, ERSPAN and VXLAN headers, to and from
-// bytes. Pure.
+// Writes and reads the headers between the IP header and the copied Ethernet frame: GRE, ERSPAN and VXLAN.
+// Pure functions.
 //
 //     gre       GRE 4 octets, and 4 each for checksum, key, sequence number; protocol 0x6558   RFC 2784, 2890
 //     erspan1   GRE 4, protocol 0x88be; no header of its own                draft-foschiano-erspan-03, type I
@@ -38,37 +38,37 @@ struct Encapsulation {
   std::uint32_t index = 0;               ///< ERSPAN type II, 20 bits
   std::optional<std::uint8_t> cos = {};  ///< ERSPAN; nullopt: that of the copied frame
   std::uint8_t hwid = 0;                 ///< ERSPAN type III, 6 bits
-  std::optional<bool> delivered = {};    ///< ERSPAN type III, field D; nullopt: as each copy's facts say
+  std::optional<bool> delivered = {};    ///< ERSPAN type III, field D; nullopt: from each copy's facts
   Timestamp timestamp = Timestamp::us100;
-  bool subheader = false;  ///< ERSPAN type III: time whole, by platform ID 3, or 5 with ieee1588
+  bool subheader = false;  ///< ERSPAN type III: full time, with platform ID 3, or 5 for ieee1588
 
   bool operator==(const Encapsulation&) const = default;
 };
 
-/// What is true of one copy, for the fields that tell of it.
+/// Facts about one copy that header fields report.
 struct CopyFacts {
   std::optional<VlanTag> tag;  ///< of the VLAN the frame was in
-  bool tag_removed = false;    ///< the frame had it, and the copy has it no more
+  bool tag_removed = false;    ///< the frame had it, and the copy does not
   bool delivered = false;      ///< the frame was on its way to the source port; otherwise from it
   bool truncated = false;
-  std::size_t length = 0;         ///< of the copied frame before it was cut, octets without FCS
+  std::size_t length = 0;         ///< of the copied frame before truncation, octets without FCS
   std::int64_t unix_time_ns = 0;  ///< when the frame was received
   std::uint32_t sequence = 0;
 };
 
 inline constexpr std::size_t kMaxEncapsulation = 28;  ///< GRE with a sequence number, ERSPAN III, subheader
 
-/// Octets of headers in front of the copied frame; behind the IP header.
+/// Octets of headers between the IP header and the copied frame.
 std::size_t encapsulation_length(const Encapsulation& how);
 
-/// Writes these octets; `frame` is what will follow, one part behind the other. The UDP checksum of VXLAN is
-/// left zero.
+/// Writes these headers to `out`. `frame` is the frame that will follow, in consecutive parts. The UDP
+/// checksum of VXLAN is left zero.
 void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
                          std::span<const std::span<const std::uint8_t>> frame, std::span<std::uint8_t> out);
 
-/// The frame inside a packet (what follows the IP header, UDP header included) that came through a tunnel
-/// made like this, or nullopt: another key, another session, not whole, or not a tunnel at all. ERSPAN takes
-/// every type.
+/// The frame inside a packet that came through a tunnel configured like this. Nullopt if the key or the
+/// session differs, or if the packet is incomplete or does not come from such a tunnel. `packet` is what
+/// follows the IP header, UDP header included. Each ERSPAN type accepts all of them.
 std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& how,
                                                          std::span<const std::uint8_t> packet);
 

@@ -13,12 +13,12 @@ namespace vswitch::tunnel {
 
 namespace {
 
-/// An IP packet as far as it is needed here.
+/// The parts of an IP packet that are needed here.
 struct Packet {
   IpAddress source;
   IpAddress destination;
   std::uint8_t protocol = 0;
-  bool later_fragment = false;  ///< what follows is no transport header
+  bool later_fragment = false;  ///< no transport header follows
   std::span<const std::uint8_t> transport;
 };
 
@@ -32,7 +32,7 @@ std::optional<Packet> read_ipv4(std::span<const std::uint8_t> bytes) {
                 .transport = bytes.subspan(ip->header_length())};
 }
 
-/// Our packets have no extension header but that of fragments.
+/// Our packets have no extension header other than the fragment header.
 std::optional<Packet> read_ipv6(std::span<const std::uint8_t> bytes) {
   const auto ip = Ipv6View::of(bytes);
   if (!ip) return std::nullopt;
@@ -55,7 +55,7 @@ std::optional<Packet> read_ip(std::span<const std::uint8_t> ip) {
   return ip[0] >> 4 == 6 ? read_ipv6(ip) : ip[0] >> 4 == 4 ? read_ipv4(ip) : std::nullopt;
 }
 
-/// The packet that an ICMP error is about: who cannot take our copies quotes them.
+/// The packet that an ICMP error quotes: routers and hosts that reject our copies quote them.
 std::optional<Packet> quoted_in(const Packet& packet) {
   if (packet.later_fragment || packet.transport.size() < kIcmpHeader) return std::nullopt;
   const std::uint8_t type = packet.transport[0];
@@ -91,7 +91,7 @@ bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
       const bool udp = tunnel.udp_port != 0;
       if (tunnel.source && packet.source != *tunnel.source) return false;
       if (packet.protocol != (udp ? kIpProtoUdp : kIpProtoGre)) return false;
-      // A later fragment does not say its port: UDP to an endpoint of VXLAN is taken for one.
+      // A later fragment does not have the port: any later UDP fragment to a VXLAN endpoint counts as a copy.
       return !udp || packet.later_fragment ||
              (packet.transport.size() >= 4 && u16_at(packet.transport, 2) == tunnel.udp_port);
     };

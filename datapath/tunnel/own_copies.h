@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recognizes copies that are on their way to an endpoint, and errors of ICMP about them, when they come by as
-// production traffic. Mirrored into a tunnel again, each would make another, for ever.
+// Recognizes copies on their way to an endpoint, and ICMP errors about them, among production traffic. If
+// they were mirrored into a tunnel again, each would produce another one, forever.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace vswitch::tunnel {
 
 class OwnCopies {
  public:
-  /// `source`: the address that its packets carry, where it is known.
+  /// `source`: the source address of its packets, if known.
   void add(const TunnelEndpointSettings& endpoint, const std::optional<IpAddress>& source);
   void finish();  ///< after the last add()
 
-  /// `payload` starts with an EtherType, as Frame::payload does.
+  /// Whether a frame is such a copy or error. `payload` starts with an EtherType, as Frame::payload does.
   bool contains(std::span<const std::uint8_t> payload) const;
 
  private:

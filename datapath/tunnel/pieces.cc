@@ -32,7 +32,7 @@ void Pieces::clear() {
 
 DropReason Pieces::add(const OutgoingFrame& frame, const Shape& shape) {
   const std::size_t before = pieces_.size();
-  // A device takes a GSO packet as it is. What is cut short, or goes through a tunnel, has to be finished.
+  // A device accepts a GSO packet as it is. A truncated or tunnelled one must be finished here.
   const bool as_it_is = shape.endpoint == nullptr && !shape.segment_gso && frame.length() <= shape.snaplen;
   const DropReason reason =
       frame.offload.is_gso() && !as_it_is ? add_segments(frame, shape) : add_whole(frame, shape);
@@ -43,7 +43,7 @@ DropReason Pieces::add(const OutgoingFrame& frame, const Shape& shape) {
 }
 
 DropReason Pieces::add_whole(const OutgoingFrame& frame, const Shape& shape) {
-  // The checksum is finished in a copy: the payload is everybody's.
+  // The checksum is finished in a copy, because the payload is shared.
   std::size_t copied = 0;
   Offload offload = frame.offload;
   if (shape.endpoint != nullptr && offload.needs_checksum)

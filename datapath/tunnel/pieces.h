@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a frame to what leaves: whole, cut short, or in segments; bare for a device, or each inside a packet
-// for an endpoint.
+// Turns a frame into what is sent: whole, truncated or segmented; bare for a device, or encapsulated for an
+// endpoint.
 //
-// Nothing is copied but headers, which lie in memory of the Pieces until clear().
+// Only headers are copied, into memory that the Pieces keep until clear().
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace vswitch::tunnel {
 
-/// Up to 64 KiB of bytes at a time, that are handed out one behind the other and given back all at once.
+/// Hands out consecutive pieces of memory, up to 64 KiB each, which are all given back at once.
 class HeaderArena {
  public:
   std::span<std::uint8_t> take(std::size_t bytes);
@@ -26,8 +26,8 @@ class HeaderArena {
  private:
   static constexpr std::size_t kBlock = 64 * 1024;
   std::vector<std::unique_ptr<std::uint8_t[]>> blocks_;
-  std::size_t full_ = 0;  ///< blocks that have no room any more
-  std::size_t used_ = 0;  ///< bytes of the block behind them
+  std::size_t full_ = 0;  ///< blocks without room
+  std::size_t used_ = 0;  ///< bytes used of the block after them
 };
 
 class Pieces {
@@ -41,8 +41,8 @@ class Pieces {
     CopyFacts facts = {};  ///< with an endpoint; truncated, length and sequence are filled in here
   };
 
-  /// Appends the pieces of a frame; its payload is to outlive them. Otherwise none, and why: too_big or
-  /// not_segmentable.
+  /// Appends the pieces of a frame, whose payload must outlive them. If that fails, appends nothing and
+  /// returns too_big or not_segmentable.
   DropReason add(const OutgoingFrame& frame, const Shape& shape);
 
   std::span<OutgoingFrame> all() { return pieces_; }

@@ -22,7 +22,7 @@ namespace {
 void set_socket_option(const UniqueFd& fd, int level, int option, const void* value, socklen_t length,
                        const char* name) {
   if (::setsockopt(fd.get(), level, option, value, length) != 0)
-    fail(std::string("cannot set ") + name + " of a tunnel's socket");
+    fail(std::string("cannot set ") + name + " on a tunnel socket");
 }
 
 void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program) {

@@ -13,7 +13,7 @@ struct sock_filter;
 
 namespace vswitch::tunnel {
 
-/// setsockopt(2); throws std::system_error with "cannot set NAME of a tunnel's socket".
+/// setsockopt(2); throws std::system_error with "cannot set NAME on a tunnel socket".
 void set_socket_option(const UniqueFd& fd, int level, int option, const void* value, socklen_t length,
                        const char* name);
 template <typename Value>
@@ -21,13 +21,13 @@ void set_socket_option(const UniqueFd& fd, int level, int option, const Value& v
   set_socket_option(fd, level, option, &value, sizeof value, name);
 }
 
-/// What the kernel lets through to the socket: cBPF.
+/// Attaches a cBPF program that decides which packets the socket receives. Throws std::system_error.
 void set_socket_filter(const UniqueFd& fd, std::span<const sock_filter> program);
-/// Nothing.
+/// Makes the socket receive nothing. Throws std::system_error.
 void block_receive(const UniqueFd& fd);
 
-/// A socket for the packets of a tunnel (GRE, or UDP with its header), bound to the local address if there is
-/// one, which may come later. Throws std::system_error.
+/// Opens a socket for the packets of a tunnel (GRE, or UDP with its header), bound to the local address if
+/// one is set, even if the host does not have that address yet. Throws std::system_error.
 UniqueFd open_raw_socket(const TunnelEndpointSettings& settings);
 
 }  // namespace vswitch::tunnel

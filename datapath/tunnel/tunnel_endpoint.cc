@@ -38,16 +38,16 @@ void set_ipv6_options(const UniqueFd& fd, const TunnelEndpointSettings& settings
 
 UniqueFd open_sender(const TunnelEndpointSettings& settings) {
   UniqueFd fd = open_raw_socket(settings);
-  block_receive(fd);  // a raw socket also receives, all of its protocol
+  block_receive(fd);  // a raw socket also receives all packets of its protocol
   set_socket_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes / 2,
                     "SO_SNDBUFFORCE");  // the kernel doubles it
   settings.remote.v6 ? set_ipv6_options(fd, settings) : set_ipv4_options(fd, settings);
   return fd;
 }
 
-/// The kernel hears "packet too big" (RFC 8201) for a raw IPv6 socket only if it asks for errors, and errors
-/// fail whatever is sent next: a socket that never sends does the asking. Its errors are not read; few fit
-/// in.
+/// The kernel processes "packet too big" (RFC 8201) for a raw IPv6 socket only if the socket requests errors,
+/// and a pending error fails the next send. A second socket that never sends therefore requests them. Its
+/// errors are not read; its buffer holds only a few.
 UniqueFd open_path_mtu_socket(const TunnelEndpointSettings& settings) {
   if (!settings.remote.v6) return {};
   UniqueFd fd = open_raw_socket(settings);
@@ -57,7 +57,7 @@ UniqueFd open_path_mtu_socket(const TunnelEndpointSettings& settings) {
   return fd;
 }
 
-/// What a packet of this size has room for.
+/// Bytes of frame that fit in an IP packet of `packet` bytes.
 std::size_t room(const TunnelEndpointSettings& settings, std::size_t packet) {
   const std::size_t headers = (settings.remote.v6 ? Ipv6View::kLength : Ipv4View::kLength) +
                               encapsulation_length(settings.encapsulation);
@@ -107,8 +107,8 @@ void TunnelEndpoint::send(std::span<OutgoingFrame> packets) {
   }
 }
 
-/// The first packet was refused. Sets outcomes and returns for how many: all of them when the others would
-/// fare the same.
+/// Handles the refusal of the first packet. Sets outcomes and returns for how many packets: all of them if
+/// the others would fail the same way, 0 to try again.
 std::size_t TunnelEndpoint::refused(int error, std::span<OutgoingFrame> packets) {
   const auto all = [packets](DropReason reason) {
     for (OutgoingFrame& packet : packets) packet.outcome = reason;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The near end of a tunnel to an IP address: frames go in, packets leave through the host's own IP stack.
+// The local end of a tunnel to an IP address: frames go in, packets leave through the host's own IP stack.
 //
-// Packets are handed to a raw socket, so routing, policy routing, source address, neighbour, fragmentation
-// and the firewall are the host's and follow its changes without us. What the host would do silently is asked
-// of it beforehand (switchd/netlink/route_monitor) and kept here as the path: where there is no route, or
-// where the neighbour does not answer, nothing is sent, so that what is counted as sent left, but for the
-// last ms.
+// Packets are sent on a raw socket, so the host's routing, policy routing, source addresses, neighbours,
+// fragmentation and firewall apply, and changes to them take effect by themselves. The host drops packets
+// silently if there is no route or the next hop does not answer. It is therefore queried beforehand
+// (switchd/netlink/route_monitor), the result is kept here as the path, and in these cases nothing is sent.
+// Packets counted as sent have thus left, except those of the last milliseconds before a change.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ namespace vswitch::tunnel {
 
 struct TunnelEndpointSettings {
   IpAddress remote;
-  std::optional<IpAddress> local;  ///< nullopt: as routed
+  std::optional<IpAddress> local;  ///< nullopt: chosen by the route
   Encapsulation encapsulation;
   std::uint8_t ttl = 64;
   std::uint8_t dscp = 0;
@@ -34,30 +34,31 @@ struct TunnelEndpointSettings {
 
 class TunnelEndpoint {
  public:
-  /// Throws std::system_error when there is no raw socket to be had.
+  /// Throws std::system_error if a raw socket cannot be opened or configured.
   explicit TunnelEndpoint(const TunnelEndpointSettings& settings);
   TunnelEndpoint(const TunnelEndpoint&) = delete;
   TunnelEndpoint& operator=(const TunnelEndpoint&) = delete;
 
   const TunnelEndpointSettings& settings() const { return settings_; }
 
-  /// Control thread: what the host says of the way there. `trouble` is none, no_route, no_neighbour or
-  /// link_down; `mtu` of IP packets, 0 = unknown.
+  /// Sets the state of the path, as the host reports it. `trouble` is none, no_route, no_neighbour or
+  /// link_down; `mtu` is in bytes of IP packets, 0 = unknown. Control thread.
   void set_path(DropReason trouble, std::uint32_t mtu);
   DropReason trouble() const { return trouble_.load(std::memory_order_relaxed); }
 
-  /// Control thread: whether a packet was too long for the way since the last call, though longest_frame()
-  /// allowed it: a router has told the host so, and the host tells nobody.
+  /// Whether, since the last call, a packet was too long for the path although longest_frame() allowed it: a
+  /// router has told the host of a smaller MTU, which the host does not announce. Control thread.
   bool take_outgrown() { return outgrown_.exchange(false, std::memory_order_relaxed); }
 
-  /// The longest frame that fits the MTU on the way.
+  /// Bytes of the longest frame that fits the MTU of the path. Any thread.
   std::size_t longest_frame() const { return longest_frame_.load(std::memory_order_relaxed); }
 
-  /// The next packet's number. A number that is taken and not sent is a gap that the other end can see.
+  /// Takes the next packet's sequence number. A number that is taken but not sent is a gap that the other end
+  /// can see. Any thread.
   std::uint32_t next_sequence() { return sequence_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Sends without blocking, in order: `header` of each begins with the encapsulation. Sets each outcome:
-  /// none, trouble(), too_big, no_buffers, send_error. Any thread.
+  /// Sends without blocking, in order. The `header` of each packet begins with the encapsulation. Sets each
+  /// outcome: none, trouble(), too_big, no_buffers, send_error. Any thread.
   void send(std::span<OutgoingFrame> packets);
 
  private:
@@ -65,7 +66,7 @@ class TunnelEndpoint {
 
   const TunnelEndpointSettings settings_;
   const UniqueFd socket_;
-  const UniqueFd path_mtu_socket_;  ///< IPv6 only, see endpoint.cc
+  const UniqueFd path_mtu_socket_;  ///< IPv6 only, see tunnel_endpoint.cc
   std::atomic<DropReason> trouble_{DropReason::no_route};
   std::atomic<std::size_t> longest_frame_;
   std::atomic<std::uint32_t> sequence_{0};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tunnel ports on raw sockets.
 //
-// Packets come from the host's IP stack, reassembled; a filter in the kernel lets only those of the remote
-// end through, and decapsulate() takes those of this tunnel out of them: several tunnels to one address have
-// a socket each. For VXLAN a second, ordinary UDP socket holds the port, so that the host does not answer
-// with "port unreachable".
+// Packets come reassembled from the host's IP stack. A filter in the kernel passes only packets from the
+// remote end, and decapsulate() selects those of this tunnel, because several tunnels to one address have a
+// socket each. For VXLAN a second, ordinary UDP socket binds the port, so that the host does not answer with
+// "port unreachable".
 #include "datapath/tunnel/tunnel_port.h"
 
 #include <linux/filter.h>
@@ -27,8 +27,9 @@ namespace {
 constexpr int kReceiveBytes = 4 << 20;
 constexpr std::size_t kMaxPacketLength = 65535;
 
-/// Goes on with what follows if the address that many bytes behind the network header is this one, otherwise
-/// `otherwise` instructions behind it. (A raw IPv6 socket's data begins behind the header.)
+/// Appends instructions that compare the address at `offset` in the network header with `address`. If they
+/// are equal, the program continues with what follows, otherwise it skips `otherwise` instructions of that.
+/// (A raw IPv6 socket's data begins behind the header.)
 void compare_address(std::vector<sock_filter>& program, std::uint32_t offset, const IpAddress& address,
                      std::size_t otherwise) {
   const auto bytes = address.bytes();
@@ -43,7 +44,7 @@ void compare_address(std::vector<sock_filter>& program, std::uint32_t offset, co
   }
 }
 
-/// Only packets whose IP source address is `remote`, and whose destination is none of `not_to`.
+/// Receives only packets whose IP source address is `remote` and whose destination is not in `not_to`.
 void receive_only_from(const UniqueFd& fd, const IpAddress& remote, std::span<const IpAddress> not_to) {
   const std::uint32_t source = remote.v6 ? 8 : 12;
   const std::uint32_t destination = remote.v6 ? 24 : 16;
@@ -63,11 +64,11 @@ UniqueFd open_receiver(const tunnel::TunnelEndpointSettings& settings, std::span
   UniqueFd fd = tunnel::open_raw_socket(settings);
   receive_only_from(fd, settings.remote, not_to);
   tunnel::set_socket_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2,
-                            "SO_RCVBUFFORCE");  // doubled there
+                            "SO_RCVBUFFORCE");  // the kernel doubles it
   return fd;
 }
 
-/// Nothing if somebody has the port already: then the host does not answer either.
+/// Empty if another socket has the port: then the host does not answer either.
 UniqueFd hold_udp_port(const tunnel::TunnelEndpointSettings& settings) {
   if (settings.encapsulation.encap != tunnel::Encap::vxlan) return {};
   UniqueFd fd(::socket(settings.remote.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -77,14 +78,14 @@ UniqueFd hold_udp_port(const tunnel::TunnelEndpointSettings& settings) {
   if (settings.remote.v6) tunnel::set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
   sockaddr_storage any{};
   any.ss_family = static_cast<sa_family_t>(settings.remote.family());
-  // The port stands at the same place in both families.
+  // The port is at the same offset in both families.
   reinterpret_cast<sockaddr_in&>(any).sin_port = htons(settings.encapsulation.dst_port);
   const socklen_t length = settings.remote.v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), length) != 0) return {};
   return fd;
 }
 
-/// What follows the IP header. A raw IPv4 socket gives that header too.
+/// What follows the IP header. A raw IPv4 socket also delivers that header.
 std::span<const std::uint8_t> behind_ip(std::span<const std::uint8_t> packet, bool v6) {
   if (v6) return packet;
   const std::size_t header = packet.empty() ? 0 : std::size_t{4} * (packet[0] & 0x0f);
@@ -98,7 +99,7 @@ class TunnelPort final : public Port {
       : endpoint_(std::move(endpoint)),
         receiver_(open_receiver(endpoint_->settings(), not_to)),
         udp_port_(hold_udp_port(endpoint_->settings())),
-        // Memory only as far as packets were long.
+        // Uses memory only as far as packets have filled it.
         arena_(new std::uint8_t[kBatchSize * kMaxPacketLength]),
         senders_(senders) {}
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A port at the end of a tunnel: what is sent to it goes to the endpoint, what comes from there is received.
+// A tunnel port: frames sent to it go to the endpoint, and frames from the endpoint are received.
 #pragma once
 
 #include <memory>
@@ -10,9 +10,9 @@
 
 namespace vswitch {
 
-/// Throws std::system_error: no raw socket to be had.
-/// `not_to`: addresses of this host at which a tunnel that is otherwise the same has its end; what comes
-/// there is for that one.
+/// Opens a tunnel port for SenderId 0 .. senders-1. `not_to`: local addresses of tunnels that are otherwise
+/// the same; packets to these addresses belong to those tunnels. Throws std::system_error if a raw socket
+/// cannot be opened or configured.
 std::unique_ptr<Port> open_tunnel_port(std::shared_ptr<tunnel::TunnelEndpoint> endpoint, std::size_t senders,
                                        std::span<const IpAddress> not_to = {});
 

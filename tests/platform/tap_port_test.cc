@@ -191,9 +191,9 @@ TEST_F(TapPortTest, OpeningSaysWhatIsWrong) {
   make_veth(host_, "taken", host_, "other");
   TapOptions options;
   options.name = "taken";
-  EXPECT_EQ(
-      sentence(options),
-      "cannot make the internal port taken: a device of this name exists already: Device or resource busy");
+  EXPECT_EQ(sentence(options),
+            "cannot create the internal port taken: a device with this name already exists: Device or "
+            "resource busy");
   options.name = "waytoolongforalink";
   EXPECT_NE(sentence(options).find("1 to 15 characters"), std::string::npos);
   options.name = "int1";

@@ -135,7 +135,7 @@ def test_a_traced_flow_is_a_match(lab: Lab) -> None:
     assert selected("in_port=t1,arp,arp_tpa=10.0.0.1") == ["asks"]
     assert selected("in_port=t1,dl_vlan=10,icmp,icmp_type=8") == ["tagged"]
     for flow, sentence in (("tp_dst=80", "'tp_dst=80': it needs a protocol with ports"),
-                           ("tcp,tp_dst=70000", "'tp_dst=70000': tp_dst is from 0 to 65535"),
+                           ("tcp,tp_dst=70000", "'tp_dst=70000': tp_dst must be 0 to 65535"),
                            ("tcp6,ip_frag=later", "tcp6,ip_frag=later: a later fragment of IPv6 does not show protocol 6"),
                            ("dl_type=0x05dc", "dl_type=0x05dc: no frame has the EtherType 0x05dc")):
         done = lab.daemon.ovs("ovs-appctl", "ofproto/trace", "br0", f"in_port=t1,{flow}", check=False)
@@ -156,9 +156,9 @@ def test_rows_of_ovsdb_clients(lab: Lab) -> None:
     set_rows(lab, "filter", "tcp,tp_dst=22", "port 80")
     lab.wait_state("s", "error")
     session = lab.rpc("mirror.get", bridge="br0", name="s")
-    assert session["reason"].startswith("filter: 'port': there is no field or protocol 'port'")
+    assert session["reason"].startswith("filter: 'port': unknown field or protocol 'port'")
     assert session["reason"].endswith("until then it goes on as before")
-    assert "there is no field" in lab.daemon.ovs("ovsdb-client", "dump", "Mirror", "status").stdout
+    assert "unknown field" in lab.daemon.ovs("ovsdb-client", "dump", "Mirror", "status").stdout
     assert copied(lab, WEB, SSH) == [WEB], "the session goes on as before"
     set_rows(lab, "filter", "tcp,tp_dst=22")
     lab.wait_state("s", "active")

@@ -252,15 +252,15 @@ TEST(Compose, ALaterFragmentOfIpv6IsThatOfAnyProtocol) {
 
 TEST(Compose, WhatNoFrameHasIsRefused) {
   const std::pair<std::string, std::string> cases[] = {
-      {"dl_type=0x0000", "no frame has the EtherType 0x0000: those below 0x0600 are lengths"},
+      {"dl_type=0x0000", "no frame has the EtherType 0x0000: values below 0x0600 are lengths"},
       {"dl_type=0x05fe", "no frame has the EtherType 0x05fe"},
       {"dl_vlan=0xffff,dl_type=0x8100", "no frame has this dl_type together with the rest of the match"},
       {"icmp,icmp_type=8,ip_frag=later", "no frame has this icmp_type"},
       {"icmp,tp_src=300", "no frame has this tp_src"},
       {"icmp6,tp_dst=256-300", "no frame has this tp_dst"},
-      {"tcp,tp_dst=80-90,tp_dst=100-110", "no port is in all of the ranges"},
-      {"tcp,tp_dst=8000-8001,tp_dst=2/2", "no port is in all of the ranges"},
-      {"tcp6,ip_frag=later", "a later fragment of IPv6 does not show protocol 6: its nw_proto is 44"},
+      {"tcp,tp_dst=80-90,tp_dst=100-110", "no port number satisfies all ranges"},
+      {"tcp,tp_dst=8000-8001,tp_dst=2/2", "no port number satisfies all ranges"},
+      {"tcp6,ip_frag=later", "a later fragment of IPv6 does not show protocol 6: use nw_proto=44"},
       {"ipv6,nw_proto=43", "protocol 43 is an extension header of IPv6"},
       {"ipv6,nw_proto=0,nw_ttl=9", "protocol 0 is an extension header of IPv6"},
       {"ipv6,nw_proto=44,ip_frag=first", "protocol 44 is an extension header of IPv6"},

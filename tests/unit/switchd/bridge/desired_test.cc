@@ -418,8 +418,8 @@ TEST_F(DesiredTest, FiltersAreCompiled) {
 TEST_F(DesiredTest, AMatchThatIsNoneIsARefusal) {
   txn.set("Mirror", mirror("m"), "skip", Datum::set_of(std::vector<std::string>{"arp", "ct_state=+trk"}));
   EXPECT_EQ(read().sessions.at(0).refusal,
-            "skip: 'ct_state=+trk': ct_state needs connection tracking; a filter looks at the headers of a "
-            "frame only");
+            "skip: 'ct_state=+trk': ct_state needs connection tracking; a filter matches only the headers "
+            "of a frame");
 }
 
 }  // namespace
