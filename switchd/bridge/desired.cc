@@ -272,6 +272,7 @@ void Reader::add_bridge(const model::Bridge& bridge) {
   DesiredBridge desired{.row = bridge.uuid,
                         .interfaces = {},
                         .endpoints = {},
+                        .sessions = {},
                         .unsupported = unsupported_by(bridge),
                         .spec = {}};
   BridgeSpec& spec = desired.spec;
