@@ -195,7 +195,7 @@ TEST_F(DesiredTest, AStockMirrorRow) {
   txn.set("Mirror", m, "select_dst_port", Datum::of(p2));
   txn.set("Mirror", m, "select_vlan", Datum::of(44));
   txn.set("Mirror", m, "output_port", Datum::of(p3));
-  const DesiredSession session = read().sessions.at(0);
+  const bridge::DesiredSession session = read().sessions.at(0);
   EXPECT_EQ(session.id, m.to_string());
   EXPECT_EQ(session.name, "m");
   EXPECT_TRUE(session.enabled);
@@ -218,7 +218,7 @@ TEST_F(DesiredTest, OurOwnColumnsAndTheirUnionWithTheReferences) {
   txn.set("Mirror", m, "destination_ports", Datum::set_of(std::vector<std::string>{"d1", "d2"}));
   txn.set("Mirror", m, "enabled", Datum::of(false));
   txn.set("Mirror", m, "normal_io", Datum::of(true));
-  const DesiredSession session = read().sessions.at(0);
+  const bridge::DesiredSession session = read().sessions.at(0);
   EXPECT_FALSE(session.enabled);
   EXPECT_TRUE(session.normal_io);
   ASSERT_EQ(session.sources.size(), 2U);
@@ -243,8 +243,8 @@ TEST_F(DesiredTest, TheShapeOfTheCopies) {
   txn.set("Mirror", both, "output_vlan", Datum::of(900));
   txn.set("Mirror", both, "snaplen", Datum::of(65535));
   const bridge::DesiredBridge desired = read();
-  std::map<std::string, DesiredSession> sessions;
-  for (const DesiredSession& session : desired.sessions) sessions[session.name] = session;
+  std::map<std::string, bridge::DesiredSession> sessions;
+  for (const bridge::DesiredSession& session : desired.sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("rspan").tags, (CopyTags{.output_vlan = 900, .keep_vlan = true}));
   EXPECT_TRUE(sessions.at("rspan").destinations.empty());
   EXPECT_EQ(sessions.at("cut").snaplen, 100U);
@@ -270,8 +270,8 @@ TEST_F(DesiredTest, RatesAndEnds) {
   txn.set("Mirror", bound, "expires_at", Datum::of(5));
   txn.set("Mirror", bound, "expires_with_connection", Datum::of(true));
   txn.set("Mirror", mirror("later"), "expires_at", Datum::of(std::int64_t{2'000'000}));
-  std::map<std::string, DesiredSession> sessions;
-  for (const DesiredSession& session : read().sessions) sessions[session.name] = session;
+  std::map<std::string, bridge::DesiredSession> sessions;
+  for (const bridge::DesiredSession& session : read().sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("limited").rate, (RateSpec{.packets = 7, .bits = 8'000}));
   EXPECT_EQ(sessions.at("limited").quota, (QuotaSpec{.packets = 9, .bytes = 10}));
   EXPECT_EQ(sessions.at("limited").expired, "");
@@ -308,7 +308,7 @@ TEST_F(DesiredTest, PatternsBindToPortsButNeverToTheSessionsOwnDestinations) {
     txn.set("Mirror", m, "source_patterns", Datum::map_of(cases[i].patterns));
     txn.set("Mirror", m, "destination_ports", Datum::of("vnet2"));
   }
-  for (const DesiredSession& session : read().sessions) {
+  for (const bridge::DesiredSession& session : read().sessions) {
     Strings sources;
     for (const SourceSpec& source : session.sources) {
       sources[source.port] = source.direction == Direction::from ? "from"
@@ -327,7 +327,7 @@ TEST_F(DesiredTest, APatternThatIsNoneIsRefused) {
     txn.set("Mirror", mirror(text), "source_patterns", Datum::map_of(Strings{{text, "both"}}));
   const bridge::DesiredBridge desired = read();
   EXPECT_EQ(desired.sessions.size(), texts.size());
-  for (const DesiredSession& session : desired.sessions) {
+  for (const bridge::DesiredSession& session : desired.sessions) {
     EXPECT_EQ(session.refusal, "source_patterns: \"" + session.name +
                                    "\" is no pattern; they begin with glob:, iface-id: or mac:");
   }
@@ -402,7 +402,7 @@ TEST_F(DesiredTest, FiltersAreCompiled) {
   txn.set("Mirror", row, "skip", Datum::of("tcp,tp_dst=22"));
   mirror("n");
   const bridge::DesiredBridge desired = read();
-  for (const DesiredSession& session : desired.sessions) {
+  for (const bridge::DesiredSession& session : desired.sessions) {
     EXPECT_EQ(session.refusal, "");
     if (session.name == "n") {
       EXPECT_EQ(session.rules, nullptr);

@@ -159,7 +159,7 @@ void RandomSwitch::choose_destinations(SessionSpec& session, const std::string& 
 }
 
 void RandomSwitch::add_session(const std::string& name, const std::string& bridge) {
-  DesiredSession& session = lab_.session(name, bridge);
+  bridge::DesiredSession& session = lab_.session(name, bridge);
   session.enabled = !random_.one_in(10);
   session.normal_io = !random_.one_in(3);
   if (random_.one_in(5)) {
@@ -218,7 +218,7 @@ MemoryFrame RandomSwitch::frame() {
 RandomSwitch::Account RandomSwitch::account() {
   Account account;
   for (const BridgeSpec& bridge : lab_.spec.bridges) {
-    for (const DesiredSession& session : lab_.sessions(bridge.name)) {
+    for (const bridge::DesiredSession& session : lab_.sessions(bridge.name)) {
       const auto* entry = lab_.registry.session(session.id);
       if (entry == nullptr) continue;
       for (const auto& [port, counters] : entry->destinations) {

@@ -131,7 +131,7 @@ TEST_F(ExplainTest, FiltersSayWhyNot) {
 }
 
 TEST_F(ExplainTest, SessionsOfOneNameAreTwoSessions) {
-  DesiredSession twin = lab.session("s");
+  bridge::DesiredSession twin = lab.session("s");
   twin.id = "twin";
   twin.destinations = {"t9"};
   lab.sessions().push_back(twin);

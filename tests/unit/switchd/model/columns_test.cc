@@ -64,7 +64,8 @@ class World {
     bool operator==(const Seen&) const = default;
   };
   Seen look() const {
-    Seen seen{.desired = bridge::read_desired(database, kNow)};
+    Seen seen;
+    seen.desired = bridge::read_desired(database, kNow);
     for (bridge::DesiredBridge& bridge : seen.desired.bridges) {
       for (bridge::DesiredInterface& interface : bridge.interfaces) interface.is_port = false;  // ofport
       for (bridge::DesiredSession& session : bridge.sessions) {
