@@ -56,7 +56,7 @@ class GroupCommit {
   ovsdb::Database& database_;
   control::OutputGate& gate_;
   std::function<void(const std::string&)> failed_;
-  Clock::duration took_ = Clock::duration::max();  ///< by the last sync, measured by the waiting thread
+  Clock::duration took_ = Clock::duration::max();  ///< time of the last sync, seen by its thread
   bool busy_ = false;                              ///< a sync is posted or runs
   std::future<std::error_code> under_way_;         ///< valid while one runs
   std::size_t commits_ = 0;                        ///< covered by the next sync
