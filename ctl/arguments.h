@@ -12,15 +12,14 @@
 
 namespace vswitch::ctl {
 
-/// Params under construction: options write into it while they are parsed, so that what was not given is not
-/// there.
+/// Params under construction: options write into them while they are parsed, so options not given are absent.
 using Params = std::shared_ptr<Json>;
 Params make_params();
 
 /// Each adds an option whose value becomes params[key]; a required positional has no dashes in `name`.
 CLI::Option* text(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                   const std::string& help);
-/// A decimal number, or "none" for null where `nullable`.
+/// A decimal number, or "none" for null if `nullable`.
 CLI::Option* number(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                     const std::string& help, bool nullable = false);
 /// `--x` sets true, `--no-x` false.
@@ -32,7 +31,7 @@ CLI::Option* flag(CLI::App& app, const Params& params, const std::string& name, 
 /// "1,2-9" as an array of numbers; "none" is the empty array. May be repeated.
 CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                    const std::string& help);
-/// An option that people will try, hidden, and wrong usage when given, with this sentence.
+/// A hidden option that people may try: giving it is wrong usage, with this sentence.
 void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value);
 
 /// "1,2-9" -> 1,2,3,...,9. Throws UsageError.

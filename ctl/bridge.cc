@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands about bridges, and `show`, which shows them with all that is on them.
+// Commands about bridges, and `show`, which shows them with their ports and sessions.
 #include "ctl/arguments.h"
 #include "ctl/command.h"
 #include "ctl/render.h"
@@ -60,7 +60,7 @@ Query declare_show(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}, {"port.list"}, {"mirror.list"}}; };
 }
 
-/// Silent like other tools when all is well; a bridge that does not work yet says why.
+/// Silent on success, like other tools; says why a bridge does not work yet.
 std::string render_bridge(const Json& bridge) {
   if (bridge["state"] == "active") return {};
   return printable(bridge["name"].get<std::string>() + ' ' + state(bridge)) + '\n';

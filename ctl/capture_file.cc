@@ -29,7 +29,7 @@ Capture open_capture(const std::string& path) {
   Capture capture(pcap_fopen_offline(file, trouble.data()), &pcap_close);
   if (!capture) {
     std::fclose(file);  // otherwise pcap_close() does
-    fail(path, "is no pcap file that can be read: " + std::string(trouble.data()));
+    fail(path, "is not a readable pcap file: " + std::string(trouble.data()));
   }
   if (pcap_datalink(capture.get()) != DLT_EN10MB) fail(path, "does not hold Ethernet frames");
   return capture;

@@ -53,7 +53,7 @@ class SocketCaller : public Caller {
       jsonrpc::Message message = next_message();
       auto* response = std::get_if<jsonrpc::Response>(&message);
       if (response == nullptr) continue;  // a notification
-      // An error without id answers a request that could not be read: there is only ours.
+      // An error without an id answers a request that could not be read: it can only be ours.
       if (response->id != id && !(response->id.is_null() && !response->error.is_null())) continue;
       if (!response->error.is_null()) throw to_error(response->error);
       return std::move(response->result);

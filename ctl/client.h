@@ -12,18 +12,18 @@
 
 namespace vswitch::ctl {
 
-/// Nobody answers, or not in time: exit status 3. what() is a sentence, `hint` says what to do.
+/// No daemon answers, or not in time: exit status 3. what() is a sentence, `hint` says what to do.
 struct NoDaemon : std::runtime_error {
   NoDaemon(const std::string& sentence, std::string hint_)
       : std::runtime_error(sentence), hint(std::move(hint_)) {}
   std::string hint;
 };
 
-/// Whoever answers requests.
+/// Sends requests and returns their results.
 class Caller {
  public:
   virtual ~Caller() = default;
-  /// The result. Throws jsonrpc::Error when the daemon refuses, NoDaemon when it does not answer.
+  /// The result. Throws jsonrpc::Error if the daemon refuses, NoDaemon if it does not answer.
   virtual Json call(const std::string& method, const Json& params) = 0;
 };
 

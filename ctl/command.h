@@ -2,9 +2,9 @@
 // A command of the tool as data: its arguments become calls, the result becomes text. Neither half needs a
 // daemon.
 //
-// Walk of a command: program.cc picks the Command by its name, declare() binds its arguments, the Query it
-// returns makes the calls, the contract checks them (wrong values are wrong usage, without a daemon),
-// client.cc carries them, render() prints. One file per noun holds the table rows.
+// The path of a command: program.cc picks the Command by its name, declare() binds its arguments, the Query
+// it returns makes the calls, the contract checks them (wrong values are wrong usage, even without a daemon),
+// client.cc sends them, render() prints. Each noun has a file with its table rows.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -23,7 +23,7 @@ namespace vswitch::ctl {
 struct Call {
   std::string method;
   Json params = Json::object();
-  double waits = 0;  ///< seconds the daemon may take over it besides those of --timeout
+  double waits = 0;  ///< seconds the daemon may take in addition to --timeout
 
   bool operator==(const Call&) const = default;
 };
@@ -33,17 +33,18 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The calls that the arguments ask for; called after they are parsed. May throw UsageError.
+/// Returns the calls for the arguments; called after parsing. May throw UsageError.
 using Query = std::function<std::vector<Call>()>;
 
 struct Command {
   std::string_view name;
   std::string_view summary;
-  std::string_view example;  ///< arguments of sensible calls, a line each, for --help
+  std::string_view example;  ///< arguments of typical calls, one per line, for --help
   Query (*declare)(CLI::App&);
-  /// Text for people, every line ended. The results of several calls are merged into one object.
+  /// Text for people; every line ends with a newline. The results of several calls are merged into one
+  /// object.
   std::string (*render)(const Json& result);
-  /// Of commands with --watch: the same with rates. `before` is the result `seconds` earlier, null at first.
+  /// For commands with --watch: the same with rates. `before` is the result `seconds` earlier, null at first.
   std::string (*watch)(const Json& result, const Json& before, double seconds) = nullptr;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that answer "why": what would happen to a frame, and who watches a port.
+// Commands that answer "why": what would happen to a frame, and which sessions watch a port.
 #include "ctl/arguments.h"
 #include "ctl/capture_file.h"
 #include "ctl/command.h"
@@ -8,7 +8,7 @@
 namespace vswitch::ctl {
 namespace {
 
-/// Hexadecimal digits with the spaces and colons that people copy along taken out.
+/// Removes the spaces and colons that people copy along with hexadecimal digits.
 std::string digits(const std::string& text) {
   std::string clean;
   for (const char c : text) {

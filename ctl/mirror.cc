@@ -10,7 +10,7 @@
 namespace vswitch::ctl {
 namespace {
 
-/// An option whose values come together in one member.
+/// An option whose values are collected in one member.
 void gathered(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
               void (*add)(Json&, const std::string&), const std::string& type, const std::string& help) {
   app.add_option_function<std::vector<std::string>>(
@@ -33,7 +33,7 @@ void nested_flag(CLI::App& app, const Params& params, const std::string& name, c
   on->excludes(app.add_flag_function("--no-" + name.substr(2), set(false), "the opposite of " + name));
 }
 
-/// One of some words.
+/// An option that takes one of several words.
 void choice(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
             const std::vector<std::string>& words, const std::string& help) {
   app.add_option_function<std::string>(
@@ -41,7 +41,7 @@ void choice(CLI::App& app, const Params& params, const std::string& name, const 
       ->check(CLI::IsMember(words));
 }
 
-/// What --endpoint and the options about endpoints have gathered, until they are joined.
+/// Values of --endpoint and of the options about endpoints, kept here until they are joined.
 constexpr char kEndpointIps[] = "--endpoint";
 constexpr char kEndpointOptions[] = "about endpoints";
 
@@ -106,7 +106,7 @@ void join_endpoints(Json& params) {
   }
 }
 
-/// Matches in the flow syntax of Open vSwitch, one per option; "none" for no match at all.
+/// Matches in the flow syntax of Open vSwitch, one per option; "none" for an empty list.
 void matches(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
              const std::string& help) {
   app.add_option_function<std::vector<std::string>>(
@@ -276,7 +276,7 @@ std::string endpoint_line(const Json& endpoint) {
   return text;
 }
 
-/// Only of several destinations: the account of one is that of the session.
+/// Only for several destinations: the account of a single one is that of the session.
 std::string destination_table(const Json& destinations) {
   if (destinations.size() < 2) return {};
   Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "BY"});

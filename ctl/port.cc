@@ -107,7 +107,7 @@ std::string render_list(const Json& result) {
   return table.empty() ? "no ports\n" : table.text();
 }
 
-/// null as "-", which is what a line makes of nothing.
+/// null as an empty string, which line() prints as "-".
 std::string or_nothing(const Json& value) {
   return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
 }

@@ -22,7 +22,7 @@ struct Options {
   double timeout = kDefaultTimeout;
   bool watch = false;
   double interval = kDefaultInterval;
-  std::int64_t count = 0;  ///< looks of --watch, 0: until interrupted
+  std::int64_t count = 0;  ///< iterations of --watch, 0: until interrupted
 };
 
 struct Parsed {
@@ -69,7 +69,7 @@ void declare_watch(CLI::App& app, Options& options) {
       ->check(CLI::PositiveNumber);
 }
 
-/// ovs-vsctl takes options of a command before its name: `--may-exist add-br br0`. So do we.
+/// ovs-vsctl takes options of a command before its name, and so do we: `--may-exist add-br br0`.
 void move_behind_command(std::vector<std::string>& arguments) {
   const auto is_command = [](const std::string& word) {
     const auto all = commands();
@@ -88,7 +88,7 @@ struct Declared {
   Query query;
 };
 
-/// "Example: vswitch-ctl ...", or several below each other.
+/// "Example: vswitch-ctl ...", or several, one per line.
 std::string examples_of(const Command& command) {
   const std::string call = std::string(kProgram) + ' ' + std::string(command.name);
   std::string text;
@@ -123,12 +123,12 @@ void check_calls(std::vector<Call>& calls) {
   }
 }
 
-/// Nothing when the arguments have been dealt with (--help, --version): status is set.
+/// nullopt if nothing is left to do (--help, --version): status is set.
 std::optional<Parsed> parse(std::vector<std::string> arguments, World& world, int& status) {
   Parsed parsed;
   CLI::App app("Sets up and shows a vswitch: bridges, ports and mirror sessions.", kProgram);
   app.require_subcommand(0, 1);
-  app.allow_extras();  // so that the sentence about them can be ours
+  app.allow_extras();  // so that the error about them is ours
   app.footer(
       "Exit status: 0 done and in the datapath, 1 refused, 2 wrong usage, 3 no daemon answers.\n"
       "vswitch-ctl COMMAND --help shows the arguments of a command.");
@@ -190,7 +190,7 @@ void watch(const Parsed& parsed, Caller& daemon, World& world) {
   }
 }
 
-/// What to do after a refusal, by what it is about.
+/// What to do after a refusal, depending on its subject.
 std::string hint(const jsonrpc::Error& error, std::string_view command) {
   const std::string reason = error.data.is_object() ? error.data.value("reason", "") : "";
   const std::string field = error.data.is_object() ? error.data.value("field", "") : "";
@@ -251,7 +251,7 @@ int run(std::vector<std::string> arguments, World& world) {
     complain(world, error.what(), error.hint);
     return kNoDaemon;
   } catch (const jsonrpc::Error& error) {
-    complain(world, error.message, hint(error, parsed->command->name));  // only execute() asks the daemon
+    complain(world, error.message, hint(error, parsed->command->name));  // only execute() calls the daemon
     return kRefused;
   }
 }

@@ -14,18 +14,18 @@
 
 namespace vswitch::ctl {
 
-/// Exit status, as the contract has it.
+/// Exit status, as the contract defines it.
 enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3 };
 
-/// What the program touches.
+/// The environment of the program.
 struct World {
   std::ostream& out;
   std::ostream& err;
   std::function<std::optional<std::string>(const char*)> environment;
   std::function<std::unique_ptr<Caller>(const std::string& socket_path, std::chrono::milliseconds timeout)>
       connect;
-  std::function<void(std::chrono::duration<double>)> sleep;  ///< between two looks of --watch
-  bool terminal = false;                                     ///< out is one: --watch redraws it
+  std::function<void(std::chrono::duration<double>)> sleep;  ///< between two iterations of --watch
+  bool terminal = false;                                     ///< out is a terminal: --watch redraws it
 };
 
 /// `arguments` without the program's name.

@@ -48,7 +48,7 @@ std::string Table::text(std::size_t indent) const {
   const Utf8 utf8;
   const std::unique_ptr<libscols_table, decltype(&scols_unref_table)> table(scols_new_table(),
                                                                             &scols_unref_table);
-  scols_table_set_termforce(table.get(), SCOLS_TERMFORCE_NEVER);  // otherwise cells are cut to fit a terminal
+  scols_table_set_termforce(table.get(), SCOLS_TERMFORCE_NEVER);  // otherwise cells are truncated
   scols_table_set_column_separator(table.get(), "  ");
   scols_table_enable_noheadings(table.get(), 1);  // they would be left out if there are no rows
   for (std::size_t i = 0; i < headers_.size(); ++i) {
@@ -120,7 +120,7 @@ std::string port_vlans(const Json& port) {
   return text;
 }
 
-/// A name, or the way in which --source takes what is none.
+/// A name, or the notation of --source for other kinds of source.
 std::string source_name(const Json& source) {
   if (source.contains("glob")) return source["glob"];
   if (source.contains("iface_id")) return "iface-id=" + source["iface_id"].get<std::string>();

@@ -10,14 +10,14 @@
 
 namespace vswitch::ctl {
 
-/// Columns as wide as needed, two spaces between them, none at the end of a line. Numbers (JSON) stand right.
+/// Columns as wide as needed, two spaces between them, none at the end of a line. Numbers (JSON) align right.
 class Table {
  public:
   explicit Table(std::vector<std::string> headers) : headers_(std::move(headers)) {}
-  /// One value per column: strings as they are, numbers right, null and "" as "-".
+  /// One value per column: strings as they are, numbers aligned right, null and "" as "-".
   void add(std::vector<Json> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
-  /// The header line and the rows, each behind `indent` spaces.
+  /// The header line and the rows, each indented by `indent` spaces.
   std::string text(std::size_t indent = 0) const;
 
  private:
@@ -25,10 +25,10 @@ class Table {
   std::vector<std::vector<Json>> rows_;
 };
 
-/// Control characters, which a terminal would obey, become '?'.
+/// Replaces control characters, which a terminal would interpret, by '?'.
 std::string printable(std::string_view text);
 std::string join(const std::vector<std::string>& parts, std::string_view between);
-/// "label         value": a line of what show-... prints; an empty value as "-".
+/// "label value": a line of the output of show-...; an empty value becomes "-".
 std::string line(std::string_view label, const std::string& value);
 /// [1,2,3,7] -> "1-3,7"
 std::string vlan_list(const Json& vlans);
@@ -39,7 +39,7 @@ std::string sources(const Json& session);
 std::string destination(const Json& session);
 /// "waiting: no device t2"; the state alone when there is no reason.
 std::string state(const Json& object);
-/// What copies were lost by: "queue_full 3, too_big 1".
+/// Why copies were lost: "queue_full 3, too_big 1".
 std::string lost_by(const Json& counters);
 /// The lines of a session list, one per session.
 std::string session_table(const Json& mirrors, std::size_t indent = 0);

@@ -12,10 +12,10 @@
 namespace vswitch::ctl {
 namespace {
 
-/// "from" and its like as the API says them, nothing for another word.
+/// Directions in the words of the API; nullopt for any other word.
 std::optional<std::string> direction_of(const std::string& word) {
   if (word == "from" || word == "to" || word == "both") return word;
-  if (word == "ingress") return "from";  // as VMware says it, from the switch's point of view
+  if (word == "ingress") return "from";  // VMware's word, from the switch's point of view
   if (word == "egress") return "to";
   return std::nullopt;
 }
@@ -26,8 +26,8 @@ std::optional<std::string> direction_of(const std::string& word) {
                    "sent) or both; ingress and egress mean from and to");
 }
 
-/// "iface-id=ID" and "mac=52:54:00:12:34:56", each with a direction behind a colon or without. Colons before
-/// that are part of them: an ID may look like anything.
+/// "iface-id=ID" and "mac=52:54:00:12:34:56", each optionally followed by a colon and a direction. Earlier
+/// colons belong to the value: an ID may contain anything.
 std::optional<Json> identified_source(const std::string& spec) {
   constexpr std::string_view kIfaceId = "iface-id=";
   constexpr std::string_view kMac = "mac=";
@@ -53,8 +53,8 @@ struct Unit {
   std::int64_t factor;
 };
 
-/// "10kbit" by units {kbit, 1000}: the number times what the unit stands for. nullopt for anything else, 0
-/// and what does not fit among it.
+/// "10kbit" with units {kbit, 1000}: the number times the value of the unit. nullopt for anything else,
+/// including 0 and numbers that do not fit.
 std::optional<std::int64_t> quantity(std::string_view text, std::span<const Unit> units) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -8,7 +8,8 @@
 
 namespace vswitch::ctl {
 
-/// The name of a port. A list, or the word that clears other settings, would be a port that never comes.
+/// Checks the name of a port. A list, or the word that clears other settings, would name a port that never
+/// exists.
 const std::string& one_port(const std::string& option, const std::string& name);
 
 /// "t1", "t1:from", "t1:egress", "vnet*:to", "iface-id=ID", "mac=52:54:00:12:34:56" or "all", into

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that show counters: once, or with --watch as rates between two looks.
+// Commands that show counters: once, or with --watch as rates between two iterations.
 #include <algorithm>
 #include <cstdio>
 
@@ -21,7 +21,7 @@ Query declare_stats(CLI::App&) {
   return [] { return std::vector<Call>{{"system.stats"}, {"mirror.stats"}}; };
 }
 
-/// What has grown between two looks; nothing for what is new.
+/// Growth between two iterations; nothing for new entries.
 class Growth {
  public:
   Growth(const Json* before, double seconds) : before_(before), seconds_(seconds) {}
@@ -38,7 +38,7 @@ class Growth {
   double seconds_;
 };
 
-/// What stands in the earlier result of the same row, found by these keys; null when there is none.
+/// The same row in the earlier result, found by these keys; null if there is none.
 const Json* earlier(const Json& before, const char* table, const Json& row,
                     std::initializer_list<const char*> keys) {
   if (!before.is_object()) return nullptr;
@@ -49,7 +49,7 @@ const Json* earlier(const Json& before, const char* table, const Json& row,
   return nullptr;
 }
 
-/// A table of its own, behind an empty line; nothing when it is empty.
+/// A separate table after an empty line; nothing if it is empty.
 std::string section(const Table& table) {
   return table.empty() ? std::string() : '\n' + table.text();
 }

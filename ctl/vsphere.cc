@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that take sessions from vSphere and give them to it.
+// Commands that import sessions from vSphere and export them to it.
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -25,8 +25,8 @@ Json read_json(const std::string& path) {
   return json;
 }
 
-/// Whatever of vSphere holds sessions, as a member of params: one session, a list of them, the configuration
-/// of a switch, what export-mirrors prints, or a list of changes.
+/// JSON of vSphere that contains sessions, as a member of params: one session, a list of them, the
+/// configuration of a switch, the output of export-mirrors, or a list of changes.
 void put_sessions(Json& params, const Json& given) {
   for (const char* member : {"sessions", "vspanConfigSpec", "vspanSession"}) {
     if (!given.is_object() || !given.contains(member) || !given[member].is_array()) continue;
@@ -37,7 +37,7 @@ void put_sessions(Json& params, const Json& given) {
   params[changes ? "vspanConfigSpec" : "sessions"] = list;
 }
 
-/// "LEFT=RIGHT" as a member of a map; the last '=', because only ports are known to have none.
+/// "LEFT=RIGHT" as a member of a map; split at the last '=', because only port names are known to have none.
 void add_pair(Json& map, const std::string& option, const std::string& pair) {
   const std::size_t equals = pair.rfind('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size())
@@ -95,7 +95,7 @@ std::string render_import(const Json& result) {
   return text;
 }
 
-/// JSON, with the warnings about what was left out: import-mirrors takes it as it is.
+/// JSON, with warnings about what was left out: import-mirrors accepts it unchanged.
 std::string render_export(const Json& result) {
   return result.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }

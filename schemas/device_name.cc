@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of Linux (dev_valid_name() in net/core/dev.c), and UTF-8, without which JSON cannot name it.
+// The rules of Linux (dev_valid_name() in net/core/dev.c), and UTF-8, which JSON requires.
 #include "schemas/device_name.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxNameLength = 15;  // IFNAMSIZ without the NUL
 constexpr std::size_t kMaxQuote = 60;
 
-/// What isspace() of the kernel says, which knows Latin-1: 0xa0 in a multibyte character counts as well.
+/// Like isspace() of the kernel, which uses Latin-1: 0xa0 in a multibyte character counts as well.
 bool is_space(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte == ' ' || (byte >= '\t' && byte <= '\r') || byte == 0xa0;
@@ -33,7 +33,7 @@ std::string_view rule_broken(std::string_view name) {
   if (name == "." || name == "..") return "'.' and '..' mean directories";
   if (name.find('/') != name.npos) return "it contains '/'";
   if (name.find(':') != name.npos) return "it contains ':'";
-  if (name.find('%') != name.npos) return "it contains '%'";  // Linux makes a number of "%d"
+  if (name.find('%') != name.npos) return "it contains '%'";  // Linux replaces "%d" by a number
   if (std::any_of(name.begin(), name.end(), is_space)) return "it contains white space";
   if (!is_utf8(std::string(name))) return "it is not UTF-8";
   return {};

@@ -19,8 +19,8 @@ namespace {
 
 using Path = std::vector<std::string>;
 
-// Longest string given to a member that has a pattern, and longest array given to any: see the header. 4096
-// is the number of VLANs.
+// Longest string for a member with a pattern, and longest array for any member: see the header. 4096 is the
+// number of VLANs.
 constexpr std::size_t kMaxPatternInput = 512;
 constexpr std::size_t kMaxArraySize = 4096;
 
@@ -55,7 +55,7 @@ Json value_at(const Path& path, const Json& root) {
   return *at;
 }
 
-/// valijson's "<root>", "[sources]", "[ports]", "[0]" without the ornaments.
+/// valijson's "<root>", "[sources]", "[ports]", "[0]" without the root and the brackets.
 Path to_path(const std::vector<std::string>& context) {
   Path path;
   for (std::size_t i = 1; i < context.size(); ++i)
@@ -63,7 +63,7 @@ Path to_path(const std::vector<std::string>& context) {
   return path;
 }
 
-/// The member that valijson names at the end of its sentence, after `prefix`, between apostrophes.
+/// The member that valijson names at the end of its sentence, after `prefix`, in single quotes.
 std::string named(const std::string& text, std::string_view prefix) {
   const std::size_t begin = text.find(prefix);
   const std::size_t end = text.rfind('\'');
@@ -82,7 +82,7 @@ std::string list(const Json& values) {
   return text;
 }
 
-/// "an integer from 0 to 4095 or null": what the schema of one member wants.
+/// "an integer from 0 to 4095 or null": what the schema of one member requires.
 std::string expected(const Json& schema) {
   if (schema.contains("enum")) return list(schema["enum"]);
   const Json types = schema.value("type", Json());
@@ -153,7 +153,7 @@ class Contract::Impl {
     return explain(checked.source, value, error);
   }
 
-  /// Members that are missing and have a default get it; values of the wrong type are left to check().
+  /// Fills in the defaults of missing members; values of the wrong type are left to check().
   void fill_defaults(const Json& document_root, const Json& unresolved, Json& value) const {
     const Json& schema = resolve(document_root, unresolved);
     if (value.is_object() && schema.contains("properties")) {
@@ -178,7 +178,7 @@ class Contract::Impl {
   Json wrap(Json schema) const {
     schema["components"] = {{"schemas", document.at("components").at("schemas")}};
     if (!schema.contains("$ref")) return schema;
-    // draft-07 ignores what stands beside $ref, /components too: one level down it is found.
+    // draft-07 ignores everything beside $ref, including /components, so $ref moves one level down.
     return {{"allOf", {{{"$ref", schema["$ref"]}}}}, {"components", schema["components"]}};
   }
 
@@ -220,7 +220,7 @@ class Contract::Impl {
     return *at;
   }
 
-  /// What valijson cannot be asked: see the header.
+  /// Checks what valijson cannot: see the header.
   static std::optional<Violation> beyond_schema(const Json& root, const Json& unresolved, const Json& value,
                                                 Path& path, const Json& whole) {
     const Json& schema = resolve(root, unresolved);

@@ -39,7 +39,7 @@ using boost::system::error_code;
 
 const log::Module kLog{"daemon"};
 
-constexpr std::chrono::seconds kFarewell{2};  // for answers on their way to clients at the end
+constexpr std::chrono::seconds kFarewell{2};  // for answers still on their way to clients at shutdown
 
 std::optional<gid_t> find_group(const std::string& group) {
   if (group.empty()) return std::nullopt;
@@ -50,7 +50,7 @@ std::optional<gid_t> find_group(const std::string& group) {
   throw std::runtime_error("no group \"" + group + "\" on this host");
 }
 
-// Warnings are not failures: a tail torn off by a power cut was cut away, what was acknowledged is there.
+// Warnings are not failures: a tail torn by a power failure was truncated, everything acknowledged is there.
 std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
@@ -87,7 +87,7 @@ std::uint64_t resident_kib() {
 
 }  // namespace
 
-// Members in the order of their making; the destructor runs it backwards.
+// Members in order of creation; the destructor goes through them backwards.
 class Daemon::Parts {
  public:
   explicit Parts(const DaemonOptions& options)
@@ -160,7 +160,7 @@ class Daemon::Parts {
     managers_.emplace(io_, *database_, control_);
   }
 
-  /// Clients are served meanwhile. A signal ends it.
+  /// Serves clients meanwhile. A signal ends the wait.
   void wait_until_applied() {
     const auto applied = std::make_shared<bool>(false);
     switch_.when_applied([applied] { *applied = true; });
@@ -168,7 +168,7 @@ class Daemon::Parts {
     }
   }
 
-  /// Not said to be done, and not known to be undone: clients ask again after they have come back.
+  /// The changes are neither acknowledged nor known to be undone: clients ask again after they reconnect.
   void disk_failed(const std::string& why) {
     log::err(kLog, "the last changes are not on disk: {}; the clients that wait for them are disconnected",
              why);
@@ -202,7 +202,7 @@ class Daemon::Parts {
             {"operator_requests", operator_dispatcher_.requests()}};
   }
 
-  // The sockets are gone at once; clients get what was queued for them, the answer to `exit` among it.
+  // Closes the sockets at once; clients still get what was queued for them, including the answer to `exit`.
   void say_farewell() {
     const auto deadline = std::chrono::steady_clock::now() + kFarewell;
     group_commit_.flush();

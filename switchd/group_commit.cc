@@ -9,9 +9,9 @@ namespace vswitch {
 
 namespace asio = boost::asio;
 
-constexpr std::chrono::microseconds kAtOnce{50};  // takes the disk no longer than waking a thread
+constexpr std::chrono::microseconds kAtOnce{50};  // as long as waking a thread takes
 constexpr std::chrono::milliseconds kFast{1};
-constexpr std::size_t kAlone = 2;  // commits: a client's, and what the switch reports on it
+constexpr std::size_t kAlone = 2;  // commits: a client's, and the switch's report on it
 
 GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, control::OutputGate& gate,
                          std::function<void(const std::string&)> failed)
@@ -60,7 +60,7 @@ void GroupCommit::begin() {
 }
 
 void GroupCommit::end() {
-  if (!under_way_.valid()) return;  // flush() was here
+  if (!under_way_.valid()) return;  // flush() has been here
   try {
     database_.end_sync(under_way_.get());
     ++syncs_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// vswitchd: options, then the daemon (daemon.h). Exit status: 0 in order, 1 failed, 2 wrong usage.
+// vswitchd: options, then the daemon (daemon.h). Exit status: 0 success, 1 failure, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
 #include <csignal>
@@ -62,7 +62,7 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_flag("--detach", line.detach, "run in the background, once the daemon is ready");
 }
 
-// After --detach the file names must mean the same wherever the process stands.
+// After --detach, file names must mean the same in any working directory.
 void make_absolute(CommandLine& line) {
   for (std::string* path : {&line.daemon.rundir, &line.daemon.database, &line.log_file}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
@@ -91,7 +91,7 @@ int serve(const CommandLine& line) {
     daemon.run();
     return 0;
   } catch (const std::exception& error) {
-    log::use_stderr(false);  // the line below is for there
+    log::use_stderr(false);  // the fprintf() below writes there
     log::err(kLog, "{}", error.what());
     std::fprintf(stderr, "vswitchd: %s\n", error.what());
     return 1;

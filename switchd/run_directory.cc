@@ -40,8 +40,8 @@ bool same_file(int fd, const std::string& path) {
          opened.st_ino == named.st_ino;
 }
 
-// A daemon that is just ending unlinks the file between our open() and lock: what is locked then is nobody's,
-// try again.
+// A daemon that is just ending unlinks the file between our open() and our lock. The locked file then has no
+// name: try again.
 int open_and_lock(const std::string& path) {
   for (;;) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -63,7 +63,7 @@ std::string operator_socket_of(const std::string& directory, const std::string& 
   return directory + '/' + name + '.' + std::to_string(pid) + ".ctl";
 }
 
-// The pid of a daemon that did not end in order; 0 when there is none.
+// The pid of a daemon that did not exit cleanly; 0 if there is none.
 pid_t previous_pid(int fd) {
   char text[24] = "";
   return ::pread(fd, text, sizeof text - 1, 0) > 0 ? static_cast<pid_t>(std::strtol(text, nullptr, 10)) : 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The run directory and the pid file in it, whose lock says that the directory is taken.
+// The run directory and the pid file in it, whose lock marks the directory as taken.
 //
-// The lock is a POSIX one (fcntl) because that is what ovs-appctl asks the kernel about: it reads the pid
-// from DIR/ovs-vswitchd.pid, demands that this very process holds a write lock on the file, and then connects
-// to DIR/ovs-vswitchd.<pid>.ctl. Such a lock ends with its process however that dies, and also when the
-// process closes any descriptor of the file: nobody else in the daemon may open it. It is not inherited over
-// fork(): take it in the child.
+// The lock is a POSIX one (fcntl) because ovs-appctl asks the kernel about that kind: it reads the pid from
+// DIR/ovs-vswitchd.pid, requires that this very process holds a write lock on the file, and then connects to
+// DIR/ovs-vswitchd.<pid>.ctl. Such a lock ends with its process however that dies, and also if the process
+// closes any descriptor of the file: nothing else in the daemon may open it. It is not inherited over fork():
+// take it in the child.
 //
 // vswitchd is the switch and its database server in one, so it goes by both names: `ovs-appctl -t
 // ovsdb-server` finds it as well.
@@ -19,14 +19,14 @@ namespace vswitch {
 
 class RunDirectory {
  public:
-  /// Makes the directory (0755) and its parents when missing, takes the locks and removes the operator
+  /// Creates the directory (0755) and its parents if missing, takes the locks and removes the operator
   /// sockets of the process that had it before. Throws std::runtime_error with a sentence, which names the
-  /// pid when another daemon is here.
+  /// pid if another daemon is running here.
   explicit RunDirectory(std::string path);
 
   const std::string& path() const { return path_; }
   std::string control_socket() const { return path_ + "/db.sock"; }
-  /// One for each name it goes by.
+  /// One for each name of the daemon.
   std::vector<std::string> operator_sockets() const;
 
  private:
@@ -36,7 +36,7 @@ class RunDirectory {
     PidFile(const std::string& directory, const std::string& name);
     PidFile(const PidFile&) = delete;
     PidFile& operator=(const PidFile&) = delete;
-    /// Removes the file, then gives up the lock.
+    /// Removes the file, then releases the lock.
     ~PidFile();
 
    private:

@@ -19,8 +19,8 @@
 namespace vswitch {
 namespace {
 
-// The parent's rest of life: one byte means that the child serves, the end of the pipe without it that it has
-// ended.
+// The rest of the parent's life: one byte means that the child serves, end of file without it means that the
+// child has ended.
 [[noreturn]] void wait_for_child(int pipe, pid_t child) {
   char byte = 0;
   ssize_t got = 0;

@@ -8,7 +8,7 @@ namespace vswitch::jsonrpc {
 namespace {
 
 constexpr std::size_t kKeptCapacity = std::size_t{1}
-                                      << 20;  // one large message does not hold its memory for good
+                                      << 20;  // one large message must not keep its memory forever
 
 bool is_space(char byte) {
   return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
@@ -21,7 +21,7 @@ std::string shown(char byte) {
   return text;
 }
 
-// The library begins its sentences with "[json.exception.parse_error.101] ".
+// The library starts its messages with "[json.exception.parse_error.101] ".
 std::string parser_sentence(const Json::exception& error) {
   const std::string text = error.what();
   const std::size_t end = text.find("] ");
@@ -32,8 +32,8 @@ std::string parser_sentence(const Json::exception& error) {
 
 void StreamDecoder::feed(std::string_view bytes) {
   if (error_) return;
-  // What is done with is thrown away when it is most of the buffer, so that each byte is moved a bounded
-  // number of times.
+  // Consumed bytes are discarded once they are most of the buffer, so each byte is moved a bounded number of
+  // times.
   if (start_ == buffer_.size() || start_ > buffer_.size() / 2) {
     if (start_ == buffer_.size() && buffer_.capacity() > kKeptCapacity) buffer_ = {};
     buffer_.erase(0, std::min(start_, buffer_.size()));
@@ -81,7 +81,7 @@ bool StreamDecoder::find_end() {
   return false;
 }
 
-/// Most of a message is this.
+/// The fast path for most of a string.
 void StreamDecoder::skip_plain_text() {
   const std::size_t end = std::min(buffer_.size(), start_ + limits_.message_bytes);
   while (scanned_ < end && buffer_[scanned_] != '"' && buffer_[scanned_] != '\\') ++scanned_;
@@ -105,7 +105,7 @@ void StreamDecoder::scan_structure(char byte) {
     case ']':
       if (open_.back() != byte) {
         refuse(DecodeError::Kind::not_json,
-               "not valid JSON: " + shown(byte) + " where " + shown(open_.back()) + " is to come first");
+               "not valid JSON: " + shown(byte) + " where " + shown(open_.back()) + " was expected");
       }
       open_.pop_back();
       break;
@@ -125,7 +125,7 @@ void StreamDecoder::scan_string(char byte) {
       unicode_zero_ = true;
       return;
     case Inside::unicode:
-      // A quote here is wrong JSON, which the parser will say; it must still end the string.
+      // A quote here is invalid JSON, which the parser will report; it must still end the string.
       if (byte == '"') break;
       unicode_zero_ = unicode_zero_ && byte == '0';
       if (++unicode_digits_ < 4) return;

@@ -2,16 +2,16 @@
 // Finds the JSON-RPC messages in a byte stream that has no framing (RFC 7047 section 4, JSON-RPC over a
 // stream).
 //
-// Messages come split at any byte and glued together, with white space between them allowed. The decoder
-// looks at each byte once, counting brackets outside of strings, and gives the text between the outermost
-// pair to the parser. So feeding byte by byte costs the same as feeding all at once, the nesting limit holds
-// before any parser sees the text, and wrong input is found at once where it cannot become a message (a first
+// Messages arrive split at any byte or joined together, with white space allowed between them. The decoder
+// looks at each byte once, counting brackets outside of strings, and passes the text between the outermost
+// pair to the parser. So feeding byte by byte costs the same as feeding all at once, the nesting limit
+// applies before any parser sees the text, and input that cannot become a message is refused at once (a first
 // byte other than { or [, a bracket that closes the wrong one).
 //
-// Refused, each with its sentence: text that is not JSON, nesting or size beyond the limits, bytes that are
-// not UTF-8, lone surrogates, and \u0000, which C programs on both sides of OVSDB cannot hold in a string
-// (Open vSwitch refuses it too). After a refusal the borders in the stream are not to be trusted: the
-// connection has to go.
+// Refused, each with its own sentence: text that is not JSON, nesting or size beyond the limits, bytes that
+// are not UTF-8, lone surrogates, and \u0000, which C programs on both sides of OVSDB cannot hold in a string
+// (Open vSwitch refuses it too). After a refusal the message boundaries cannot be trusted: the connection
+// must be closed.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@
 
 namespace vswitch::jsonrpc {
 
-/// Why a stream cannot be read on; what() is a sentence for people.
+/// Why a stream cannot be read any further; what() is a sentence for people.
 struct DecodeError : std::runtime_error {
   enum class Kind { not_json, too_large, too_deep, nul };
   DecodeError(Kind kind_, const std::string& message) : std::runtime_error(message), kind(kind_) {}
@@ -34,9 +34,9 @@ struct DecodeError : std::runtime_error {
 
 struct DecodeLimits {
   /// Bytes of one message. 16 MiB is a hundred times the transaction that makes 1,000 mirror sessions, and
-  /// about 0.2 s to parse.
+  /// takes about 0.2 s to parse.
   std::size_t message_bytes = std::size_t{16} << 20;
-  /// Arrays and objects inside each other; what Open vSwitch allows.
+  /// Arrays and objects inside each other; the limit of Open vSwitch.
   std::size_t nesting = 1000;
 };
 
@@ -44,16 +44,16 @@ class StreamDecoder {
  public:
   explicit StreamDecoder(DecodeLimits limits = {}) : limits_(limits) {}
 
-  /// Appends bytes as they came from the socket. Cheap; the work is done in next().
+  /// Appends bytes from the socket. Cheap; next() does the work.
   void feed(std::string_view bytes);
 
-  /// The next complete object or array, nothing when more bytes are needed. Throws DecodeError, from then on
-  /// at each call.
+  /// The next complete object or array, nullopt if more bytes are needed. Throws DecodeError, and then again
+  /// at each later call.
   std::optional<Json> next();
 
-  /// True between messages: an end of the stream here cuts nothing off.
+  /// True between messages: if the stream ends here, no message is truncated.
   bool at_border() const { return open_.empty() && scanned_ == buffer_.size(); }
-  /// True when next() has taken all that was fed.
+  /// True if next() has consumed all bytes fed.
   bool is_empty() const { return start_ == buffer_.size(); }
 
  private:
@@ -69,7 +69,7 @@ class StreamDecoder {
   std::string buffer_;
   std::size_t start_ = 0;    // first byte of the current message
   std::size_t scanned_ = 0;  // first byte not looked at yet
-  std::string open_;         // closing brackets still owed, innermost last
+  std::string open_;         // closing brackets still expected, innermost last
   Inside inside_ = Inside::structure;
   int unicode_digits_ = 0;    // of the \uXXXX being read
   bool unicode_zero_ = true;  // all of them 0 so far

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// <condition> of RFC 7047 section 5.1: what `where` says.
+// <condition> of RFC 7047 section 5.1: the clauses of `where`.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -24,7 +24,7 @@ struct Clause {
   bool holds(std::span<const Datum> row) const;
 };
 
-/// Clauses are ANDed in `transact`, ORed in `monitor_cond`; no clause at all is true in both.
+/// Clauses are ANDed in `transact`, ORed in `monitor_cond`; without any clause, both are true.
 struct Condition {
   std::vector<Clause> clauses;
 
@@ -32,7 +32,7 @@ struct Condition {
   static Condition parse(const nlohmann::json& json, const TableSchema& table, NamedUuids* names = nullptr);
   bool all_hold(std::span<const Datum> row) const;
   bool any_holds(std::span<const Datum> row) const;
-  /// The UUID of the only row that can satisfy all clauses, when one of them says so.
+  /// The UUID of the only row that can satisfy all clauses, if one of them names it.
   std::optional<Uuid> only_row() const;
 };
 

@@ -4,8 +4,7 @@
 // A Datum is immutable and shared: copying one copies a pointer. A row is a vector of them, so a transaction
 // that changes one column of a wide row copies the row cheaply, and the row before and after the commit, kept
 // for the monitors and listeners, share all columns that did not change. "Same pointer" is also the fast path
-// of ==, by which a commit passes over untouched columns. The empty set is the null pointer and costs
-// nothing.
+// of ==, which lets a commit skip untouched columns. The empty set is the null pointer and costs nothing.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +20,16 @@
 
 namespace vswitch::ovsdb {
 
-/// Keys sorted and unique; a map has one value per key, a set has no values. A scalar is a set of one
-/// element. The atoms of one datum have one type; which one, and whether it is a set or a map, is said by the
-/// column's type.
+/// Keys are sorted and unique; a map has one value per key, a set has no values. A scalar is a set of one
+/// element. All atoms of a datum have the same type. The column's type says which one, and whether the datum
+/// is a set or a map.
 class Datum {
  public:
   Datum() = default;  ///< the empty set, equal to the empty map
   static Datum scalar(Atom atom);
   /// Sorts; duplicates are dropped.
   static Datum set(std::vector<Atom> atoms);
-  /// Sorts by key; of several pairs with one key the first stays.
+  /// Sorts by key; of several pairs with the same key, the first is kept.
   static Datum map(std::vector<std::pair<Atom, Atom>> pairs);
 
   static Datum of(std::string_view text) { return scalar(std::string(text)); }
@@ -62,14 +61,14 @@ class Datum {
     return body_ ? std::span<const Atom>(body_->values) : std::span<const Atom>();
   }
   bool contains(const Atom& key) const;
-  /// The value of a key of a map, nullptr when there is none.
+  /// The value of a key of a map, nullptr if there is none.
   const Atom* value_of(const Atom& key) const;
-  /// The first key as T; nullptr when empty or of another type.
+  /// The first key as T; nullptr if empty or of another type.
   template <class T>
   const T* first() const {
     return body_ ? std::get_if<T>(&body_->keys.front()) : nullptr;
   }
-  /// One object, not only equal: the cheap test for "untouched".
+  /// The same object, not merely an equal one: the cheap test for "untouched".
   bool same(const Datum& other) const { return body_ == other.body_; }
 
   friend bool operator==(const Datum& a, const Datum& b);
@@ -92,11 +91,11 @@ class Datum {
 
 /// a with the elements of b whose keys a lacks (RFC 7047 mutator "insert").
 Datum united(const Datum& a, const Datum& b);
-/// a without the elements of b; a map loses a pair when b has the key alone (b a set) or the very pair
+/// a without the elements of b; a map loses a pair if b has its key (b is a set) or exactly that pair
 /// ("delete").
 Datum without(const Datum& a, const Datum& b);
-/// Symmetric difference as `update2` and the database file have it: elements in one of both; for maps the
-/// pairs removed (old value), added or changed (new value).
+/// Symmetric difference as in `update2` and the database file: elements in exactly one of the two; for maps
+/// the pairs removed (old value), added or changed (new value).
 Datum difference(const Datum& before, const Datum& after);
 /// The inverse: with_difference(before, difference(before, after)) == after.
 Datum with_difference(const Datum& before, const Datum& diff);

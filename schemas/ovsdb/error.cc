@@ -19,7 +19,7 @@ Json Error::to_json() const {
 }
 
 Error syntax_error(const Json& where, std::string details) {
-  // replace: the text may hold what is not UTF-8, and an error about it must not throw another one.
+  // replace: the text may not be UTF-8, and reporting an error about it must not throw another one.
   return Error("syntax error", std::move(details),
                where.dump(-1, ' ', false, Json::error_handler_t::replace));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The error object of OVSDB (RFC 7047 section 3.1 <error>), thrown inside the engine, returned at its border.
+// The error object of OVSDB (RFC 7047 section 3.1 <error>), thrown inside the engine, returned at its
+// boundary.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

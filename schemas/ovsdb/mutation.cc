@@ -87,7 +87,7 @@ std::int64_t compute(Mutator mutator, std::int64_t a, std::int64_t b) {
       result = overflow ? 0 : a / b;
       break;
     default:
-      result = b == -1 ? 0 : a % b;  // the processor traps on the smallest integer % -1
+      result = b == -1 ? 0 : a % b;  // the CPU traps on the smallest integer % -1
   }
   if (overflow) out_of_range(mutator);
   return result;

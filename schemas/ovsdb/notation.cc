@@ -82,14 +82,14 @@ std::size_t characters(const std::string& utf8) {
   return utf8.size() - static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), continues));
 }
 
-/// A real as Open vSwitch writes it where that loses nothing: whole numbers without a point.
+/// A real as Open vSwitch writes it if that loses nothing: whole numbers without a point.
 Json real_to_json(double real) {
   constexpr double kAllDigits = 1e15;  // from here on both write an exponent
   const bool whole = std::floor(real) == real && std::abs(real) < kAllDigits;
   return whole ? Json(static_cast<std::int64_t>(real)) : Json(real);
 }
 
-/// Details of a value out of range; a limit at the end of its type's range is no limit.
+/// Details of a value out of range; a limit at the end of its type's range counts as no limit.
 template <class T>
 Error out_of_range(const T& value, const T& low, const T& high, const std::string& what,
                    const std::string& unit) {

@@ -13,12 +13,12 @@
 
 namespace vswitch::ovsdb {
 
-/// The named UUIDs of one transaction. A name may be used before the insert that defines it: the first
-/// mention decides the UUID, the insert takes it.
+/// The named UUIDs of one transaction. A name may be used before the insert that defines it: the first use
+/// picks the UUID, and the insert takes it.
 class NamedUuids {
  public:
   const Uuid& mention(const std::string& name);
-  /// By an insert, which may bring its own UUID. Throws Error "duplicate uuid-name".
+  /// Defines a name for an insert, which may bring its own UUID. Throws Error "duplicate uuid-name".
   const Uuid& define(const std::string& name, const std::optional<Uuid>& uuid);
 
  private:
@@ -45,15 +45,15 @@ Datum datum_from_json_any_size(const nlohmann::json& json, const ColumnType& typ
 nlohmann::json to_json(const Atom& atom);
 /// A set of one element is written bare, an empty set as ["set", []], a map always as ["map", ...].
 nlohmann::json to_json(const Datum& datum, const ColumnType& type);
-/// Appends the text of that, without making a tree of it first.
+/// Appends the text of to_json(), without building a tree first.
 void append_text(std::string& text, const Datum& datum, const ColumnType& type);
-/// A string as JSON.
+/// Appends a string as JSON.
 void append_text(std::string& text, const std::string& string);
 
-/// Throws Error when a value violates enum, range or length, or the number of elements does.
+/// Throws Error if a value violates its enum, range or length, or if the number of elements is not allowed.
 void check_constraints(const Atom& atom, const BaseType& type);
 void check_constraints(const Datum& datum, const ColumnType& type);
-/// check_constraints(), and the atoms are of the column's type at all (values made in code, not parsed).
+/// check_constraints(), and checks that the atoms have the column's type at all (for values made in code).
 void check_type(const Datum& datum, const ColumnType& type);
 
 }  // namespace vswitch::ovsdb

@@ -16,7 +16,7 @@ namespace vswitch::ovsdb {
 
 namespace {
 
-/// Reads the members of a JSON object and refuses those nobody asked for.
+/// Reads the members of a JSON object and refuses unknown ones.
 class Members {
  public:
   Members(const Json& json, std::string what) : json_(json), what_(std::move(what)) {
@@ -69,7 +69,7 @@ AtomicType parse_atomic_type(const Json& json) {
   return found->second;
 }
 
-/// The number as a value of an integer or real column would be read: 1.0 is an integer, 2^63 is not.
+/// Reads the number like a value of an integer or real column: 1.0 is an integer, 2^63 is not.
 template <class T>
 T parse_number(const Json& json) {
   return std::get<T>(atom_from_json(json, {.type = type_of(T()), .enumeration = {}, .ref_table = {}}));
@@ -249,7 +249,7 @@ void resolve_references(DatabaseSchema& schema) {
   }
 }
 
-/// What Open vSwitch's own scanf() takes: three numbers, and blanks and signs before them.
+/// What Open vSwitch's own scanf() accepts: three numbers, with blanks and signs before them.
 bool is_version(const std::string& text) {
   int end = -1;
   std::sscanf(text.c_str(), "%*u.%*u.%*u%n", &end);
@@ -380,7 +380,7 @@ DatabaseSchema DatabaseSchema::parse(const Json& json) {
     schema.table_index.emplace(name, table.index);
     schema.tables.push_back(std::move(table));
   }
-  // A schema in which no table is root comes from before isRoot existed: then no row is garbage.
+  // A schema in which no table is root dates from before isRoot existed: then no row is garbage.
   if (std::none_of(schema.tables.begin(), schema.tables.end(),
                    [](const TableSchema& t) { return t.is_root; })) {
     for (TableSchema& table : schema.tables) table.is_root = true;
@@ -399,7 +399,7 @@ Json DatabaseSchema::to_json() const {
   Json json = {{"name", name}, {"tables", Json::object()}};
   if (!version.empty()) json["version"] = version;
   if (!cksum.empty()) json["cksum"] = cksum;
-  const bool all_root =  // as when none says so, see parse()
+  const bool all_root =  // written like a schema without isRoot, see parse()
       std::all_of(tables.begin(), tables.end(), [](const TableSchema& table) { return table.is_root; });
   for (const TableSchema& table : tables) json["tables"][table.name] = table_to_json(table, !all_root);
   return json;

@@ -30,7 +30,7 @@ std::string Uuid::to_string() const {
   return boost::uuids::to_string(octets);
 }
 
-// Group by group: boost::uuids::string_generator takes three times as long, which a large database feels.
+// Group by group: boost::uuids::string_generator takes three times as long, which a large database notices.
 std::optional<Uuid> Uuid::parse(std::string_view text) {
   if (text.size() != kGroups[4].end) return std::nullopt;
   boost::uuids::uuid octets;

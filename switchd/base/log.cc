@@ -37,7 +37,7 @@ struct Repeats {
 };
 
 constexpr std::size_t kMaxRepeats =
-    4096;  // format strings are few; a caller that makes them up cannot fill memory
+    4096;  // format strings are few; a caller that invents them cannot fill memory
 
 /// "2024-05-01T12:00:00.123Z"
 std::string timestamp() {
@@ -62,7 +62,7 @@ int open_for_append(const std::string& path) {
   return fd;
 }
 
-// Line breaks from outside (a client's text) must not look like lines of ours.
+// Line breaks in outside text (from a client) must not look like lines of ours.
 void append_one_line(std::string& line, const std::string& text) {
   for (const char byte : text) line += static_cast<unsigned char>(byte) < ' ' ? ' ' : byte;
   line += '\n';

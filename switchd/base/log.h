@@ -4,8 +4,8 @@
 //     const log::Module kLog{"control"};  // one per area: a name operators see in vlog/list
 //     log::warn(kLog, "client {} does not read: {} bytes waiting", session.name(), backlog);
 //
-// A line: 2024-05-01T12:00:00.123Z|00042|control|WARN|sentence. Lines can be written from any thread. A line
-// that repeats (same module, same format string) is limited to kBurst and then kPerMinute; the next one that
+// A line: 2024-05-01T12:00:00.123Z|00042|control|WARN|sentence. Lines can be written from any thread. A
+// repeated line (same module, same format string) is limited to kBurst and then kPerMinute; the next one that
 // passes says how many were left out, so a port that fails for each frame cannot fill a disk. Texts are
 // format strings of libfmt, checked by the compiler. A line whose level is off costs one load and a branch.
 #pragma once
@@ -24,7 +24,7 @@ namespace vswitch::log {
 enum class Level : std::uint8_t { off, err, warn, info, dbg };
 
 inline constexpr int kBurst = 60;      ///< equal lines written before limiting starts
-inline constexpr int kPerMinute = 20;  ///< and from then on
+inline constexpr int kPerMinute = 20;  ///< and per minute after that
 
 struct ModuleLevel {
   std::string name;
@@ -55,20 +55,20 @@ class Module {
 bool parse_level(std::string_view text, Level& level);
 std::string_view to_string(Level level);
 
-/// For all modules when name is empty or "ANY", later ones included. False when there is no such module.
+/// For all modules, including later ones, if the name is empty or "ANY". False if there is no such module.
 bool set_level(std::string_view module, Level level);
 /// All modules, sorted by name.
 std::vector<ModuleLevel> list();
 
-/// From now on lines go to this file (appended, mode 0640). Throws std::system_error and leaves things as
-/// they were.
+/// Writes lines to this file from now on (appended, mode 0640). Throws std::system_error and then changes
+/// nothing.
 void open_file(const std::string& path);
-/// Opens the file again, after a log rotation moved it. False when there is no file; throws as open_file().
+/// Opens the file again, after a log rotation moved it. False if there is no file; throws as open_file().
 bool reopen();
 /// Whether lines also go to standard error (on at the start; --detach ends it).
 void use_stderr(bool on);
 
-/// Formats the arguments and writes the line, whatever its level; `format` is also what tells repetitions.
+/// Formats the arguments and writes the line, whatever its level; `format` also identifies repeated lines.
 /// Use the functions below.
 void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args);
 

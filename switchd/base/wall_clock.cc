@@ -47,7 +47,7 @@ std::optional<std::int64_t> parse_iso_time(const std::string& text) {
   if (at == nullptr) return std::nullopt;
   std::int64_t ms = std::int64_t{::timegm(&parts)} * 1000;
   if (*at == '.') {
-    int scale = 100;  // digits behind the third are dropped
+    int scale = 100;  // digits after the third are dropped
     for (++at; *at >= '0' && *at <= '9'; ++at, scale /= 10) ms += (*at - '0') * scale;
   }
   if (*at == 'Z') return at[1] == '\0' ? std::optional(ms) : std::nullopt;

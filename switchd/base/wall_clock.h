@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The time of day, in milliseconds since 1970 UTC, as rows and people have it. It may jump; who measures
-// durations takes CLOCK_MONOTONIC.
+// The time of day in milliseconds since 1970 UTC, as in rows and for people. It may jump: use CLOCK_MONOTONIC
+// to measure durations.
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -19,14 +19,14 @@ std::string iso_time(std::int64_t ms);
 /// The same forms, and an offset such as +01:00 instead of Z (RFC 3339). nullopt for anything else.
 std::optional<std::int64_t> parse_iso_time(const std::string& text);
 
-/// Calls back at a time of day. A clock that is set (clock_settime(2)) makes it call back early: whoever
-/// waits looks at the time again and sets it again (TFD_TIMER_CANCEL_ON_SET, timerfd_create(2)).
+/// Calls back at a time of day. If the clock is set (clock_settime(2)), it calls back early: check the time
+/// again in the callback and set the timer again (TFD_TIMER_CANCEL_ON_SET, timerfd_create(2)).
 class WallTimer {
  public:
-  /// Throws std::system_error when the machine refuses a timer.
+  /// Throws std::system_error if the kernel refuses a timer.
   WallTimer(boost::asio::io_context& io, std::function<void()> callback);
 
-  /// Instead of what was set before; nullopt: never.
+  /// Replaces the time set before; nullopt: never.
   void set(std::optional<std::int64_t> ms);
 
  private:

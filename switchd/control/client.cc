@@ -49,8 +49,7 @@ void Client::ended() {
   if (!open_) return;
   open_ = false;
   for (const auto& callback : std::exchange(on_close_, {})) callback();
-  states_
-      .clear();  // not later: handlers of the event loop may keep this object beyond the life of the modules
+  states_.clear();  // not later: handlers of the event loop may keep this object after the modules are gone
 }
 
 }  // namespace vswitch::control

@@ -17,48 +17,47 @@
 
 namespace vswitch::control {
 
-/// Who is at the other end of a unix socket (SO_PEERCRED), taken when it connected.
+/// The peer of a unix socket (SO_PEERCRED), as of its connect().
 struct PeerCredentials {
   pid_t pid;
   uid_t uid;
   gid_t gid;
 };
 
-/// Handlers get a Client& that is valid during the call. Who needs it later keeps weak_from_this() and
-/// forgets the client in on_close(); a Reply outlives the client without harm.
+/// Handlers get a Client& that is valid during the call. To use it later, keep weak_from_this() and drop the
+/// client in on_close(); a Reply may safely outlive the client.
 class Client : public std::enable_shared_from_this<Client> {
  public:
-  /// endpoint: where the client came in, such as "db.sock"; the name is made of it.
+  /// endpoint: where the client connected, such as "db.sock"; its name is made from it.
   Client(const std::string& endpoint, std::optional<PeerCredentials> peer);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   virtual ~Client() = default;
 
-  /// Unique in the life of the process.
+  /// Unique for the life of the process.
   std::uint64_t id() const { return id_; }
   /// For log lines, such as "db.sock#7 (pid 4711)" or "tcp:127.0.0.1:50112#8".
   const std::string& name() const { return name_; }
-  /// Nothing for TCP.
+  /// nullopt for TCP.
   const std::optional<PeerCredentials>& peer() const { return peer_; }
 
   bool is_open() const { return open_; }
 
-  /// Queues a message; never blocks, never fails. When the client has not read what was queued before and its
-  /// backlog is at the limit, the client is disconnected instead. After the end of the client it does
-  /// nothing.
+  /// Queues a message; never blocks, never fails. If the client has not read earlier messages and its backlog
+  /// is at the limit, the client is disconnected instead. Does nothing after the client has ended.
   void send(const Json& message);
-  /// The same with a message that is text already.
+  /// The same with a message that is already text.
   void send_text(std::string message);
 
-  /// Ends the client once the queued messages are sent, or at once when the peer has gone. The reason goes
-  /// to the log.
+  /// Ends the client once the queued messages are sent, or at once if the peer has gone. The reason is
+  /// logged.
   void close(const std::string& reason);
 
   /// Called once, in order of registration, when the client ends; at once if it has ended already.
   void on_close(std::function<void()> callback);
 
-  /// State of one module for this client, made with its default constructor on first use and gone with the
-  /// client.
+  /// State of one module for this client, created with its default constructor on first use and destroyed
+  /// with the client.
   template <typename T>
   T& state() {
     std::shared_ptr<void>& slot = states_[std::type_index(typeid(T))];
@@ -67,10 +66,11 @@ class Client : public std::enable_shared_from_this<Client> {
   }
 
  protected:
-  /// The transport's part: takes one message as text, and ends the connection.
+  /// The transport's part: write() takes one message as text, shut() ends the connection.
   virtual void write(std::string text) = 0;
   virtual void shut(const std::string& reason) = 0;
-  /// For the transport, when the connection is over: runs the on_close() callbacks. Later calls do nothing.
+  /// The transport calls it when the connection is over: runs the on_close() callbacks. Later calls do
+  /// nothing.
   void ended();
 
  private:

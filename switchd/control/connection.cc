@@ -19,8 +19,8 @@ using boost::system::error_code;
 
 const log::Module kLog{"control"};
 
-constexpr std::size_t kReadBytes = 64 * 1024;  // of one client before the next one's turn
-constexpr std::size_t kGather = 16;            // queued messages given to the socket at once
+constexpr std::size_t kReadBytes = 64 * 1024;  // from one client, before the next one's turn
+constexpr std::size_t kGather = 16;            // queued messages passed to the socket at once
 
 }  // namespace
 
@@ -117,7 +117,7 @@ void Connection::turn() {
   }
 }
 
-// One unit of work; false when more bytes are needed first.
+// One unit of work; false if more bytes are needed first.
 bool Connection::take_next() {
   if (batch_) {
     handle_batch_element();
@@ -166,7 +166,7 @@ void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
     const jsonrpc::Message message = jsonrpc::parse_message(std::move(value));
     const auto* request = std::get_if<jsonrpc::Request>(&message);
     if (!request)
-      return deliver(std::nullopt);  // a reply to something never asked, or to a keepalive: of no use
+      return deliver(std::nullopt);  // a reply to a request we never sent, or to a keepalive: ignored
     if (in_batch && request->version == jsonrpc::Version::v1) {
       throw jsonrpc::InvalidMessage(jsonrpc::Version::v2, request->id,
                                     "each request of a batch must be JSON-RPC 2.0",
@@ -213,8 +213,9 @@ void Connection::answered() {
   if (input_done_ && unanswered_ == 0) close("peer ended the connection");
 }
 
-// Ends the connection: nothing behind bad JSON can be trusted, and Open vSwitch ends one whose message is no
-// JSON-RPC 1.0. Its clients expect silence; any other peer, a person with netcat among them, is told why.
+// Ends the connection: nothing after bad JSON can be trusted, and Open vSwitch closes a connection whose
+// message is not JSON-RPC 1.0. Its clients expect silence; any other peer, such as a person with netcat, gets
+// the reason.
 void Connection::refuse(const jsonrpc::Error& error) {
   log::warn(kLog, "{} disconnected: {}", name(), error.message);
   if (spoken_ != jsonrpc::Version::v1) send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, error));
@@ -236,13 +237,13 @@ void Connection::write(std::string text) {
   if (overloaded()) watch_progress();
 }
 
-// Whether it is for us, not for the client, to let the queue move.
+// Whether the queue waits for us, not for the client.
 bool Connection::held_back() const {
   return !queue_.empty() && !may_pass(queue_.front());
 }
 
-// Gives the socket what it takes at once, which is nearly always all: no handler of the event loop for each
-// answer.
+// Writes what the socket accepts at once, which is nearly always everything. This saves an event loop handler
+// per answer.
 void Connection::write_queue() {
   while (!queue_.empty()) {
     if (held_back()) return wait_for_gate();
@@ -291,8 +292,8 @@ void Connection::written(std::size_t bytes) {
   }
 }
 
-// While more than pause_bytes wait, or the last bytes before the end, the client has to take some from time
-// to time.
+// While more than pause_bytes are queued, or the last bytes before the end, the client must accept some from
+// time to time.
 void Connection::watch_progress() {
   if (watching_) return;
   watching_ = true;
@@ -310,8 +311,7 @@ void Connection::watch_progress() {
 
 // ---- the end
 
-// Ends without sending what is queued; from the event loop, since callers may be in the middle of a round
-// over clients.
+// Ends without sending what is queued; from the event loop, since callers may be iterating over clients.
 void Connection::drop(const std::string& reason) {
   if (!is_open()) return;
   closing_ = true;

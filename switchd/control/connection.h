@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connected stream socket: reads requests, one a turn, and writes the answers.
+// A connected stream socket: reads requests, one per turn, and writes the answers.
 //
 // Fairness. A connection handles one message (or one element of a batch) and then goes to the end of the
-// event loop's queue, so a client that sends a thousand requests at once does not hold up one that sends a
-// single one.
+// event loop's queue, so a client that sends a thousand requests at once does not delay one that sends a
+// single request.
 //
-// Backlog. What a client does not read is kept for it up to a bound. Beyond `pause_bytes` nothing more is
-// read from it, so its own requests cannot add to the heap; when it then takes nothing for `stall`, or
-// notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer may
-// be larger than all of this: only what waits when a message is added counts.
+// Backlog. Output that a client does not read is queued up to a bound. Beyond `pause_bytes` nothing more is
+// read from the client, so its own requests cannot add to the queue; if it then accepts nothing for `stall`,
+// or notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer
+// may be larger than all of this: only what is already queued when a message is added counts.
 //
-// What the OutputGate does not let pass stays queued: it may not be known yet.
+// Messages that the OutputGate does not let pass stay queued: they may not be sent yet.
 //
 // Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
-// stream still gets what it asked for. A client we close gets `linger` to take its last answer: closing a
-// socket with unread input destroys what is on the way to the client. on_close() callbacks come from the
-// event loop, never from inside send() or close().
+// stream still gets its answers. A client that we close gets `linger` to read its last answer: closing a
+// socket with unread input destroys data in transit to the client. on_close() callbacks come from the event
+// loop, never from inside send() or close().
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -37,7 +37,7 @@ struct ConnectionLimits {
   jsonrpc::DecodeLimits decode;
   std::size_t pause_bytes = std::size_t{1} << 20;
   std::size_t drop_bytes = std::size_t{16} << 20;
-  std::size_t unanswered = 4096;  ///< requests of one client in the works; further ones wait in its socket
+  std::size_t unanswered = 4096;  ///< pending requests of one client; further ones wait in its socket
   std::chrono::steady_clock::duration stall = std::chrono::seconds(60);
   std::chrono::steady_clock::duration linger = std::chrono::seconds(2);
 };
@@ -52,7 +52,7 @@ class Connection final : public Client {
 
   void start();
 
-  /// Ends at once, with nothing sent any more and on_close() callbacks called from here: for the end of the
+  /// Ends at once: sends nothing more and calls the on_close() callbacks from here. For the end of the
   /// server.
   void abandon();
 
@@ -104,14 +104,14 @@ class Connection final : public Client {
   OutputGate* const gate_;
 
   jsonrpc::StreamDecoder decoder_;
-  std::shared_ptr<Batch> batch_;  // being taken apart, one element a turn
+  std::shared_ptr<Batch> batch_;  // in progress, one element per turn
   std::optional<jsonrpc::Version> spoken_;
   std::size_t unanswered_ = 0;
   bool waiting_readable_ = false;
   bool turn_scheduled_ = false;
-  bool paused_ = false;       // a turn was given up because of overload
+  bool paused_ = false;       // a turn was skipped because of overload
   bool input_ended_ = false;  // the peer will send no more
-  bool input_done_ = false;   // and all of it was handled
+  bool input_done_ = false;   // and all its input was handled
 
   struct Message {
     std::string text;
@@ -122,7 +122,7 @@ class Connection final : public Client {
   std::deque<Message> queue_;
   std::size_t front_offset_ = 0;
   std::size_t backlog_ = 0;
-  bool waiting_to_write_ = false;  // for the gate, or until the socket takes more
+  bool waiting_to_write_ = false;  // for the gate, or until the socket accepts more
   bool closing_ = false;           // no more input, no more output than what is queued
   std::string close_reason_;
   std::uint64_t progress_ = 0;

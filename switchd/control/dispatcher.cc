@@ -25,7 +25,7 @@ const Dispatcher::Handler* lookup(const Table& table, const std::string& method)
 void refuse_unknown(const jsonrpc::Request& request, const Reply& reply) {
   if (request.version == jsonrpc::Version::v1) {
     reply.fail_v1(
-        "unknown method");  // these very words: the fallbacks of Open vSwitch's clients depend on them
+        "unknown method");  // exactly these words: the fallbacks of Open vSwitch's clients depend on them
   } else {
     reply.fail({jsonrpc::kMethodNotFound,
                 "there is no method \"" + request.method + "\"",
@@ -54,7 +54,7 @@ struct Reply::Slot {
   ~Slot() {
     if (!sink) return;
     log::dbg(kLog, "the handler of {} gave no answer",
-             request.method);  // usual at the end of the daemon
+             request.method);  // normal when the daemon ends
     deliver(jsonrpc::make_error(request.version, request.id,
                                 {jsonrpc::kInternalError, "internal error: the request was not answered"}));
   }

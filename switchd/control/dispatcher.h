@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the handler of a request and sees to it that each request is answered exactly once, in its own
-// dialect.
+// Finds the handler of a request and ensures that each request is answered exactly once, in its own dialect.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +15,20 @@
 
 namespace vswitch::control {
 
-/// The answer to one request, given now or later, once. Copies share it: the first answer counts. To answer a
-/// client that has gone is no error, and to answer a notification does nothing. A request whose last Reply is
-/// destroyed unanswered gets an internal error, so that no client waits for a handler that forgot it.
+/// The answer to one request, given now or later, once. Copies share it: the first answer counts. Answering a
+/// client that has gone is not an error, and answering a notification does nothing. If the last Reply of a
+/// request is destroyed without an answer, the request gets an internal error, so no client waits for a
+/// handler that forgot it.
 class Reply {
  public:
-  /// Takes the complete message; nothing when the request was forgotten.
+  /// Takes the complete message; nullopt if the request was forgotten.
   using Sink = std::function<void(std::optional<Json>)>;
 
   Reply(const jsonrpc::Request& request, Sink sink);
 
   void operator()(Json result) const;
   void fail(const jsonrpc::Error& error) const;
-  /// 1.0: this very value as the error member. In a 2.0 reply it becomes the data of an internal error.
+  /// 1.0: exactly this value as the error member. In a 2.0 reply it becomes the data of an internal error.
   void fail_v1(Json error) const;
   /// There will be no answer (OVSDB `cancel`).
   void forget() const;
@@ -46,16 +46,17 @@ class Dispatcher {
   /// A handler that always answers at once: returns the result or throws jsonrpc::Error.
   using PlainHandler = std::function<Json(Client&, const jsonrpc::Request&)>;
 
-  /// 2.0 methods (the session API). They are called for notifications too, whose answers go nowhere.
+  /// 2.0 methods (the session API). They are called for notifications too; those answers are discarded.
   void add(const std::string& method, Handler handler);
   void add(const std::string& method, PlainHandler handler);
 
   /// 1.0 requests (OVSDB, operator commands).
   void add_v1(const std::string& method, Handler handler);
   void add_v1(const std::string& method, PlainHandler handler);
-  /// 1.0 notifications (OVSDB `cancel`). A method that is not here is ignored, as Open vSwitch does.
+  /// 1.0 notifications (OVSDB `cancel`). Unknown ones are ignored, as in Open vSwitch.
   void add_v1_notification(const std::string& method, PlainHandler handler);
-  /// Takes the 1.0 requests that no add_v1() names; without it they get the error "unknown method".
+  /// Handles the 1.0 requests that were not added with add_v1(); without it they get the error "unknown
+  /// method".
   void set_v1_fallback(Handler handler);
 
   /// `echo` in both dialects: the result is the params.
@@ -65,7 +66,7 @@ class Dispatcher {
 
   std::uint64_t requests() const { return requests_; }  ///< dispatched since the start
 
-  /// Calls the handler. What it throws becomes the answer: jsonrpc::Error as it is, any other std::exception
+  /// Calls the handler. Its exceptions become answers: jsonrpc::Error as it is, any other std::exception as
   /// an internal error. Throws nothing itself.
   void dispatch(Client& client, const jsonrpc::Request& request, Reply reply);
 

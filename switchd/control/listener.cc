@@ -30,9 +30,9 @@ const log::Module kLog{"control"};
 
 constexpr int kBacklog = 128;
 constexpr int kAcceptsPerTurn = 16;
-constexpr seconds kAcceptPause{1};  // when no file descriptor is left
+constexpr seconds kAcceptPause{1};  // if no file descriptor is left
 constexpr seconds kShortestBackoff{
-    1};  // between tries to connect, doubled up to the longest: ovsdb-server's figures
+    1};  // between attempts to connect, doubled up to kMaxBackoff: ovsdb-server's values
 constexpr seconds kMaxBackoff{8};
 
 class Fd {
@@ -49,7 +49,7 @@ class Fd {
   int fd_;
 };
 
-// A handler may be queued, with success, when its object is destroyed: it asks here first.
+// A handler may be queued, with success, when its object is destroyed: it checks here first.
 class Life {
  public:
   std::weak_ptr<void> watch() const { return token_; }
@@ -123,7 +123,7 @@ Fd stream_socket(int family) {
   return Fd(fd);
 }
 
-// A TCP peer that lost its power says nothing: the kernel finds out within a minute.
+// A TCP peer that lost power says nothing: the kernel detects it within a minute.
 void tune_tcp(int fd) {
   const auto set = [fd](int level, int option, int value) {
     ::setsockopt(fd, level, option, &value, sizeof value);
@@ -218,7 +218,7 @@ class TcpListener final : public Listener {
   std::uint16_t port_;
 };
 
-// Removes the socket file at its end, if it is still the one it made.
+// Removes the socket file on destruction, if it is still the one it created.
 class UnixListener final : public Listener {
  public:
   UnixListener(asio::io_context& io, Fd listening, const std::string& path, Admit admit)
@@ -245,7 +245,7 @@ bool somebody_serves(const std::string& path) {
          errno == EAGAIN;  // EAGAIN: its backlog is full
 }
 
-// Leaves the path free, or says why it cannot be had.
+// Frees the path, or throws the reason why it cannot be used.
 void remove_stale_socket(const std::string& path) {
   struct stat found {};
   if (::lstat(path.c_str(), &found) != 0) return;
@@ -255,7 +255,7 @@ void remove_stale_socket(const std::string& path) {
   log::info(kLog, "removed the stale socket {}", path);
 }
 
-// Nobody can connect before group and mode are as they should be: the socket begins as 0600 and does not
+// No client can connect before group and mode are set: the socket is created with mode 0600 and does not
 // listen yet.
 Fd listen_unix(const std::string& path, const RemoteOptions& options) {
   remove_stale_socket(path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where clients come from: listening sockets, and remotes that are connected to again and again. Each turns a
+// Sources of clients: listening sockets, and remotes to which the daemon connects, with retries. Each turns a
 // Remote into a stream of connected sockets.
 #pragma once
 
@@ -24,17 +24,17 @@ struct Arrival {
   std::optional<PeerCredentials> peer;
 };
 
-/// Takes a client and returns its client, or nothing when it was turned away.
+/// Takes an arrival and returns its client, or null if it was turned away.
 using Admit = std::function<std::shared_ptr<Client>(Arrival)>;
 
-/// An open Remote. Destroyed, it takes no more clients and its socket file is gone; the clients it made live
-/// on.
+/// An open Remote. The destructor stops accepting clients and removes the socket file; existing clients stay
+/// connected.
 class OpenRemote {
  public:
   virtual ~OpenRemote() = default;
   virtual std::uint16_t bound_port() const { return 0; }  ///< of a TCP listener
   virtual std::string state() const { return "ACTIVE"; }  ///< in the words of Manager.status
-  virtual std::string last_error() const { return {}; }   ///< why the last try to connect failed
+  virtual std::string last_error() const { return {}; }   ///< why the last attempt to connect failed
 };
 
 struct RemoteOptions {
@@ -42,9 +42,9 @@ struct RemoteOptions {
   std::optional<gid_t> group;  ///< of a unix socket
 };
 
-/// Opens it. A stale socket file of a dead process is replaced; one that a process serves is not. Throws
-/// std::system_error or std::runtime_error with a sentence when a listener cannot be had; a remote that does
-/// not answer is tried again.
+/// Opens a remote. A stale socket file of a dead process is replaced; one that a process serves is not.
+/// Throws std::system_error or std::runtime_error with a sentence if a listener cannot be opened; connecting
+/// to a remote that does not answer is retried.
 std::unique_ptr<OpenRemote> open_remote(boost::asio::io_context& io, const Remote& remote,
                                         const RemoteOptions& options, Admit admit);
 

@@ -24,7 +24,7 @@ constexpr std::chrono::seconds kTick{1};
 
 Managers::Managers(boost::asio::io_context& io, ovsdb::Database& database, Server& server)
     : database_(database), server_(server), timer_(io) {
-  // Posted: the client that removes its own remote gets the answer to that first.
+  // Posted, so that a client that removes its own remote gets the answer to that first.
   listener_ = database_.on_commit([this, &io](const ovsdb::Changes& changes) {
     bool touched = false;
     for (const ovsdb::RowChange& row : changes.of("Manager")) touched = touched || row.touches("target");
@@ -53,7 +53,7 @@ void Managers::reconcile() {
   for (const std::string& target : wanted) {
     const auto known = errors_.find(target);
     const bool elsewhere =
-        known == errors_.end() && server_.is_open(target);  // of the command line: not ours to close
+        known == errors_.end() && server_.is_open(target);  // from the command line: not ours to close
     if (!elsewhere && (known == errors_.end() || !known->second.empty())) open(target);
   }
   write_status();

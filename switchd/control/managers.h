@@ -19,9 +19,8 @@ namespace vswitch::control {
 
 class Server;
 
-/// Opens a remote when its row comes, closes it with its clients when the row goes, tries again once a
-/// second what could not be opened, and writes is_connected and status. Remotes of the command line are not
-/// touched.
+/// Opens a remote when its row appears, closes it with its clients when the row goes, retries once a second
+/// what could not be opened, and writes is_connected and status. Remotes of the command line are not touched.
 class Managers {
  public:
   Managers(boost::asio::io_context& io, ovsdb::Database& database, Server& server);
@@ -40,7 +39,7 @@ class Managers {
   Server& server_;
   boost::asio::steady_timer timer_;
   std::uint64_t listener_;
-  std::map<std::string, std::string> errors_;  // by target of each row: why it is not open, empty when it is
+  std::map<std::string, std::string> errors_;  // by target of each row: why it is not open, empty if it is
   std::shared_ptr<void> life_ = std::make_shared<char>();
 };
 

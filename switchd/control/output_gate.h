@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds back what connections have to say until it may be known.
+// Holds back the output of connections until the commits it reports are durable.
 //
-// A commit is told to clients, as reply or as notification, only when it is on disk, and the event loop does
-// not wait for the disk (switchd/group_commit.h). So each message carries the number of the sync it has to
-// wait for, and the end of a sync lets go what waited for it or for an earlier one:
+// A commit is acknowledged to clients, by a reply or a notification, only once it is on disk, and the event
+// loop does not wait for the disk (switchd/group_commit.h). So each message carries the number of the sync it
+// has to wait for, and the end of a sync releases the messages that waited for it or for an earlier one:
 //
-//     hold()  a commit         what is said from now on needs the next sync that begins
+//     hold()  a commit         messages from now on need the next sync that begins
 //     begin() sync 7 begins    commits from here on need sync 8
 //     open()  sync 7 is done   messages that need 7 or less go out
 //
-// Numbers only grow, and messages of a connection with them: none overtakes another.
+// Numbers only grow, and so do those of a connection's messages: none overtakes another.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +30,12 @@ class OutputGate {
     for (const auto& go_on : std::exchange(waiting_, {})) go_on();
   }
 
-  /// What a message that is queued now needs.
+  /// The sync that a message queued now needs.
   SyncNumber needed() const { return needed_; }
   bool lets_pass(SyncNumber needed) const { return needed <= done_; }
-  /// Whether something was committed that no finished sync covers.
+  /// Whether there is a commit that no finished sync covers.
   bool is_shut() const { return !lets_pass(needed_); }
-  /// Called back by the next open(), which may not be the one that was hoped for.
+  /// Calls back at the next open(), which may not be the one the caller needs.
   void when_open(std::function<void()> go_on) { waiting_.push_back(std::move(go_on)); }
 
  private:

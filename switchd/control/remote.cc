@@ -24,7 +24,7 @@ std::uint16_t parse_port(const std::string& text, const std::string& digits) {
   return port;
 }
 
-// "1.2.3.4", "[::1]" or "::1"; numeric only, so that no name server can hold up the daemon.
+// "1.2.3.4", "[::1]" or "::1"; numeric only, so that no name server can delay the daemon.
 std::string parse_address(const std::string& text, std::string address) {
   if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
     address = address.substr(1, address.size() - 2);

@@ -11,8 +11,8 @@ struct Remote {
   enum class Kind : std::uint8_t {
     punix,  ///< listen on a unix socket
     ptcp,   ///< listen on a TCP port
-    unix_,  ///< connect to a unix socket, again and again
-    tcp,    ///< connect to a TCP port, again and again
+    unix_,  ///< connect to a unix socket, with retries
+    tcp,    ///< connect to a TCP port, with retries
   };
   static constexpr std::uint16_t kDefaultPort = 6640;  ///< IANA's for OVSDB
 
@@ -24,8 +24,8 @@ struct Remote {
   bool passive() const { return kind == Kind::punix || kind == Kind::ptcp; }
 };
 
-/// punix:PATH, ptcp:[PORT][:ADDRESS], unix:PATH, tcp:ADDRESS[:PORT]. IPv6 addresses stand in brackets. A
-/// listener without an address gets 127.0.0.1: Open vSwitch would open it to the world. Throws
+/// punix:PATH, ptcp:[PORT][:ADDRESS], unix:PATH, tcp:ADDRESS[:PORT]. IPv6 addresses are in brackets. A
+/// listener without an address gets 127.0.0.1, while Open vSwitch would listen on all addresses. Throws
 /// std::invalid_argument with a sentence.
 Remote parse_remote(const std::string& text);
 

@@ -50,7 +50,7 @@ void Server::disconnect_clients() {
 }
 
 void Server::drop_clients() {
-  const auto clients = clients_;  // abandon() takes them out
+  const auto clients = clients_;  // a copy: abandon() removes them from the map
   for (const auto& [id, client] : clients) client.connection->abandon();
 }
 

@@ -42,23 +42,23 @@ class Server {
   Server& operator=(const Server&) = delete;
   ~Server();
 
-  /// Opens a remote in the notation of parse_remote(); one that is open already stays as it is. Throws
+  /// Opens a remote in the notation of parse_remote(); does nothing if it is already open. Throws
   /// std::invalid_argument or std::runtime_error with a sentence.
   void open(const std::string& remote);
-  /// Ends the remote and its clients, these after their queued messages. False when it is not open.
+  /// Closes the remote, and its clients after their queued messages. False if it is not open.
   bool close(const std::string& remote);
-  /// Ends all clients, after their queued messages; clients may come again.
+  /// Ends all clients, after their queued messages; they may connect again.
   void disconnect_clients();
-  /// Ends all clients at once: what was queued for them is not sent.
+  /// Ends all clients at once, without sending what was queued for them.
   void drop_clients();
-  /// Closes everything, as close() does. No new client gets in.
+  /// Closes everything, as close() does, and admits no new clients.
   void stop();
 
   bool is_open(const std::string& remote) const { return remotes_.contains(remote); }
   std::vector<RemoteStatus> status() const;
   std::size_t clients() const { return clients_.size(); }
   std::uint64_t admitted() const { return admitted_; }  ///< clients since the start
-  std::size_t backlog() const;                          ///< bytes that wait for clients to read them
+  std::size_t backlog() const;  ///< bytes queued for clients that have not read them yet
 
  private:
   struct Admitted {

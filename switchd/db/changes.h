@@ -29,13 +29,13 @@ struct TableChanges {
   std::vector<RowChange> rows;
 };
 
-/// Tables without a change are left out. Rows that changed and changed back are not in it.
+/// Tables without a change are left out, and so are rows that changed and changed back.
 struct Changes {
   std::vector<TableChanges> tables;
   std::string comment;
 
   bool empty() const { return tables.empty(); }
-  /// The changes of one table, an empty list when there are none.
+  /// The changes of one table, an empty list if there are none.
   const std::vector<RowChange>& of(std::string_view table) const;
 };
 

@@ -107,7 +107,7 @@ Database::ListenerId Database::on_commit(Listener listener) {
 }
 
 void Database::remove_listener(ListenerId id) {
-  // Only blanked while the list is being walked: a listener may remove itself or another one.
+  // Only cleared while the list is being walked: a listener may remove itself or another one.
   const auto found = std::find_if(listeners_.begin(), listeners_.end(),
                                   [id](const auto& entry) { return entry.first == id; });
   if (found != listeners_.end()) found->second = nullptr;
@@ -151,7 +151,7 @@ Database::DiskWait Database::begin_sync() {
 
 void Database::end_sync(std::error_code outcome) {
   if (!outcome) return;
-  distrusted_ = true;  // the kernel may have thrown away what it could not write
+  distrusted_ = true;  // the kernel may have discarded what it could not write
   storage_->compact(*this);
   distrusted_ = false;
 }

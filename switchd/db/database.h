@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database in memory and the one way to change it. Everything here runs on the control thread.
+// The database in memory and the only way to change it. Everything here runs on the control thread.
 //
 // Rows are immutable and shared. A Transaction collects new versions of rows beside the tables; commit()
-// repairs and checks the whole (switchd/db/integrity.h), computes the Changes once, has them written to the
-// file, only then swaps the rows in, and tells the listeners. Whatever fails before the swap leaves the
-// database as it was.
+// repairs and checks the result (switchd/db/integrity.h), computes the Changes once, has them written to the
+// file, and only then swaps the rows in and notifies the listeners. If anything fails before the swap, the
+// database stays as it was.
 //
-// Written is not on disk: that takes an fdatasync(), which commit() does itself, unless someone else has
-// promised with sync_later() to do it for several commits at once (switchd/group_commit.h).
+// Written is not durable: that takes an fdatasync(), which commit() does itself, unless sync_later() has left
+// it to a caller that does it for several commits at once (switchd/group_commit.h).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -65,7 +65,7 @@ class Table {
   std::size_t size() const { return slots_.size(); }
   Iterator begin() const { return Iterator(slots_.begin()); }  ///< in no particular order
   Iterator end() const { return Iterator(slots_.end()); }
-  /// nullptr when there is no such row. Good until the next commit; hold a RowPtr to keep it longer.
+  /// nullptr if there is no such row. Valid until the next commit; hold a RowPtr to keep it longer.
   const Row* find(const Uuid& uuid) const;
   RowPtr share(const Uuid& uuid) const;
   /// The first row whose column holds exactly this string: `find("name", "br0")`.
@@ -75,7 +75,7 @@ class Table {
   const Slots& slots() const { return slots_; }
   std::size_t references(const Uuid& uuid) const;
   void add_references(const Uuid& uuid, std::ptrdiff_t delta);
-  /// Puts in, replaces (row given) or removes (null) a row and keeps the indexes.
+  /// Inserts, replaces (row given) or removes (null) a row and updates the indexes.
   void replace(const Uuid& uuid, RowPtr row);
   /// Committed rows whose columns of the given unique index have the same values.
   std::vector<Uuid> with_equal_index(std::size_t index, const Row& row) const;
@@ -88,12 +88,12 @@ class Table {
   std::vector<std::unordered_multimap<std::size_t, Uuid>> indexes_;  ///< hash of the indexed columns -> row
 };
 
-/// What the OVSDB dialect knows about the one who sends a transaction.
+/// What the OVSDB dialect knows about the sender of a transaction.
 struct TransactContext {
   std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
   bool read_only = false;                                  ///< refuse writes (database _Server)
   std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
-  std::size_t first = 0;  ///< place of the first operation: 1 in the params of a request
+  std::size_t first = 0;  ///< index of the first operation: 1 in the params of a request
 };
 
 /// Outcome of Database::transact().
@@ -116,7 +116,7 @@ class Database {
   Database& operator=(const Database&) = delete;
 
   /// Opens or creates a file in the Open vSwitch standalone format. Throws std::runtime_error with a sentence
-  /// when it cannot be used; `warnings` receives sentences worth a log line (a torn tail that was cut off, a
+  /// if it cannot be used; `warnings` receives sentences worth a log line (a truncated torn tail, a
   /// conversion).
   static std::unique_ptr<Database> open(const std::string& path, DatabaseSchema schema,
                                         std::vector<std::string>& warnings);
@@ -127,24 +127,23 @@ class Database {
   const Table& table(std::size_t index) const { return tables_[index]; }
   const Row* find(std::string_view table, const Uuid& uuid) const;
 
-  /// Called after each commit that changed something, in the order of registration. A listener may commit
-  /// itself: its changes are told after all listeners have heard the present ones, so everybody sees one
-  /// order.
+  /// Called after each commit that changed something, in the order of registration. A listener may commit:
+  /// its changes are announced after all listeners have received the present ones, so all see the same order.
   ListenerId on_commit(Listener listener);
   void remove_listener(ListenerId id);
 
-  /// From now on commit() leaves the wait for the disk to the caller: `unsynced` is called by each commit
-  /// that needs one, before listeners hear of it, and a sync that begins behind it has to end before anybody
-  /// outside hears.
+  /// From now on commit() leaves the wait for the disk to the caller: each commit that needs a sync calls
+  /// `unsynced` before it notifies the listeners. Its changes may be reported outside only after a sync that
+  /// began later has ended.
   void sync_later(std::function<void()> unsynced) { on_unsynced_ = std::move(unsynced); }
-  /// Waits until what was committed before begin_sync() is on disk, and says how it went; on any thread,
+  /// Waits until everything committed before begin_sync() is on disk, and returns the outcome; on any thread,
   /// while commits go on.
   using DiskWait = std::function<std::error_code()>;
-  /// Null when all is on disk. One sync at a time: end_sync() comes before the next begin_sync().
+  /// Null if everything is on disk. One sync at a time: end_sync() comes before the next begin_sync().
   DiskWait begin_sync();
-  /// Takes what the wait said. When the file's disk failed, a new file with the whole database is tried.
-  /// Throws std::system_error when that fails too: the last commits are in memory only, and the next sync
-  /// tries again.
+  /// Takes the outcome of the wait. If the sync of the file failed, tries a new file with the whole database.
+  /// Throws std::system_error if that fails too: the last commits are in memory only, and the next sync tries
+  /// again.
   void end_sync(std::error_code outcome);
 
   /// Executes the operations (array of <operation>) of an OVSDB `transact`. Defined in execute.cc.
@@ -152,11 +151,11 @@ class Database {
 
   /// Rewrites the file without history now. Throws std::runtime_error; the old file then stays in use.
   void compact();
-  /// False when a sync failed and a new file could not be written since.
+  /// False if a sync failed and no new file could be written since.
   bool trusts_disk() const { return !distrusted_; }
   /// Sentences about the file since the last call, such as a compaction that failed; for the log.
   std::vector<std::string> take_warnings();
-  /// Whether its schema lets rows that are not reachable refer to each other in a circle (integrity.h).
+  /// Whether the schema lets unreachable rows refer to each other in a cycle (integrity.h).
   bool has_circle() const { return has_circle_; }
 
  private:

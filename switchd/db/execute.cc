@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations of an OVSDB `transact` (RFC 7047 section 5.2), carried out one after the other on a
-// Transaction.
+// The operations of an OVSDB `transact` (RFC 7047 section 5.2), executed in order on a Transaction.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -51,7 +50,7 @@ class Execution {
  public:
   Execution(Database& database, const TransactContext& context) : context_(context), transaction_(database) {}
 
-  /// The results of all operations; stops at the first error. True when all were good.
+  /// The results of all operations; stops at the first error. True if all succeeded.
   bool run(const Json& operations, Json& results) {
     count_ = operations.size() - context_.first;
     for (number_ = 1; number_ <= count_; ++number_) {
@@ -168,7 +167,7 @@ class Execution {
     for (std::size_t index = 0; index < table.indexes.size(); ++index) {
       const auto probe = probe_of(condition, table, index);
       if (!probe) continue;
-      // What this transaction has touched is not as the committed index knows it.
+      // The committed index does not know the rows that this transaction has touched.
       const auto& touched = transaction_.overlay()[table.index];
       const Table& committed = transaction_.database().table(table.index);
       for (const Uuid& uuid : committed.with_equal_index(index, *probe)) {
@@ -183,7 +182,7 @@ class Execution {
     return found;
   }
 
-  /// A row with the values that the condition demands of an index's columns; nullopt when it leaves one open.
+  /// A row with the values that the condition requires in an index's columns; nullopt if it leaves one open.
   static std::optional<Row> probe_of(const Condition& condition, const TableSchema& table,
                                      std::size_t index) {
     Row probe(table, Uuid());
@@ -197,7 +196,7 @@ class Execution {
     return probe;
   }
 
-  /// Column values of a <row>; _uuid and _version are left out: they are not the client's to choose here.
+  /// Column values of a <row>; _uuid and _version are left out: the client cannot choose them here.
   std::vector<std::pair<const ColumnSchema*, Datum>> parse_row(const Json& json, const TableSchema& table) {
     std::vector<std::pair<const ColumnSchema*, Datum>> values;
     for (const auto& [name, value] : json.items()) {
@@ -248,12 +247,12 @@ class Execution {
     for (const auto& [column, datum] : values) {
       if (column->index >= TableSchema::kDeclared) row.set(column->index, datum);
     }
-    // Also the columns not given: a default may be outside of what its column allows.
+    // Including columns not given: a default may violate the constraints of its column.
     for (const ColumnSchema& column : table.columns) check_constraints(row[column.index], column.type);
     return {{"uuid", Json::array({"uuid", chosen.to_string()})}};
   }
 
-  /// Equal rows come once when columns are chosen, as from Open vSwitch.
+  /// If columns are chosen, equal rows are returned once, as in Open vSwitch.
   Json select(const Json& json) {
     const TableSchema& table = table_of(json);
     const std::vector<Uuid> found = matches(json, table);
@@ -342,7 +341,7 @@ class Execution {
                                  : "\"wait\" timed out after " + std::to_string(context_.elapsed_ms) + " ms");
   }
 
-  /// Every commit is durable here, asked for or not.
+  /// Every commit is durable here, requested or not.
   Json commit_operation(const Json&) { return Json::object(); }
   Json abort(const Json&) { throw Error("aborted", "aborted by request"); }
 
@@ -360,7 +359,7 @@ class Execution {
   const TransactContext& context_;
   Transaction transaction_;
   NamedUuids names_;
-  std::size_t number_ = 0;  ///< of the operation, beginning with 1
+  std::size_t number_ = 0;  ///< of the operation, starting at 1
   std::size_t count_ = 0;
 };
 

@@ -19,7 +19,7 @@ void add(std::unordered_map<Uuid, std::ptrdiff_t>& deltas, std::span<const Atom>
   for (const Atom& atom : atoms) deltas[std::get<Uuid>(atom)] += sign;
 }
 
-/// Keys are sorted, so a bridge of a thousand ports that gains one is compared, not counted off and on again.
+/// Keys are sorted, so if a bridge of a thousand ports gains one, only the difference is counted.
 void count_keys(std::span<const Atom> before, std::span<const Atom> after,
                 std::unordered_map<Uuid, std::ptrdiff_t>& deltas) {
   std::vector<Atom> gone;
@@ -75,7 +75,7 @@ class Settling {
 
   ReferenceDeltas run() {
     count_all();
-    check_references();  // before garbage goes: a row is wrong that names one which never was, garbage or not
+    check_references();  // before garbage goes: garbage must not refer to rows that never existed either
     do {
       collect_unreferenced();
       if (transaction_.database().has_circle()) collect_unreachable();
@@ -183,7 +183,7 @@ class Settling {
     return Datum::set(std::move(keys));
   }
 
-  /// True when a strong reference went with it (a map from one kind to the other).
+  /// True if a strong reference was removed with it (a map from one kind to the other).
   bool drop_weak_references(const ColumnSchema& column, const Row& row) {
     const Datum gone = dangling(row[column.index], column.type);
     if (gone.empty()) return false;
@@ -227,7 +227,7 @@ class Settling {
     }
   }
 
-  /// Parsing has checked sizes already; only rows that lost weak references can have become too small.
+  /// Parsing has already checked sizes; only rows that lost weak references can have become too small.
   void check_sizes() {
     for (const TableSchema& table : schema_.tables) {
       for (const Uuid& uuid : dropped_[table.index]) check_sizes(*transaction_.find(table.index, uuid));

@@ -2,9 +2,10 @@
 // What a commit repairs and what it refuses: references, garbage, unique indexes, limits.
 //
 // Strong references are counted per row (Table::Slot). A commit walks only the columns that changed and keeps
-// the difference of the counts beside the tables until it succeeds. Weak references are not counted: when
-// rows of a table that is referred to weakly go, the tables that refer to it are searched once; deleting a
-// port among a thousand mirrors costs some ten microseconds, and there is no second structure to keep true.
+// the difference of the counts beside the tables until it succeeds. Weak references are not counted: if rows
+// disappear from a table with weak references to it, the tables that refer to it are searched once. Deleting
+// a port among a thousand mirrors costs some ten microseconds, and there is no second structure to keep
+// consistent.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,8 @@ namespace vswitch::ovsdb {
 /// Change of the number of strong references to each row, by table.
 using ReferenceDeltas = std::vector<std::unordered_map<Uuid, std::ptrdiff_t>>;
 
-/// Tables that are not root can keep each other alive in a circle: counting references then does not find all
-/// garbage, and finish_transaction() marks and sweeps. The schema of the switch has no such circle.
+/// Tables that are not root can keep each other alive in a cycle: reference counting then does not find all
+/// garbage, and finish_transaction() uses mark and sweep. The schema of the switch has no such cycle.
 bool has_circle(const DatabaseSchema& schema);
 
 /// Deletes weak references to rows that do not exist and unreferenced rows of tables that are not root, until
@@ -28,7 +29,8 @@ bool has_circle(const DatabaseSchema& schema);
 /// "constraint violation").
 ReferenceDeltas finish_transaction(Transaction& transaction);
 
-/// Adds the strong references a row's change from `before` to `after` (either may be null) makes to `deltas`.
+/// Adds to `deltas` the strong references that a row gains or loses from `before` to `after` (either may be
+/// null).
 void count_references(const Row* before, const Row* after, ReferenceDeltas& deltas);
 
 }  // namespace vswitch::ovsdb

@@ -32,7 +32,7 @@ constexpr std::size_t kShaLength = 40;
 }
 
 std::string sha1_hex(std::string_view bytes) {
-  // Looked up once: that takes longer than the digest of a usual record.
+  // Looked up once: that takes longer than the digest of a typical record.
   static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> sha1(EVP_MD_fetch(nullptr, "SHA1", nullptr),
                                                                     &EVP_MD_free);
   std::array<unsigned char, kShaLength / 2> digest{};
@@ -50,7 +50,7 @@ struct RawRecord {
   std::size_t length = 0;
 };
 
-/// Nullopt and `problem` set when there is none.
+/// nullopt, and `problem` set, if there is none.
 std::optional<RawRecord> raw_record(std::string_view bytes, std::string& problem) {
   const auto refuse = [&problem](const char* why) {
     problem = why;
@@ -153,7 +153,7 @@ LogContents parse_log(std::string_view bytes) {
     Json json = Json::parse(record->json, nullptr, false);
     if (json.is_discarded()) {
       contents.problem = "a record that is not JSON";
-      contents.more_behind = true;  // written whole, so not the trace of a crash
+      contents.more_behind = true;  // written completely, so not the trace of a crash
       break;
     }
     contents.records.push_back(std::move(json));
@@ -203,7 +203,7 @@ void LogFile::append(std::string_view record) {
     end_ += record.size();
     return;
   }
-  // Refused is refused: what was written of the record has to go before anything else is written.
+  // A refused record must not stay: the part that was written has to go before anything else is written.
   const int cause = errno;
   dirty_tail_ = ::ftruncate(fd_->get(), static_cast<off_t>(end_)) < 0;
   errno = cause;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One row of a table as everybody reads it.
+// One row of a table, as all its readers see it.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace vswitch::ovsdb {
 
-/// Immutable once committed. Columns by their place in the schema, or by name; a name the table does not have
-/// throws std::out_of_range (a mistake in the code, not in the data).
+/// Immutable once committed. Columns are addressed by their index in the schema, or by name; a name that the
+/// table does not have throws std::out_of_range (a mistake in the code, not in the data).
 class Row {
  public:
   /// A new row with every column at its default.
@@ -42,7 +42,7 @@ class Row {
   std::map<std::string, std::string> map(std::string_view column) const;
   /// A map string -> integer, such as statistics.
   std::map<std::string, std::int64_t> counters(std::string_view column) const;
-  /// One value of a map string -> string, nullptr when the key is missing.
+  /// One value of a map string -> string, nullptr if the key is missing.
   const std::string* value(std::string_view column, std::string_view key) const;
 
  private:

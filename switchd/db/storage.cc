@@ -24,11 +24,11 @@ std::int64_t now_ms() {
 
 // Writing.
 
-/// An object, member by member; the tree of a Json would be taken apart at once.
+/// Writes an object member by member: the tree of a Json would be destroyed right after use.
 class ObjectText {
  public:
   explicit ObjectText(std::string& text) : text_(text), begin_(text.size()) {}
-  /// Gives the text to which the value is to be appended.
+  /// Returns the text to which the value is to be appended.
   std::string& member(const std::string& name) {
     text_ += text_.size() == begin_ ? '{' : ',';
     append_text(text_, name);
@@ -43,7 +43,7 @@ class ObjectText {
   std::size_t begin_;
 };
 
-/// False when no column of the change is persistent; then nothing is appended.
+/// False if no column of the change is persistent; then nothing is appended.
 bool append_modified(std::string& text, const RowChange& change) {
   ObjectText columns(text);
   for (const std::size_t at : change.columns) {
@@ -79,7 +79,7 @@ bool append_change(std::string& text, const RowChange& change) {
   return true;
 }
 
-/// The record of a commit, empty when nothing persistent changed.
+/// The record of a commit, empty if nothing persistent changed.
 std::string record_of(const Changes& changes) {
   std::string text;
   ObjectText record(text);
@@ -126,7 +126,7 @@ std::string snapshot(const Database& database) {
 
 // Reading.
 
-/// Rows as the log tells them, by table.
+/// Rows as recorded in the log, by table.
 using Rows = std::vector<std::unordered_map<Uuid, Row>>;
 
 void replay_row(const Json& columns, bool is_diff, bool existed, Row& row) {
@@ -177,7 +177,7 @@ Rows replay_all(const LogContents& log, const DatabaseSchema& schema) {
   return rows;
 }
 
-/// Columns of a table in the file's schema, and what they are in ours: null when it does not know them.
+/// Columns of a table in the file's schema, and their counterparts in ours: null if there is none.
 using KnownColumns = std::vector<const ColumnSchema*>;
 
 KnownColumns known_columns(const TableSchema& from, const TableSchema& to) {
@@ -186,7 +186,7 @@ KnownColumns known_columns(const TableSchema& from, const TableSchema& to) {
   return known;
 }
 
-/// Copies what both schemas know. Columns that hold something and are left out are named in `left_out`.
+/// Copies what both schemas have. Columns left out that are not empty are named in `left_out`.
 void convert_row(const Row& from, Row& to, const KnownColumns& known_as, std::vector<std::string>& left_out) {
   for (const ColumnSchema& column : from.schema().columns) {
     if (column.index < TableSchema::kDeclared) continue;
@@ -227,7 +227,7 @@ bool same_but_checksum(DatabaseSchema a, const DatabaseSchema& b) {
   return a == b;
 }
 
-/// Reads the log; a torn tail is cut off, anything worse is refused.
+/// Reads the log; truncates a torn tail, refuses anything worse.
 LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
   LogContents contents = parse_log(log.read());
   const std::string where = log.path() + ": " + contents.problem + " at byte " + std::to_string(contents.end);
@@ -244,7 +244,7 @@ LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
   return contents;
 }
 
-/// Keeps the file as it was before a conversion under another name, by a hard link.
+/// Keeps the file under another name as it was before a conversion, by a hard link.
 std::string keep_backup(const std::string& path, const DatabaseSchema& schema) {
   const std::string base = path + ".backup" + (schema.version.empty() ? "" : "-" + schema.version);
   for (int i = 0;; ++i) {
@@ -269,7 +269,7 @@ bool is_missing(const std::string& path) {
   return !std::filesystem::exists(path) || std::filesystem::file_size(path, ignored) == 0;
 }
 
-/// Through symbolic links, so that a rename replaces the file and not the link.
+/// Follows symbolic links, so that a rename replaces the file and not the link.
 std::string real_path(const std::string& path) {
   return std::filesystem::weakly_canonical(path).string();
 }
@@ -282,7 +282,7 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
                                        std::vector<std::string>& warnings) {
   const std::string path = real_path(given_path);
   Descriptor lock = lock_log(path);
-  ::unlink(LogFile::temporary_name(path).c_str());  // of a writer that crashed: the lock is ours now
+  ::unlink(LogFile::temporary_name(path).c_str());  // left by a writer that crashed: the lock is ours now
   if (is_missing(path)) LogFile::create(path, log_record(database.schema().to_json().dump()));
   std::unique_ptr<Storage> storage(new Storage(std::move(lock), LogFile(path)));
   const LogContents contents = read_log(storage->log_, warnings);

@@ -20,8 +20,7 @@ namespace vswitch::ovsdb {
 
 class Storage {
  public:
-  /// Compaction is worth while from this size on, and when the file has grown by this factor since the last
-  /// one.
+  /// Compaction is worthwhile from this size on, if the file has grown by this factor since the last one.
   static constexpr std::uint64_t kCompactFloor = 4U << 20;
   static constexpr std::uint64_t kCompactFactor = 3;
 
@@ -30,13 +29,13 @@ class Storage {
   static std::unique_ptr<Storage> open(const std::string& path, Database& database,
                                        std::vector<std::string>& warnings);
 
-  /// Writes a record, which is on disk after the next sync. False when there was nothing to write: only
+  /// Writes a record, which is on disk after the next sync. False if there was nothing to write: only
   /// ephemeral columns changed. Throws Error "I/O error".
   bool append(const Changes& changes);
-  /// Throws std::system_error when what was appended may not be on disk.
+  /// See LogFile::sync_job().
   std::function<std::error_code()> sync_job() const { return log_.sync_job(); }
   void compact(const Database& database);
-  /// compact() when it is worth while; a failure becomes a warning and is tried again after more growth.
+  /// compact() if it is worthwhile; a failure becomes a warning and is tried again after more growth.
   void compact_if_large(const Database& database);
   std::vector<std::string> take_warnings() { return std::exchange(warnings_, {}); }
   /// Size from which compact_if_large() acts.

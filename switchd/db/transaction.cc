@@ -23,7 +23,7 @@ const Row* Transaction::find(std::string_view table, const Uuid& row) const {
 }
 
 void Transaction::for_each(std::size_t table, const std::function<void(const Row&)>& visit) const {
-  // The callback may change what it is given, which adds to the overlay: so walk over copies of its pointers.
+  // The callback may change its row, which adds to the overlay: so iterate over copies of the pointers.
   std::vector<RowPtr> changed;
   changed.reserve(overlay_[table].size());
   for (const auto& [uuid, change] : overlay_[table]) {
@@ -131,7 +131,7 @@ void Transaction::remove(std::string_view table, const Uuid& row, std::string_vi
 
 void Transaction::erase(std::string_view table, const Uuid& row) {
   const std::size_t at = database_.schema().at(table).index;
-  modify_row(at, row);  // throws when there is no such row
+  modify_row(at, row);  // throws if there is no such row
   erase_row(at, row);
 }
 

@@ -64,8 +64,8 @@ constexpr std::int16_t kMarkOffset = offsetof(__sk_buff, mark);
 /// return TC_ACT_SHOT
 constexpr std::array kDropAll{set_register(0, TC_ACT_SHOT), leave()};
 
-/// if (skb->mark != kSwitchMark) return TC_ACT_SHOT; skb->mark = 0; return TC_ACT_UNSPEC (the filters behind
-/// it decide)
+/// if (skb->mark != kSwitchMark) return TC_ACT_SHOT; skb->mark = 0; return TC_ACT_UNSPEC (later filters
+/// decide)
 constexpr std::array kDropForeign{
     instruction(BPF_LDX | BPF_MEM | BPF_W, 0, 1, kMarkOffset, 0),
     instruction(BPF_JMP | BPF_JNE | BPF_K, 0, 0, 4, static_cast<std::int32_t>(kSwitchMark)),
@@ -77,7 +77,7 @@ constexpr std::array kDropForeign{
     leave(),
 };
 
-/// No descriptor and errno when bpf(2) is not permitted.
+/// Returns no descriptor and sets errno if bpf(2) is not permitted.
 UniqueFd load(std::span<const bpf_insn> program, const char* name) {
   constexpr char kLicense[] = "Apache-2.0";
   bpf_attr attributes;
@@ -93,7 +93,7 @@ UniqueFd load(std::span<const bpf_insn> program, const char* name) {
 // -----------------------------------------------------------------------------------------------------------------
 // owner
 
-/// Start time of a process in clock ticks since boot (proc(5), /proc/PID/stat field 22); 0 when there is no
+/// Start time of a process in clock ticks since boot (proc(5), /proc/PID/stat field 22); 0 if there is no
 /// such process.
 std::uint64_t start_time(long pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -112,7 +112,7 @@ std::uint64_t pid_namespace() {
   return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
-/// Who put a filter on a device.
+/// The daemon that installed a filter on a device.
 struct Owner {
   long pid = 0;
   std::uint64_t start = 0;
@@ -139,7 +139,7 @@ struct Owner {
     return owner;
   }
 
-  /// Same process. The run directory may have been cut short in the name.
+  /// Same process. The run directory may be truncated in the name.
   bool is(const Owner& other) const {
     return pid == other.pid && start == other.start && pidns == other.pidns;
   }
@@ -170,7 +170,7 @@ class HostIsolation::Impl {
     self_.start = start_time(self_.pid);
     self_.pidns = pid_namespace();
     self_.rundir = std::move(rundir);
-    self_.rundir = Owner::parse(self_.to_string())->rundir;  // as it reads in a name
+    self_.rundir = Owner::parse(self_.to_string())->rundir;  // as it appears in a name
   }
 
   ~Impl() {
@@ -217,7 +217,7 @@ class HostIsolation::Impl {
       remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
     } catch (const CannotList& error) {
       return "device " + std::to_string(ifindex) +
-             " is still kept away from the host's stack: " + error.what();
+             " is still isolated from the host's stack: " + error.what();
     }
     isolated_.erase(ifindex);
     return std::nullopt;
@@ -231,8 +231,8 @@ class HostIsolation::Impl {
             remove(qdisc.ifindex, [&](const Owner& one) { return is_leftover(one); });
         if (!owner) continue;
         cleaned.push_back("device " + std::to_string(qdisc.ifindex) +
-                          " given back to the host's stack, which process " + std::to_string(owner->pid) +
-                          " (run directory " + owner->rundir + ") had kept away from it");
+                          " returned to the host's stack: process " + std::to_string(owner->pid) +
+                          " (run directory " + owner->rundir + ") had isolated it");
       }
     } catch (const CannotList& error) {
       cleaned.push_back(std::string("devices may still be isolated from the host's stack: ") + error.what());
@@ -243,7 +243,7 @@ class HostIsolation::Impl {
  private:
   bool is_leftover(const Owner& owner) const {
     if (owner.rundir == self_.rundir) return true;
-    // In another PID namespace there is no telling who lives.
+    // In another PID namespace we cannot tell which processes exist.
     return owner.pidns == self_.pidns && start_time(owner.pid) != owner.start;
   }
 
@@ -266,8 +266,8 @@ class HostIsolation::Impl {
     return header;
   }
 
-  /// What the kernel lists, by what `read` makes of each message. Throws CannotList: what is missing from
-  /// half a list would be taken for what is not there.
+  /// Lists objects of the kernel; `read` converts each message. Throws CannotList: objects missing from half
+  /// a list would be taken for nonexistent.
   template <typename Item>
   std::vector<Item> list(const char* what, const NetlinkMessage& message,
                          const std::function<std::optional<Item>(nlmsghdr*)>& read) {
@@ -290,7 +290,7 @@ class HostIsolation::Impl {
         [ifindex](nlmsghdr* received) -> std::optional<Qdisc> {
           const auto& tc = *static_cast<const tcmsg*>(nlmsg_data(received));
           nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
-          // TC_H_CLSACT is TC_H_INGRESS. Some kernels list all devices whatever was asked.
+          // TC_H_CLSACT is TC_H_INGRESS. Some kernels list all devices whatever was requested.
           if (kind == nullptr || tc.tcm_parent != TC_H_CLSACT || (ifindex != 0 && tc.tcm_ifindex != ifindex))
             return std::nullopt;
           return Qdisc{tc.tcm_ifindex, nla_get_string(kind)};
@@ -305,7 +305,7 @@ class HostIsolation::Impl {
     return netlink_.request(message);
   }
 
-  /// In front of everybody else's filters, except where a precedence is taken by filters of another kind.
+  /// Before the filters of others, except if filters of another kind have taken a precedence.
   std::optional<NetlinkRefusal> add_filter(int ifindex, std::uint32_t parent, const UniqueFd& program,
                                            const Owner& owner) {
     std::optional<NetlinkRefusal> refusal;
@@ -341,8 +341,8 @@ class HostIsolation::Impl {
         });
   }
 
-  /// Removes the filters whose owner `matches`, and the clsact if they had made it and nothing else hangs on
-  /// it. Returns an owner of what was removed. Throws CannotList.
+  /// Removes the filters whose owner `matches`, and the clsact if an owner had created it and nothing else
+  /// uses it. Returns an owner of what was removed. Throws CannotList.
   std::optional<Owner> remove(int ifindex, const std::function<bool(const Owner&)>& matches) {
     std::optional<Owner> removed;
     bool made_clsact = false;

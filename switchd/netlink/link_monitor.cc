@@ -36,15 +36,15 @@ namespace {
 const log::Module kLog{"netlink"};
 constexpr int kDumpTries = 10;
 
-constexpr unsigned kLowerUp = 1U << 16;              // IFF_LOWER_UP, which <net/if.h> lacks
-constexpr int kEventBuffer = 2 * 1024 * 1024;        // about 1500 notifications; more at once cost a new dump
+constexpr unsigned kLowerUp = 1U << 16;        // IFF_LOWER_UP, which <net/if.h> lacks
+constexpr int kEventBuffer = 2 * 1024 * 1024;  // about 1500 notifications; more at once cause a new dump
 constexpr std::uint32_t kSpeedUnknown = 0xffffffff;  // SPEED_UNKNOWN
 constexpr std::size_t kEventMessage = 64 * 1024;
 
-/// A RTM_NEWLINK message, read.
+/// An RTM_NEWLINK message, parsed.
 struct LinkMessage {
   Link link;
-  std::optional<std::uint32_t> carrier_changes;  // since the device was made
+  std::optional<std::uint32_t> carrier_changes;  // since the device was created
 };
 
 std::string kind_of(nlattr* link_info) {
@@ -92,7 +92,7 @@ class LinkMonitor::Impl {
     open_events();
     readable_.assign(nl_socket_get_fd(events_.get()));
     dump();
-    names_changed_.clear();  // nobody knew anything else before
+    names_changed_.clear();  // nobody has seen an earlier state
     wait();
   }
 
@@ -115,7 +115,7 @@ class LinkMonitor::Impl {
 
   const std::map<std::string, Link, std::less<>>& links() const { return links_; }
 
-  /// Applies what waits, and reports it.
+  /// Applies waiting notifications, and reports them.
   void sync() {
     int result = 0;
     bool overrun = false;
@@ -146,7 +146,7 @@ class LinkMonitor::Impl {
   }
 
  private:
-  /// What is known of a device beside its Link.
+  /// What is known of a device besides its Link.
   struct Device {
     std::string name;
     std::uint32_t carrier_changes_at_first = 0;
@@ -194,7 +194,7 @@ class LinkMonitor::Impl {
     devices_.erase(device);
   }
 
-  /// The entry of a name, if it is still that of this device: messages may have been lost between.
+  /// Forgets a name, if it is still that of this device: messages may have been lost in between.
   void forget_name(const std::string& name, int ifindex) {
     const auto link = links_.find(name);
     if (link != links_.end() && link->second.ifindex == ifindex) links_.erase(link);
@@ -219,7 +219,7 @@ class LinkMonitor::Impl {
     }
     if (link.ethernet) ask_speed(link);
     if (!device.name.empty() && device.name != link.name) forget_name(std::string(device.name), link.ifindex);
-    // The name may have been that of a device whose end we missed; its entry goes with the next dump.
+    // The name may be that of a device whose removal we missed; its entry goes with the next dump.
     device.name = link.name;
     names_changed_.insert(link.name);
     links_.insert_or_assign(link.name, std::move(link));
@@ -243,7 +243,7 @@ class LinkMonitor::Impl {
     }
   }
 
-  /// A dump that fails now is tried again with the next sync(): what is known stays in use until then.
+  /// If this dump fails, the next sync() tries again: the known state stays in use until then.
   void dump_again() {
     dump_needed_ = false;
     try {
@@ -265,7 +265,7 @@ class LinkMonitor::Impl {
       update(*one);
     };
     std::optional<NetlinkRefusal> refusal = requests_.dump(message, add);
-    // EAGAIN: devices changed while the kernel listed them, so the list is not of one moment.
+    // EAGAIN: devices changed while the kernel listed them, so the list is not a consistent state.
     for (int tries = 1; refusal && refusal->error == EAGAIN && tries < kDumpTries; ++tries) {
       seen.clear();
       refusal = requests_.dump(message, add);

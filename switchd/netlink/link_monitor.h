@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network devices of the daemon's namespace, kept up to date by rtnetlink(7) notifications.
 //
-// The table is complete when the constructor returns. Afterwards every run of notifications that is waiting
-// is applied as one batch and reported by one call of the callback, on the io_context. A lost notification
-// (ENOBUFS) is made good by a new dump. All on one thread.
+// The table is complete when the constructor returns. Afterwards, all notifications that are waiting are
+// applied as one batch and reported by one call of the callback, on the io_context. A lost notification
+// (ENOBUFS) causes a new dump. All on one thread.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,11 @@ struct Link {
   MacAddr mac;                         ///< zero for devices that are not Ethernet
   bool ethernet = false;               ///< ARPHRD_ETHER: only such a device can be a port
   std::string kind;                    ///< "veth", "tun", "bridge", ...; empty for physical devices and lo
-  std::optional<std::uint64_t> speed;  ///< bits per second, if the driver tells
-  std::optional<bool> full_duplex;     ///< if the driver tells
-  std::uint64_t link_resets = 0;       ///< changes of the carrier since the device was first seen
-  /// Differs from that of every other device that ever had this name (or index): whoever opened a device
-  /// compares it.
+  std::optional<std::uint64_t> speed;  ///< bits per second, if the driver reports it
+  std::optional<bool> full_duplex;     ///< if the driver reports it
+  std::uint64_t link_resets = 0;       ///< carrier changes since the device was first seen
+  /// Differs from that of every other device that ever had this name (or index): code that has opened a
+  /// device compares it.
   std::uint64_t generation = 0;
 
   bool operator==(const Link&) const = default;
@@ -45,22 +45,23 @@ struct Link {
 
 class LinkMonitor {
  public:
-  /// Names of devices that appeared, changed or vanished, sorted; a rename names both.
+  /// Names of devices that appeared, changed or vanished, sorted; a rename reports both names.
   using Changed = std::function<void(const std::vector<std::string>& names)>;
 
-  /// Throws std::system_error when the kernel refuses the netlink sockets or the dump.
+  /// Throws std::system_error if the kernel refuses the netlink sockets or the dump.
   LinkMonitor(boost::asio::io_context& io, Changed changed);
   ~LinkMonitor();
 
-  /// nullptr when there is none. Valid until the next notification is applied.
+  /// nullptr if there is none. Valid until the next notification is applied.
   const Link* find(std::string_view name) const;
   const Link* find(int ifindex) const;
   const std::map<std::string, Link, std::less<>>& links() const;
 
-  /// Applies waiting notifications now, and reports them as usual: after making a device, to see it at once.
+  /// Applies waiting notifications now, and reports them as usual. Call it after creating a device, to see it
+  /// at once.
   void sync();
 
-  // Setters. They return what is wrong as a sentence, or nothing. The table follows by notification.
+  // Setters. They return an error sentence, or nothing. The table follows by notification.
   [[nodiscard]] std::optional<std::string> set_up(const std::string& name, bool up);
   [[nodiscard]] std::optional<std::string> set_mtu(const std::string& name, std::uint32_t mtu);
   [[nodiscard]] std::optional<std::string> set_mac(const std::string& name, const MacAddr& mac);

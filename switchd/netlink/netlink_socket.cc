@@ -23,7 +23,7 @@ struct Exchange {
   bool done = false;
 };
 
-/// What is left of an exchange that failed half way is not for this one.
+/// Skips the rest of an earlier exchange that failed half way.
 int on_sequence(nl_msg* message, void* argument) {
   return nlmsg_hdr(message)->nlmsg_seq == static_cast<Exchange*>(argument)->sequence ? NL_OK : NL_SKIP;
 }
@@ -39,9 +39,9 @@ int on_done(nl_msg*, void* argument) {
   return NL_STOP;
 }
 
-/// The kernel's text from the attributes behind struct nlmsgerr (NLM_F_ACK_TLVS).
+/// The kernel's text from the attributes after struct nlmsgerr (NLM_F_ACK_TLVS).
 std::string extended_text(const nlmsgerr& error) {
-  // libnl hands over the payload; the header stands right before it.
+  // libnl passes the payload; the header is right before it.
   const auto* header =
       reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(&error) - NLMSG_HDRLEN);
   if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return "";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to the kernel over rtnetlink(7), with the kernel's own words when it refuses. A thin layer over
+// Requests to the kernel over rtnetlink(7), with the kernel's own error text if it refuses. A thin layer over
 // libnl-3.
 #pragma once
 
@@ -34,13 +34,13 @@ class NetlinkMessage {
   std::unique_ptr<nl_msg, Free> message_;
 };
 
-/// What the kernel answered to a request it refused.
+/// The kernel's answer to a request it refused.
 struct NetlinkRefusal {
   int error = 0;     ///< errno
   std::string text;  ///< extended acknowledgement (Linux 4.12) if there is one, else strerror()
 };
 
-/// A NETLINK_ROUTE socket in the namespace of the thread that makes it. One thread at a time.
+/// A NETLINK_ROUTE socket in the network namespace of the thread that creates it. One thread at a time.
 class NetlinkSocket {
  public:
   using Handler = std::function<void(const nlmsghdr&)>;
@@ -50,10 +50,10 @@ class NetlinkSocket {
 
   /// Sends and waits for the acknowledgement.
   std::optional<NetlinkRefusal> request(const NetlinkMessage& message);
-  /// Asks for one thing and hands over the answer.
+  /// Sends a request for one object and passes the answer to the handler.
   std::optional<NetlinkRefusal> get(const NetlinkMessage& message, const Handler& handler);
-  /// Sends a request made with NLM_F_DUMP and hands over each message of the answer. Refusal EAGAIN: things
-  /// changed while the kernel listed them; ask again.
+  /// Sends a request made with NLM_F_DUMP and passes each message of the answer to the handler. Refusal
+  /// EAGAIN: things changed while the kernel listed them; try again.
   std::optional<NetlinkRefusal> dump(const NetlinkMessage& message, const Handler& handler);
 
  private:

@@ -36,7 +36,7 @@ IpAddress via_in(const nlattr* attribute) {
   return IpAddress::from_bytes({via->rtvia_addr, via->rtvia_family == AF_INET6 ? 16U : 4U});
 }
 
-/// What a RTM_NEWROUTE message says.
+/// The contents of an RTM_NEWROUTE message.
 struct FoundRoute {
   bool local = false;       ///< to this host itself
   bool prohibited = false;  ///< unreachable, blackhole, prohibit
@@ -111,15 +111,15 @@ class RouteMonitor::Impl {
       route.reason = remote.to_string() + " is the broadcast address of " + link->name;
     } else if (!link->up || !link->carrier) {
       route.trouble = DropReason::link_down;
-      route.reason = "device " + link->name + " on the way to " + remote.to_string() + " is down";
+      route.reason = "device " + link->name + " on the path to " + remote.to_string() + " is down";
     } else if (link->ethernet && !remote.is_multicast()) {
       const IpAddress neighbour = found.gateway.value_or(remote);
       const Answer answer = ask_neighbour(neighbour, found.ifindex);
       if (answer == Answer::known) return route;
       route.trouble = DropReason::no_neighbour;
-      route.reason = answer == Answer::asking ? "asking for " + neighbour.to_string() + " on " + link->name
+      route.reason = answer == Answer::asking ? "resolving " + neighbour.to_string() + " on " + link->name
                                               : neighbour.to_string() + " does not answer on " + link->name;
-      if (found.gateway) route.reason += ", the way to " + remote.to_string();
+      if (found.gateway) route.reason += ", the next hop to " + remote.to_string();
     }
     return route;
   }
@@ -155,7 +155,7 @@ class RouteMonitor::Impl {
                          });
   }
 
-  /// What has changed does not matter, nor what was lost: everything is asked for again.
+  /// It does not matter what has changed or was lost: everything is queried again.
   void drain() {
     int result = 0;
     do {
@@ -180,8 +180,8 @@ class RouteMonitor::Impl {
 
   enum class Answer : std::uint8_t { known, asking, silent };
 
-  /// Whether the neighbour's hardware address is known. If not, and nobody asks for it, it is asked for: once
-  /// a second from then on, as the kernel gives up.
+  /// Whether the neighbour's hardware address is known. If not, starts to resolve it, unless the kernel is
+  /// doing so already: once a second from then on, as the kernel gives up.
   Answer ask_neighbour(const IpAddress& neighbour, int ifindex) {
     ndmsg info{};
     info.ndm_family = static_cast<unsigned char>(neighbour.family());
@@ -201,7 +201,7 @@ class RouteMonitor::Impl {
     if ((state & NUD_FAILED) != 0) silent_.insert(key);
     const Answer answer = silent_.contains(key) ? Answer::silent : Answer::asking;
     if ((state & NUD_INCOMPLETE) != 0) return answer;
-    info.ndm_flags = NTF_USE;  // as if a packet was to be sent there
+    info.ndm_flags = NTF_USE;  // as if a packet were to be sent there
     const NetlinkMessage use(RTM_NEWNEIGH, NLM_F_CREATE, info);
     put_address(use, NDA_DST, neighbour);
     requests_.request(use);

@@ -15,16 +15,16 @@ class Locks {
  public:
   using ClientId = std::uint64_t;
 
-  /// The client has asked for the lock and not given it back, whether it owns it or waits.
+  /// Whether the client has requested the lock and not released it, no matter if it owns it or waits.
   bool asked(const std::string& name, ClientId client) const;
   bool owns(const std::string& name, ClientId client) const;
-  /// Joins the queue; true when that makes it the owner.
+  /// Joins the queue; true if that makes it the owner.
   bool lock(const std::string& name, ClientId client);
-  /// Becomes the owner; returns the former one, who is next in the queue.
+  /// Becomes the owner; returns the former one, which is next in the queue.
   std::optional<ClientId> steal(const std::string& name, ClientId client);
-  /// Leaves the queue; returns the new owner when there is one and it has changed.
+  /// Leaves the queue; returns the new owner if the owner has changed and there is one.
   std::optional<ClientId> unlock(const std::string& name, ClientId client);
-  /// What a client has asked for.
+  /// The locks that a client has requested.
   std::vector<std::string> names(ClientId client) const;
 
  private:

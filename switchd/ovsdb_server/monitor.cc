@@ -140,7 +140,7 @@ void View::parse_request(const Json& request, MonitoredTable& table) {
   } else {
     const Json clauses = where->is_boolean() ? Json::array({*where}) : *where;
     Condition condition = Condition::parse(clauses, *table.schema);
-    if (condition.clauses.empty()) condition.clauses.push_back(Clause());  // none at all means every row
+    if (condition.clauses.empty()) condition.clauses.push_back(Clause());  // no clause means every row
     std::move(condition.clauses.begin(), condition.clauses.end(),
               std::back_inserter(table.condition.clauses));
   }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one client watches: pure functions from rows and Changes to the updates of the protocol.
+// The view of one client: pure functions from rows and Changes to the updates of the protocol.
 //
-// Three notations of one thing (RFC 7047 section 4.1.6; ovsdb-server(7) section 4.1):
+// Three notations of the same thing (RFC 7047 section 4.1.6; ovsdb-server(7) section 4.1):
 //     monitor             update   whole rows, old and new
-//     monitor_cond        update2  initial, insert, modify (differences), delete; only rows that meet a
-//     condition monitor_cond_since  update3  as update2, with a transaction id
-// The columns and conditions a client asks for are its view; many clients have the same view, so the server
-// keeps one View for all of them and computes its update once per commit.
+//     monitor_cond        update2  initial, insert, modify (differences), delete; rows that meet a condition
+//     monitor_cond_since  update3  as update2, with a transaction id
+// The columns and conditions that a client requests are its view. Many clients have the same view, so the
+// server keeps one View for all of them and computes its update once per commit.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -49,13 +49,13 @@ class View {
   View(MonitorVersion version, const DatabaseSchema& schema, const nlohmann::json& requests);
 
   MonitorVersion version() const { return version_; }
-  /// <table-updates> of all rows there are; an empty object when there are none.
+  /// <table-updates> of all existing rows; an empty object if there are none.
   nlohmann::json initial(const Database& database) const;
-  /// <table-updates> of a commit; null when nothing in view changed.
+  /// <table-updates> of a commit; null if nothing in view changed.
   nlohmann::json update(const Changes& changes) const;
-  /// Takes the conditions of `monitor_cond_change`: tables that are not named keep theirs. Throws Error.
+  /// Takes the conditions of `monitor_cond_change`; tables that are not named keep theirs. Throws Error.
   View with_conditions(const nlohmann::json& requests) const;
-  /// <table-updates> that lead from this view of the database to the other one; null when they show the same
+  /// <table-updates> that lead from this view of the database to the other one; null if both show the same
   /// rows.
   nlohmann::json transition(const View& other, const Database& database) const;
 
@@ -71,7 +71,7 @@ class View {
 };
 
 /// The notification that carries updates to a client, as text: {"id": null, "method", "params"}. `updates` is
-/// text already, so that it is made once for all clients that share a view.
+/// already text, so it is made once for all clients that share a view.
 std::string update_notification(MonitorVersion version, const nlohmann::json& monitor_id,
                                 const std::string& updates);
 

@@ -143,7 +143,7 @@ OvsdbServer::Served& OvsdbServer::served_of(const jsonrpc::Request& request) {
 TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, const Json& params,
                                     Clock::time_point since) {
   TransactContext context;
-  context.first = 1;  // behind the name of the database
+  context.first = 1;  // after the name of the database
   context.elapsed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
   context.read_only = served.read_only;
   context.owns_lock = [this, client](const std::string& name) { return locks_.owns(name, client); };
@@ -157,7 +157,7 @@ void OvsdbServer::transact(control::Client& client, const jsonrpc::Request& requ
   const Clock::time_point since = Clock::now();
   const TransactResult result = attempt(client_id, served, request.params, since);
   if (!result.waiting()) return reply(std::move(*result.reply));
-  client_of(client);  // so that its end is heard
+  client_of(client);  // so that we notice its end
   waits_.push_back(Wait{next_wait_++, client_id, request.id, &served, request.params, reply, since,
                         boost::asio::steady_timer(io_)});
   const auto wait = std::prev(waits_.end());
@@ -169,7 +169,7 @@ void OvsdbServer::arm(Waits::iterator wait, std::int64_t after_ms) {
   // A client may ask for any 64-bit number of milliseconds; the clock overflows before that.
   const std::chrono::milliseconds most = std::chrono::hours(24);
   wait->timer.expires_after(std::min(std::chrono::milliseconds(after_ms), most));
-  // Erasing the wait cancels its timer, but the callback may be queued already then: so it looks the wait up.
+  // Erasing the wait cancels its timer, but the callback may already be queued: so it looks the wait up.
   wait->timer.async_wait([alive = alive_, serial = wait->serial](const boost::system::error_code& cancelled) {
     if (!cancelled && *alive) (*alive)->expire(serial);
   });

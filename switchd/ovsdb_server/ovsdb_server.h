@@ -2,9 +2,9 @@
 // The OVSDB dialect of the control socket: the methods of RFC 7047 and of ovsdb-server(7) on our database.
 //
 // A commit, whoever made it, reaches the clients through Database::on_commit(): each distinct view computes
-// its update once, each client that has it gets it. The reply to the client that made the commit is sent
-// afterwards, as the client libraries expect. Transactions that wait (operation `wait`) are tried again after
-// the commit, from the event loop, so that their own notifications come before their replies as well.
+// its update once, and every client with that view gets it. The reply to the client that made the commit is
+// sent afterwards, as client libraries expect. Transactions that wait (operation `wait`) are retried after
+// the commit, from the event loop, so that their own notifications precede their replies as well.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -28,8 +28,8 @@ namespace vswitch::ovsdb {
 
 class OvsdbServer {
  public:
-  /// Adds its methods to the dispatcher. Dispatcher and database must outlive it; no request may come after
-  /// its end.
+  /// Adds its methods to the dispatcher. Dispatcher and database must outlive it; no request may arrive after
+  /// its destruction.
   OvsdbServer(boost::asio::io_context& io, control::Dispatcher& dispatcher, Database& database);
   ~OvsdbServer();
   OvsdbServer(const OvsdbServer&) = delete;
@@ -49,11 +49,11 @@ class OvsdbServer {
     bool read_only;
     Database::ListenerId listener;
   };
-  /// One view of one database, shared by the monitors that asked for it in the same words.
+  /// One view of one database, shared by the monitors that requested it in the same words.
   struct SharedView {
     View view;
     Database* database;
-    const Changes* seen = nullptr;  ///< the commit that `update` is of
+    const Changes* seen = nullptr;  ///< the commit that `update` describes
     std::string update;             ///< as text; empty: nothing in view changed
   };
   struct Monitor {
@@ -81,7 +81,7 @@ class OvsdbServer {
   void serve(Database& database, bool read_only);
   ClientState& client_of(control::Client& client);
   void forget(std::uint64_t client);
-  /// By params[0]; throws Error as Open vSwitch words it.
+  /// The database named by params[0]; throws Error in Open vSwitch's words.
   Served& served_of(const jsonrpc::Request& request);
 
   void transact(control::Client& client, const jsonrpc::Request& request, const control::Reply& reply);
@@ -114,7 +114,7 @@ class OvsdbServer {
   std::uint64_t next_wait_ = 1;
   bool retry_scheduled_ = false;
   std::string server_id_;
-  /// Callbacks of clients and of the event loop may come after the end.
+  /// Callbacks of clients and of the event loop may arrive after destruction.
   std::shared_ptr<OvsdbServer*> alive_;
 };
 

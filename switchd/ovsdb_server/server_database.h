@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database _Server, in which clients look up what databases there are (ovsdb-server(5)).
+// The database _Server, where clients look up which databases exist (ovsdb-server(5)).
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace vswitch::ovsdb {
 
-/// In memory, with a row for `served` and one for itself: model standalone, connected, leader. Clients take
+/// In memory, with a row for `served` and one for itself: model standalone, connected, leader. Clients read
 /// the schema of a database from here.
 std::unique_ptr<Database> make_server_database(const DatabaseSchema& served);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames for tests, written the way one would say them, and printed back when they differ.
+// Frames for tests, written the way one would describe them, and printed in words if they differ.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class FrameBuilder {
  public:
   FrameBuilder& dst(const std::string& mac);
   FrameBuilder& src(const std::string& mac);
-  /// Adds a tag inside the ones that are there already.
+  /// Adds a tag inside the existing ones.
   FrameBuilder& vlan(VlanId vid, std::uint8_t pcp = 0, std::uint16_t tpid = kTpid8021Q);
   FrameBuilder& dei();  ///< sets DEI in the innermost tag
   FrameBuilder& ether_type(std::uint16_t type);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP and UDP GSO packets as a local sender hands them to a device, every field unlike its default.
+// TCP and UDP GSO packets as a local sender passes them to a device; every field differs from its default.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace vswitch::test {
 
-/// What is to be built. The frame has the addresses of no tag; tags come with the payload.
+/// The packet to build. payload() contains the tags, so that the frame itself has none.
 struct GsoPacket {
   bool ipv6 = false;
   bool udp = false;
@@ -20,12 +20,12 @@ struct GsoPacket {
   std::size_t options = 0;  ///< bytes of TCP options, and of IPv4 options or an IPv6 extension header
   std::uint16_t identification = 77;    ///< IPv4
   std::uint32_t sequence = 0xfffff000;  ///< TCP: wraps within the frame
-  bool finished_checksum = false;       ///< nothing left to do but to cut
+  bool finished_checksum = false;       ///< only segmentation is left to do
   bool ecn = false;                     ///< VIRTIO_NET_HDR_GSO_ECN
 
-  /// From the first tag or the EtherType on.
+  /// Starts with the first tag, or with the EtherType.
   std::vector<std::uint8_t> payload() const;
-  /// Counts from the payload.
+  /// Its offsets count from the start of the payload.
   Offload offload() const;
 
   std::size_t network_at() const { return tags.size() * kTagLength + 2; }
@@ -33,8 +33,8 @@ struct GsoPacket {
   std::size_t data_at() const { return transport_at() + (udp ? 8 : 20 + options); }
 };
 
-/// Whether lengths, IPv4 header checksum and transport checksum of a whole IP packet are right. Written
-/// apart from what is tested: word by word.
+/// Whether lengths, IPv4 header checksum and transport checksum of a whole IP packet are right. Independent
+/// of the code under test: computed word by word.
 bool packet_is_valid(std::vector<std::uint8_t> packet);
 
 }  // namespace vswitch::test

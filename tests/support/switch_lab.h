@@ -19,7 +19,7 @@ namespace vswitch::test {
 /// Frames by the name of the port they left through. A port that is not named has sent nothing.
 using Sent = std::map<std::string, std::vector<MemoryFrame>>;
 
-/// What differs, decoded and in words; empty if nothing does.
+/// The differences, decoded and in words; empty if there are none.
 std::string difference(const Sent& expected, const Sent& actual);
 
 // The words of tests about sessions.
@@ -36,8 +36,8 @@ class SwitchLab {
   std::int64_t now_ms = 0;  ///< the wall clock
 
   BridgeSpec& bridge(const std::string& name = "br0");
-  /// The port, made with a memory device if it is not there; port names are unique over all bridges. A
-  /// reference holds until the next port().
+  /// The port, created with a memory device if missing; port names are unique over all bridges. A reference
+  /// is valid until the next port().
   PortSpec& port(const std::string& name, const std::string& bridge = "br0");
   bridge::DesiredSession& session(const std::string& name, const std::string& bridge = "br0");
   std::vector<bridge::DesiredSession>& sessions(const std::string& bridge = "br0") { return asked_[bridge]; }

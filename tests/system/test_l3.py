@@ -252,7 +252,7 @@ def test_the_way_changes_and_fails_and_comes_back(net4and6: Lab, version: int) -
 
     # The cable, then the device.
     lab.under.ip("link", "set", "eth0", "down")
-    walk.wait("waiting", "device under on the way to")
+    walk.wait("waiting", "device under on the path to")
     walk.is_lost("link_down")
     lab.under.ip("link", "set", "eth0", "up")
     if version == 6:

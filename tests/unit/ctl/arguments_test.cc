@@ -334,9 +334,9 @@ TEST_F(CaptureFile, SaysWhatIsWrongWithIt) {
   write(sample().substr(0, sample().size() - 1));
   EXPECT_THAT(explain("--number 2").err, HasSubstr("ends within a frame"));
   write(std::string(24, 'x'));
-  EXPECT_THAT(explain().err, HasSubstr("is no pcap file"));
+  EXPECT_THAT(explain().err, HasSubstr("is not a readable pcap file"));
   write("\x0a\x0d\x0d\x0a" + std::string(24, '\0'));
-  EXPECT_THAT(explain().err, HasSubstr("is no pcap file"));
+  EXPECT_THAT(explain().err, HasSubstr("is not a readable pcap file"));
   write("");
   EXPECT_EQ(explain().status, kWrongUsage);
 }
