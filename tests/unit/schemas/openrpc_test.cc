@@ -131,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
     OpenRpc, Violations,
     testing::Values(
         Wrong{"bridge.add", R"({})", "name", "null", "name is missing"},
-        Wrong{"bridge.add", R"({"name":"br0","nmae":1})", "nmae", "1", "no parameter nmae"},
+        Wrong{"bridge.add", R"({"name":"br0","nmae":1})", "nmae", "1", "unknown parameter nmae"},
         Wrong{"bridge.add", R"({"name":7})", "name", "7", "must be a string of 1 to 15 characters, not 7"},
         Wrong{"bridge.add", R"({"name":"a/b"})", "name", R"("a/b")",
               "name: \"a/b\" cannot be the name of a device: it contains '/'"},
@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"mirror.set", R"({"bridge":"br0","name":"s","sources":{"ports":[{"glob":""}]}})",
               "sources.ports[0].glob", R"("")", "a string of 1 to 255 characters"},
         Wrong{"mirror.set", R"({"bridge":"br0","name":"s","sources":{"port":["t1"]}})", "sources.port",
-              R"(["t1"])", "no parameter sources.port"}));
+              R"(["t1"])", "unknown parameter sources.port"}));
 
 TEST(OpenRpc, WhatASessionMayLackMayStandAtItsNeutralValue) {
   Json params = session();

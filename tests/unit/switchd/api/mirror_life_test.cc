@@ -42,7 +42,7 @@ TEST_F(MirrorLife, ARateThatIsNoneIsRefused) {
   EXPECT_THAT(add_refused({{"rate", Json::object()}}), StartsWith("invalid rate: rate says nothing"));
   EXPECT_THAT(add_refused({{"rate", {{"packets", 0}}}}), HasSubstr("rate.packets must be an integer from 1"));
   EXPECT_THAT(add_refused({{"rate", 5}}), StartsWith("invalid rate: rate must be an object or null"));
-  EXPECT_THAT(add_refused({{"rate", {{"bytes", 5}}}}), HasSubstr("no parameter rate.bytes"));
+  EXPECT_THAT(add_refused({{"rate", {{"bytes", 5}}}}), HasSubstr("unknown parameter rate.bytes"));
 }
 
 TEST_F(MirrorLife, PatternsAreSourcesAmongNames) {

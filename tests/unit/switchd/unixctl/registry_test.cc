@@ -90,7 +90,7 @@ TEST_F(Unixctl, ExitIsAnsweredAndPassesItsOption) {
 }
 
 TEST_F(Unixctl, Figures) {
-  EXPECT_EQ(run("memory/show").text, "cells:20 clients:3\n");
+  EXPECT_EQ(run("memory/show").text, "cells:20 sessions:3\n");
   EXPECT_THAT(run("coverage/show").text, HasSubstr("commits                    total: 17\n"));
   EXPECT_EQ(run("coverage/read-counter", {"commits"}).text, "17\n");
   EXPECT_EQ(error("coverage/read-counter", {"nonesuch"}), "No such counter\n");
