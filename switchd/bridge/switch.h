@@ -2,7 +2,7 @@
 // The switch as a whole: it follows the database, runs the datapath, and reports back.
 //
 // clang-format off
-// A setting's walk, from the commit on (all on the control thread):
+// The path of a setting, called a walk, from the commit on (all on the control thread):
 //
 //     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
 //       read_desired    rows -> plain values                                     desired.cc
