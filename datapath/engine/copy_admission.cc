@@ -14,7 +14,7 @@ const Withheld* find(std::span<const Withheld> withheld, SessionIndex session, W
 
 }  // namespace
 
-/// Sessions are asked in the order of the verdict, so what those before withhold is known.
+/// Sessions are asked in the order of the verdict, so it is known what earlier ones withhold.
 bool copy_walk_takes_place(const Verdict& verdict, WalkNo number, std::span<const Withheld> withheld) {
   const CopyWalk& walk = verdict.walk(number);
   if (!takes_place(verdict, walk.parent, withheld) || find(withheld, walk.session, walk.parent) != nullptr)
@@ -35,9 +35,9 @@ void CopyAdmission::set_snapshot(const Snapshot& snapshot) {
   }
 }
 
-/// Why a session that selects a frame leaves it out, nothing if it copies it. What is sampled is chosen by
-/// chance and not by counting: what comes in a rhythm is sampled as it is. Then only what the rate allows is
-/// charged to the session's quota.
+/// Why a session that selects a frame omits it; nothing if it copies it. Samples are chosen at random, not by
+/// counting, so that periodic traffic is sampled fairly. Only what the rate allows is charged to the
+/// session's quota.
 std::optional<DropReason> CopyAdmission::withholds(const CompiledSession& session, std::size_t bytes,
                                                    TimeNs now) {
   if (session.quota != nullptr && session.quota->is_used_up()) return DropReason::none;
@@ -71,7 +71,7 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
   if (const Withheld* found = find(withheld_, copy.session, made_on)) {
     if (found->reason == DropReason::none) return;
     drop = found->reason;
-  } else if (!takes_place(verdict, copy.walk)) {  // behind a patch that another's copy has crossed
+  } else if (!takes_place(verdict, copy.walk)) {  // beyond a patch that another session's copy has crossed
     drop = DropReason::duplicate;
   }
   DestinationCell& cell = session.destinations[copy.destination].counters->of(sender_);
@@ -88,7 +88,7 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
                       copy.walk});
 }
 
-/// One record for each frame that is copied, with every copy due of it.
+/// One record for each frame that is copied, with all its copies.
 bool CopyAdmission::queue(TimeNs now) {
   if (pending_.empty()) return false;
   for (auto first = pending_.cbegin(); first != pending_.cend();) {
@@ -101,7 +101,7 @@ bool CopyAdmission::queue(TimeNs now) {
   return true;
 }
 
-/// A destination gets the frame once: from the first session that has room for it. Those behind it count a
+/// A destination gets the frame once: from the first session that has room for it. Later ones count a
 /// duplicate.
 void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
   const std::int64_t cost = CopyQueue::cost(frame.payload.size());
@@ -143,7 +143,7 @@ void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingC
 void CopyAdmission::count_lost(const CopyTarget& copy, DropReason reason) {
   const MirrorDestination& destination = copy.session->destinations[copy.destination];
   destination.counters->of(sender_).lost[static_cast<std::size_t>(reason)].add();
-  // The other end sees the gap.
+  // The receiver sees the gap.
   if (destination.endpoint != nullptr && reason != DropReason::duplicate)
     destination.endpoint->next_sequence();
 }

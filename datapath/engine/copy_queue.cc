@@ -84,7 +84,7 @@ bool CopyQueue::push(const Frame& frame, TimeNs received, std::span<const CopyTa
   return true;
 }
 
-/// The header at the reader's position, padding passed over.
+/// The header at the reader's position, after any padding.
 CopyQueue::RecordHeader* CopyQueue::next_record() {
   const std::uint64_t end = written();
   while (taken_ != end) {

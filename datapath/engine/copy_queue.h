@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The border between production and mirroring: a bounded queue of frames to be copied, one for each worker.
+// The border between production and mirroring: a bounded queue of frames to copy, one per worker.
 //
-// The worker writes a record (the frame's bytes once, and every copy due of it) after its production frames
-// have left; a mirror thread reads it. One writer, one reader, no lock: when there is no room the worker
-// counts the loss and goes on. Records lie one behind the other in a ring of bytes and are never split, so
-// the reader can finish checksums in place and send straight from the ring.
+// The worker writes a record (the frame's bytes once, and all its copies) after its production frames have
+// been sent; a mirror thread reads it. One writer, one reader, no lock: if there is no room, the worker
+// counts the loss and goes on. Records are contiguous in a ring of bytes and never split, so the reader can
+// finish checksums in place and send straight from the ring.
 #pragma once
 
 #include <atomic>
@@ -20,8 +20,8 @@
 
 namespace vswitch {
 
-/// One copy due. Of a copy behind a patch port `port` is the one it leaves by, in whatever bridge. The
-/// pointers belong to the snapshot the worker decided with; Datapath keeps it until the queues have been
+/// One copy to make. For a copy beyond a patch port, `port` is the port where it leaves, in whatever bridge.
+/// The pointers belong to the snapshot of the worker's decision; Datapath keeps it until the queues have been
 /// drained.
 struct CopyTarget {
   const CompiledSession* session;
@@ -29,10 +29,10 @@ struct CopyTarget {
   std::uint32_t destination;  ///< position in session->destinations
   TagList tags;
   CopyOrigin origin = {};
-  std::uint32_t snaplen = kWholeFrame;  ///< bytes of it at most, with its tags
+  std::uint32_t snaplen = kWholeFrame;  ///< maximum length in bytes, tags included
 };
 
-/// A frame of which copies are due.
+/// A frame and its copies to make.
 struct CopyRecord {
   TimeNs received = 0;
   MacAddr dst;
@@ -46,33 +46,33 @@ class CopyQueue {
  public:
   static constexpr TimeNs kNotWriting = std::numeric_limits<TimeNs>::max();
 
-  /// `capacity` bytes, rounded up to a power of two. `worker` is the number of the one that writes.
+  /// `capacity` in bytes is rounded up to a power of two. `worker` is the number of the writer.
   explicit CopyQueue(std::size_t capacity, std::size_t worker = 0);
   CopyQueue(const CopyQueue&) = delete;
   CopyQueue& operator=(const CopyQueue&) = delete;
 
-  /// Writer: from begin() to end() it may append frames received at `since` or later.
+  /// Writer: between begin() and end() it may append frames received at `since` or later.
   void begin(TimeNs since) { writing_since_.store(since, std::memory_order_seq_cst); }
   void end() { writing_since_.store(kNotWriting, std::memory_order_release); }
-  /// Writer: appends a frame, or returns false when there is no room.
+  /// Writer: appends a frame, or returns false if there is no room.
   bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets);
 
-  /// Reader: no frame received before this can be appended any more, beside those that are in the queue when
-  /// one looks into it afterwards. kNotWriting: none that has been received already.
+  /// Reader: frames received before this time are either in the queue already, when it is read afterwards, or
+  /// will not be appended. kNotWriting: the same for every frame received so far.
   TimeNs writing_since() const { return writing_since_.load(std::memory_order_seq_cst); }
-  /// Reader: when the frame that take() would give was received, or nullopt.
+  /// Reader: the time of reception of the frame that take() would return, or nullopt.
   std::optional<TimeNs> next_received();
   /// Reader: the oldest record that has not been taken, or nullopt. It stays valid until release().
   std::optional<CopyRecord> take();
-  /// Reader: gives the memory of all records taken so far back to the writer.
+  /// Reader: returns the memory of all records taken so far to the writer.
   void release();
 
-  /// Positions in the stream of bytes that went through so far: what was written before `written()` was read
-  /// has been released when `released()` reaches it. Any thread.
+  /// Positions in the stream of bytes since the start: everything written before `written()` was read has
+  /// been released when `released()` reaches that value. Any thread.
   std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
   std::uint64_t released() const { return released_.load(std::memory_order_acquire); }
 
-  /// What one copy is charged to its session: the bytes of a record with one target.
+  /// The charge of one copy to its session: the bytes of a record with one target.
   static std::int64_t cost(std::size_t payload) { return static_cast<std::int64_t>(record_size(1, payload)); }
 
   std::size_t worker() const { return worker_; }
@@ -92,7 +92,7 @@ class CopyQueue {
   const std::size_t size_;
   const std::size_t worker_;
   std::unique_ptr<std::byte[], FreeDeleter> memory_;
-  // Positions count bytes since the start and are never reduced; position % size_ is the place in memory_.
+  // Positions count bytes since the start and never decrease; position % size_ is the offset in memory_.
   alignas(64) std::atomic<std::uint64_t> written_{0};
   std::atomic<TimeNs> writing_since_{kNotWriting};
   std::uint64_t free_until_ = 0;  ///< writer's last look at released_, plus size_

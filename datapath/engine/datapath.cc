@@ -75,7 +75,7 @@ bool Datapath::free_old_snapshots(std::chrono::nanoseconds patience) {
       }
     }
   }
-  // Ordinarily a matter of microseconds; under overload of the rest of a queue.
+  // Normally microseconds; under overload, the time to drain the rest of a queue.
   while (drained() < generation_ && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The running datapath: workers, mirror threads, and the one place where settings change hands.
+// The running datapath: workers, mirror threads, and the one place where settings are exchanged.
 #pragma once
 
 #include <atomic>
@@ -25,48 +25,48 @@ TimeNs steady_now();
 struct DatapathOptions {
   std::size_t workers = 1;                               ///< at least 1
   std::size_t mirror_threads = 1;                        ///< at least 1
-  std::size_t copy_queue_bytes = std::size_t{16} << 20;  ///< per worker, touched only as far as it is used
+  std::size_t copy_queue_bytes = std::size_t{16} << 20;  ///< per worker; memory is touched only as it is used
   Clock clock = steady_now;
-  /// Called on a worker's thread: next_frames() has something to take.
+  /// Called on a worker's thread if next_frames() has something to take.
   std::function<void()> frame_caught = [] {};
-  bool threads = true;  ///< false: nothing runs but run_until_idle(), for tests
+  bool threads = true;  ///< false: only run_until_idle() does work, for tests
 };
 
-/// publish() and everything else here is called on the control thread.
+/// publish() and all other functions are called on the control thread.
 class Datapath {
  public:
   explicit Datapath(DatapathOptions options);
   ~Datapath();
 
   std::size_t workers() const { return workers_.size(); }
-  /// Threads that send: each Port is made for this many.
+  /// The number of threads that send: each Port is made for this many.
   std::size_t senders() const { return workers_.size() + mirror_threads_.size(); }
 
   const Snapshot& current() const { return *current_; }
 
-  /// Makes the settings current. When it returns every worker uses them: no frame is decided by older ones
-  /// any more, and what only older ones point to is used by nobody but copies that wait in queues.
+  /// Makes the settings current. When it returns, every worker uses them: no frame is decided by older ones
+  /// any more, and objects that only older ones refer to are used only by queued copies.
   void publish(std::unique_ptr<Snapshot> snapshot);
 
-  /// Frees old snapshots that no queued copy needs any more, and with them devices that are no port any more.
-  /// Waits up to `patience` for the copies that were queued before the last publish() to be sent. True when
-  /// none is left.
+  /// Frees old snapshots that no queued copy needs any more, and with them devices that are not ports any
+  /// more. Waits up to `patience` for the copies that were queued before the last publish() to be sent. True
+  /// if none is left.
   bool free_old_snapshots(std::chrono::nanoseconds patience = {});
 
-  /// Bytes that wait in the mirror queues.
+  /// Bytes pending in the mirror queues.
   std::size_t queued_copy_bytes() const;
   const std::deque<MirrorThread>& mirror_thread_list() const { return mirror_threads_; }
   const std::deque<Worker>& worker_list() const { return workers_; }
   NextFrames& next_frames() { return next_frames_; }
   const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
 
-  /// threads == false: handles frames and copies until there are no more.
+  /// With threads == false: handles frames and copies until there are no more.
   void run_until_idle();
 
  private:
   struct OldSnapshot {
     std::unique_ptr<const Snapshot> snapshot;
-    std::uint64_t replaced_by;  ///< may go when the mirror threads have drained this generation
+    std::uint64_t replaced_by;  ///< can be freed when the mirror threads have drained this generation
   };
 
   void place_threads(const WorkSpec& before);

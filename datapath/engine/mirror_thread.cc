@@ -90,14 +90,14 @@ bool MirrorThread::step() {
 }
 
 /// The queue whose next record was received first. A reply never overtakes its request in a capture: while a
-/// worker is in the middle of a batch that began earlier, and has not queued its copies yet, the others'
-/// records wait.
+/// worker is still in a batch that began earlier and has not queued its copies yet, the records of the others
+/// wait.
 CopyQueue* MirrorThread::next_queue() {
   CopyQueue* first = nullptr;
   TimeNs first_received = CopyQueue::kNotWriting;
   TimeNs may_still_come = CopyQueue::kNotWriting;
   for (CopyQueue* queue : queues_) {
-    const TimeNs since = queue->writing_since();  // asked before the queue is looked into
+    const TimeNs since = queue->writing_since();  // read before the queue is
     const auto received = queue->next_received();
     if (!received) {
       may_still_come = std::min(may_still_come, since);
@@ -115,7 +115,7 @@ void MirrorThread::request_drain(std::uint64_t generation) {
   wake();
 }
 
-/// Takes up a request to drain, unless the one before is still under way.
+/// Accepts a request to drain, unless the previous one is still in progress.
 void MirrorThread::mark_queues() {
   const std::uint64_t requested = drain_requested_.load(std::memory_order_acquire);
   if (marked_ == requested || marked_ != drained()) return;
@@ -162,7 +162,7 @@ MirrorThread::Batch& MirrorThread::batch_for(const CopyTarget& target) {
   return batch;
 }
 
-/// The payload, and all it shares with other copies, stays as it is.
+/// The payload, and everything else shared with other copies, is not modified.
 DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
                                     const Offload& offload) {
   const CompiledSession& session = *target.session;
@@ -199,8 +199,8 @@ void MirrorThread::send_all() {
   pieces_waiting_ = 0;
 }
 
-/// A copy is delivered when all its pieces have left; otherwise it is lost, for the reason of the first that
-/// has not.
+/// A copy is delivered if all its pieces have been sent; otherwise it is lost, for the reason of the first
+/// piece that was not.
 void MirrorThread::account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces) {
   const CopyTarget& target = *copy.target;
   const MirrorDestination& to = target.session->destinations[target.destination];

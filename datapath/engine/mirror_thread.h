@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends the copies: takes them from the workers' queues in the order in which the frames were received,
-// finishes checksums, writes each destination's tags, cuts and encapsulates, and accounts for every one.
+// finishes checksums, writes each destination's tags, segments or truncates, encapsulates, and accounts for
+// every copy.
 //
-// It runs at a lower priority than the workers (production first). When it cannot keep up the queues fill and
-// workers count losses; nothing here is ever waited for by a production frame.
+// It runs at a lower priority than the workers (production first). If it cannot keep up, the queues fill and
+// workers count losses; a production frame never waits for anything here.
 #pragma once
 
 #include <atomic>
@@ -21,55 +22,55 @@
 namespace vswitch {
 
 struct MirrorThreadCounters {
-  Counter wakeups;  ///< times it had slept
-  Counter passes;   ///< that found something
+  Counter wakeups;  ///< after it had slept
+  Counter passes;   ///< with something to do
   Counter frames;   ///< taken from the queues, each with all its copies
 };
 
 class MirrorThread {
  public:
-  /// Beside a busy worker on the same processor it gets a fiftieth of it (sched(7), "The nice value").
+  /// Next to a busy worker on the same processor it gets one fiftieth of it (sched(7), "The nice value").
   static constexpr int kNiceness = 17;
 
-  /// `queues` are read by this thread alone and outlive it.
+  /// Only this thread reads `queues`, which must outlive it.
   MirrorThread(SenderId sender, std::vector<CopyQueue*> queues);
   MirrorThread(const MirrorThread&) = delete;
   MirrorThread& operator=(const MirrorThread&) = delete;
   ~MirrorThread();
 
   void start();
-  /// Any thread: a queue has got something to read.
+  /// Any thread: a queue has something to read.
   void wake();
 
-  /// One pass over the queues in the caller's thread, for tests without threads. False if there is nothing
-  /// left to do.
+  /// One pass over the queues in the caller's thread, for tests without threads. False if nothing is left to
+  /// do.
   bool step();
 
   /// Control thread: drained() becomes `generation` once everything that is in the queues now has been sent,
-  /// however much comes behind it.
+  /// regardless of what is queued later.
   void request_drain(std::uint64_t generation);
   std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
 
   const MirrorThreadCounters& counters() const { return counters_; }
-  /// Processor time the thread has used, the kernel's work for it included.
+  /// Processor time of the thread, including the kernel's work for it.
   std::uint64_t cpu_ns() const { return cpu_time(thread_); }
-  /// The thread, to be placed.
+  /// The thread, for processor placement.
   std::thread& thread() { return thread_; }
 
  private:
-  /// What a copy is charged to its session, in the queue of the worker it came through.
+  /// The charge of a copy to its session, in the queue of the worker it came through.
   struct Charge {
     std::size_t worker;
     std::int64_t bytes;
   };
-  /// A copy that waits in a batch, as so many pieces.
+  /// A copy that is pending in a batch, as one or more pieces.
   struct Waiting {
     const CopyTarget* target;
     Charge charge;
     std::size_t pieces;
-    DropReason lost;  ///< not none: it is lost already
+    DropReason lost;  ///< not none: it is already lost
   };
-  /// Copies that leave together, by one device or to one endpoint.
+  /// Copies that are sent together, by one device or to one endpoint.
   struct Batch {
     const PortConfig* port = nullptr;
     tunnel::TunnelEndpoint* endpoint = nullptr;
@@ -95,10 +96,10 @@ class MirrorThread {
   std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_;
   std::vector<Batch*> dirty_;  ///< those that hold copies
   std::size_t pieces_waiting_ = 0;
-  TimeNs unix_offset_ = 0;            ///< what makes a time of reception one since 1970
+  TimeNs unix_offset_ = 0;            ///< added to a time of reception gives the time since 1970
   std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
   std::uint64_t marked_ = 0;
-  bool held_back_ = false;  ///< there are records, but an older one may still come from a worker in mid-batch
+  bool held_back_ = false;  ///< records are pending, but a worker in mid-batch may still append an older one
 
   MirrorThreadCounters counters_;
   std::atomic<std::uint32_t> signal_{0};

@@ -10,8 +10,8 @@ namespace vswitch {
 
 namespace {
 
-/// What filters see of a frame that arrives on the port. One that the port does not admit is what it is on
-/// the wire: who asks wants to know why it is not mirrored.
+/// The fields that filters see in a frame that arrives on the port. A frame that the port does not admit is
+/// shown as on the wire: the user wants to know why it is not mirrored.
 FlowKey key_of(const PortConfig& in, const Frame& frame) {
   TagList wire;
   if (frame.tag) wire.push_back(*frame.tag);

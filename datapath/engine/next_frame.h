@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The next frame that fits, for somebody who waits to have it explained.
+// Catches the next frame that fits a match, for a client that waits to have it explained.
 //
-// Mostly nobody waits, and then a batch costs one look at a flag. While somebody does, a worker holds a lock
-// while it tests what it has just received from a port in question, against a few requests at most; the
-// control thread holds the same lock for no longer than it takes to add or take out one of them.
+// Normally no request is pending, and then a batch costs one test of a flag. Otherwise a worker holds a lock
+// while it tests the frames it has just received from a port in question against a few requests; the control
+// thread holds the same lock only to add or remove a request.
 #pragma once
 
 #include <atomic>
@@ -22,11 +22,11 @@ namespace vswitch {
 
 class NextFrames {
  public:
-  static constexpr std::size_t kMaxRequests = 8;  ///< at a time
+  static constexpr std::size_t kMaxRequests = 8;  ///< pending at any time
 
   struct Wanted {
     std::string bridge;
-    std::string port;            ///< it arrives on; empty: any of the bridge
+    std::string port;            ///< the port on which it arrives; empty: any port of the bridge
     std::optional<Match> match;  ///< nothing: any frame
   };
   struct Caught {
@@ -38,14 +38,14 @@ class NextFrames {
   /// `caught` is called on a worker's thread when there is something to take().
   explicit NextFrames(std::function<void()> caught) : on_catch_(std::move(caught)) {}
 
-  /// Control thread. Its number, or nothing if as many wait as may.
+  /// Control thread. The number of the request, or nothing if the limit of pending requests is reached.
   std::optional<std::uint64_t> ask(Wanted wanted);
-  /// Control thread: no frame for it any more. What was caught already may still come.
+  /// Control thread: cancels a request. A frame that was caught already may still be returned.
   void forget(std::uint64_t request);
-  /// Control thread: what was caught since the last time. Each request gets one frame.
+  /// Control thread: the frames caught since the last call. Each request gets one frame.
   std::vector<Caught> take();
 
-  /// Workers.
+  /// Called by workers.
   bool anybody_waits() const { return waiting_.load(std::memory_order_relaxed) != 0; }
   void look(const Snapshot& snapshot, const PortConfig& in, std::span<const RawFrame> frames);
 
@@ -58,7 +58,7 @@ class NextFrames {
   const std::function<void()> on_catch_;
   std::atomic<std::size_t> waiting_{0};
   std::mutex mutex_;
-  // Under the mutex.
+  // Protected by mutex_.
   std::vector<Request> requests_;
   std::vector<Caught> caught_;
   std::uint64_t last_number_ = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a worker looks for more frames before it sleeps.
+// Decides whether a worker polls for more frames before it sleeps.
 //
-// Waking a sleeping thread takes longer than switching a frame. Where frames follow each other closely (a
-// request and its answer) it pays to stay awake for the next one, elsewhere it burns a processor. As in
-// KVM's halt polling the last gap decides: one that was longer than the limit ends it, one that was shorter
-// begins it again. So an idle worker sleeps, and it is never awake for nothing longer than the limit.
+// Waking a sleeping thread takes longer than switching a frame. If frames follow each other closely (a
+// request and its answer), it pays to stay awake for the next one; otherwise it wastes processor time. As in
+// KVM's halt polling, the last gap decides: a gap longer than the limit stops polling, a shorter one starts
+// it again. So an idle worker sleeps, and never polls in vain for longer than the limit.
 #pragma once
 
 #include "datapath/base/types.h"
@@ -15,7 +15,7 @@ class Spin {
  public:
   /// 0 = never.
   void set_limit(TimeNs limit) { limit_ = limit; }
-  /// Frames were there.
+  /// Call after frames were received.
   void received(TimeNs now) {
     pays_ = now - last_ <= limit_;
     last_ = now;

@@ -11,7 +11,7 @@ namespace vswitch {
 
 namespace {
 
-constexpr unsigned kMaxProcessors = 8192;  // the kernel's NR_CPUS at most
+constexpr unsigned kMaxProcessors = 8192;  // the maximum of the kernel's NR_CPUS
 
 /// A set of processors that is not limited to CPU_SETSIZE.
 class ProcessorSet {
@@ -60,7 +60,8 @@ bool place(std::thread& thread, std::size_t number, const std::vector<unsigned>&
 std::uint64_t cpu_time(const std::thread& thread) {
   clockid_t clock = 0;
   timespec time{};
-  // std::thread gives its handle to no one who may not change it; pthread_getcpuclockid(3) changes nothing.
+  // std::thread gives its handle only to callers that may change it; pthread_getcpuclockid(3) changes
+  // nothing.
   auto& running = const_cast<std::thread&>(thread);
   if (!thread.joinable() || pthread_getcpuclockid(running.native_handle(), &clock) != 0 ||
       clock_gettime(clock, &time) != 0)

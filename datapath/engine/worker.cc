@@ -53,11 +53,11 @@ void Worker::start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "worker");
     while (!stopping_.load(std::memory_order_acquire)) {
-      // A thread that sleeps takes the processor from copies when a frame comes, one that yields does not.
+      // A thread that sleeps preempts copies when a frame arrives; one that yields does not.
       if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
         step(-1);
       } else if (!step(0)) {
-        std::this_thread::yield();  // whoever else wants the processor
+        std::this_thread::yield();  // gives way to other threads
       }
     }
   });
@@ -66,7 +66,7 @@ void Worker::start() {
 void Worker::wake() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written =
-      write(wake_fd_, &one, sizeof one);  // fails only when it is readable anyway
+      write(wake_fd_, &one, sizeof one);  // fails only if it is readable anyway
 }
 
 void Worker::take_wake() {
@@ -83,8 +83,7 @@ bool Worker::step(int timeout_ms) {
   const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
   now_ = clock_();
   if (ready > 0) counters_.wakeups.add();
-  // In this order: a wake() that comes after the look at what is published must still be there at the next
-  // wait.
+  // In this order: a wake() after the published snapshot was read must still be pending at the next wait.
   for (int i = 0; i < ready; ++i) {
     if (events[i].data.u64 == kWakeToken) take_wake();
   }
@@ -92,8 +91,8 @@ bool Worker::step(int timeout_ms) {
   bool received = false;
   for (int i = 0; i < ready; ++i) {
     if (events[i].data.u64 == kWakeToken) continue;
-    // The event may be older than the snapshot: a port that went meanwhile is not in it, or has another
-    // device by now.
+    // The event may be older than the snapshot: a port that has disappeared meanwhile is not in it, or has
+    // another device by now.
     const PortConfig* port = snapshot_ == nullptr
                                  ? nullptr
                                  : snapshot_->port(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
@@ -107,7 +106,7 @@ bool Worker::step(int timeout_ms) {
   return received;
 }
 
-/// Takes the published snapshot and makes the epoll set follow it.
+/// Takes the published snapshot and updates the epoll set to match it.
 void Worker::refresh() {
   const Snapshot* latest = published_.load(std::memory_order_acquire);
   if (latest == snapshot_) return;
@@ -171,7 +170,7 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
   frames_[at] = parsed.frame;
   if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
   const Verdict& verdict = decider_.decide(*snapshot_, in.number, frames_[at], now_);
-  admission_.note(verdict, frames_[at], now_);  // first: it finds out which copies walk behind patches
+  admission_.note(verdict, frames_[at], now_);  // first: determines which copies continue beyond patches
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);
 }

@@ -2,9 +2,9 @@
 // A worker carries out verdicts: it receives from the ports it owns, sends on any port, and hands copies to
 // the mirror queue.
 //
-// Order within a batch: decide all frames, send what is production, and only then queue the copies. The
-// settings are looked at once per batch: the worker takes the published snapshot before it handles what epoll
-// reported, and says so, so that the control thread knows when nobody uses an old snapshot any more.
+// Order within a batch: decide all frames, send the production frames, and only then queue the copies.
+// Settings are read once per batch: the worker takes the published snapshot before it handles the events of
+// epoll, and reports that, so that the control thread knows when an old snapshot is no longer in use.
 #pragma once
 
 #include <array>
@@ -36,7 +36,7 @@ struct WorkerCounters {
 
 class Worker {
  public:
-  /// `published` is where new snapshots appear. `mirror_thread` reads `copies`.
+  /// `published` holds the latest snapshot. `mirror_thread` reads `copies`.
   Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
          MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock);
   Worker(const Worker&) = delete;
@@ -44,19 +44,19 @@ class Worker {
   ~Worker();
 
   void start();
-  /// Any thread: look at the published snapshot (or stop) now.
+  /// Any thread: makes the worker read the published snapshot (or stop) now.
   void wake();
-  /// Waits up to `timeout_ms` (-1 = for ever) and handles what there is, in the caller's thread. False if
+  /// Waits up to `timeout_ms` (-1 = for ever) and handles pending events, in the caller's thread. False if
   /// there was nothing to receive.
   bool step(int timeout_ms);
 
-  /// The generation of the snapshot in use: no older one is touched by this worker any more.
+  /// The generation of the snapshot in use: this worker does not touch older ones any more.
   std::uint64_t seen() const { return seen_.load(std::memory_order_acquire); }
   void wait_seen(std::uint64_t generation) const;
   const WorkerCounters& counters() const { return counters_; }
-  /// Processor time the thread has used, the kernel's work for it included.
+  /// Processor time of the thread, including the kernel's work for it.
   std::uint64_t cpu_ns() const { return cpu_time(thread_); }
-  /// The thread, to be placed; it is not started with DatapathOptions::threads == false.
+  /// The thread, for processor placement; not started if DatapathOptions::threads == false.
   std::thread& thread() { return thread_; }
 
  private:

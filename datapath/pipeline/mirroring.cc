@@ -15,8 +15,8 @@ const VlanPolicy kTrunk;
 
 }  // namespace
 
-/// Mirrors what is on the wire at `source`: its VLAN is the one it would have had if it had been received
-/// there.
+/// Mirrors the frame on the wire at `source`: its VLAN is the one that it would have had if it had been
+/// received there.
 void Decider::mirror_wire(const PortConfig& source, const Candidates& candidates, const TagList& wire,
                           bool delivered) {
   if (const auto tags = arrive(source.vlan, wire, customer_))
@@ -26,7 +26,7 @@ void Decider::mirror_wire(const PortConfig& source, const Candidates& candidates
 void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
                           bool delivered) {
   const auto one = [&](SessionIndex session) { mirror_by(session, source, tags, delivered); };
-  if (trace_ != nullptr) {  // which tells of those too that do not select the VLAN
+  if (trace_ != nullptr) {  // the trace also lists sessions that do not select the VLAN
     for (const SessionIndex session : candidates.all()) one(session);
   } else {
     if (found_.size() == visits_) found_.emplace_back();
@@ -40,7 +40,8 @@ void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeT
   const CompiledSession& session = snapshot_->sessions[at];
   Trace::Result result = test(at, tags);
   const bool selected = result == Trace::Result::copied;
-  // A copy in its output VLAN again would go round for ever, and link-local addresses are for one link.
+  // A copy that enters its output VLAN again would loop for ever, and link-local addresses are valid on one
+  // link only.
   const auto& output_vlan = session.tags.output_vlan;
   const bool fits = !output_vlan || (*output_vlan != tags.vlan() && !is_reserved_multicast(frame_->dst));
   if (selected && !fits) result = Trace::Result::not_for_output_vlan;
@@ -53,8 +54,8 @@ void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeT
   fits ? copy(at, tags, delivered) : verdict_.selections.push_back({at, walk()});
 }
 
-/// Whether the session selects the frame as it is here. One that it does not select now may still be selected
-/// at another port, where it has other tags.
+/// Whether the session selects the frame as it is here. If not, it may still select it at another port, where
+/// it has other tags.
 Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
   const CompiledSession& session = snapshot_->sessions[at];
   if (session_done_[at] == serial_ || is_copy_of(at)) return Trace::Result::already_copied;
@@ -74,20 +75,22 @@ const FlowKey& Decider::key_of(const BridgeTags& tags) {
   return key_;
 }
 
-/// Whether the frame has not been copied to the port yet, as what this session's copy would be there.
+/// Whether the frame has not yet been copied to the port in the form that this session's copy would have
+/// there.
 bool Decider::first_there(PortNo port, const CompiledSession& session) {
   if (!session.tags.output_vlan) return destination_done_[index(port)] != serial_;
   return std::find(vlan_destination_done_.begin(), vlan_destination_done_.end(),
                    VlanDone{port, *session.tags.output_vlan, serial_}) == vlan_destination_done_.end();
 }
 
-/// Done for what is walking, the frame or a copy.
+/// Done for the current frame or copy.
 void Decider::mark(std::uint64_t& done) {
   if (carried_ != nullptr) overwritten_.push_back({&done, done});
   done = serial_;
 }
 
-/// Whether what is walking is a copy by the session, or a copy of one: it would copy its own copies for ever.
+/// Whether the current frame is a copy by the session, or a copy of one: it would copy its own copies for
+/// ever.
 bool Decider::is_copy_of(SessionIndex session) const {
   for (WalkNo walk = this->walk(); walk != kFrameItself; walk = verdict_.walk(walk).parent) {
     if (verdict_.walk(walk).session == session) return true;
@@ -95,7 +98,8 @@ bool Decider::is_copy_of(SessionIndex session) const {
   return false;
 }
 
-/// Bytes that a copy has at most when it leaves with these tags. A copy of a copy is not longer than that.
+/// Maximum length in bytes of a copy that leaves with these tags. A copy of a copy is not longer than the
+/// first copy.
 std::uint32_t Decider::truncated_length(const CompiledSession& session, const TagList& wire) const {
   const auto snaplen = static_cast<std::uint32_t>(session.snaplen);
   if (carried_ == nullptr || carried_->remaining == kWholeFrame) return snaplen;
@@ -107,7 +111,7 @@ bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const 
   return carries(policy, shaped, shaped.inner ? shaped.inner->vid() : customer_);
 }
 
-/// One copy to each destination of the session, unless the frame has been copied there already.
+/// One copy to each destination of the session, unless the frame has already been copied there.
 void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
   const CompiledSession& session = snapshot_->sessions[at];
   note("session ", session.name, " copies it");
@@ -121,7 +125,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     if (number == kNoPort) {
       verdict_.selections[selection].counts = true;
       nowhere = false;
-      // As a trunk port would send it.
+      // With the tags that a trunk port would send.
       const TagList wire = depart_copy(kTrunk, session.tags, tags);
       verdict_.copies.push_back({.session = at,
                                  .destination = d,
@@ -172,12 +176,12 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
     if (drop == DropReason::none) mirror(out, out.mirrors_of_copies, wire, true);
   }
   if (nowhere)
-    verdict_.selections[selection].counts = true;  // selected, though no port carries its output VLAN
+    verdict_.selections[selection].counts = true;  // selected, although no port carries its output VLAN
 }
 
-/// A copy that leaves by a patch port is a frame in the peer's bridge: a walk of its own, of which only the
-/// worker knows whether it takes place. If several sessions copy the frame over the same patch, each gets its
-/// walk, and the first that does not leave the frame out is the one.
+/// A copy that leaves by a patch port is a frame in the peer's bridge: a walk of its own, and only the worker
+/// knows whether it takes place. If several sessions copy the frame over the same patch, each has its walk,
+/// and the first session that does not omit the frame supplies it.
 void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out,
                               const TagList& wire, const CopyOrigin& origin) {
   const CompiledSession& session = snapshot_->sessions[at];
@@ -210,7 +214,7 @@ void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const 
 
 void Decider::walk_as_copy(const PortConfig& out, const TagList& wire) {
   if (carried_->remaining >= frame_->payload.size()) return cross_patch(out, wire);
-  if (carried_->remaining < sizeof(std::uint16_t)) {  // its EtherType has been cut off
+  if (carried_->remaining < sizeof(std::uint16_t)) {  // its EtherType has been truncated
     note("the copy is lost at ", out.name, ": ", DropReason::malformed);
     verdict_.patch_drops.push_back({out.patch_peer, DropReason::malformed, walk()});
     return carry_out(out, wire, DropReason::malformed);
@@ -224,7 +228,7 @@ void Decider::walk_as_copy(const PortConfig& out, const TagList& wire) {
   key_known_ = false;
 }
 
-/// deliver() of a copy that has become a frame behind a patch: where it leaves it is one of its session's.
+/// deliver() for a copy that has become a frame beyond a patch: the copy that leaves is its session's.
 void Decider::carry_out(const PortConfig& out, const TagList& wire, DropReason drop) {
   if (out.is_patch && drop == DropReason::none) {
     verdict_.crossings.push_back({out.number, walk()});

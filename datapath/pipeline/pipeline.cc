@@ -58,7 +58,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
   return verdict_;
 }
 
-/// The frame as the bridge sees it: refuse, learn, choose. Also the second half of a walk over a patch port.
+/// The frame as the bridge sees it: refuse, learn, choose. Also the second half of a path over a patch port.
 void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
   if (bridge.secure) return dropped(DropReason::secure_mode, in);
@@ -75,8 +75,8 @@ void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
   if (reason != DropReason::none) dropped(reason, in);
 }
 
-/// Sessions that put copies into the VLAN get to know of a frame that is there besides. It may be one that
-/// should not be, or a copy that another switch has put into the VLAN: nothing in it tells.
+/// Reports a frame that arrives in the VLAN of sessions' copies and is not one of them. It may be a stray
+/// frame, or a copy that another switch has put into the VLAN: the frame does not show which.
 void Decider::note_intrusion(const BridgeConfig& bridge, VlanId vlan) {
   auto at = std::lower_bound(bridge.output_vlans.begin(), bridge.output_vlans.end(),
                              std::pair(vlan, SessionIndex{0}));
@@ -91,8 +91,7 @@ DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags)
   const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
   const bool known = !frame_->dst.is_multicast() && !bridge.flood_vlans[tags.vlan()];
   if (known) {
-    // The verdict is carried out after this, so an address that this very frame teaches counts as learned
-    // already.
+    // The verdict is carried out later, so an address that this very frame teaches counts as learned already.
     if (frame_->dst == frame_->src) return DropReason::hairpin;
     if (const auto number = bridge.macs->lookup(tags.vlan(), frame_->dst, now_)) {
       const PortConfig* out = snapshot_->port(*number);
@@ -139,7 +138,7 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
   if (out.is_patch) cross_patch(out, send.tags);
 }
 
-/// The frame goes on in the peer's bridge as if it had been received there.
+/// The frame continues in the peer's bridge as if it had been received there.
 void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
   const PortConfig& peer = snapshot_->ports[index(out.patch_peer)];
   ++patches_crossed_;
@@ -156,7 +155,7 @@ void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
   --patch_depth_;
 }
 
-/// A refusal in the first bridge ends the walk; behind a patch it ends one branch of it.
+/// A refusal in the first bridge ends the walk; beyond a patch it ends one branch of it.
 void Decider::dropped(DropReason reason, const PortConfig& port) {
   note("dropped on ", port.name, ": ", reason);
   if (patch_depth_ == 0) {

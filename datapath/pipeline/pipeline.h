@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk of a frame through the switch: think here, touch in the worker.
+// The path of a frame through the switch: decide here, act in the worker.
 //
-// Decider::decide() makes no system call, takes no lock and changes nothing but its own scratch memory: the
-// verdict says what is to be learned, sent and copied. The same function answers explain (switchd), the unit
-// tests and the benchmarks. There is no flow cache, so a published snapshot holds from the next frame on, for
-// old flows too.
+// Decider::decide() makes no system call, takes no lock and changes nothing except its own scratch memory:
+// the verdict says what to learn, send and copy. The same function serves explain (switchd), the unit tests
+// and the benchmarks. There is no flow cache, so a published snapshot applies from the next frame on, to
+// existing flows too.
 #pragma once
 
 #include <cstdint>
@@ -21,15 +21,14 @@ namespace vswitch {
 
 class Decider {
  public:
-  /// What shall happen to `frame`, received on port `in`. The verdict is valid until the next call. `trace`
-  /// may be null.
+  /// Decides about `frame`, received on port `in`. The verdict is valid until the next call. `trace` may be
+  /// null.
   const Verdict& decide(const Snapshot& snapshot, PortNo in, const Frame& frame, TimeNs now,
                         Trace* trace = nullptr);
 
  private:
-  static constexpr int kMaxPatchDepth =
-      32;  ///< a frame that crosses more one behind the other goes in a circle
-  static constexpr int kMaxPatches = 1024;  ///< in all, for bridges that are joined more than once
+  static constexpr int kMaxPatchDepth = 32;  ///< a frame that crosses more in sequence is in a loop
+  static constexpr int kMaxPatches = 1024;   ///< in total, for bridges that are joined more than once
 
   // pipeline.cc: production.
   void switch_frame(const PortConfig& in, const BridgeTags& tags);
@@ -39,7 +38,7 @@ class Decider {
   void cross_patch(const PortConfig& out, const TagList& wire);
   void dropped(DropReason reason, const PortConfig& port);
 
-  // mirroring.cc: which sessions copy the frame, and the ways of the copies.
+  // mirroring.cc: which sessions copy the frame, and the paths of the copies.
   void mirror(const PortConfig& source, const Candidates& candidates, const TagList& wire, bool delivered) {
     if (!candidates.empty()) mirror_wire(source, candidates, wire, delivered);
   }
@@ -61,8 +60,8 @@ class Decider {
   void carry_out(const PortConfig& out, const TagList& wire, DropReason drop);
   bool is_copy_of(SessionIndex session) const;
 
-  /// Adds a step to the trace. Parts are values and not text yet, so that a frame without a trace pays for a
-  /// look at trace_ alone.
+  /// Adds a step to the trace. Parts are passed as values and formatted later, so that a frame without a
+  /// trace only pays for a test of trace_.
   template <typename... Parts>
   void note(const Parts&... parts) {
     if (trace_ == nullptr) [[likely]]
@@ -70,19 +69,19 @@ class Decider {
     trace_->steps.push_back((in_words(parts) + ...));
   }
 
-  // The frame at hand.
+  // The current frame.
   const Snapshot* snapshot_ = nullptr;
   const Frame* frame_ = nullptr;
   TimeNs now_ = 0;
   Trace* trace_ = nullptr;
   VlanId customer_ = 0;
   int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
-  int copies_crossed_ = 0;   ///< the same for copies, which must not use up what production may
-  int patches_crossed_ = 0;  ///< in all, so that parallel patches cannot multiply a frame without end
+  int copies_crossed_ = 0;   ///< the same for copies, which must not use up the limit for production
+  int patches_crossed_ = 0;  ///< in total, so that parallel patches cannot multiply a frame without end
   Verdict verdict_;
 
-  // What filters look at: read when the first session with a filter asks, and again if the frame has other
-  // tags where another one does.
+  // The header fields that filters test: read when the first session with a filter needs them, and again if
+  // the frame has other tags at another session.
   FlowKey key_;
   BridgeTags key_tags_;
   bool key_known_ = false;
@@ -91,19 +90,20 @@ class Decider {
   std::deque<std::vector<SessionIndex>> found_;
   std::size_t visits_ = 0;
 
-  /// Null while it is the frame that walks; otherwise the copy that does.
+  /// Null while the frame itself is processed; otherwise the copy that is.
   struct Carried {
     WalkNo walk;
     SessionIndex session;
     std::uint32_t destination;
     CopyOrigin origin;
-    std::uint32_t remaining;  ///< bytes of payload it still has, or kWholeFrame
+    std::uint32_t remaining;  ///< bytes of payload that remain, or kWholeFrame
   };
   const Carried* carried_ = nullptr;
   WalkNo walk() const { return carried_ == nullptr ? kFrameItself : carried_->walk; }
 
   // "Already done for this frame", by session and by destination port: equal to serial_ means yes. A copy
-  // behind a patch is a frame of its own: it has another serial, and what it overwrites is put back.
+  // that has crossed a patch is a frame of its own: it has another serial, and the values it overwrites are
+  // restored.
   std::uint64_t serial_ = 0;
   std::uint64_t last_serial_ = 0;
   struct Overwritten {

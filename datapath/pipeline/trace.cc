@@ -10,13 +10,13 @@ std::string_view sentence(Trace::Result result) {
     case Trace::Result::vlan_not_selected:
       return "the VLAN of the frame is not among those it selects";
     case Trace::Result::filtered_out:
-      return "no match of its filter fits the frame";
+      return "none of its filters matches the frame";
     case Trace::Result::skipped:
-      return "it skips such frames";
+      return "a skip rule matches the frame";
     case Trace::Result::already_copied:
-      return "it has copied this frame already";
+      return "it has already copied this frame";
     case Trace::Result::not_for_output_vlan:
-      return "frames of its output VLAN and to link-local addresses are not put into it";
+      return "frames in its output VLAN or to link-local addresses are not copied into that VLAN";
   }
   return "";
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Decider::decide() tells of its way to a verdict: explain shows it, a worker has none.
+// The steps of Decider::decide() to a verdict: explain shows them, a worker records none.
 #pragma once
 
 #include <cstdint>

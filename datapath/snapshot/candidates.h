@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sessions that may copy what passes a port in one direction, by VLAN and by filter: a frame pays for
-// those that can select it, and not for the thousands on the same port that watch something else.
+// The sessions that may copy frames that pass a port in one direction, by VLAN and by filter: a frame only
+// pays for sessions that can select it, not for thousands of others on the same port.
 #pragma once
 
 #include <algorithm>
@@ -22,8 +22,8 @@ using SessionIndex = std::uint32_t;
 
 class Candidates {
  public:
-  /// Sessions are added in the order they are tried, which is ascending; the last one again changes nothing.
-  /// `vlans`: those it selects, empty = any. `rules`: null = every frame.
+  /// Sessions are added in the order in which they are tried, which is ascending; adding the last one again
+  /// changes nothing. `vlans`: those that it selects, empty = any. `rules`: null = every frame.
   void add(SessionIndex session, const std::vector<VlanId>& vlans, const FilterRules* rules) {
     if (!all_.empty() && all_.back() == session) return;
     all_.push_back(session);
@@ -34,7 +34,7 @@ class Candidates {
         by_vlan_[vlans[i]].add(session, rules);
     }
   }
-  /// After the last add().
+  /// Call after the last add().
   void finish() {
     any_vlan_.filtered.finish();
     for (auto& [vlan, sessions] : by_vlan_) sessions.filtered.finish();
@@ -43,9 +43,10 @@ class Candidates {
   bool empty() const { return all_.empty(); }
   const std::vector<SessionIndex>& all() const { return all_; }
 
-  /// Calls visit(session), in the order they are tried, for each that may select a frame of the VLAN with the
-  /// header fields that key() gives, which is asked only when a filter wants to know. Whether it does select
-  /// it is still to be asked. `found` is memory to work in, the caller's while it is visited.
+  /// Calls visit(session), in the order in which they are tried, for each session that may select a frame of
+  /// the VLAN with the header fields that key() returns; key() is called only if a filter needs it. Whether
+  /// the session does select the frame must still be tested. `found` is scratch memory that belongs to the
+  /// caller during the visit.
   template <typename Key, typename Visit>
   void visit(VlanId vlan, Key key, std::vector<SessionIndex>& found, Visit visit) const {
     static const Sessions kNone;
@@ -81,7 +82,7 @@ class Candidates {
     }
   };
 
-  /// A session of more VLANs than this is tried for all of them, which bounds the memory of the index.
+  /// A session of more VLANs than this is tried for all VLANs, which bounds the memory of the index.
   static constexpr std::size_t kMaxIndexedVlans = 16;
 
   std::vector<SessionIndex> all_;

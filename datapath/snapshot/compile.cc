@@ -42,8 +42,8 @@ class Compilation {
   std::unique_ptr<Snapshot> snapshot_ = std::make_unique<Snapshot>();
 };
 
-/// Bridge by bridge, but for what needs all of them: the ports of all bridges before patches are joined, and
-/// all sessions before it is known which ports carry nothing but copies.
+/// Works bridge by bridge, except for steps that need all of them: the ports of all bridges before patches
+/// are joined, and all sessions before it is known which ports carry only copies.
 std::unique_ptr<Snapshot> Compilation::run() {
   snapshot_->work = spec_.work;
   for (const BridgeSpec& bridge : spec_.bridges) add_bridge(bridge);
@@ -208,11 +208,11 @@ void Compilation::make_flood_lists() {
   }
 }
 
-/// The copies of an output VLAN leave on every port that carries it. Which ports are left for that is known
-/// once all sessions have taken theirs.
+/// The copies of an output VLAN leave on every port that carries it. Which ports remain for that is known
+/// only when all sessions have taken theirs.
 void Compilation::add_vlan_destinations() {
   for (CompiledSession& session : snapshot_->sessions) {
-    if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // those of endpoints too
+    if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // sessions with endpoints too
     for (const PortNo number : snapshot_->bridges[session.bridge].flood_ports) {
       const PortConfig& out = port(number);
       if (!may_carry(out.vlan, *session.tags.output_vlan)) continue;
@@ -225,8 +225,8 @@ void Compilation::add_vlan_destinations() {
   }
 }
 
-/// Of a patch that carries the VLAN: whether the other end admits it too. A bridge that it is not meant for
-/// would be a loss for each copy.
+/// For a patch that carries the VLAN: whether the other end admits it too. A bridge that the VLAN is not
+/// meant for would count a loss for each copy.
 bool Compilation::reaches_peer(const PortConfig& patch, VlanId vlan) const {
   if (patch.patch_peer == kNoPort) return false;
   const TagList wire = depart(patch.vlan, {.outer = VlanTag{}.with_vid(vlan), .inner = {}});

@@ -11,9 +11,9 @@
 
 namespace vswitch {
 
-/// The snapshot that does what `spec` says, with what `registry` has for its names; registry.update(spec)
-/// comes first. Reads no clock and touches nothing that a worker reads: the same arguments give the same
-/// snapshot.
+/// The snapshot that implements `spec`, with the objects that `registry` holds for its names; call
+/// registry.update(spec) first. Reads no clock and touches nothing that a worker reads: the same arguments
+/// give the same snapshot.
 std::unique_ptr<Snapshot> compile(const SwitchSpec& spec, SnapshotRegistry& registry);
 
 }  // namespace vswitch

@@ -61,7 +61,7 @@ void SnapshotRegistry::update_session(const SessionSpec& session) {
   }
   entry.used = true;
   if (!session.enabled) return;
-  // A limit that stays the same goes on as it is.
+  // A limit that does not change keeps its state.
   if (!session.rate.is_limited()) {
     entry.rate.reset();
   } else if (entry.rate == nullptr || !(entry.rate->spec() == session.rate)) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What outlives a change of settings: port numbers, counters, MAC tables, rates and quotas, found again by
-// the names and ids of the spec.
+// State that outlives a change of settings: port numbers, counters, MAC tables, rates and quotas, found again
+// by the names and ids of the spec.
 //
-// A change goes update(spec), compile(spec, registry), Datapath::publish(), finish(). Addresses that became
-// wrong are forgotten in finish(), when all workers use the new snapshot (before, an old snapshot could have
-// taught them again), and only then a port number may be given away.
+// A change consists of update(spec), compile(spec, registry), Datapath::publish(), finish(). Addresses that
+// became wrong are removed in finish(), when all workers use the new snapshot (before that, an old snapshot
+// could have learned them again), and only then may a port number be reused.
 #pragma once
 
 #include <cstdint>
@@ -28,24 +28,24 @@ namespace vswitch {
 /// Control thread.
 class SnapshotRegistry {
  public:
-  /// `senders` and `workers` of the Datapath. `quota_used_up` is called on a worker's thread when a session
-  /// has copied all it may; is_used_up() then says so.
+  /// `senders` and `workers` are those of the Datapath. `quota_used_up` is called on a worker's thread when a
+  /// session has used up its quota; is_used_up() then returns true.
   SnapshotRegistry(std::size_t senders, std::size_t workers, std::function<void()> quota_used_up = {})
       : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)) {}
 
-  /// Makes what `spec` names and is not there yet, and notes what it does not name any more.
+  /// Creates what `spec` names and does not exist yet, and marks what it does not name any more.
   void update(const SwitchSpec& spec);
-  /// After Datapath::publish() of the snapshot compiled from the spec of the last update(): forgets what was
-  /// not named.
+  /// Call after Datapath::publish() of the snapshot compiled from the spec of the last update(): removes what
+  /// was not named.
   void finish();
 
-  /// The one that receives from the port.
+  /// The worker that receives from the port.
   std::uint32_t worker_of(PortNo port) const { return index(port) % static_cast<std::uint32_t>(workers_); }
 
   struct PortEntry {
     PortNo number = kNoPort;
     std::shared_ptr<PortCounters> counters;
-    // What its addresses were learned under.
+    // The settings under which its addresses were learned.
     VlanPolicy vlan;
     bool is_protected = false;
     bool link_up = true;
@@ -54,36 +54,36 @@ class SnapshotRegistry {
   };
   struct BridgeEntry {
     std::shared_ptr<MacTable> macs;
-    VlanSet flood_vlans;  ///< those asked for, and those that hold copies
+    VlanSet flood_vlans;  ///< the requested ones, and those that hold copies
     bool stale_addresses = false;
     bool used = false;
   };
   struct SessionEntry {
     std::shared_ptr<SessionCounters> counters;
     std::shared_ptr<QueuedBytes> queued_bytes;
-    /// With an output VLAN; they begin anew in another one.
+    /// Only with an output VLAN; they start at zero in another one.
     std::shared_ptr<ForeignCounters> foreign;
     std::optional<VlanId> output_vlan;
     std::map<std::string, std::shared_ptr<DestinationCounters>>
-        destinations;                 ///< by name of the port or endpoint; kept while the session lives
+        destinations;                 ///< by name of the port or endpoint; kept as long as the session
     std::shared_ptr<RateLimit> rate;  ///< null = no limit
     std::shared_ptr<Quota> quota;     ///< null = no limit
-    std::uint64_t life = 0;           ///< SessionSpec::life that the quota counts for
+    std::uint64_t life = 0;           ///< the SessionSpec::life that the quota counts for
     bool used = false;
   };
 
-  // Handles by the names of the spec, null if there is no such thing. A port that the last spec does not name
-  // is none, though it keeps its number until finish().
+  // Handles by the names of the spec, null if there is no such object. A port that the last spec does not
+  // name does not exist, though it keeps its number until finish().
   const PortEntry* port(const std::string& bridge, const std::string& port) const;
   const BridgeEntry* bridge(const std::string& bridge) const;
   const SessionEntry* session(const std::string& id) const;
   std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
   std::shared_ptr<MacTable> macs(const std::string& bridge) const;
-  /// Of a session of the last spec; they are made when they are asked for the first time.
+  /// For a session of the last spec; created on first use.
   std::shared_ptr<DestinationCounters> destination_counters(const std::string& session,
                                                             const std::string& destination);
 
-  /// Whether the session has copied all that its quota, if it is this one, allows in this life.
+  /// Whether the session has used up its quota, if it is this one, in this life.
   bool is_used_up(const std::string& session, const QuotaSpec& quota, std::uint64_t life) const;
 
  private:

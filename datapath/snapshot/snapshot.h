@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything the datapath knows about its settings, frozen.
+// All settings of the datapath, immutable.
 //
-// A snapshot is compiled (compile.h), published whole, and never changed: a worker that has it sees all of a
-// commit or nothing of it. Counters, MAC tables and devices are shared
-// between snapshots; they are pointed to.
+// A snapshot is compiled (compile.h), published whole, and never changed: a worker sees all of a commit or
+// nothing of it. Counters, MAC tables and devices are shared between snapshots through pointers.
 #pragma once
 
 #include <cstdint>
@@ -35,24 +34,25 @@ struct PortConfig {
   bool is_protected = false;
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
   bool is_patch = false;
-  PortNo patch_peer = kNoPort;                       ///< the other end, if it points back
-  std::shared_ptr<Port> device;                      ///< null while the port waits for its device
+  PortNo patch_peer = kNoPort;                       ///< the other end, if its peer is this port
+  std::shared_ptr<Port> device;                      ///< null until the port has its device
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
-  tunnel::OwnCopies own_packets;  ///< of a tunnel port: no copy of them goes into it, by a patch either
-  bool link_up = true;       ///< as known when compiled; explain asks, the worker leaves it to the device
+  tunnel::OwnCopies
+      own_packets;  ///< of a tunnel port: copies of these packets never enter it, not even through a patch
+  bool link_up = true;       ///< of a tunnel port: no copy of them enters it, by a patch either
   std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
 
-  // Candidate sessions.
-  Candidates mirrors_from;       ///< frames this port's host sends into the switch
-  Candidates mirrors_to;         ///< production frames the switch delivers to this port
+  // Candidate sessions:
+  Candidates mirrors_from;       ///< frames that this port's host sends into the switch
+  Candidates mirrors_to;         ///< production frames that the switch delivers to this port
   Candidates mirrors_of_copies;  ///< copies delivered here: sessions with this port among their `to` sources
 };
 
 struct BridgeConfig {
   std::string name;
   std::vector<PortNo> ports;        ///< all of them, ascending
-  std::vector<PortNo> flood_ports;  ///< without those that carry only copies
+  std::vector<PortNo> flood_ports;  ///< without ports that carry only copies
   VlanSet flood_vlans;              ///< VLANs without learning
   bool forward_bpdu = false;
   bool secure = false;  ///< fail_mode=secure without a controller: nothing is forwarded
@@ -62,11 +62,11 @@ struct BridgeConfig {
   std::vector<std::pair<VlanId, SessionIndex>> output_vlans;
 };
 
-/// A port of the session's bridge that gets copies (with an output VLAN: if it carries the copy), or an
-/// endpoint behind a network. A tunnel port is both.
+/// A port of the session's bridge that receives copies (with an output VLAN: if it carries the VLAN), or an
+/// endpoint across a network. A tunnel port is both.
 struct MirrorDestination {
   PortNo port = kNoPort;
-  std::string label = {};  ///< of an endpoint, for people
+  std::string label = {};  ///< of an endpoint, for display
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint = {};
   std::shared_ptr<DestinationCounters> counters;
 };

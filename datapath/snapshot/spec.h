@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the switch shall be, in plain values: the input of compile(). switchd makes it from the database,
-// tests write it down. Of pointers, == compares the addresses.
+// The desired configuration of the switch, in plain values: the input of compile(). switchd makes it from the
+// database, tests write it down. == compares pointers by address.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,13 @@
 
 namespace vswitch {
 
-/// The end of a tunnel: an endpoint and what is wrong with the way there.
+/// The end of a tunnel: an endpoint and what is wrong with the path to it.
 struct EndpointSpec {
-  std::string name;                                  ///< unique in its session, and lasting
-  std::string label;                                 ///< for people: "10.0.0.1 (erspan2)"
-  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null while it cannot be made
-  std::optional<IpAddress> source;                   ///< the address its packets carry, where it is known
-  std::string trouble;  ///< not empty: nothing reaches it at present, as a sentence
+  std::string name;                                  ///< unique in its session, and stable
+  std::string label;                                 ///< for display: "10.0.0.1 (erspan2)"
+  std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null if it cannot be created
+  std::optional<IpAddress> source;                   ///< the source address of its packets, if known
+  std::string trouble;  ///< not empty: why nothing reaches it at present, as a sentence
 
   bool operator==(const EndpointSpec&) const = default;
 };
@@ -35,7 +35,7 @@ struct PortSpec {
   std::string name;  ///< unique in its bridge
   VlanPolicy vlan;
   bool is_protected = false;
-  std::shared_ptr<Port> device;  ///< null while there is none
+  std::shared_ptr<Port> device;  ///< null if there is none
   bool link_up = true;           ///< frames sent to the device arrive somewhere
   bool is_patch = false;
   std::string patch_peer;                            ///< name of the other end
@@ -59,25 +59,25 @@ struct SourceSpec {
 
 /// A session, in the datapath if it is enabled.
 struct SessionSpec {
-  std::string id;  ///< unique and lasting
+  std::string id;  ///< unique and stable
   std::string name;
-  bool enabled = true;  ///< false: it copies nothing and takes no port; what it has counted is kept
+  bool enabled = true;  ///< false: it copies nothing and occupies no port; its counters are kept
   std::vector<SourceSpec> sources;
-  bool all_ports = false;     ///< every port but the session's own destinations, to and from
+  bool all_ports = false;     ///< every port except the session's own destinations, in both directions
   std::vector<VlanId> vlans;  ///< empty = any
-  std::shared_ptr<const FilterRules> rules = {};  ///< what it copies by headers; null = every frame
+  std::shared_ptr<const FilterRules> rules = {};  ///< selects by headers; null = every frame
   std::vector<std::string>
-      destinations;  ///< with an output VLAN: only on these; empty = on all that carry it
+      destinations;  ///< with an output VLAN: only these; empty = all ports that carry it
   std::vector<EndpointSpec> endpoints = {};
   bool normal_io = false;  ///< destinations carry their own traffic too
   CopyTags tags = {};
-  std::size_t snaplen = kWholeFrame;  ///< bytes of a copy at most, its tags included
+  std::size_t snaplen = kWholeFrame;  ///< maximum length of a copy in bytes, tags included
   GsoPackets gso_packets = GsoPackets::by_destination;
   MtuPolicy mtu_policy = MtuPolicy::truncate;  ///< for copies to endpoints
-  std::uint32_t sample = 1;                    ///< one frame in this many is copied, by chance
+  std::uint32_t sample = 1;                    ///< one frame in this many is copied, at random
   RateSpec rate = {};
   QuotaSpec quota = {};
-  std::uint64_t life = 0;  ///< with another one its quota counts from nothing again
+  std::uint64_t life = 0;  ///< a new value starts its quota from zero
 
   bool operator==(const SessionSpec&) const = default;
 };
@@ -86,7 +86,7 @@ struct BridgeSpec {
   std::string name;
   std::vector<PortSpec> ports;
   std::vector<SessionSpec> sessions;  ///< in the order in which they are tried
-  std::vector<VlanId> flood_vlans;    ///< without learning, besides those that hold copies
+  std::vector<VlanId> flood_vlans;    ///< without learning, in addition to those that hold copies
   bool forward_bpdu = false;
   bool secure = false;
   std::size_t mac_table_size = MacTable::kDefaultCapacity;
@@ -95,13 +95,13 @@ struct BridgeSpec {
   bool operator==(const BridgeSpec&) const = default;
 };
 
-/// How the threads of the datapath go about their work.
+/// How the threads of the datapath work.
 struct WorkSpec {
   TimeNs spin =
-      0;  ///< how long a worker looks for frames before it sleeps (datapath/engine/spin.h); 0 = never
-  std::size_t session_queue_bytes = 0;  ///< of one session in each worker's mirror queue; 0 = half of it
-  std::uint64_t sample_seed = 0;        ///< a change of it starts the workers' random numbers anew
-  /// Thread i runs on the processor at i modulo their number; empty = on any.
+      0;  ///< how long a worker polls for frames before it sleeps (datapath/engine/spin.h); 0 = never
+  std::size_t session_queue_bytes = 0;  ///< limit per session in each worker's mirror queue; 0 = half of it
+  std::uint64_t sample_seed = 0;        ///< a change restarts the workers' random numbers
+  /// Thread i runs on the processor at position i modulo their number; empty = on any.
   std::vector<unsigned> worker_cpus = {};
   std::vector<unsigned> mirror_cpus = {};
 
@@ -116,17 +116,18 @@ struct SwitchSpec {
 /// Null if there is no such port.
 const PortSpec* find_port(const BridgeSpec& bridge, const std::string& name);
 
-/// Its destination ports carry nothing but copies. A port that carries an output VLAN carries others too.
+/// Its destination ports carry only copies. A port that carries an output VLAN carries other VLANs too.
 bool reserves_destinations(const SessionSpec& session);
 
 /// Its copies leave on every port that carries the output VLAN.
 bool leaves_in_vlan(const SessionSpec& session);
 
-/// The VLANs that hold its copies, where no address is learned: copies of several switches come together in
-/// an RSPAN VLAN, and no address in it says where its host is.
+/// The VLANs that hold its copies, where no address is learned: copies of several switches meet in an RSPAN
+/// VLAN, and an address in it does not say where its host is.
 std::vector<VlanId> copy_vlans(const SessionSpec& session);
 
-/// The names of the patch ports whose peers point back. Names of patch ports are unique in the switch.
+/// The names of the patch ports whose peers name them in return. Names of patch ports are unique in the
+/// switch.
 std::set<std::string> connected_patches(const SwitchSpec& spec);
 
 }  // namespace vswitch

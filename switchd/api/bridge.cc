@@ -23,7 +23,7 @@ model::PortState state_of_bridge(const Database& database, const Row& bridge) {
                                              : model::PortState{"active", ""};
   }
   model::PortState state = model::state_of(*interface);
-  // A bridge forwards whether the host uses its own port or not.
+  // A bridge forwards regardless of whether the host uses the bridge's own port.
   if (state.state == "down") state = {"active", ""};
   return state;
 }
@@ -63,7 +63,7 @@ void write_settings(Transaction& transaction, const Uuid& row, const Json& param
   transaction.set("Bridge", row, "other_config", Datum::map_of(config));
 }
 
-/// The one Open_vSwitch row, made when missing, as `ovs-vsctl init` does.
+/// The single Open_vSwitch row, created if missing, as `ovs-vsctl init` does.
 Uuid root_row(const Database& database, Transaction& transaction) {
   const ovsdb::Table& table = database.table("Open_vSwitch");
   return table.size() == 0 ? transaction.insert("Open_vSwitch") : table.begin()->uuid();
@@ -90,18 +90,18 @@ Outcome show(Database& database, const std::string& name) {
 Outcome add(Database& database, const Json& params) {
   const std::string name = params["name"];
   if (const Row* present = model::find_bridge(database, name)) {
-    if (params["may_exist"] != true) throw exists("name", name, "there is a bridge " + name + " already");
+    if (params["may_exist"] != true) throw exists("name", name, "bridge " + name + " already exists");
     const std::string field =
         first_difference(params, to_json(database, *present),
                          {"fail_mode", "mac_aging_time", "mac_table_size", "flood_vlans", "forward_bpdu"});
     if (!field.empty())
-      throw exists(field, params[field], "bridge " + name + " exists with another " + field);
+      throw exists(field, params[field], "bridge " + name + " already exists with a different " + field);
     return show(database, name);
   }
   if (database.table("Interface").find("name", name) != nullptr ||
       model::find_port(database, name) != nullptr) {
     throw conflict("name", name,
-                   "a port has the name " + name + " already, and the bridge's own port needs it");
+                   "a port named " + name + " already exists, and the bridge's own port needs that name");
   }
   Transaction transaction(database);
   const Uuid bridge = insert_bridge(transaction, name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror.explain and mirror.who: why a frame is copied, and who watches a port.
+// mirror.explain and mirror.who: why a frame is copied, and which sessions mirror a port.
 #include <boost/algorithm/hex.hpp>
 #include <boost/exception/get_error_info.hpp>
 
@@ -18,7 +18,7 @@
 namespace vswitch::api {
 namespace {
 
-/// What the methods of this file look at.
+/// The objects that the methods of this file use.
 struct ExplainMethods : Methods {
   bridge::ExplainView& frames;
   bridge::DatapathView& datapath;
@@ -36,9 +36,9 @@ std::vector<std::uint8_t> from_hex(const std::string& text) {
     boost::algorithm::unhex(text, std::back_inserter(bytes));
   } catch (const boost::algorithm::non_hex_input& error) {
     const char wrong = *boost::get_error_info<boost::algorithm::bad_char>(error);
-    throw invalid("frame", std::string(1, wrong), "frame has to be hexadecimal digits only");
+    throw invalid("frame", std::string(1, wrong), "frame must consist of hexadecimal digits");
   } catch (const boost::algorithm::not_enough_input&) {
-    throw invalid("frame", text.size(), "frame has to be an even number of hexadecimal digits");
+    throw invalid("frame", text.size(), "frame must have an even number of hexadecimal digits");
   }
   return bytes;
 }
@@ -62,7 +62,7 @@ Json to_json(const bridge::Explanation& explanation) {
   return {{"trace", explanation.trace}, {"outputs", outputs}, {"copies", copies}, {"mirrors", mirrors}};
 }
 
-/// Requests of one client that wait for a frame: they end with it.
+/// Requests of one client that wait for a frame: they end with the client.
 struct Waiting {
   std::set<std::uint64_t> requests;
   bool ends_with_session = false;
@@ -91,11 +91,11 @@ void explain_next(const ExplainMethods& methods, control::Client& session, const
                      client = session.weak_from_this()](std::optional<bridge::NextFrame> caught) {
     if (const auto alive = client.lock()) alive->state<Waiting>().requests.erase(*number);
     if (!caught) {
-      reply.fail(unavailable("no frame" + std::string(has_match ? " that fits the match" : "") + " came to " +
-                             (in_port.empty() ? "any port of " + bridge : "port " + in_port) + " within " +
-                             seconds(wait)));
+      reply.fail(unavailable(
+          "no frame" + std::string(has_match ? " that fits the match" : "") + " arrived on " +
+          (in_port.empty() ? "any port of " + bridge : "port " + in_port) + " within " + seconds(wait)));
     } else if (!caught->explanation) {
-      reply.fail(unavailable("a frame came, but port " + caught->in_port + " does not receive any more"));
+      reply.fail(unavailable("a frame arrived, but port " + caught->in_port + " is no longer receiving"));
     } else {
       Json result = to_json(*caught->explanation);
       result["in_port"] = caught->in_port;
@@ -104,8 +104,7 @@ void explain_next(const ExplainMethods& methods, control::Client& session, const
     }
   };
   const auto request = methods.frames.explain_next(bridge, in_port, std::move(match), patience, done);
-  if (!request)
-    throw unavailable("as many clients wait for a frame already as may: try again when one has its own");
+  if (!request) throw unavailable("too many pending `explain --next` requests (limit 8); retry later");
   *number = *request;
   waiting.requests.insert(*request);
   if (std::exchange(waiting.ends_with_session, true)) return;
@@ -125,12 +124,13 @@ void explain(const ExplainMethods& methods, control::Client& session, const Json
   const bool is_next = params.contains("next");
   if (is_next == params.contains("frame"))
     throw invalid("frame", nullptr,
-                  is_next ? "frame and next exclude each other: next explains a frame that comes"
-                          : "frame is missing: the frame to explain, or next for one that comes");
+                  is_next ? "frame and next exclude each other: next explains the next frame that arrives"
+                          : "frame is missing: give the frame to explain, or next to wait for one");
   if (is_next) return explain_next(methods, session, bridge.str("name"), in_port, params["next"], reply);
-  if (in_port.empty()) throw invalid("in_port", nullptr, "in_port is missing: where the frame arrives");
+  if (in_port.empty())
+    throw invalid("in_port", nullptr, "in_port is missing: the port on which the frame arrives");
   const auto explanation = methods.frames.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
-  if (!explanation) throw unavailable("port " + in_port + " does not receive: see its state with port.get");
+  if (!explanation) throw unavailable("port " + in_port + " is not receiving: port.get shows its state");
   reply(to_json(*explanation));
 }
 
@@ -150,7 +150,7 @@ Json entry(const Watcher& watcher, const char* role, const Json& direction, cons
           {"state", model::state_of_mirror(watcher.mirror).state}};
 }
 
-/// How one session is concerned with a port: as source, as destination, as both, or not at all.
+/// How a session relates to a port: as source, as destination, as both, or not at all.
 void add_entries(Json& entries, const Watcher& watcher, const bridge::BoundSources& bound,
                  const std::string& port, bool on_bridge) {
   const model::MirrorSettings& session = watcher.session;

@@ -26,7 +26,7 @@ namespace api {
 
 namespace {
 
-/// Also for an outcome that came late: somebody else may have removed what it tells of.
+/// Also for a result that came late: another client may have removed the row that it refers to.
 template <class Work>
 void guarded(const control::Reply& reply, const Work& work) {
   try {

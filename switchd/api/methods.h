@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the files of this room add their methods.
+// How the files of this folder add their methods.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace vswitch::api {
 
-/// Makes the result of a change once it is in the datapath.
+/// Builds the result of a change once it is in the datapath.
 using Outcome = std::function<Json()>;
 
 class Methods {
@@ -21,14 +21,14 @@ class Methods {
   Methods(control::Dispatcher& to, ovsdb::Database& rows, bridge::AppliedView& of_switch)
       : database(rows), applied(of_switch), dispatcher_(to) {}
 
-  // All are answered when the changes made so far are in the datapath, which is at once as a rule. Handlers
-  // get checked params with defaults and throw jsonrpc::Error.
+  // All are answered when the changes made so far are in the datapath, normally at once. Handlers get checked
+  // params with defaults and throw jsonrpc::Error.
 
   /// A method that reads.
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
   /// A method that changes rows.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
-  /// The same for a handler to which it matters who asks.
+  /// The same for a handler that needs to know the client.
   void change(const std::string& method,
               std::function<Outcome(control::Client&, const Json& params)> handler);
   /// A method that may be answered later, or not at all once its session has ended.
@@ -55,7 +55,7 @@ void add_system_methods(Methods& methods, bridge::CountersView& counters,
                         bridge::DatapathView& datapath);  // system.cc
 void add_subscriptions(Methods& methods);                 // subscribe.cc
 
-/// Commits, or throws what the database says as an API error. Nothing has changed then.
+/// Commits, or throws the database's error as an API error. Nothing has changed then.
 void commit(ovsdb::Transaction& transaction);
 
 }  // namespace vswitch::api

@@ -15,13 +15,13 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
-/// What the methods of this file look at.
+/// The objects that the methods of this file use.
 struct MirrorMethods : Methods {
   bridge::CountersView& counters;
   bridge::DatapathView& datapath;
 };
 
-/// What became of copies, with the causes of losses by name.
+/// The account of copies, with the causes of losses by name.
 Json account_json(bridge::CounterMap counters) {
   constexpr std::string_view kLost = "lost_";
   Json lost_by = Json::object();
@@ -36,8 +36,8 @@ Json account_json(bridge::CounterMap counters) {
   return json;
 }
 
-/// Counters of a session and of its destinations as of one moment; from the row when the datapath does not
-/// have the session.
+/// Counters of a session and of its destinations at one moment; from the row if the session is not in the
+/// datapath.
 struct Account {
   bridge::CounterMap of_session;
   std::map<std::string, bridge::CounterMap> of_destinations;
@@ -46,7 +46,7 @@ struct Account {
 Account account_of(bridge::CountersView& view, const Row& mirror) {
   Account account{view.mirror_counters(mirror.uuid()), view.destination_counters(mirror.uuid())};
   if (account.of_session.empty()) account.of_session = mirror.counters("statistics");
-  // Copies are counted meanwhile: both have to be of the same reading.
+  // Copies are counted meanwhile: both must come from the same reading.
   for (const auto& [name, counters] : account.of_destinations) {
     for (const auto& [key, count] : counters) account.of_session[key] = 0;
   }
@@ -78,7 +78,7 @@ Json destinations_json(const Database& database, const Account& account) {
   for (const auto& [name, counters] : account.of_destinations) {
     const auto uuid = Uuid::parse(name);
     const Row* endpoint = uuid ? database.find("Mirror_Endpoint", *uuid) : nullptr;
-    if (uuid && endpoint == nullptr) continue;  // it was one
+    if (uuid && endpoint == nullptr) continue;  // a former destination
     list.push_back({{"name", endpoint == nullptr ? name : endpoint_name(*endpoint)},
                     {"counters", account_json(counters)}});
   }
@@ -107,7 +107,7 @@ Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
   return json;
 }
 
-/// nullptr when there is none. OVSDB clients may give one name to several sessions: those only they can tell
+/// nullptr if there is none. OVSDB clients may give one name to several sessions: only they can tell those
 /// apart.
 const Row* find_mirror(const Database& database, const Row& bridge, const std::string& name) {
   const model::ByName all = model::mirrors_of(database, bridge);
@@ -116,7 +116,7 @@ const Row* find_mirror(const Database& database, const Row& bridge, const std::s
   if (std::next(found.first) != found.second) {
     throw conflict("name", name,
                    "bridge " + bridge.str("name") + " has several sessions named " + name +
-                       ": tell them apart by their uuid with an OVSDB client");
+                       ": use an OVSDB client and their uuids to tell them apart");
   }
   return found.first->second;
 }
@@ -133,7 +133,7 @@ Outcome show(MirrorMethods methods, const std::string& bridge_name, const std::s
   };
 }
 
-/// A time that was given as a span is another one each time.
+/// An end that was given as a duration is a new one each time.
 bool is_same(model::MirrorSettings present, const model::MirrorSettings& asked, const Json& params) {
   if (params.contains("expires") && params["expires"].contains("seconds"))
     present.expires_at = asked.expires_at;
@@ -159,17 +159,18 @@ Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& para
   model::MirrorSettings session;
   apply(session, params);
   if (const Row* present = find_mirror(database, bridge, session.name)) {
-    const std::string there_is = "bridge " + bridge_name + " has a session " + session.name + " already";
+    const std::string there_is = "session " + session.name + " already exists on bridge " + bridge_name;
     if (params["may_exist"] != true) throw exists("name", session.name, there_is);
     if (!is_same(model::read_mirror(database, *present), session, params)) {
-      throw exists("name", session.name, there_is + ", with other settings: mirror.set changes them");
+      throw exists("name", session.name,
+                   there_is + " with different settings: use mirror.set to change them");
     }
     return show(methods, bridge_name, session.name);
   }
   if (model::mirrors_of(database, bridge).size() >= model::kMaxSessions) {
     throw conflict("name", session.name,
-                   "bridge " + bridge_name + " has " + std::to_string(model::kMaxSessions) +
-                       " sessions, as many as there may be");
+                   "bridge " + bridge_name + ": limit of " + std::to_string(model::kMaxSessions) +
+                       " sessions per bridge reached");
   }
   check_session(database, bridge, session, std::nullopt);
   Transaction transaction(database);
@@ -194,7 +195,8 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
   model::MirrorSettings session = model::read_mirror(database, mirror);
   const bool was_alive = session.is_alive(wall_now_ms());
   apply(session, changes);
-  // A session that an OVSDB client made against these rules may still get a description or be switched off.
+  // If an OVSDB client created a session that violates these rules, it may still get a description or be
+  // disabled.
   const bool concerned = changes.contains("sources") || changes.contains("destination") ||
                          changes.contains("normal_io") || changes.contains("mtu_policy");
   if (concerned || (session.is_alive(wall_now_ms()) && !was_alive))
@@ -208,8 +210,8 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
   return show(methods, bridge_name, session.name);
 }
 
-/// A session that has ended lives again: without a time or connection that ends it, and with what it may copy
-/// counted anew.
+/// Renews a session that has ended: without a time or connection that ends it, and with its quota counted
+/// from zero.
 Outcome enable(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   const Row& bridge = bridge_named(methods.database, params["bridge"]);
   const model::MirrorSettings session =
@@ -248,7 +250,7 @@ Json list(const MirrorMethods& methods, const Json& params) {
 Json stats(const MirrorMethods& methods, const Json& params) {
   if (params.contains("name")) {
     if (!params.contains("bridge"))
-      throw invalid("bridge", nullptr, "bridge is missing: a session is named with its bridge");
+      throw invalid("bridge", nullptr, "bridge is missing: a session name is unique only within its bridge");
     mirror_named(methods.database, bridge_named(methods.database, params["bridge"]), params["name"]);
   }
   Json mirrors = Json::array();

@@ -53,10 +53,9 @@ std::int64_t time_of(const Json& at) {
   if (at.is_number()) return at.get<std::int64_t>();
   const auto ms = parse_iso_time(at.get<std::string>());
   if (!ms) {
-    throw invalid(
-        "expires.at", at,
-        "expires.at has to be a time such as 2026-01-05T08:00:00Z, or milliseconds since 1970, not " +
-            at.dump());
+    throw invalid("expires.at", at,
+                  "expires.at must be a time such as 2026-01-05T08:00:00Z, or milliseconds since 1970, not " +
+                      at.dump());
   }
   return *ms;
 }
@@ -74,7 +73,7 @@ std::string user_name(uid_t uid) {
   return std::to_string(uid);
 }
 
-/// "tcp:192.0.2.1:50112#8" without the port and what tells connections apart.
+/// "tcp:192.0.2.1:50112#8" without the port and the suffix that distinguishes connections.
 std::string address_of(const control::Client& client) {
   const std::string endpoint = client.name().substr(0, client.name().find('#'));
   return endpoint.starts_with("tcp:") ? endpoint.substr(0, endpoint.rfind(':')) : endpoint;
@@ -96,16 +95,17 @@ void apply_expires(model::MirrorSettings& session, const Json& expires) {
   if (expires.is_null()) return;
   if (expires.empty()) {
     throw invalid("expires", expires,
-                  "expires says nothing: give seconds, at, packets, bytes or connection, or null");
+                  "expires is empty: give seconds, at, packets, bytes or connection, or null");
   }
   if (expires.contains("seconds") && expires.contains("at"))
-    throw invalid("expires.at", expires["at"], "expires.seconds and expires.at are the same: give one");
+    throw invalid("expires.at", expires["at"], "expires.seconds and expires.at exclude each other: give one");
   const std::int64_t now = wall_now_ms();
   if (expires.contains("seconds")) session.expires_at = now + expires["seconds"].get<std::int64_t>() * 1000;
   if (expires.contains("at")) session.expires_at = time_of(expires["at"]);
   if (session.expires_at && *session.expires_at <= now) {
-    throw invalid("expires.at", expires["at"],
-                  "expires.at is over: the switch has " + iso_time(now) + "; mirror.disable ends it now");
+    throw invalid(
+        "expires.at", expires["at"],
+        "expires.at is in the past: the switch's time is " + iso_time(now) + "; mirror.disable ends it now");
   }
   session.expires_packets = number_in(expires, "packets");
   session.expires_bytes = number_in(expires, "bytes");

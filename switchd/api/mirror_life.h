@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a session begins and ends: who made it, and what ends it but its removal.
+// How a session begins and ends: who created it, and what ends it other than its removal.
 //
 // A session that has ended copies nothing; its row stays, with its account, until it is removed, enabled
-// again or told to end otherwise. Whatever ended it, `expires_at` of its row says when: so it stays ended
-// after a restart of the daemon.
+// again or given another end. Whatever ended it, `expires_at` of its row says when, so it stays ended after a
+// restart of the daemon.
 #pragma once
 
 #include <map>
@@ -16,14 +16,14 @@
 
 namespace vswitch::api {
 
-/// The parameter `expires`, checked against the contract, in place of what was to end the session before.
+/// The parameter `expires`, checked against the contract; it replaces what was to end the session before.
 void apply_expires(model::MirrorSettings& session, const Json& expires);
 Json expires_json(const model::MirrorSettings& session);
-/// `expires` for a session that has ended and is to live again: what it may copy, counted anew.
+/// `expires` for a session that has ended and is to be renewed: its quota is counted from zero again.
 Json expires_of_new_life(const model::MirrorSettings& session);
 
-/// The column `origin` of a session that this client makes now: owner (the name of the user at the other end
-/// of a unix socket, or tcp:ADDRESS), created (ISO 8601), peer_uid, peer_pid.
+/// The column `origin` of a session that this client creates now: owner (the name of the user at the other
+/// end of a unix socket, or tcp:ADDRESS), created (ISO 8601), peer_uid, peer_pid.
 std::map<std::string, std::string> origin_of(const control::Client& client);
 /// null for a session of an OVSDB client.
 Json origin_json(const Row& mirror);
@@ -32,7 +32,7 @@ Json origin_json(const Row& mirror);
 class BoundSessions : public std::enable_shared_from_this<BoundSessions> {
  public:
   explicit BoundSessions(Database& database) : database_(database) {}
-  /// From now on the session ends with this client, if its row still says so then.
+  /// From now on the session ends with this client, if its row still says so at that time.
   void bind(control::Client& client, const ovsdb::Uuid& mirror);
 
  private:

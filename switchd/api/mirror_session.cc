@@ -13,7 +13,7 @@ namespace {
 
 using model::MirrorSettings;
 
-/// How a source that is no name stands in JSON, and in the column source_patterns.
+/// The form of a source that is not a name, in JSON and in the column source_patterns.
 struct PatternForm {
   const char* member;
   const char* prefix;
@@ -72,7 +72,8 @@ void apply_sources(MirrorSettings& session, const Json& sources) {
   if (!session.names_ports() && !session.vlans.empty()) session.all = false;
 }
 
-/// What the columns alone do not say: endpoints, and whether the tag is taken off if nothing is said of it.
+/// What the columns alone do not express: endpoints, and whether the tag is removed if the request does not
+/// say.
 void apply_destination(MirrorSettings& session, const Json& params) {
   const Json& destination = params["destination"];
   session.endpoints.clear();
@@ -81,7 +82,7 @@ void apply_destination(MirrorSettings& session, const Json& params) {
     model::take_members(model::mirror_endpoint_columns(), given, endpoint);
     session.endpoints.insert(std::move(endpoint));
   }
-  // Who says all ports means their traffic, who says VLANs alone means the end of an RSPAN VLAN.
+  // "All ports" means their traffic; VLANs alone mean the destination end of an RSPAN VLAN.
   const bool says_all = params.contains("sources") && params["sources"].value("all", false);
   if (destination["strip_vlan"].is_null()) {
     session.strip_vlan =
@@ -103,7 +104,7 @@ void apply(MirrorSettings& session, const Json& params) {
   if (params.contains("sources")) apply_sources(session, params["sources"]);
   if (params.contains("destination")) apply_destination(session, params);
   if (const auto rate = params.find("rate"); rate != params.end() && rate->is_object() && rate->empty())
-    throw invalid("rate", *rate, "rate says nothing: give packets, bits or both, per second, or null");
+    throw invalid("rate", *rate, "rate is empty: give packets, bits or both, per second, or null");
   if (params.contains("expires")) apply_expires(session, params["expires"]);
 }
 

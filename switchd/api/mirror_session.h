@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mirror session between the JSON of the session API and its settings (switchd/model/mirror.h), and the
-// refusals of those that cannot be.
+// Converts a mirror session between the JSON of the session API and its settings (switchd/model/mirror.h),
+// and refuses invalid sessions.
 #pragma once
 
 #include <optional>
@@ -11,25 +11,26 @@
 
 namespace vswitch::api {
 
-/// The members given in checked params replace those of the session, destination as a whole. Of sources,
-/// ports and all are one setting (which ports), vlans another.
+/// The members given in checked params replace those of the session; destination is replaced as a whole. In
+/// sources, ports and all are one setting (which ports), vlans another.
 void apply(model::MirrorSettings& session, const Json& params);
 
-/// The members of the contract's Mirror that are settings, but for `endpoints` without their states.
+/// The members of the contract's Mirror that are settings, except `endpoints`, which are given without their
+/// states.
 Json settings_json(const model::MirrorSettings& session);
 
 /// The endpoints of a session with their states: state, reason, source, device, mtu.
 Json endpoints_json(const Database& database, const model::Mirror& mirror);
 
-/// Throws which match of filter or skip in checked params is none.
+/// Throws if a match of filter or skip in checked params is invalid.
 void check_matches(const Json& params);
 
-/// Throws why the session cannot be on this bridge: it is incomplete, contradicts itself, names ports of
-/// another bridge, or gets in the way of another session. `self` is its row if it exists already.
+/// Throws if the session is invalid on this bridge: it is incomplete, contradicts itself, names ports of
+/// another bridge, or conflicts with another session. `self` is its row if it exists already.
 void check_session(const Database& database, const Row& bridge, const model::MirrorSettings& session,
                    const std::optional<ovsdb::Uuid>& self);
-/// Its parts: the session for itself, and in the way of one other (only those that live are in anybody's
-/// way). The rules are those of switchd/model/mirror_rules.h.
+/// The parts of check_session(): the session by itself, and its conflict with one other session (only active
+/// ones conflict). The rules are those of switchd/model/mirror_rules.h.
 void check_alone(const Database& database, const Row& bridge, const model::MirrorSettings& session);
 void check_beside(const model::MirrorSettings& session, const model::MirrorSettings& other);
 

@@ -17,7 +17,7 @@ std::set<Json> as_json_set(const Json& list) {
 Json checked_params(const std::string& method, const jsonrpc::Request& request) {
   Json params = request.params;
   if (params.is_array() && params.empty()) params = Json::object();
-  if (params.is_array()) throw invalid("", params, "parameters go by name: params has to be an object");
+  if (params.is_array()) throw invalid("", params, "parameters go by name: params must be an object");
   const auto violation = openrpc::control().check_params(method, params);
   if (!violation) return params;
   if (violation->unsupported) throw unsupported(violation->field, violation->value, violation->sentence);

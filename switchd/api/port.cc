@@ -15,7 +15,7 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
-/// What the methods of this file look at.
+/// The objects that the methods of this file use.
 struct PortMethods : Methods {
   bridge::CountersView& counters;
 };
@@ -66,7 +66,7 @@ Place port_named(const Database& database, const std::string& name) {
   return {*bridge, *port};
 }
 
-/// Settings that contradict each other, in the port as it would become.
+/// Checks the resulting port for settings that contradict each other.
 void check_vlans(const Json& port) {
   const Json& mode_given = port["vlan_mode"];
   const bool tagged = !port["tag"].is_null();
@@ -76,7 +76,7 @@ void check_vlans(const Json& port) {
   const bool tunnel = mode == "dot1q-tunnel";
   if (mode == "trunk" && tagged) {
     throw conflict("tag", port["tag"],
-                   "a trunk port has no tag: take vlan_mode native-tagged or native-untagged");
+                   "a trunk port cannot have a tag: use vlan_mode native-tagged or native-untagged");
   }
   if ((tunnel || mode.starts_with("native")) && !tagged) {
     throw conflict("tag", nullptr, "vlan_mode " + mode + " needs a tag");
@@ -84,10 +84,10 @@ void check_vlans(const Json& port) {
   if ((mode == "access" || tunnel) && !port["trunks"].empty()) {
     throw conflict("trunks", port["trunks"],
                    (tunnel ? "a " : "an ") + mode +
-                       " port has no trunks: take vlan_mode native-tagged or native-untagged for both");
+                       " port cannot have trunks: use vlan_mode native-tagged or native-untagged for both");
   }
   if (!tunnel && !port["cvlans"].empty()) {
-    throw conflict("cvlans", port["cvlans"], "only vlan_mode dot1q-tunnel has cvlans");
+    throw conflict("cvlans", port["cvlans"], "cvlans require vlan_mode dot1q-tunnel");
   }
 }
 
@@ -117,7 +117,7 @@ Outcome show(const PortMethods& methods, const std::string& name) {
   };
 }
 
-/// Throws what is wrong with the options of a tunnel, or that there are any elsewhere.
+/// Throws if the options of a tunnel are wrong, or if a port of another type has options.
 void check_options(const model::Interface& interface) {
   if (model::is_tunnel_type(interface.type)) {
     const model::DesiredEndpoint tunnel = model::tunnel_of(interface);
@@ -151,7 +151,7 @@ void write_interface(Transaction& transaction, const Uuid& row, const Json& para
   check_ends(transaction.database(), interface);
 }
 
-/// add of a port that is there: fine if nothing differs and may_exist was given.
+/// port.add for a port that exists: accepted if nothing differs and may_exist was given.
 Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row& port, const Json& params) {
   const std::string name = params["name"];
   const Row* place = model::bridge_with(methods.database, "ports", port.uuid());
@@ -159,14 +159,15 @@ Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row&
     throw conflict("name", name, "port " + name + " is on bridge " + (place ? place->str("name") : "(none)"));
   }
   if (params["may_exist"] != true) {
-    throw exists("name", name, "there is a port " + name + " on bridge " + bridge.str("name") + " already");
+    throw exists("name", name, "port " + name + " already exists on bridge " + bridge.str("name"));
   }
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
   const std::string field = first_difference(wanted, to_json(methods, bridge, port),
                                              {"type", "options", "tag", "trunks", "vlan_mode", "protected",
                                               "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
-  if (!field.empty()) throw exists(field, params[field], "port " + name + " exists with another " + field);
+  if (!field.empty())
+    throw exists(field, params[field], "port " + name + " already exists with a different " + field);
   return show(methods, name);
 }
 
@@ -225,7 +226,7 @@ Outcome del(Database& database, const Json& params) {
   }
   if (name == bridge) {
     throw refused("name", name,
-                  name + " is the bridge's own port, which goes with it: delete the bridge instead");
+                  name + " is the bridge's own port, which is deleted with it: delete the bridge instead");
   }
   Transaction transaction(database);
   transaction.remove("Bridge", place.bridge.uuid(), "ports", Datum::of(place.port.uuid()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows as requests name them, and what the session API says of them besides.
+// Rows as requests name them, and what the session API adds to them.
 #pragma once
 
 #include <string>
@@ -17,10 +17,10 @@ using ovsdb::Row;
 /// The bridge, or an Error not_found for the param `field`.
 const Row& bridge_named(const Database& database, const std::string& name,
                         const std::string& field = "bridge");
-/// The bridges a list method is about: the one in params.bridge, or all.
+/// The bridges that a list method covers: the one in params.bridge, or all.
 model::ByName bridges_asked_for(const Database& database, const Json& params);
 
-/// PortCounters of the contract, as of now; from the row if the datapath does not have it.
+/// PortCounters of the contract, current values; from the row if the port is not in the datapath.
 Json counters_of(bridge::CountersView& view, const Row& interface);
 
 }  // namespace vswitch::api

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // subscribe, unsubscribe, and the notifications mirror.state, port.state and mirror.loss.
 //
-// After each commit that touches what a topic is about, the states in the rows are compared with those of the
-// commit before; what differs is told. So a notification is never missed, whoever caused the change, and one
-// that comes and goes within a commit is not told. While nobody is subscribed nothing is kept or compared.
+// After each commit that touches a topic, the states in the rows are compared with those of the commit
+// before, and differences are reported. So no change is missed, whatever caused it, but a state that appears
+// and disappears within one commit is not reported. Without subscribers nothing is kept or compared.
 #include <map>
 #include <memory>
 #include <set>
@@ -73,7 +73,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
   Json unsubscribe(control::Client& session, const std::set<std::string>& topics) {
     const auto at = subscribers_.find(session.id());
     if (at == subscribers_.end()) return {{"topics", Json::array()}};
-    // The entry stays, with no topics left: its on_close() is registered once.
+    // The entry stays, without topics: its on_close() is registered only once.
     for (const std::string& topic : topics) at->second.topics.erase(topic);
     return {{"topics", at->second.topics}};
   }

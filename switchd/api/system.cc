@@ -11,7 +11,7 @@
 namespace vswitch::api {
 namespace {
 
-/// What the methods of this file look at.
+/// The objects that the methods of this file use.
 struct SystemMethods : Methods {
   bridge::CountersView& counters;
   bridge::DatapathView& datapath;

@@ -19,18 +19,18 @@ namespace {
 
 const log::Module kLog{"port"};
 
-/// So many that they are whole blocks of 32 KiB.
+/// Chosen so that they are whole blocks of 32 KiB.
 std::size_t slots_of(std::size_t ring_kib) {
   return ring_kib / 32 * 32 * 1024 / AfPacketOptions{}.slot_size;
 }
 
 std::string no_device(const std::string& name) {
   return "could not open network device " + name +
-         " (No such device)";  // the sentence of Open vSwitch, scripts know it
+         " (No such device)";  // the message of Open vSwitch, which scripts match
 }
 
 std::string renamed(const std::string& name) {
-  return "something renames the device " + name + " that the switch makes, such as a rule of udev";
+  return "another program, such as a udev rule, renames the device " + name + " that the switch creates";
 }
 
 std::shared_ptr<tunnel::TunnelEndpoint> endpoint_of(const Endpoints& endpoints,
@@ -94,7 +94,7 @@ void Attachments::reconcile_interface(const DesiredInterface& interface) {
   if (const netlink::Link* now = links_.find(interface.name)) attachment.open()->resets = now->link_resets;
 }
 
-/// There is a device, and it is none for the interface any more.
+/// There is a device, but it is not the interface's any more.
 bool Attachments::is_obsolete(const DesiredInterface& interface, const Attachment& attachment) const {
   const Open* open = attachment.open();
   if (open == nullptr) return false;
@@ -105,14 +105,14 @@ bool Attachments::is_obsolete(const DesiredInterface& interface, const Attachmen
   return link == nullptr || link->generation != open->generation;
 }
 
-/// The device that the switch has made is there, under another name.
+/// The device that the switch created exists under another name.
 bool Attachments::is_renamed(const DesiredInterface& interface, const Attachment& attachment) const {
   return attachment.open() != nullptr && attachment.type == InterfaceType::internal &&
          interface.type == InterfaceType::internal && links_.find(interface.name) == nullptr &&
          links_.find(attachment.open()->ifindex) != nullptr;
 }
 
-/// A thread has tried to open it for the settings of this round, and failed.
+/// A thread has tried to open it with the settings of this round, and failed.
 bool Attachments::is_tried(const DesiredInterface& interface, const Attachment& attachment) const {
   return attachment.failed() != nullptr && attachment.failed()->round == round_ &&
          attachment.type == interface.type;
@@ -124,7 +124,7 @@ void Attachments::try_to_open(const DesiredInterface& interface, Attachment& att
   if (!interface.refusal.empty()) {
     attachment.become(Refused{interface.refusal});
   } else if (was_renamed) {
-    attachment.become(Failed{.error = renamed(interface.name)});  // and would be again, at once
+    attachment.become(Failed{.error = renamed(interface.name)});  // and it would be renamed again, at once
   } else if (interface.type == InterfaceType::system) {
     try_system(interface, attachment, earlier);
   } else if (interface.type == InterfaceType::internal) {
@@ -161,7 +161,8 @@ void Attachments::try_system(const DesiredInterface& interface, Attachment& atta
   begin_opening(*link, attachment, earlier);
 }
 
-/// By a thread: the kernel lets all processors pass meanwhile, for several ports at once. See RingStock.
+/// On a helper thread: the kernel waits for a grace period on all processors, and several ports can wait at
+/// the same time. See RingStock.
 void Attachments::begin_opening(const netlink::Link& link, Attachment& attachment,
                                 const std::string& earlier) {
   const AfPacketOptions options{.name = link.name,
@@ -193,7 +194,7 @@ void Attachments::begin_opening(const netlink::Link& link, Attachment& attachmen
                               .generation = link.generation,
                               .earlier_error = earlier});
     ++opening_;
-  } catch (const std::exception& error) {  // no thread to be had
+  } catch (const std::exception& error) {  // no thread could be started
     threads_->fetch_sub(1);
     fail(attachment, link.ifindex, error);
   }
@@ -210,7 +211,7 @@ void Attachments::finish_opening(Attachment& attachment) {
   }
 }
 
-/// By a thread, or as there was none: it has another try in the next round.
+/// Called on a thread, or on the control thread if there was none: it has another try in the next round.
 void Attachments::fail(Attachment& attachment, int ifindex, const std::exception& error) {
   give_back(ifindex);
   attachment.become(Failed{.error = error.what(), .round = round_});
@@ -243,7 +244,7 @@ void Attachments::try_internal(const DesiredInterface& interface, Attachment& at
   ++opened_;
 }
 
-/// Settings of the device itself. What the kernel refuses is a warning: frames pass all the same.
+/// Settings of the device itself. A refusal by the kernel is a warning: frames pass all the same.
 void Attachments::configure(const DesiredInterface& interface, Attachment& attachment) {
   const netlink::Link* link = links_.find(interface.name);
   if (link == nullptr) return;
@@ -257,7 +258,7 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
   attachment.not_configured = trouble.value_or("");
 }
 
-/// The host has its device back at once; frames that workers still take in this moment do no harm.
+/// The host gets its device back at once; frames that workers still receive at this moment do no harm.
 void Attachments::retire(Attachment& attachment) {
   Open* open = attachment.open();
   if (open == nullptr) return;
@@ -272,12 +273,11 @@ void Attachments::give_back(int ifindex) {
   if (const auto trouble = isolation_.release(ifindex)) log::warn(kLog, "{}", *trouble);
 }
 
-/// Closing a packet socket waits until all processors have let go of it (12 ms each, measured): that is done
-/// beside the control thread, for several ports at once. A tap is closed here and now: its name shall be
-/// free.
+/// Closing a packet socket waits until all processors have released it (12 ms each, measured): helper threads
+/// do that, for several ports at once. A tap is closed at once: its name must be free.
 void Attachments::close_retired() {
   std::erase_if(closing_, [](const std::future<void>& one) { return !one.valid() || is_ready(one); });
-  std::vector<std::future<void>> taps;  // waited for at the end of this function
+  std::vector<std::future<void>> taps;  // this function waits for them at its end
   for (Retired& retired : std::exchange(retired_, {})) {
     auto closed = in_background([device = std::move(retired.device)]() mutable { device.reset(); });
     (retired.type == InterfaceType::system ? closing_ : taps).push_back(std::move(closed));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The devices behind the ports: opened when they appear, closed when they go, however often.
+// The devices behind the ports: opened when they appear, closed when they disappear, however often.
 #pragma once
 
 #include <atomic>
@@ -25,9 +25,9 @@ namespace vswitch::bridge {
 
 class Attachments {
  public:
-  static constexpr std::size_t kOpenedTogether = 32;  ///< in one turn, and at one time
+  static constexpr std::size_t kOpenedTogether = 32;  ///< per turn, and at any time
 
-  /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when reconcile() is to be
+  /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when reconcile() must be
   /// called again.
   Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation, const Endpoints& endpoints,
               std::size_t senders, std::size_t mirror_senders, std::function<void()> go_on)
@@ -40,26 +40,25 @@ class Attachments {
 
   /// For devices that are opened from now on.
   void set_port_settings(const model::DatapathSettings::Ports& settings) { settings_ = settings; }
-  /// Opens what `desired` asks for and can be opened, sets MTU and MAC, and retires what it does not ask for
-  /// any more or whose device is another one now. Retired devices stay open until close_retired(), for
-  /// workers and queued copies that still use them. False when that takes more than one turn of the event
-  /// loop: devices are being opened by threads, or there are many. Then nothing may be made of what find()
-  /// says until another call has returned true.
+  /// Opens the devices that `desired` asks for and that can be opened, sets MTU and MAC, and retires those
+  /// that are not wanted any more or have been replaced. Retired devices stay open until close_retired(), for
+  /// workers and queued copies that still use them. Returns false if more turns of the event loop are needed,
+  /// because threads are opening devices or there are many. Then the result of find() must not be used until
+  /// another call has returned true.
   [[nodiscard]] bool reconcile(const Desired& desired);
   bool has_retired() const { return !retired_.empty(); }
-  /// To be called when no snapshot mentions retired devices any more.
+  /// Call when no snapshot refers to retired devices any more.
   void close_retired();
 
-  /// Nothing will be opened any more: what was kept ready for it is closed beside the control thread.
+  /// No more devices will be opened: what was kept ready for that is closed on a helper thread.
   void end_opening();
 
-  /// To be called about once a second: a port whose receive ring has stopped is noticed when its overruns are
-  /// asked for.
+  /// Call about once a second: a stopped receive ring is noticed when the overruns of its port are read.
   void poll();
 
-  /// nullptr for an interface nobody asked for.
+  /// nullptr for an interface that is not wanted.
   const Attachment* find(const std::string& interface) const;
-  /// Some device could not be opened for a reason that may pass by itself.
+  /// A device could not be opened for a reason that may be temporary.
   bool wants_retry() const;
 
  private:
@@ -96,9 +95,9 @@ class Attachments {
   std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;
   std::size_t opening_ = 0;  ///< attachments in the state `opening`
-  std::size_t opened_ = 0;   ///< by reconcile() itself, this time
-  bool is_complete_ = true;  ///< reconcile() has found nothing that has to wait
-  /// Calls of reconcile() up to one that returns true: each has a thread open a device at most once.
+  std::size_t opened_ = 0;   ///< by reconcile() itself, in this call
+  bool is_complete_ = true;  ///< reconcile() has nothing left to wait for
+  /// Calls of reconcile() up to one that returns true. In each round a thread opens a device at most once.
   std::uint64_t round_ = 1;
   std::shared_ptr<std::atomic<std::size_t>> threads_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::vector<Retired> retired_;

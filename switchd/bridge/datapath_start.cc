@@ -25,7 +25,7 @@ model::DatapathSettings settings_at_start(const ovsdb::Database& database, std::
   model::DatapathSettings settings;
   for (const ovsdb::Row& root : database.table("Open_vSwitch"))
     settings = model::read_datapath_settings(root, processors);
-  settings.complaints.clear();  // they are told when the settings are followed
+  settings.complaints.clear();  // reported when the settings are applied
   std::size_t& workers = settings.at_start.worker_threads;
   if (worker_option != 0) workers = worker_option;
   if (workers == 0) workers = std::clamp<std::size_t>(processors.size(), 1, 4);
@@ -40,10 +40,11 @@ std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings,
     const model::DatapathSettings::AtStart usual{.worker_threads = 1};
     if (settings.at_start == usual) throw;
     trouble =
-        std::string("Open_vSwitch other_config: vswitchd has one worker, one mirror thread and the usual ") +
-        "queue, as it could not start with what worker-threads, mirror-threads and mirror-queue-kib ask for "
+        std::string(
+            "Open_vSwitch other_config: vswitchd runs with one worker, one mirror thread and the default ") +
+        "queue, because worker-threads, mirror-threads or mirror-queue-kib could not be satisfied "
         "(" +
-        error.what() + "); ask for less and start it again";
+        error.what() + "); use smaller values and restart it";
     settings.at_start = usual;
     return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
   }

@@ -53,7 +53,8 @@ VlanPolicy vlan_policy(const model::Port& port) {
   return policy;
 }
 
-/// The MAC address of a device the switch makes: as asked for, or one that stays the same over restarts.
+/// The MAC address of a device that the switch creates: as requested, or one that stays the same across
+/// restarts.
 MacAddr internal_mac(const model::Bridge& bridge, const model::Interface& interface) {
   if (const auto mac = MacAddr::parse(interface.mac.value_or(""))) return *mac;
   if (interface.name == bridge.name) {
@@ -90,7 +91,7 @@ DesiredInterface desired_interface(const model::Bridge& bridge, const model::Por
     desired.type = InterfaceType::patch;
     if (const auto peer = interface.options.find("peer"); peer != interface.options.end())
       desired.peer = peer->second;
-    // The sentences of Open vSwitch.
+    // The messages of Open vSwitch.
     if (desired.peer.empty()) desired.refusal = desired.name + ": patch type requires valid 'peer' argument";
     if (desired.peer == desired.name) desired.refusal = desired.name + ": patch peer must not be self";
   } else if (model::is_tunnel_type(type)) {
@@ -147,7 +148,7 @@ std::vector<DesiredEndpoint> endpoints_of(const model::Mirror& mirror) {
   return endpoints;
 }
 
-/// The matches of a column; those that are wrong leave their reason in the session.
+/// The matches of a column; if one is wrong, the session gets the reason.
 std::vector<Match> parse_matches(const std::set<std::string>& texts, const char* column,
                                  DesiredSession& session) {
   std::vector<Match> matches;
@@ -174,24 +175,24 @@ std::uint64_t number_or_zero(const std::optional<std::int64_t>& number) {
   return static_cast<std::uint64_t>(number.value_or(0));
 }
 
-/// What ends a session, and whether it has come to that.
+/// What ends a session, and whether that has happened.
 void add_end(const model::Mirror& mirror, std::int64_t now_ms, DesiredSession& session) {
   session.quota = {.packets = number_or_zero(mirror.expires_packets),
                    .bytes = number_or_zero(mirror.expires_bytes)};
   session.ends_at = mirror.expires_at;
   if (!mirror.has_ended(now_ms)) return;
   session.expired = mirror.expires_with_connection ? "the connection it was bound to has ended"
-                                                   : "its time was over at " + iso_time(*session.ends_at);
+                                                   : "it expired at " + iso_time(*session.ends_at);
 }
 
-/// The ports that patterns select at present become sources like any other, but for the session's own
+/// The ports that patterns select at present become sources like any other, except the session's own
 /// destinations.
 void bind_patterns(model::Mirror& mirror, PatternBinder& binder, DesiredSession& session) {
   for (const auto& [text, direction] : mirror.source_patterns) {
     const auto pattern = model::SourcePattern::parse(text);
     if (!pattern) {
       session.refusal =
-          "source_patterns: \"" + text + "\" is no pattern; they begin with glob:, iface-id: or mac:";
+          "source_patterns: \"" + text + "\" is not a pattern: it must begin with glob:, iface-id: or mac:";
       continue;
     }
     PatternSpec bound{.text = text, .ports = binder.ports(*pattern)};
@@ -237,7 +238,7 @@ std::vector<std::string> unsupported_by(const model::Bridge& bridge) {
   return columns;
 }
 
-/// Reads the rows of a database into what the switch shall be.
+/// Reads the rows of a database into the desired configuration of the switch.
 class Reader {
  public:
   Reader(const ovsdb::Database& database, Desired& desired) : database_(database), desired_(desired) {}
@@ -251,7 +252,8 @@ class Reader {
 
   const ovsdb::Database& database_;
   Desired& desired_;
-  /// Interfaces that are ports already; the schema lets rows share one, a device can only be one port.
+  /// Interfaces that are ports already: the schema lets rows share an interface, but a device can only be one
+  /// port.
   std::set<ovsdb::Uuid> taken_;
 };
 
@@ -316,7 +318,7 @@ void Reader::add_sessions(const model::Bridge& bridge, DesiredBridge& desired) {
   desired_.reads_interface_ids |= binder.has_read_ids();
 }
 
-/// Both ends of a patch have to name each other.
+/// Both ends of a patch must name each other.
 void check_patches(Desired& desired) {
   std::map<std::string, std::string> peers;
   const auto for_patches = [&desired](auto visit) {
@@ -334,7 +336,7 @@ void check_patches(Desired& desired) {
   });
 }
 
-/// Of two tunnels between the same ends the one that is a port already stays.
+/// If two tunnels have the same ends, the one that is a port already stays.
 void check_tunnels(Desired& desired) {
   std::vector<DesiredInterface*> tunnels;
   for (DesiredBridge& bridge : desired.bridges) {
@@ -345,7 +347,7 @@ void check_tunnels(Desired& desired) {
   std::stable_partition(tunnels.begin(), tunnels.end(),
                         [](const DesiredInterface* tunnel) { return tunnel->is_port; });
   std::map<model::TunnelEnds, const DesiredInterface*> between;
-  std::map<model::TunnelEnds, std::vector<IpAddress>> locals;  // of tunnels alike but for them
+  std::map<model::TunnelEnds, std::vector<IpAddress>> locals;  // of tunnels that differ only in this
   for (DesiredInterface* tunnel : tunnels) {
     model::TunnelEnds ends = model::ends_of(tunnel->tunnel->settings);
     const auto [other, is_first] = between.emplace(ends, tunnel);
@@ -356,7 +358,7 @@ void check_tunnels(Desired& desired) {
       locals[ends].push_back(*local);
     }
   }
-  // A packet that two could take is for the one that names the address it came to.
+  // If two could take a packet, it goes to the one that names the packet's destination address.
   for (DesiredInterface* tunnel : tunnels) {
     const auto found = locals.find(model::ends_of(tunnel->tunnel->settings));
     if (found == locals.end()) continue;
@@ -365,7 +367,7 @@ void check_tunnels(Desired& desired) {
   }
 }
 
-/// The end of the next session that has one.
+/// When the next session ends.
 std::optional<std::int64_t> next_end(const Desired& desired) {
   std::optional<std::int64_t> next;
   for (const DesiredBridge& bridge : desired.bridges) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the rows of the database ask for, as plain values. Pure: reads committed rows, touches nothing.
+// The configuration in the rows of the database, as plain values. Pure: reads committed rows, touches nothing
+// else.
 //
-// The spec is complete but for devices and endpoints, which the switch fills in. A row that asks for
-// something the switch does not do keeps its reason here, so that it can be written back to where the user
-// looks.
+// The spec is complete except for devices and endpoints, which the switch fills in. If a row asks for
+// something that the switch does not support, the reason is kept here, so that it can be written back to
+// where the user looks.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,7 @@ namespace vswitch::bridge {
 using model::DesiredEndpoint;
 
 enum class InterfaceType : std::uint8_t { system, internal, patch, tunnel };
-/// Of the name of the interface there is a network device.
+/// A network device has the name of the interface.
 constexpr bool has_device(InterfaceType type) {
   return type == InterfaceType::system || type == InterfaceType::internal;
 }
@@ -38,16 +39,16 @@ struct DesiredInterface {
   ovsdb::Uuid port_row;
   std::string name;
   InterfaceType type = InterfaceType::system;
-  std::optional<MacAddr> mac;  ///< for devices the switch makes
+  std::optional<MacAddr> mac;  ///< for devices that the switch creates
   std::optional<std::uint32_t> mtu_request;
   std::optional<std::int64_t> ofport_request;
-  std::string refusal;                    ///< not empty: it cannot be a port, as a sentence
+  std::string refusal;                    ///< not empty: why it cannot be a port, as a sentence
   std::string peer;                       ///< of a patch port: the interface at its other end
   std::optional<DesiredEndpoint> tunnel;  ///< of a tunnel port
   std::vector<IpAddress> not_to =
-      {};                ///< of a tunnel without local_ip: where others of the same end have theirs
-  bool is_port = false;  ///< it has been given a port number
-  std::string trouble;   ///< not empty: it is a port, but carries nothing, as a sentence
+      {};                ///< of a tunnel without local_ip: the local_ip of others to the same end
+  bool is_port = false;  ///< it has a port number
+  std::string trouble;   ///< not empty: it is a port, but carries nothing; why, as a sentence
 
   bool operator==(const DesiredInterface&) const = default;
 };
@@ -57,8 +58,8 @@ struct DesiredBridge {
   std::vector<DesiredInterface> interfaces;             ///< interfaces[i] belongs to spec.ports[i]
   std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to sessions[i]
   std::vector<DesiredSession> sessions;
-  std::vector<std::string> unsupported;  ///< columns that ask for something the switch does not do
-  BridgeSpec spec;  ///< without sessions: which of them it gets is decided later (session_state.h)
+  std::vector<std::string> unsupported;  ///< columns that ask for something that the switch does not support
+  BridgeSpec spec;  ///< without sessions: session_state.h decides later which of them it gets
 
   bool operator==(const DesiredBridge&) const = default;
 };
@@ -69,22 +70,22 @@ struct Desired {
   std::vector<DesiredBridge> bridges;    ///< by name
   std::int64_t now_ms = 0;               ///< the time it was read for, ms since 1970
   std::optional<std::int64_t> next_end;  ///< when the next session ends, ms since 1970
-  bool reads_interface_ids = false;      ///< sources are found by Interface.external_ids
+  bool reads_interface_ids = false;      ///< sources are identified by Interface.external_ids
 
   bool operator==(const Desired&) const = default;
 };
 
-/// `now_ms`: the wall clock, ms since 1970; sessions whose end has come by then are expired.
+/// `now_ms`: the wall clock, ms since 1970; sessions that end by then are expired.
 Desired read_desired(const ovsdb::Database& database, std::int64_t now_ms);
 
 /// What a commit means to the switch.
 enum class Concern : std::uint8_t {
-  nothing,   ///< read_desired() reads what it read before
-  next_cfg,  ///< but for next_cfg: somebody waits for cur_cfg
+  nothing,   ///< read_desired() returns the same as before
+  next_cfg,  ///< only next_cfg has changed: a client is waiting for cur_cfg
   settings,
 };
-/// `reads_interface_ids`: as of the last read_desired(). Many clients write external_ids, few sessions ask
-/// for them.
+/// `reads_interface_ids`: from the last read_desired(). Many clients write external_ids, but few sessions use
+/// them.
 Concern concern_of(const ovsdb::Changes& changes, bool reads_interface_ids);
 
 }  // namespace vswitch::bridge

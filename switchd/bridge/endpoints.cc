@@ -19,7 +19,7 @@ void Endpoints::reconcile(const Desired& desired) {
   refresh();
 }
 
-/// One that stays as it was keeps its sequence numbers.
+/// An unchanged endpoint keeps its sequence numbers.
 void Endpoints::reconcile_one(const DesiredEndpoint& desired) {
   if (!desired.refusal.empty()) return;
   Entry& entry = by_row_[desired.row];
@@ -38,7 +38,7 @@ void Endpoints::reconcile_one(const DesiredEndpoint& desired) {
 bool Endpoints::refresh() {
   bool changed = false;
   std::map<std::pair<IpAddress, std::optional<IpAddress>>, netlink::Route>
-      known;  // many may go to one address
+      known;  // several may send to one address
   for (auto& [row, entry] : by_row_) {
     const auto [found, is_new] = known.try_emplace({entry.settings.remote, entry.settings.local});
     if (is_new) found->second = routes_.route_to(entry.settings.remote, entry.settings.local);

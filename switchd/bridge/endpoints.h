@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The endpoints of sessions and tunnel ports: made when rows ask for them, told of the way there whenever the
-// host's routes and neighbours change.
+// The endpoints of sessions and tunnel ports: created when rows ask for them, and updated with their path
+// whenever the host's routes and neighbours change.
 #pragma once
 
 #include <map>
@@ -18,26 +18,27 @@ class Endpoints {
   struct Entry {
     tunnel::TunnelEndpointSettings settings;
     std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< null: see error
-    std::string error;                                 ///< why it cannot be made, as a sentence
+    std::string error;                                 ///< why it cannot be created, as a sentence
     netlink::Route route;
     bool used = false;
 
-    /// Why nothing reaches it, as a sentence; empty if something does.
+    /// Why nothing reaches it, as a sentence; empty if packets do.
     const std::string& trouble() const { return error.empty() ? route.reason : error; }
   };
 
   explicit Endpoints(netlink::RouteMonitor& routes) : routes_(routes) {}
 
-  /// Makes what `desired` asks for, forgets what it does not, and asks for all routes.
+  /// Creates the endpoints that `desired` asks for, removes the others, and looks up all routes.
   void reconcile(const Desired& desired);
-  /// Asks for all routes again. True when something has changed that rows tell of.
+  /// Looks up all routes again. True if something has changed that rows report.
   bool refresh();
 
-  /// To be called about once a second: asks again where packets have become too long for the way, and once a
-  /// minute everywhere, as the kernel forgets what routers told it. True as for refresh().
+  /// Call about once a second: looks up routes again if packets are too long for the path, and all routes
+  /// once a minute, because the kernel forgets the path MTU that routers reported. Returns the same as
+  /// refresh().
   bool poll();
 
-  /// By the row of Mirror_Endpoint or Interface; nullptr for one that is refused or not there.
+  /// By the row of Mirror_Endpoint or Interface; nullptr if it is refused or does not exist.
   const Entry* find(const ovsdb::Uuid& row) const;
 
  private:

@@ -22,7 +22,7 @@ std::vector<std::uint8_t> frame_bytes(const Frame& frame, const TagList& tags) {
   return bytes;
 }
 
-/// The bytes of a copy, cut as the session says.
+/// The bytes of a copy, truncated as the session says.
 std::vector<std::uint8_t> copy_bytes(const Frame& frame, const Copy& copy) {
   std::vector<std::uint8_t> bytes = frame_bytes(frame, copy.tags);
   if (bytes.size() > copy.snaplen) bytes.resize(copy.snaplen);
@@ -33,8 +33,8 @@ std::string count(std::uint64_t number, const char* what) {
   return std::to_string(number) + ' ' + what;
 }
 
-/// What the session does with some of such frames only. It is the worker that decides of each; this is how
-/// things are at present.
+/// The limits that make the session copy only some of such frames. The worker decides for each frame; these
+/// are the present values.
 std::vector<std::string> limits_of(const CompiledSession& session, TimeNs now) {
   std::vector<std::string> limits;
   if (session.sample > 1) limits.push_back("then sampled: 1 in " + std::to_string(session.sample));
@@ -89,7 +89,7 @@ void explain_endpoint(Explanation& explanation, const CompiledSession& session, 
                       std::vector<std::uint8_t> frame) {
   const MirrorDestination& to = session.destinations[copy.destination];
   if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
-    explanation.trace.push_back("the copy of " + session.name + " is lost on the way to " + to.label + ": " +
+    explanation.trace.push_back("the copy of " + session.name + " is lost on the path to " + to.label + ": " +
                                 std::string(sentence(trouble)));
     return;
   }
@@ -113,7 +113,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   }
 
   Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
-  // The datapath decides without regard to links: it is the device that refuses the frame then.
+  // The decision ignores link states: the device would refuse the frame.
   const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided) {
     if (decided != DropReason::none) return false;
     if (!out.link_up) {
@@ -139,7 +139,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
       explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
   }
 
-  // Other reasons to drop it come after the sessions of its port have seen it.
+  // Other reasons to drop the frame come after the sessions of its port have seen it.
   const bool refused = parsed.drop != DropReason::none || verdict.drop == DropReason::mirror_destination ||
                        verdict.drop == DropReason::vlan_not_admitted;
   for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
@@ -149,7 +149,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
     if (evaluated.copied) evaluated.then = limits_of(snapshot.sessions[at], now);
     explanation.mirrors.push_back(std::move(evaluated));
   }
-  // Sessions that are not in the datapath at all: their state says why.
+  // Sessions that are not in the datapath: their state says why.
   for (const SessionStatus& status : states) {
     const auto is_it = [&status](const auto& session) { return session.id == status.id; };
     const auto session = std::find_if(asked.begin(), asked.end(), is_it);

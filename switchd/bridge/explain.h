@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What would happen to a frame, in words. Pure: the datapath's own decision, and what became of the sessions.
+// Explains in words what would happen to a frame. Pure: the datapath's own decision, and the states of the
+// sessions.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@
 
 namespace vswitch::bridge {
 
-/// ExplainView::explain() for a frame that arrives on `in`, a port of the bridge that rows ask `asked` of;
-/// `states` are those of all sessions.
+/// ExplainView::explain() for a frame that arrives on `in`, a port of the bridge that rows describe as
+/// `asked`; `states` are those of all sessions.
 Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
                     const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
                     TimeNs now);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames explained: one that is given, at once; the next one that comes, to those who wait for it.
+// Explains frames: a given one at once, or the next one that arrives, for clients that wait for it.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -21,7 +21,7 @@ namespace vswitch::bridge {
 
 class FrameWaiters final : public ExplainView {
  public:
-  /// All have to outlive it.
+  /// All must outlive it.
   FrameWaiters(boost::asio::io_context& io, NextFrames& frames, const SwitchQueries& queries)
       : io_(io), frames_(frames), queries_(queries) {}
 
@@ -34,7 +34,7 @@ class FrameWaiters final : public ExplainView {
                                             std::function<void(std::optional<NextFrame>)> done) override;
   void stop_waiting(std::uint64_t request) override;
 
-  /// To be called on the control thread after the datapath has told that there are frames to take.
+  /// Call on the control thread after the datapath has reported that there are frames to take.
   void frames_caught();
 
  private:
@@ -44,7 +44,7 @@ class FrameWaiters final : public ExplainView {
     boost::asio::steady_timer patience;
   };
 
-  /// `caught`: nullptr if none has come in time.
+  /// `caught`: nullptr if none arrived in time.
   void answer(std::uint64_t request, const NextFrames::Caught* caught);
 
   boost::asio::io_context& io_;

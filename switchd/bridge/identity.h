@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What clients know the switch and its bridges by: versions, the types it offers, datapath ids.
+// How the switch and its bridges identify themselves to clients: versions, supported types, datapath ids.
 #pragma once
 
 #include "switchd/bridge/desired.h"
@@ -15,9 +15,9 @@ namespace vswitch::bridge {
 /// `root`: the Open_vSwitch row.
 void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
 
-/// Writes Open_vSwitch.datapath_types and iface_types, and of each bridge datapath_version and datapath_id:
-/// other_config:datapath-id if that is one, else made from the MAC address of its local port, as Open vSwitch
-/// does.
+/// Writes Open_vSwitch.datapath_types and iface_types, and datapath_version and datapath_id of each bridge.
+/// The datapath_id is other_config:datapath-id if that is valid, otherwise it is made from the MAC address of
+/// the local port, as in Open vSwitch.
 void write_identity(const Desired& desired, const netlink::LinkMonitor& links,
                     ovsdb::Transaction& transaction);
 

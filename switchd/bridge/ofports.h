@@ -29,19 +29,19 @@ struct OfportRequest {
   std::optional<std::int64_t> present;    ///< the number the interface has
   std::optional<std::int64_t> requested;  ///< Interface.ofport_request, 1 to kMaxOfport
   bool is_local = false;                  ///< it is the bridge's local port
-  bool is_port = true;                    ///< false: it gets no number, but keeps others off the one it had
+  bool is_port = true;                    ///< false: it gets no number, but its old one stays reserved
 };
 
 /// Picks the numbers of one bridge's interfaces, in their order. Ports whose number satisfies their request
 /// keep it; then requests are granted; a port whose request fails keeps its old number; the others get the
-/// lowest numbers that are free. kNoOfport: it is no port, or no number is free.
+/// lowest free numbers. kNoOfport: it is not a port, or no number is free.
 std::vector<std::int64_t> pick_ofports(std::span<const OfportRequest> interfaces);
 
 /// By Interface row; nothing for an interface that is not attached.
 using Ofports = std::map<ovsdb::Uuid, std::int64_t>;
 
-/// Picks the numbers of all bridges, from the numbers in the rows. An interface that failed is no port,
-/// unless it is a port whose device has gone: that keeps its number, as in Open vSwitch.
+/// Picks the numbers of all bridges, starting from the numbers in the rows. An interface that failed is not a
+/// port, unless it is a port whose device has disappeared: it keeps its number, as in Open vSwitch.
 Ofports pick_ofports(const Desired& desired, const Attachments& attachments, const ovsdb::Database& database);
 
 }  // namespace vswitch::bridge

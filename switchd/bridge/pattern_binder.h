@@ -11,7 +11,7 @@
 
 namespace vswitch::bridge {
 
-/// Finds the ports of one bridge. Identifiers are looked up in rows only once somebody asks for one.
+/// Finds the ports of one bridge. Identifiers are read from rows only when one is needed.
 class PatternBinder {
  public:
   PatternBinder(const ovsdb::Database& database, const DesiredBridge& bridge)
@@ -19,7 +19,7 @@ class PatternBinder {
 
   /// Their names, sorted.
   std::vector<std::string> ports(const model::SourcePattern& pattern);
-  /// Whether external_ids of interfaces made a difference.
+  /// Whether external_ids of interfaces were used.
   bool has_read_ids() const { return has_read_ids_; }
 
  private:

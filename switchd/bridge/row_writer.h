@@ -12,7 +12,7 @@
 
 namespace vswitch::bridge {
 
-/// Columns of one row, written only if they differ.
+/// Writes columns of one row, only if they differ.
 class RowWriter {
  public:
   RowWriter(ovsdb::Transaction& transaction, std::string_view table, const ovsdb::Uuid& uuid)

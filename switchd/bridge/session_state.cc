@@ -35,7 +35,7 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
-/// State and reason of a session from what keeps its sources and destinations from working.
+/// State and reason of a session, from the problems of its sources and destinations.
 SessionStatus evaluate(const BridgeSpec& bridge, const std::set<std::string>& connected,
                        const DesiredSession& session, const std::string& end) {
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
@@ -98,7 +98,7 @@ SessionStatus evaluate(const BridgeSpec& bridge, const std::set<std::string>& co
   return {session.id, works ? SessionState::degraded : SessionState::waiting, join(troubles)};
 }
 
-/// Those beyond the limit, the ones that worked before last of all.
+/// The sessions beyond the limit; those that worked before are the last to be dropped.
 std::set<const DesiredSession*> beyond_limit(std::vector<const DesiredSession*> sessions,
                                              auto worked_before) {
   if (sessions.size() <= kMaxSessions) return {};
@@ -107,8 +107,8 @@ std::set<const DesiredSession*> beyond_limit(std::vector<const DesiredSession*> 
 }
 
 DesiredSession one_too_many(const BridgeSpec& bridge, DesiredSession session) {
-  session.refusal = "bridge " + bridge.name + " has " + std::to_string(kMaxSessions) +
-                    " other sessions, as many as there may be";
+  session.refusal =
+      "bridge " + bridge.name + ": limit of " + std::to_string(kMaxSessions) + " sessions per bridge reached";
   return session;
 }
 
@@ -189,8 +189,8 @@ SessionStatus SessionStates::decide_one(const DesiredSession& asked, const std::
   return status;
 }
 
-/// What has ended stays ended, also when the wall clock is set back, until it is told to end at another time
-/// or never.
+/// A session that has ended stays ended, even if the wall clock is set back, until it is given another end or
+/// none.
 void SessionStates::update_end(Known& known, const DesiredSession& session, std::int64_t now_ms) const {
   if (!session.expired.empty()) {
     if (!known.end) known.end = {session.ends_at, session.expired};
@@ -201,7 +201,7 @@ void SessionStates::update_end(Known& known, const DesiredSession& session, std:
   }
   if (known.end || !is_used_up_(session.id, session.quota, known.life)) return;
   const QuotaSpec& quota = session.quota;
-  std::string reason = "it has copied all it was to copy:";
+  std::string reason = "quota used up:";
   if (quota.packets != 0) reason += ' ' + std::to_string(quota.packets) + " packets";
   if (quota.bytes != 0)
     reason += (quota.packets != 0 ? " or " : " ") + std::to_string(quota.bytes) + " bytes";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which sessions the datapath gets, and what is told about each: decided before anything is compiled.
+// Decides which sessions the datapath gets and which state each one has, before anything is compiled.
 //
-// The datapath knows sessions that copy and sessions that do not. Everything that depends on the wall clock,
-// on rows that ask for the impossible, and on what a session did before is decided here, once per change, and
-// the answer is both the spec that is compiled and the state that is reported.
+// The datapath only knows sessions that copy and sessions that do not. Everything that depends on the wall
+// clock, on rows that ask for the impossible, and on what a session did before is decided here, once per
+// change. The result is both the spec that is compiled and the state that is reported.
 #pragma once
 
 #include <cstdint>
@@ -22,19 +22,19 @@ namespace vswitch::bridge {
 
 /// A source by description instead of name.
 struct PatternSpec {
-  std::string text;                ///< for people, such as "glob:vnet*"
-  std::vector<std::string> ports;  ///< that answer to it at present; they are among SessionSpec::sources
+  std::string text;                ///< for display, such as "glob:vnet*"
+  std::vector<std::string> ports;  ///< the ports it matches at present; they are among SessionSpec::sources
 
   bool operator==(const PatternSpec&) const = default;
 };
 
-/// A session as its row asks for it: what the datapath would do, and what decides whether it does.
+/// A session as its row describes it: what the datapath would do, and what decides whether it does.
 struct DesiredSession : SessionSpec {
   std::vector<PatternSpec> patterns;
-  /// When it ends, ms since 1970. Only compared: an end that has come counts until it is another one.
+  /// When it ends, ms since 1970. Only compared: an end that has passed counts until the end is changed.
   std::optional<std::int64_t> ends_at;
-  std::string expired;  ///< not empty: its end has come, as a sentence
-  std::string refusal;  ///< not empty: a setting that cannot be honoured, as a sentence
+  std::string expired;  ///< not empty: it has ended; why, as a sentence
+  std::string refusal;  ///< not empty: why a setting cannot be honoured, as a sentence
 
   bool operator==(const DesiredSession&) const = default;
 };
@@ -45,22 +45,22 @@ std::string_view name(SessionState state);
 struct SessionStatus {
   std::string id;
   SessionState state = SessionState::active;
-  std::string reason;                         ///< empty when active or disabled
-  std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: its end has come, and has to be remembered
+  std::string reason;                         ///< empty if active or disabled
+  std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: it has ended, which must be recorded
 
   bool operator==(const SessionStatus&) const = default;
 };
 
-/// Remembers of each session what it did last that could be honoured, and whether it has ended.
+/// Remembers the last valid configuration of each session, and whether it has ended.
 class SessionStates {
  public:
   /// SnapshotRegistry::is_used_up().
   using IsUsedUp = std::function<bool(const std::string& id, const QuotaSpec& quota, std::uint64_t life)>;
   explicit SessionStates(IsUsedUp is_used_up) : is_used_up_(std::move(is_used_up)) {}
 
-  /// `asked[b]` are the sessions that rows ask for on spec.bridges[b], whose ports are complete; `now_ms` is
-  /// the wall clock, ms since 1970. Fills in the sessions of the spec, in the order in which they are tried,
-  /// and adds the VLANs that hold their copies to flood_vlans. Returns the state of every session.
+  /// `asked[b]` are the sessions that rows configure on spec.bridges[b], whose ports are complete; `now_ms`
+  /// is the wall clock, ms since 1970. Fills in the sessions of the spec, in the order in which they are
+  /// tried, and adds the VLANs that hold their copies to flood_vlans. Returns the state of every session.
   std::vector<SessionStatus> decide(const std::vector<std::vector<DesiredSession>>& asked,
                                     std::int64_t now_ms, SwitchSpec& spec);
 
@@ -70,9 +70,9 @@ class SessionStates {
     std::string reason;
   };
   struct Known {
-    /// What it did before it asked for something that cannot be honoured; it goes on doing that.
+    /// Its last valid configuration, which stays in effect while the present one cannot be honoured.
     std::optional<SessionSpec> last_honoured;
-    std::optional<End> end;  ///< it has come
+    std::optional<End> end;  ///< set if it has ended
     std::uint64_t life = 0;  ///< SessionSpec::life
     bool used = false;
   };

@@ -69,14 +69,14 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 CounterMap destination_statistics(const DestinationCounters& destination) {
   const auto sum = [&destination](auto read) { return static_cast<std::int64_t>(destination.sum(read)); };
   CounterMap map{{"lost", 0}, {"duplicate", 0}, {"sampled_out", 0}, {"rate_limited", 0}};
-  // Outcomes before matches: a copy on its way between the two reads counts as queued, never as one too many.
+  // Outcomes are read before matches: a copy in between counts as queued, so outcomes never exceed matches.
   map["delivered"] = sum([](const DestinationCell& c) { return c.delivered.read(); });
   map["delivered_bytes"] = sum([](const DestinationCell& c) { return c.delivered_bytes.read(); });
   map["sent_packets"] = sum([](const DestinationCell& c) { return c.sent_packets.read(); });
   for (std::size_t r = 0; r < kDropReasonCount; ++r) {
     const auto reason = static_cast<DropReason>(r);
     const std::int64_t count = sum([r](const DestinationCell& c) { return c.lost[r].read(); });
-    // The destination has the frame, or it was asked for: no loss.
+    // The destination has the frame, or the user asked for it: not a loss.
     if (reason == DropReason::duplicate || reason == DropReason::sampled_out ||
         reason == DropReason::rate_limited) {
       map[std::string(name(reason))] = count;

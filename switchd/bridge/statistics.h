@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was counted, under the keys that clients know, and the columns it is written to.
+// Counters under the keys that clients know, and the columns they are written to.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,24 @@ class Transaction;
 namespace vswitch::bridge {
 
 /// Interface.statistics: the keys of ovs-vswitchd.conf.db(5), and rx_drop_<reason>, tx_drop_<reason> for
-/// reasons that occurred. rx is what the switch receives from the device, as there.
+/// reasons that have occurred. As there, rx is what the switch receives from the device.
 CounterMap interface_statistics(const PortCounters& counters, std::uint64_t overruns);
 
-/// What became of the copies to one destination, one per frame: matched = delivered + lost + duplicate +
+/// What happened to the copies to one destination, one per frame: matched = delivered + lost + duplicate +
 /// sampled_out + rate_limited + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that
-/// another session has copied to the same destination. sent_packets and delivered_bytes count what left: a
-/// GSO packet that is cut up is one copy and many packets.
+/// another session has copied to the same destination. sent_packets and delivered_bytes count what was sent:
+/// a GSO packet that is segmented is one copy and many packets.
 CounterMap destination_statistics(const DestinationCounters& destination);
 
-/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)); production_frames, of a
-/// session with an output VLAN, those that came in it and are no copies; the others are the sums over all
-/// destinations.
+/// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). If the session has an
+/// output VLAN, production_frames counts the frames that came in that VLAN and are not copies. The others are
+/// the sums over all destinations.
 CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).
 CounterMap drop_statistics(const SwitchStatus& status);
 
-/// Frames that came in the output VLAN of a session and are no copies; 0 for a session without one.
+/// Frames that came in the output VLAN of a session and are not copies; 0 for a session without one.
 std::int64_t foreign_frames(const SnapshotRegistry::SessionEntry& session);
 
 /// Writes the columns `statistics` of Open_vSwitch (other_config:enable-statistics), Interface, Mirror and

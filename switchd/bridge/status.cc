@@ -64,7 +64,7 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   row.set("status", status);
 }
 
-/// As Open vSwitch tells of tunnels, and what is wrong with the way.
+/// The status of a tunnel as Open vSwitch reports it, and what is wrong with the path.
 void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::LinkMonitor& links) {
   std::map<std::string, std::string> status{{"state", entry.trouble().empty() ? "up" : "down"}};
   if (!entry.trouble().empty()) status["reason"] = entry.trouble();
@@ -78,7 +78,7 @@ void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::
   row.set("status", status);
 }
 
-/// Why the interface is no port, or carries nothing; empty if all is well.
+/// Why the interface is not a port, or carries nothing; empty if all is well.
 std::string error_of(const DesiredInterface& interface, const Attachment& attachment, std::int64_t ofport) {
   if (!attachment.error().empty()) return attachment.error();
   if (ofport == kNoOfport)
@@ -104,12 +104,12 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
   }
 }
 
-/// What a bridge is asked for and does not do, where stock clients can see it: they do not know our columns
-/// of Mirror.
+/// What a bridge is configured to do but does not, in columns that stock clients show: they do not know our
+/// columns of Mirror.
 std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge) {
   std::map<std::string, std::string> refused;
   for (const SessionStatus& session : status.sessions) {
-    if (session.state != SessionState::error) continue;  // few are
+    if (session.state != SessionState::error) continue;  // rare
     for (const DesiredSession& of_bridge : bridge.sessions) {
       if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
     }
@@ -164,7 +164,7 @@ void write_session_status(const SwitchStatus& status, Transaction& transaction) 
       if (!notice.empty()) after["notice"] = notice;
     }
     row.set("status", after);
-    // Whatever ended it: a restart does not give it a new life.
+    // Whatever ended it: a restart does not revive it.
     if (session.ended_at) row.set("expires_at", *session.ended_at);
   }
 }

@@ -40,7 +40,7 @@ namespace {
 const log::Module kLog{"bridge"};
 
 constexpr std::chrono::seconds kHousekeeping{1};
-constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that still need a device that goes
+constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that still need a removed device
 constexpr std::int64_t kDefaultStatsIntervalMs = 5000;    // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
@@ -75,7 +75,7 @@ class Switch::Impl {
 
   ~Impl() {
     database_.remove_listener(listener_);
-    // Nothing is a port any more: the datapath lets go of the devices, then the host gets them back.
+    // No ports remain: the datapath releases the devices, then the host gets them back.
     desired_ = {};
     endpoints_.reconcile(desired_);
     (void)attachments_.reconcile(desired_);
@@ -95,30 +95,30 @@ class Switch::Impl {
   void links_changed(const std::vector<std::string>& names) {
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
       const Attachment* attachment = attachments_.find(name);
-      // An attempt to make a device is heard of as well when it fails: the next is due with the statistics.
+      // A failed attempt to create a device is also reported; the next one is due with the statistics.
       return attachment != nullptr &&
              !(attachment->type == InterfaceType::internal && attachment->is(AttachmentState::failed));
     });
     if (concerns_us) request_apply();
   }
 
-  /// Neighbours change all the time: what does not concern us costs a question to the kernel.
+  /// Neighbours change all the time: a change that does not concern us costs one query to the kernel.
   void routes_changed() {
     links_.sync();
     if (endpoints_.refresh()) request_apply();
   }
 
-  /// On a worker's thread.
+  /// Called on a worker's thread.
   void frame_caught() {
     post([this] { waiters_.frames_caught(); });
   }
 
-  /// On a worker's thread.
+  /// Called on a worker's thread.
   void quota_used_up() {
     post([this] { request_apply(); });
   }
 
-  /// For the control thread, from any; nothing after the end of the switch.
+  /// Posts to the control thread, from any thread; does nothing after the end of the switch.
   template <typename Work>
   void post(Work work) {
     boost::asio::post(io_, [work, alive = std::weak_ptr(alive_)] {
@@ -126,7 +126,7 @@ class Switch::Impl {
     });
   }
 
-  /// Some turns of the event loop later: a client takes one to be accepted, one to be heard and one to be
+  /// Some turns of the event loop later: a client takes one turn to be accepted, one to be read and one to be
   /// answered.
   template <typename Work>
   void after_clients(Work work, int turns = 4) {
@@ -149,7 +149,7 @@ class Switch::Impl {
     if (std::exchange(outdated_, false)) request_apply();
   }
 
-  /// Nothing is to be done but to say so.
+  /// Nothing to do except to report that.
   void report_next_cfg() {
     requested_ = Concern::nothing;
     const ovsdb::Row* root = desired_.root ? database_.find("Open_vSwitch", *desired_.root) : nullptr;
@@ -162,16 +162,16 @@ class Switch::Impl {
   }
 
   void begin_apply() {
-    links_.sync();  // a device made a moment ago is seen by the command that adds it
+    links_.sync();  // so that a command sees a device that was created just before it
     under_way_ = read_desired(database_, wall_now_ms());
     apply_settings(*under_way_);
     endpoints_.reconcile(*under_way_);
   }
 
-  /// What goes wrong here is our fault or the machine's, never the last commit's: it is said, and the switch
-  /// goes on as it is. Devices may take several turns of the event loop to open; what is committed meanwhile
-  /// is applied after that, so that there is an end to it however fast commits come. At the start there may
-  /// be much to do: clients that only want the database are answered between the steps.
+  /// A failure here is our fault or the machine's, never that of the last commit: it is logged, and the
+  /// switch goes on as it is. Devices may take several turns of the event loop to open; commits made
+  /// meanwhile are applied afterwards, so that this ends however fast commits come. There may be much to do
+  /// at the start: clients that only want the database are answered between the steps.
   void apply() {
     requested_ = Concern::nothing;
     try {
@@ -179,14 +179,14 @@ class Switch::Impl {
         begin_apply();
         if (!std::exchange(begun_before_, true)) return after_clients([this] { apply(); });
       }
-      if (!attachments_.reconcile(*under_way_)) return;  // it will see to it that apply() is called again
+      if (!attachments_.reconcile(*under_way_)) return;  // it makes sure that apply() is called again
       desired_ = std::move(*under_way_);
       under_way_.reset();
       next_end_.set(desired_.next_end);
       ofports_ = pick_ofports(desired_, attachments_, database_);
       publish();
       write([this](ovsdb::Transaction& transaction) {
-        // Once: whoever writes others later, as ovs-ctl does, is right.
+        // Only once: if another program writes different ones later, as ovs-ctl does, they stay.
         if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
           write_versions(*desired_.root, transaction);
         write_identity(desired_, links_, transaction);
@@ -209,9 +209,9 @@ class Switch::Impl {
       asked.at_start.worker_threads = now.worker_threads;
     if (asked.at_start != now) {
       asked.complaints.push_back(trouble_at_start_.empty()
-                                     ? "Open_vSwitch other_config: worker-threads, mirror-threads and "
-                                       "mirror-queue-kib are taken when "
-                                       "vswitchd starts again"
+                                     ? "Open_vSwitch other_config: changes of worker-threads, mirror-threads "
+                                       "and mirror-queue-kib take effect when "
+                                       "vswitchd restarts"
                                      : trouble_at_start_);
     }
     for (const std::string& complaint : asked.complaints) {
@@ -235,7 +235,7 @@ class Switch::Impl {
     sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
     registry_.update(spec);
     std::unique_ptr<Snapshot> snapshot = compile(spec, registry_);
-    spec = {};  // from here on the snapshots alone say how long a device is needed
+    spec = {};  // from here on only the snapshots decide how long a device is needed
     datapath_->publish(std::move(snapshot));
     registry_.finish();
     close_retired(kDrainPatience);
@@ -272,7 +272,8 @@ class Switch::Impl {
     }
   }
 
-  /// Closes what is no port any more as soon as no queued copy needs it: now, or from housekeeping.
+  /// Closes devices that are not ports any more as soon as no queued copy needs them: now, or from
+  /// housekeeping.
   void close_retired(std::chrono::milliseconds patience) {
     const bool unused =
         datapath_->free_old_snapshots(attachments_.has_retired() ? patience : std::chrono::milliseconds(0));
@@ -285,7 +286,7 @@ class Switch::Impl {
     fill(transaction);
     own_commit_ = true;
     const auto error = transaction.commit();
-    own_commit_ = false;  // nothing had changed, so no listener took it
+    own_commit_ = false;  // nothing had changed, so no listener consumed it
     if (error)
       log::err(kLog, "the state of the switch could not be written to the database: {}", error->what());
   }
@@ -319,7 +320,7 @@ class Switch::Impl {
       statistics_written_ = now;
       write([this](ovsdb::Transaction& transaction) {
         write_statistics(status_, transaction);
-        write_session_status(status_, transaction);  // its notices follow from what was counted
+        write_session_status(status_, transaction);  // its notices depend on counters
       });
       if (attachments_.wants_retry()) request_apply();
     }
@@ -334,7 +335,7 @@ class Switch::Impl {
   netlink::HostIsolation isolation_;
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
-  model::DatapathSettings settings_;  ///< what is in effect; at_start since the start
+  model::DatapathSettings settings_;  ///< the settings in effect; at_start as of the start
   std::string trouble_at_start_;
   const std::unique_ptr<Datapath> datapath_;
   SnapshotRegistry registry_;
@@ -349,19 +350,19 @@ class Switch::Impl {
   Desired desired_;
   Ofports ofports_;
   std::vector<SessionStatus> sessions_;
-  std::optional<Desired> under_way_;  ///< what apply() is at, over several turns of the event loop
-  bool outdated_ = false;             ///< and there is something newer
+  std::optional<Desired> under_way_;  ///< what apply() is working on, over several turns of the event loop
+  bool outdated_ = false;             ///< and a newer configuration exists
   bool begun_before_ = false;         ///< this is not the first time
   std::vector<std::function<void()>> waiting_;
   std::vector<std::function<void()>> waiting_for_next_;
-  Concern requested_ = Concern::nothing;  ///< of an apply() that is posted
+  Concern requested_ = Concern::nothing;  ///< of an apply() that has been posted
   bool own_commit_ =
-      false;  ///< the next commit told is our own report; what others commit on hearing of it is not
+      false;  ///< the next commit reported is our own; commits that others make in response are not
   TimeNs statistics_written_ = 0;
   const SwitchStatus status_{desired_, attachments_, endpoints_, links_, registry_, sessions_, ofports_};
   SwitchQueries queries_{status_, *datapath_, settings_};
   FrameWaiters waiters_{io_, datapath_->next_frames(), queries_};
-  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that has been told our versions
+  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that contains our versions
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The switch as a whole: follows the database, runs the datapath, reports back.
+// The switch as a whole: it follows the database, runs the datapath, and reports back.
 //
 // clang-format off
-// A setting's walk, from the commit on (all on the control thread):
+// The path of a setting, called a walk, from the commit on (all on the control thread):
 //
 //     on_commit -> apply() at the end of this turn of the event loop, once for all commits of the turn
 //       read_desired    rows -> plain values                                     desired.cc
-//       reconcile       make endpoints, ask for the way to them                  endpoints.cc
-//                       open and close devices, some a turn                      attachments.cc, attachment.h
+//       reconcile       create endpoints, look up the path to them               endpoints.cc
+//                       open and close devices, a few per turn                   attachments.cc, attachment.h
 //       pick_ofports    OpenFlow port numbers, before anything refers to them    ofports.cc
 //       decide          which sessions copy, and the state of each               session_state.cc
 //       compile         names -> numbers, sessions -> candidate lists            datapath/snapshot/compile.cc
 //       publish         every worker uses the new snapshot when it returns       datapath/engine/datapath.cc
-//       close_retired   devices nobody uses any more go back to the host         attachments.cc
+//       close_retired   devices that are no longer used go back to the host      attachments.cc
 //       write_identity  versions, types, datapath ids                            identity.cc
 //       write_status    ofport, error, states; then cur_cfg, last of all         status.cc
 //     when_applied callbacks: replies go out
 // clang-format on
 //
-// A device that comes, goes or changes starts the same walk, and so does a route, an address or a neighbour
-// on the way to an endpoint. One walk ends before the next begins: what is committed while devices are being
-// opened is the next one's.
+// A device that appears, disappears or changes starts the same walk, and so does a route, an address or a
+// neighbour on the path to an endpoint. One walk ends before the next begins: commits that are made while
+// devices are being opened are left to the next walk.
 #pragma once
 
 #include <cstdint>
@@ -41,23 +41,23 @@ class Database;
 namespace vswitch::bridge {
 
 struct SwitchOptions {
-  std::size_t workers = 0;  ///< 0 = what the database says (switchd/model/datapath_settings.h)
-  std::string rundir;       ///< owner tag of what is put into the kernel
+  std::size_t workers = 0;  ///< 0 = from the database (switchd/model/datapath_settings.h)
+  std::string rundir;       ///< owner tag of objects created in the kernel
 };
 
 class Switch : public AppliedView {
  public:
-  /// Cleans what an earlier daemon of this run directory left in the kernel. What the database says is
-  /// applied by the event loop. Throws std::system_error when the machine refuses netlink sockets, threads or
+  /// Removes what an earlier daemon of this run directory left in the kernel. The event loop applies the
+  /// settings in the database. Throws std::system_error if the machine refuses netlink sockets, threads or
   /// memory.
   Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options);
   /// Gives every device back to the host.
   ~Switch() override;
 
   void when_applied(std::function<void()> done) override;
-  /// As long as the switch lives.
+  /// Valid as long as the switch exists.
   SwitchView view();
-  /// Bytes that wait in the mirror queues.
+  /// Bytes pending in the mirror queues.
   std::size_t queued_copy_bytes() const;
 
  private:

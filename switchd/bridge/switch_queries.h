@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the running switch is asked between two walks: it looks, and changes nothing but what was learned.
+// Queries of the running switch between two walks. They change nothing but learned addresses.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace vswitch::bridge {
 
 class SwitchQueries final : public FdbView, public CountersView, public DatapathView {
  public:
-  /// All have to outlive it. `settings`: those in effect.
+  /// All must outlive it. `settings`: those in effect.
   SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings)
       : status_(status), datapath_(datapath), settings_(settings) {}
 
@@ -39,7 +39,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
   std::size_t workers() override;
   DatapathState datapath_state() override;
 
-  /// As ExplainView::explain().
+  /// See ExplainView::explain().
   std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                      std::span<const std::uint8_t> frame) const;
 

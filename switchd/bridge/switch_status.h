@@ -13,7 +13,7 @@
 
 namespace vswitch::bridge {
 
-/// What the walk of the last settings has reached: what status, statistics and queries are made of.
+/// The result of the last walk: the basis of status, statistics and queries.
 struct SwitchStatus {
   const Desired& desired;
   const Attachments& attachments;

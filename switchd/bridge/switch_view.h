@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others need to know of the running switch and cannot read from rows, one interface for each interest.
-// Settings and states stand in the rows.
+// What other components need to know of the running switch and cannot read from rows, as one interface per
+// purpose. Settings and states are in the rows.
 #pragma once
 
 #include <chrono>
@@ -28,11 +28,11 @@ class View {
   virtual ~View() = default;
 };
 
-/// When a change has arrived.
+/// Tells when a change has taken effect.
 class AppliedView : public View {
  public:
-  /// Calls back, now or later, when every commit made so far is in the datapath or has failed with its reason
-  /// in the row.
+  /// Calls back, now or later, when every commit made so far is in the datapath or has failed, with its
+  /// reason in the row.
   virtual void when_applied(std::function<void()> done) = 0;
 };
 
@@ -50,18 +50,18 @@ struct FdbStatistics {
                 moved = 0;  ///< since the last clear_fdb_statistics()
 };
 
-/// What was learned.
+/// The learned addresses.
 class FdbView : public View {
  public:
-  /// Pinned ones first, then the longest unseen; empty for a bridge that is not set up.
+  /// Pinned entries first, then the longest unseen; empty for a bridge that is not set up.
   virtual std::vector<FdbEntry> fdb(const std::string& bridge) = 0;
-  /// Returns how many addresses were forgotten; pinned ones are not.
+  /// Returns how many addresses were removed; pinned ones stay.
   virtual std::size_t flush_fdb(const std::string& bridge) = 0;
-  /// Pins an address to a port. False when the port is not in the datapath or the table is full of pinned
-  /// ones.
+  /// Pins an address to a port. False if the port is not in the datapath or the table is full of pinned
+  /// addresses.
   virtual bool pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan,
                        const MacAddr& mac) = 0;
-  /// False when the address is not pinned.
+  /// False if the address is not pinned.
   virtual bool unpin_fdb(const std::string& bridge, VlanId vlan, const MacAddr& mac) = 0;
 
   virtual FdbStatistics fdb_statistics(const std::string& bridge) = 0;
@@ -70,15 +70,15 @@ class FdbView : public View {
 
 using CounterMap = std::map<std::string, std::int64_t>;
 
-/// What was counted.
+/// The counters.
 class CountersView : public View {
  public:
-  /// With the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched, delivered, lost,
-  /// lost_<cause>, production_frames) or Interface (rx_packets, ...) row, as of this moment. Empty when the
-  /// row is not in the datapath.
+  /// Current values, with the keys of the column `statistics` of a Mirror (tx_packets, tx_bytes, matched,
+  /// delivered, lost, lost_<cause>, production_frames) or Interface (rx_packets, ...) row. Empty if the row
+  /// is not in the datapath.
   virtual CounterMap mirror_counters(const ovsdb::Uuid& mirror) = 0;
-  /// The same for each destination that has been one since the session was made: by name of the port, or uuid
-  /// of the Mirror_Endpoint.
+  /// The same for each destination, present or past, of the session: by name of the port, or uuid of the
+  /// Mirror_Endpoint.
   virtual std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) = 0;
   virtual CounterMap interface_counters(const ovsdb::Uuid& interface) = 0;
   /// Frames and copies dropped since the start, by name(DropReason); reasons that never occurred may be
@@ -87,10 +87,10 @@ class CountersView : public View {
 };
 
 struct WorkerState {
-  std::vector<std::string> ports = {};  ///< it receives from
+  std::vector<std::string> ports = {};  ///< the ports it receives from
   std::uint64_t wakeups = 0, batches = 0, frames = 0, busy_ns = 0;
   std::uint64_t cpu_ns = 0;           ///< processor time, the kernel's work included
-  std::uint64_t unwatched_ports = 0;  ///< times a port could not be watched
+  std::uint64_t unwatched_ports = 0;  ///< times a port could not be added to the epoll set
   std::size_t queued_copy_bytes = 0, copy_queue_bytes = 0;
 };
 
@@ -101,21 +101,21 @@ struct MirrorThreadState {
 struct DatapathState {
   std::vector<WorkerState> workers;
   std::vector<MirrorThreadState> mirror_threads;
-  std::size_t receive_memory_bytes = 0;  ///< rings of all ports, in the kernel
+  std::size_t receive_memory_bytes = 0;  ///< receive rings of all ports, in the kernel
   std::size_t send_memory_bytes = 0;     ///< of ports that send by AF_XDP
-  std::vector<std::string> complaints;   ///< settings that are not used as they are, as sentences
+  std::vector<std::string> complaints;   ///< settings that are not used as given, as sentences
 };
 
 /// The ports that the patterns of a session select, by pattern.
 using BoundSources = std::map<std::string, std::vector<std::string>>;
 
-/// What the settings have become in the datapath, and what it is made of.
+/// The settings as they are in effect in the datapath, and its resources.
 class DatapathView : public View {
  public:
-  /// The number of a port inside the datapath; nullopt when it is not in it.
+  /// The number of a port inside the datapath; nullopt if it is not in the datapath.
   virtual std::optional<std::uint32_t> datapath_number(const std::string& bridge,
                                                        const std::string& port) = 0;
-  /// As of this moment.
+  /// The current binding.
   virtual BoundSources bound_sources(const ovsdb::Uuid& mirror) = 0;
   virtual std::size_t workers() = 0;
   virtual DatapathState datapath_state() = 0;
@@ -135,8 +135,8 @@ struct Explanation {
     std::string session;
     bool copied = false;
     std::string reason;  ///< why, or why not
-    /// What a session that copies does with some of such frames only (sample, rate, end): a sentence each,
-    /// in the order in which they are asked.
+    /// The limits of a session that copies only some of such frames (sample, rate, end): one sentence each,
+    /// in the order in which they apply.
     std::vector<std::string> then = {};
   };
   std::vector<std::string> trace;  ///< one line per step
@@ -148,29 +148,30 @@ struct Explanation {
 struct NextFrame {
   std::string in_port;
   std::vector<std::uint8_t> frame;
-  std::optional<Explanation> explanation;  ///< nothing: the port has gone meanwhile
+  std::optional<Explanation> explanation;  ///< nothing: the port has disappeared meanwhile
 };
 
-/// What would happen to a frame.
+/// Explains what would happen to a frame.
 class ExplainView : public View {
  public:
-  /// What would happen to a frame (from the destination address on, without FCS) that arrives on a port.
-  /// Changes nothing. nullopt when the port is not in the datapath.
+  /// Explains what would happen to a frame (from the destination address on, without FCS) that arrives on a
+  /// port. Changes nothing. nullopt if the port is not in the datapath.
   virtual std::optional<Explanation> explain(const std::string& bridge, const std::string& in_port,
                                              std::span<const std::uint8_t> frame) = 0;
 
   /// Waits for the next frame that arrives on a port of the bridge (`in_port` empty: on any) and fits the
-  /// match, and calls back later, once: with the frame explained as of then, or with nothing when none has
-  /// come within `patience`. Returns a number for stop_waiting(), or nothing if as many wait as may.
+  /// match, and calls back once, later: with the frame explained as of its arrival, or with nothing if none
+  /// arrives within `patience`. Returns a number for stop_waiting(), or nothing if the limit of pending
+  /// requests is reached.
   virtual std::optional<std::uint64_t> explain_next(const std::string& bridge, const std::string& in_port,
                                                     std::optional<Match> match,
                                                     std::chrono::milliseconds patience,
                                                     std::function<void(std::optional<NextFrame>)> done) = 0;
-  /// Nobody is called back. A number that is not waited for any more does nothing.
+  /// Cancels without a callback. Does nothing if the request is not pending any more.
   virtual void stop_waiting(std::uint64_t request) = 0;
 };
 
-/// All of it; each part lives as long as the switch.
+/// All of them; each part lives as long as the switch.
 struct SwitchView {
   AppliedView& applied;
   FdbView& fdb;
@@ -182,8 +183,8 @@ struct SwitchView {
 /// What a key of CountersView::drops() means, as a sentence.
 std::string meaning_of_drop(std::string_view key);
 
-/// What is to be said of a session into whose output VLAN frames came that are no copies; empty for none. It
-/// is no fault of the session: on the way of an RSPAN VLAN they are the copies of another switch.
+/// The notice for a session whose output VLAN received frames that are not copies; empty if there were none.
+/// This is not an error of the session: on the path of an RSPAN VLAN they are the copies of another switch.
 std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
 
 }  // namespace vswitch::bridge

@@ -31,7 +31,7 @@ std::string load_average() {
   return text;
 }
 
-/// Total, used, cached; swap total, swap used: of proc(5) meminfo.
+/// Total, used, cached; swap total, swap used: from proc(5) meminfo.
 std::string memory() {
   std::map<std::string, std::uint64_t> kib;
   std::ifstream file("/proc/meminfo");
@@ -71,8 +71,8 @@ std::uint64_t age_ms() {
   return static_cast<std::uint64_t>(std::max(0.0, now_s - began_s) * 1000);
 }
 
-/// Virtual and resident memory, processor time, crashes (nobody starts us again: none), and twice the age,
-/// since the first start and since the last.
+/// Virtual and resident memory, processor time, crashes (always 0: no monitor restarts us), and the age
+/// twice, since the first start and since the last.
 std::string process() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t size = 0, resident = 0;
@@ -82,8 +82,8 @@ std::string process() {
          std::to_string(processor_time_ms()) + ",0," + age + "," + age;
 }
 
-/// Local ones that can be written to: mount point, total, used. One that does not answer, as a network may
-/// not, is none of them.
+/// Local, writable file systems: mount point, total, used. One that does not answer, such as a network file
+/// system, is left out.
 std::string file_systems() {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> mounts(::setmntent("/proc/self/mounts", "r"),
                                                                ::endmntent);

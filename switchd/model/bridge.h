@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of Bridge, and the one row of Open_vSwitch: what they ask for.
+// The settings of a Bridge row and of the single Open_vSwitch row.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@ struct Bridge {
   std::vector<ovsdb::Uuid> mirrors;
   std::optional<std::string> fail_mode;  ///< standalone, secure
   std::set<std::int64_t> flood_vlans;
-  // Asked for, and not supported.
+  // Requested, but not supported.
   bool stp_enable = false;
   bool rstp_enable = false;
   bool mcast_snooping_enable = false;
   std::map<std::string, std::string> other_config;
 
   /// Keys of other_config, with the defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)): a value
-  /// that is no number is as if it were not there, another one is the nearest that is allowed.
+  /// that is not a number is ignored, and a number out of range becomes the nearest allowed one.
   std::int64_t mac_aging_seconds() const;
   std::int64_t mac_table_size() const;
   bool forward_bpdu() const;
@@ -38,7 +38,7 @@ struct Root {
   ovsdb::Uuid uuid;
   std::vector<ovsdb::Uuid> bridges;
   std::int64_t next_cfg = 0;
-  std::map<std::string, std::string> other_config;  ///< for one, switchd/model/datapath_settings.h
+  std::map<std::string, std::string> other_config;  ///< read by datapath_settings.h, among others
 };
 
 Columns<Bridge> bridge_columns();

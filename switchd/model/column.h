@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A table of columns says all there is to know about the columns of a row type: how each is read into the
-// struct of that type and written from it, which member of the session API it is, and what a change of it
-// means to the switch. Readers, writers, JSON and bridge::concern_of() follow the tables (tables.h lists
-// them).
+// A table of columns describes the columns of a row type completely: how each one is read into the struct of
+// that type and written from it, which member of the session API it is, and what a change of it means to the
+// switch. Readers, writers, JSON and bridge::concern_of() follow the tables (tables.h lists them).
 //
-// The default of a column is the initializer of its struct member. It is written as what a new row has, so
-// that rows look as other clients would make them.
+// The default of a column is the initializer of its struct member. It is written as the value of a new row,
+// so that rows look like those of other clients.
 #pragma once
 
 #include <cstdint>
@@ -25,17 +24,17 @@ namespace vswitch::model {
 
 /// What a change of a column means to the switch.
 enum class Effect : std::uint8_t {
-  none,           ///< nothing: others read it, or the switch alone writes it
-  next_cfg,       ///< somebody waits for cur_cfg
-  interface_ids,  ///< a source of a session may be found by it, if a source pattern asks for it
-  settings,       ///< the switch has to become another one
+  none,           ///< nothing: other components read it, or only the switch writes it
+  next_cfg,       ///< a client is waiting for cur_cfg
+  interface_ids,  ///< may identify a source of a session, if a source pattern refers to it
+  settings,       ///< the switch must be reconfigured
 };
 
-/// What is the same for the columns of all row types.
+/// The properties of a column that do not depend on the row type.
 struct ColumnInfo {
   std::string_view name;
-  /// Of the object in the session API: "sample", or "rate.bits" for a member of the object `rate`. "": the
-  /// session API does not have it, or not as a member of its own.
+  /// The member of the object in the session API: "sample", or "rate.bits" for a member of the object `rate`.
+  /// Empty if the session API does not have it, or not as a member of its own.
   std::string_view member;
   Effect effect = Effect::none;
 
@@ -46,20 +45,20 @@ struct ColumnInfo {
   }
 };
 
-/// A column of the row type whose struct is T. A function that is null is written by hand where the type is
-/// read, written or shown, because it needs more than this one column.
+/// A column of the row type whose struct is T. If a function is null, that step is written by hand where the
+/// type is read, written or shown, because it needs more than this one column.
 template <class T>
 struct Column : ColumnInfo {
   void (*read)(const ovsdb::Row& row, std::string_view name, T& object) = nullptr;
   ovsdb::Datum (*write)(const T& object) = nullptr;
   bool (*is_default)(const T& object) = nullptr;
   Json (*to_json)(const T& object) = nullptr;
-  void (*from_json)(const Json& value, T& object) = nullptr;  ///< null is the default
+  void (*from_json)(const Json& value, T& object) = nullptr;  ///< JSON null means the default
 };
 template <class T>
 using Columns = std::span<const Column<T>>;
 
-/// How a member of type V stands in a column and in JSON.
+/// How a member of type V is represented in a column and in JSON.
 template <class V>
 struct Codec;
 
@@ -169,7 +168,7 @@ const Value<Member>& default_of() {
 
 }  // namespace detail
 
-/// A column that the switch or the session API reads and never writes.
+/// A column that the switch or the session API reads but never writes.
 template <auto Member, class How = Codec<detail::Value<Member>>>
 constexpr auto read_only(std::string_view name, Effect effect) {
   using T = detail::Struct<Member>;
@@ -180,7 +179,7 @@ constexpr auto read_only(std::string_view name, Effect effect) {
   return column;
 }
 
-/// A column that is read and written; its JSON is made by hand.
+/// A column that is read and written; its JSON is written by hand.
 template <auto Member, class How = Codec<detail::Value<Member>>>
 constexpr auto stored(std::string_view name, std::string_view member, Effect effect) {
   using T = detail::Struct<Member>;
@@ -223,7 +222,7 @@ void read_columns(Columns<T> columns, const ovsdb::Row& row, T& object) {
   }
 }
 
-/// Writes the columns that the members of `params` stand for.
+/// Writes the columns that correspond to the members of `params`.
 template <class T>
 void write_columns(Columns<T> columns, const T& object, const Json& params, ovsdb::Transaction& transaction,
                    std::string_view table, const ovsdb::Uuid& row) {
@@ -236,8 +235,8 @@ void write_columns(Columns<T> columns, const T& object, const Json& params, ovsd
   }
 }
 
-/// What is given in `params` replaces what the object has. An object among them, such as `rate`, is taken as
-/// a whole: what it does not mention gets its default.
+/// Members of `params` replace those of the object. A nested object, such as `rate`, is replaced as a whole:
+/// members that it does not mention get their defaults.
 template <class T>
 void take_members(Columns<T> columns, const Json& params, T& object) {
   for (const Column<T>& column : columns) {
@@ -249,7 +248,7 @@ void take_members(Columns<T> columns, const Json& params, T& object) {
   }
 }
 
-/// The other way round: every member that is a column.
+/// The reverse: every member that is a column.
 template <class T>
 Json members_of(Columns<T> columns, const T& object) {
   Json json = Json::object();

@@ -21,13 +21,13 @@ std::optional<Number> number(std::string_view text) {
   return value;
 }
 
-/// Reads keys one by one and keeps what is wrong with them.
+/// Reads keys one by one and records what is wrong with them.
 class Reader {
  public:
   Reader(const ovsdb::Row& root, std::vector<std::string>& complaints)
       : root_(root), complaints_(complaints) {}
 
-  /// A number from `low` to `high`, or `value` as it is.
+  /// A number from `low` to `high`; otherwise `value` stays as it is.
   template <typename Number>
   void read(std::string_view key, Number low, Number high, Number& value) {
     const std::string* text = root_.value("other_config", key);

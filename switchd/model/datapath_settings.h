@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads and memory of the datapath: what Open_vSwitch.other_config says of them. schemas/README.md lists
-// the keys.
+// Threads and memory of the datapath, from Open_vSwitch.other_config. schemas/README.md lists the keys.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +15,7 @@ class Row;
 namespace vswitch::model {
 
 struct DatapathSettings {
-  /// Taken when the daemon starts.
+  /// Takes effect when the daemon starts.
   struct AtStart {
     std::size_t worker_threads = 0;  ///< 0 = one per processor, at most 4
     std::size_t mirror_threads = 1;
@@ -24,22 +23,22 @@ struct DatapathSettings {
 
     bool operator==(const AtStart&) const = default;
   } at_start;
-  /// Taken by devices that are opened from then on.
+  /// Takes effect for devices that are opened afterwards.
   struct Ports {
     std::size_t receive_ring_kib = 2 * 1024;   ///< of a busy port
-    std::size_t receive_queue_kib = 4 * 1024;  ///< long frames that wait
-    bool xdp_transmit = true;                  ///< production frames, where it can be had
+    std::size_t receive_queue_kib = 4 * 1024;  ///< for pending long frames
+    bool xdp_transmit = true;                  ///< for production frames, if available
     bool xdp_copies = false;
 
     bool operator==(const Ports&) const = default;
   } ports;
-  /// Taken at once.
+  /// Takes effect at once.
   WorkSpec work;
-  /// Values that could not be taken as they are, as sentences.
+  /// Values that are not used as given, as sentences.
   std::vector<std::string> complaints;
 };
 
-/// `processors`: those the daemon may use.
+/// `processors`: those that the daemon may use.
 DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vector<unsigned>& processors);
 
 }  // namespace vswitch::model

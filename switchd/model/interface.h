@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of Interface: what it asks for.
+// The settings of an Interface row.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@ namespace vswitch::model {
 struct Interface {
   ovsdb::Uuid uuid;
   std::string name;
-  std::string type;  ///< "" is system
+  std::string type;  ///< "" means system
   std::map<std::string, std::string> options;
-  std::optional<std::string> mac;  ///< of a device that the switch makes
+  std::optional<std::string> mac;  ///< of a device that the switch creates
   std::optional<std::int64_t> mtu_request;
   std::optional<std::int64_t> ofport_request;
-  std::optional<std::int64_t> ofport;  ///< the switch's own: the number that the port had last
+  std::optional<std::int64_t> ofport;  ///< written by the switch: the last number of the port
 };
 
 Columns<Interface> interface_columns();

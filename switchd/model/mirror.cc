@@ -56,7 +56,7 @@ constexpr std::array kColumns = {
     stored<&M::expires_with_connection>("expires_with_connection", "expires", Effect::settings),
 };
 
-/// A source that is there already, in another direction, is one in both.
+/// A source that already exists with the other direction becomes one in both directions.
 void add_to(std::map<std::string, std::string>& sources, const std::string& source,
             const std::string& direction) {
   auto [at, inserted] = sources.emplace(source, direction);

@@ -2,12 +2,12 @@
 // A mirror session: a row of Mirror as the session API and the switch read it.
 //
 // Ports are named: the durable columns source_ports and destination_ports hold names, so that a session waits
-// for a port that left and works again when it is back. What OVSDB clients wrote into the weak references
-// select_src_port, select_dst_port and output_port is read as well (the union counts), and replaced by names
-// when the session API changes it.
+// for a port that has disappeared and works again when it returns. References that OVSDB clients wrote into
+// the weak columns select_src_port, select_dst_port and output_port are read as well (the union counts); the
+// session API replaces them by names when it changes them.
 //
 // VLANs without ports mean those VLANs on every port. Open vSwitch selects nothing by select_vlan alone, so
-// the row then says select_all too; read back, it is VLANs without ports again.
+// the row also sets select_all; when it is read back, it means VLANs without ports again.
 #pragma once
 
 #include <cstdint>
@@ -34,16 +34,16 @@ struct MirrorSettings {
   bool all = false;
   std::set<std::string> destination_ports;
   bool normal_io = false;
-  std::optional<std::int64_t> output_vlan;  ///< RSPAN: the copies are put into it
-  bool keep_vlan = false;                   ///< with output_vlan: the tag that was there stays, behind it
-  bool strip_vlan = false;                  ///< the outer tag is taken off
+  std::optional<std::int64_t> output_vlan;  ///< RSPAN: copies are sent into this VLAN
+  bool keep_vlan = false;                   ///< with output_vlan: the original tag stays, as the inner tag
+  bool strip_vlan = false;                  ///< the outer tag is removed
   std::set<MirrorEndpoint> endpoints;
   std::optional<std::string> mtu_policy;   ///< cut, fragment, drop; empty: cut
   std::optional<std::string> superframes;  ///< keep, cut; empty: by destination
   std::optional<std::int64_t> snaplen;     ///< bytes; empty: whole frames
   std::int64_t sample = 1;
-  std::set<std::string> filter;  ///< matches, one of which a frame has to fit; empty: every frame
-  std::set<std::string> skip;    ///< matches, none of which it may fit
+  std::set<std::string> filter;  ///< matches; a frame must fit at least one; empty: every frame
+  std::set<std::string> skip;    ///< matches; a frame must fit none
   std::optional<std::int64_t> rate_packets, rate_bits;  ///< per second
   std::optional<std::int64_t> expires_at;               ///< ms since 1970
   std::optional<std::int64_t> expires_packets, expires_bytes;
@@ -52,9 +52,9 @@ struct MirrorSettings {
   bool operator==(const MirrorSettings&) const = default;
   bool names_ports() const { return !source_ports.empty() || !source_patterns.empty(); }
   bool selects_nothing() const { return !names_ports() && vlans.empty() && !all; }
-  /// VLANs of every port: the end of an RSPAN VLAN, if it sends to ports.
+  /// VLANs of every port: the destination end of an RSPAN VLAN, if it sends to ports.
   bool only_vlans() const { return !names_ports() && !vlans.empty() && !all; }
-  /// The port carries nothing but copies, being a destination.
+  /// The port carries only copies, because it is a destination.
   bool reserves(const std::string& port) const {
     return !normal_io && !output_vlan && destination_ports.contains(port);
   }
@@ -66,25 +66,25 @@ struct MirrorSettings {
   void add_source_pattern(const std::string& pattern, const std::string& direction);
 };
 
-/// A row: the settings, and what stands in it besides.
+/// A row: the settings, and its other contents.
 struct Mirror : MirrorSettings {
   ovsdb::Uuid uuid;
-  bool select_all = false;  ///< as it stands: a session of VLANs alone selects nothing without it
+  bool select_all = false;  ///< as stored; without it a session with only VLANs selects nothing
   std::vector<std::pair<ovsdb::Uuid, MirrorEndpoint>> endpoint_rows;  ///< in the order of the column
 };
 
 Columns<MirrorSettings> mirror_columns();
 
-/// What a port that a row refers to is called. The two differ only if somebody wants it so, and for bonds.
+/// The name of a port that a row refers to. The two differ only if the user chose so, and for bonds.
 enum class PortName : std::uint8_t {
-  of_port,       ///< that of the Port row, for people
-  of_interface,  ///< that of its interface, which the port has in the datapath
+  of_port,       ///< that of the Port row, for display
+  of_interface,  ///< that of its interface, which the datapath uses
 };
 Mirror read_mirror(const ovsdb::Database& database, const ovsdb::Row& row,
                    PortName port_name = PortName::of_port);
 
-/// Writes the columns that the members of `params` stand for. Rows of endpoints that are as they shall be
-/// stay, with their counters and sequence numbers.
+/// Writes the columns that correspond to the members of `params`. Endpoint rows whose settings do not change
+/// are kept, with their counters and sequence numbers.
 void write_mirror(ovsdb::Transaction& transaction, const ovsdb::Uuid& mirror, const MirrorSettings& settings,
                   const Json& params);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of Mirror_Endpoint: where copies of a session go in a tunnel.
+// A row of Mirror_Endpoint: a tunnel destination for copies of a session.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace vswitch::model {
 
-/// nullopt: nothing was said. The columns are in the order of their members of the session API, by which
-/// endpoints are sorted.
+/// nullopt: not set. The columns are in the order of their members in the session API; endpoints are sorted
+/// by them.
 struct MirrorEndpoint {
   std::optional<std::int64_t> cos;
   std::optional<bool> dont_fragment;

@@ -27,11 +27,10 @@ std::optional<Problem> incomplete(const MirrorSettings& session) {
   }
   if (session.output_vlan && !session.endpoints.empty()) {
     return invalid("destination.vlan", *session.output_vlan,
-                   "a session sends its copies into a VLAN or to endpoints; make two of them for both");
+                   "a session sends its copies into a VLAN or to endpoints, not both; use two sessions");
   }
   if (session.keep_vlan && !session.output_vlan) {
-    return invalid("destination.keep_vlan", true,
-                   "keep_vlan keeps a tag behind that of destination.vlan: give one");
+    return invalid("destination.keep_vlan", true, "keep_vlan requires destination.vlan");
   }
   return std::nullopt;
 }
@@ -58,8 +57,8 @@ std::optional<Problem> wrong_place(const ovsdb::Database& database, const ovsdb:
                       bridge.str("name"));
 }
 
-/// Why the two cannot be on one bridge, seen from the destinations of `session`. `changed` is the one whose
-/// setting is to blame.
+/// Why the two sessions conflict, seen from the destinations of `session`. `changed` is the one whose setting
+/// is to blame.
 std::optional<Problem> destinations_in_the_way(const MirrorSettings& session, const MirrorSettings& other,
                                                const MirrorSettings& changed) {
   for (const std::string& port : session.destination_ports) {
@@ -67,14 +66,15 @@ std::optional<Problem> destinations_in_the_way(const MirrorSettings& session, co
     if (other.destination_ports.contains(port) && other.normal_io) {
       return conflict("destination.ports", port,
                       "port " + port + " carries its own traffic for session " + other.name +
-                          " and only copies for " + session.name + ": set normal_io alike in both");
+                          " and only copies for " + session.name +
+                          ": set normal_io to the same value in both");
     }
     const auto source = other.source_ports.find(port);
     if (source != other.source_ports.end() && source->second == "from") {
       return conflict(changed == session ? "destination.ports" : "sources.ports", port,
                       "port " + port + " carries only copies of session " + session.name + ", so session " +
                           other.name + " would never see a frame from it: allow normal_io in " +
-                          session.name + ", or watch it `to`");
+                          session.name + ", or use direction `to`");
     }
   }
   return std::nullopt;
@@ -94,10 +94,9 @@ std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsd
   }
   for (const auto& [port, direction] : session.source_ports) {
     if (!session.reserves(port)) continue;
-    return conflict(
-        "destination.ports", port,
-        "port " + port + " is a source of session " + session.name +
-            " and its destination that carries only copies: take another port, or allow normal_io");
+    return conflict("destination.ports", port,
+                    "port " + port + " is a source of session " + session.name +
+                        " and also its copies-only destination: use another port, or allow normal_io");
   }
   return std::nullopt;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What cannot be: sessions that are incomplete or contradict themselves, and two that are in each other's
-// way. The session API refuses such a change. Rows of OVSDB clients may break the rules, as in Open vSwitch.
+// Invalid settings: sessions that are incomplete or contradict themselves, and pairs of sessions that
+// conflict. The session API refuses such a change. Rows of OVSDB clients may break the rules, as in Open
+// vSwitch.
 #pragma once
 
 #include <cstdint>
@@ -19,18 +20,18 @@ using vswitch::kMaxSessions;
 struct Problem {
   enum class Kind : std::uint8_t { invalid, conflict };
   Kind kind = Kind::invalid;
-  std::string field;  ///< the setting, as the session API calls it: "destination.ports"
+  std::string field;  ///< the setting, by its name in the session API: "destination.ports"
   Json value;         ///< the offending value
   std::string sentence;
 };
 
-/// What is wrong with a session on this bridge, by itself: it is incomplete, contradicts itself, or names
-/// ports of another bridge. `bridge` is a row of Bridge.
+/// What is wrong with a session on this bridge, regardless of other sessions: it is incomplete, contradicts
+/// itself, or names ports of another bridge. `bridge` is a row of Bridge.
 std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                      const MirrorSettings& session);
 
-/// Why `session` and another one cannot be on one bridge. A session that is disabled or has ended at `now_ms`
-/// (ms since 1970) is in nobody's way. The field is one of `session`.
+/// Why `session` conflicts with another session on the bridge. A session that is disabled or has ended at
+/// `now_ms` (ms since 1970) conflicts with nothing. The field is one of `session`.
 std::optional<Problem> problem_beside(const MirrorSettings& session, const MirrorSettings& other,
                                       std::int64_t now_ms);
 

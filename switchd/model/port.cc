@@ -24,7 +24,7 @@ constexpr char kNever[] = "never";
 constexpr char kQinqEthtype[] = "qinq-ethtype";
 constexpr char kServiceTag[] = "802.1ad";
 
-/// A key is left out at its default, so that rows look as other clients would make them.
+/// A key that has its default is left out, so that rows look like those of other clients.
 void put(std::map<std::string, std::string>& config, const char* key, const std::string& value,
          const char* normal) {
   if (value == normal) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of Port: what it asks for.
+// The settings of a Port row.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ struct Port {
   bool is_protected = false;
   std::map<std::string, std::string> other_config;
 
-  /// other_config:priority-tags, which also knows the older values false and true: never, if-nonzero, always.
+  /// other_config:priority-tags: never, if-nonzero or always. The older values false and true are accepted
+  /// too.
   std::string priority_tags() const;
   /// other_config:qinq-ethtype: 802.1ad or 802.1q.
   std::string qinq_ethtype() const;

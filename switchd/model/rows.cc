@@ -61,12 +61,12 @@ PortState state_of(const Row& interface) {
     return value == nullptr ? std::string() : *value;
   };
   if (*state == "up") return {"active", text("warning")};
-  // The sentence of Open vSwitch, which its clients print, is the reason in the row; ours is shorter.
+  // The reason in the row is the message of Open vSwitch, which its clients print; ours is shorter.
   if (text("reason").find("(No such device)") != std::string::npos) {
     return {*state, "no device " + interface.str("name")};
   }
   if (*state == "down" || *state == "waiting" || *state == "error") return {*state, text("reason")};
-  return {"error", "its state is unknown: " + *state};
+  return {"error", "unknown state: " + *state};
 }
 
 MirrorState state_of_mirror(const Row& mirror) {

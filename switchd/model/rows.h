@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows by the names people use, and who belongs to whom.
+// Rows by their names, and which row belongs to which.
 #pragma once
 
 #include <map>
@@ -12,10 +12,10 @@ namespace vswitch::model {
 using ovsdb::Database;
 using ovsdb::Row;
 
-/// nullptr when there is none.
+/// nullptr if there is none.
 const Row* find_bridge(const Database& database, const std::string& name);
 const Row* find_port(const Database& database, const std::string& name);
-/// The bridge whose `ports` or `mirrors` hold this row; nullptr for none.
+/// The bridge whose `ports` or `mirrors` contain this row; nullptr if there is none.
 const Row* bridge_with(const Database& database, std::string_view column, const ovsdb::Uuid& row);
 /// The first interface of a port, nullptr in a damaged database.
 const Row* interface_of(const Database& database, const Row& port);
@@ -25,17 +25,17 @@ ByName bridges(const Database& database);
 ByName ports_of(const Database& database, const Row& bridge);
 ByName mirrors_of(const Database& database, const Row& bridge);
 
-/// How a port is doing: the `status` column of its interface.
+/// The state of a port, from the `status` column of its interface.
 struct PortState {
   std::string state;   ///< active, down, waiting, error
-  std::string reason;  ///< empty when all is well
+  std::string reason;  ///< empty if all is well
 };
 PortState state_of(const Row& interface);
 
-/// How a session is doing: its `status` column.
+/// The state of a session, from its `status` column.
 struct MirrorState {
   std::string state;   ///< active, degraded, waiting, disabled, expired, error
-  std::string reason;  ///< empty when active or disabled
+  std::string reason;  ///< empty if active or disabled
 };
 MirrorState state_of_mirror(const Row& mirror);
 

@@ -23,8 +23,8 @@ IpAddress remote_address(const std::string& text) {
   if (address->is_v4_mapped())
     throw Refused("remote_ip " + text + " is an IPv4 address; write " +
                   IpAddress::from_bytes(address->bytes().subspan(12)).to_string());
-  if (address->is_unspecified()) throw Refused("remote_ip " + text + " is no host's address");
-  if (address->is_multicast()) throw Refused("remote_ip " + text + " is not the address of one host");
+  if (address->is_unspecified()) throw Refused("remote_ip " + text + " is not a host address");
+  if (address->is_multicast()) throw Refused("remote_ip " + text + " is not a unicast address");
   if (address->needs_scope())
     throw Refused("remote_ip " + text + " is link-local and needs a device, as in " + text + "%eth0");
   return *address;
@@ -33,10 +33,10 @@ IpAddress remote_address(const std::string& text) {
 IpAddress local_address(const std::string& text, const IpAddress& remote) {
   const auto address = IpAddress::parse(text);
   if (!address || address->is_unspecified() || address->is_multicast())
-    throw Refused("local_ip \"" + text + "\" is not the address of a host");
+    throw Refused("local_ip \"" + text + "\" is not a host address");
   if (address->v6 != remote.v6)
     throw Refused("local_ip " + text + " and remote_ip " + remote.to_string() +
-                  " have to be both IPv4 or both IPv6");
+                  " must be both IPv4 or both IPv6");
   return *address;
 }
 
@@ -78,7 +78,7 @@ tunnel::TunnelEndpointSettings settings_of(const MirrorEndpoint& endpoint, MtuPo
   refuse_fields(endpoint, *encap);
   if (endpoint.key) how.key = static_cast<std::uint32_t>(*endpoint.key);
   if (how.encap == tunnel::Encap::vxlan && how.key.value_or(0) >= 1U << 24)
-    throw Refused("key " + std::to_string(*how.key) + " is no VNI: those of VXLAN end at 16777215");
+    throw Refused("key must be a VNI, 0 to 16777215, not " + std::to_string(*how.key));
   how.dst_port = number_or<std::uint16_t>(endpoint.dst_port, tunnel::kVxlanPort);
   how.session_id = number_or<std::uint16_t>(endpoint.session_id, 0);
   how.index = number_or<std::uint32_t>(endpoint.index, 0);
@@ -106,7 +106,7 @@ class TunnelOptions {
     return value;
   }
 
-  /// Base 0: decimal, or hexadecimal behind 0x.
+  /// Base 0: decimal, or hexadecimal after 0x.
   std::optional<std::uint32_t> number(const std::string& name, std::uint32_t most, int base = 0) {
     const auto text = take(name);
     if (!text) return std::nullopt;
@@ -119,7 +119,7 @@ class TunnelOptions {
                                               : base == 0 ? 10
                                                           : base);
     if (error != std::errc() || end != digits.data() + digits.size() || value > most)
-      throw Refused("option " + name + "=" + *text + " has to be a number from 0 to " + std::to_string(most));
+      throw Refused("option " + name + "=" + *text + " must be a number from 0 to " + std::to_string(most));
     return value;
   }
 
@@ -140,7 +140,7 @@ class TunnelOptions {
 void read_erspan(TunnelOptions& options, std::optional<std::uint32_t> key, tunnel::Encapsulation& how) {
   constexpr int kHexadecimal = 16;  // as Open vSwitch reads them
   if (key.value_or(0) > tunnel::kMaxSessionId)
-    throw Refused("key " + std::to_string(*key) + " is no ERSPAN session: those end at 1023");
+    throw Refused("key must be an ERSPAN session ID, 0 to 1023, not " + std::to_string(*key));
   how.session_id = static_cast<std::uint16_t>(key.value_or(0));
   const std::uint32_t version = options.number("erspan_ver", 2).value_or(1);
   how.encap = version == 0   ? tunnel::Encap::erspan1
@@ -156,7 +156,7 @@ tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
   TunnelOptions options(interface.options);
   tunnel::TunnelEndpointSettings settings;
   const auto remote = options.take("remote_ip");
-  // The sentence of Open vSwitch.
+  // The message of Open vSwitch.
   if (!remote) throw Refused(interface.name + ": " + type + " type requires valid 'remote_ip' argument");
   settings.remote = remote_address(*remote);
   if (const auto local = options.take("local_ip")) settings.local = local_address(*local, settings.remote);
@@ -171,7 +171,7 @@ tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
   const auto key = options.number("key", most);
   const auto in_key = options.number("in_key", most);
   const auto out_key = options.number("out_key", most);
-  if (in_key != out_key) throw Refused("in_key and out_key have to be the same; give key");
+  if (in_key != out_key) throw Refused("in_key and out_key must be equal; use key");
   if (erspan) {
     read_erspan(options, key ? key : in_key, how);
   } else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator commands of the switch and of the embedded database server. One file per noun; texts that
-// stock scripts look at are those of Open vSwitch 3.1 (ovs-vswitchd(8), ovsdb-server(1)).
+// stock scripts parse are those of Open vSwitch 3.1 (ovs-vswitchd(8), ovsdb-server(1)).
 #pragma once
 
 #include "switchd/bridge/switch_view.h"
@@ -10,7 +10,7 @@
 
 namespace vswitch::unixctl {
 
-// What the commands look at must outlive the registry's last command.
+// The objects that the commands use must outlive the registry's last command.
 
 /// fdb.cc: fdb/*, mdb/*
 void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridge::FdbView& fdb);
@@ -25,15 +25,15 @@ void add_trace_command(Registry& registry, const ovsdb::Database& database, brid
 /// ovsdb.cc: ovsdb-server/*. `control`: the sockets of database clients.
 void add_ovsdb_commands(Registry& registry, ovsdb::Database& database, control::Server& control);
 
-/// The Bridge row. Throws Refused with the sentence scripts know.
+/// The Bridge row. Throws Refused with the message that scripts know.
 const ovsdb::Row& bridge_of(const ovsdb::Database& database, const std::string& name);
 
-/// A port of a bridge by its name or its OpenFlow port number, as its Interface row; nullptr when there is
+/// A port of a bridge, by its name or its OpenFlow port number, as its Interface row; nullptr if there is
 /// none.
 const ovsdb::Row* interface_named(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                   const std::string& port);
 
-/// "LOCAL" or the OpenFlow port number of a port; "-1" while it has none.
+/// "LOCAL" or the OpenFlow port number of a port; "-1" if it has none.
 std::string ofport_text(const ovsdb::Database& database, const std::string& port);
 
 }  // namespace vswitch::unixctl

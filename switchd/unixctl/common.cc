@@ -116,7 +116,7 @@ bool wants_cleanup(Args args) {
 }  // namespace
 
 void add_common(Registry& registry, CommonHooks hooks) {
-  // Scripts look for the words in the middle, to know what they may expect.
+  // Scripts look for the words in the middle, to know which features to expect.
   registry.add("version", "", 0, 0, [](Args) {
     return "vswitchd " VSWITCH_VERSION ", in place of ovs-vswitchd (Open vSwitch) " VSWITCH_OVS_VERSION "\n";
   });

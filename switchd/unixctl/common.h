@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands every daemon has (ovs-appctl(8), "COMMON COMMANDS"): version, exit, vlog/*, memory/show,
+// The commands common to all daemons (ovs-appctl(8), "COMMON COMMANDS"): version, exit, vlog/*, memory/show,
 // coverage/*.
 #pragma once
 
@@ -17,9 +17,9 @@ using Figures = std::vector<std::pair<std::string, std::uint64_t>>;
 
 struct CommonHooks {
   std::function<void(bool cleanup)>
-      exit;                           ///< begins the orderly end; the answer is queued before it is called
-  std::function<Figures()> memory;    ///< memory/show: how many of what there are now
-  std::function<Figures()> coverage;  ///< coverage/show: how often what happened since the start
+      exit;                           ///< starts an orderly shutdown; the answer is queued before the call
+  std::function<Figures()> memory;    ///< memory/show: current number of objects of each kind
+  std::function<Figures()> coverage;  ///< coverage/show: number of events of each kind since the start
 };
 
 void add_common(Registry& registry, CommonHooks hooks);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dpif/* and dpctl/*: the datapath and its ports; bridge/*, ofproto/list and revalidator/* as far as there is
-// something to say without OpenFlow; worker/show and drop/show of our own.
+// dpif/* and dpctl/*: the datapath and its ports; the parts of bridge/*, ofproto/list and revalidator/* that
+// make sense without OpenFlow; worker/show and drop/show of our own.
 #include <algorithm>
 #include <cstdio>
 
@@ -34,7 +34,7 @@ std::string ofport_text(const ovsdb::Database& database, const std::string& port
 
 namespace {
 
-/// What the commands of this file look at.
+/// The objects that the commands of this file use.
 struct Context {
   const ovsdb::Database& database;
   bridge::CountersView& counters;
@@ -48,7 +48,7 @@ constexpr const char* kDatapath = "netdev@ovs-netdev";
 struct Shown {
   std::string bridge, name;
   std::int64_t ofport;
-  std::string number;  ///< in the datapath; "none" of a patch port, which has no device
+  std::string number;  ///< in the datapath; "none" for a patch port, which has no device
   std::string type;
   bridge::CounterMap counters;
 };
@@ -68,7 +68,7 @@ std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
     if (interface == nullptr) continue;
     const auto number = context.datapath.datapath_number(bridge.str("name"), interface->str("name"));
     if (!number) continue;
-    // Numbers in the datapath begin with 0; Open vSwitch shows its own from 1 on.
+    // Numbers in the datapath start at 0; Open vSwitch shows its own from 1 on.
     const bool patch = interface->str("type") == "patch";
     ports.push_back({bridge.str("name"), interface->str("name"), interface->integer("ofport").value_or(-1),
                      patch ? "none" : std::to_string(*number + 1), type_text(bridge, *interface),
@@ -85,7 +85,7 @@ std::vector<Shown> all_ports(const Context& context) {
   return all;
 }
 
-/// Every frame is looked up in the present settings: what is received is a hit.
+/// Every frame is looked up in the current settings, so every received frame is a hit.
 std::string lookups(const Context& context) {
   std::uint64_t frames = 0;
   for (const bridge::WorkerState& worker : context.datapath.datapath_state().workers) frames += worker.frames;
@@ -138,7 +138,7 @@ std::string dpctl_show(const Context& context, Args args) {
   return text;
 }
 
-/// A bridge without OpenFlow forwards by one flow, and with fail_mode=secure by none.
+/// A bridge without OpenFlow forwards by one flow; with fail_mode=secure it has none.
 std::string dump_flows(const Context& context, Args args) {
   const bool offload = args[0] == "--offload-stats";
   if (offload != (args.size() == 2)) throw Refused("Unknown bridge");
@@ -234,7 +234,7 @@ void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
   registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2,
                [context](Args args) { return dump_flows(context, args); });
   registry.add("ofproto/list", "", 0, 0, [context](Args) { return list_bridges(context); });
-  // No flow is cached: the next frame is decided by the settings of now, and there is nothing to wait for.
+  // No flow is cached: the next frame is decided by the current settings, and there is nothing to wait for.
   registry.add("revalidator/wait", "", 0, 0, nothing);
   registry.add("revalidator/purge", "", 0, 0, nothing);
   registry.add("worker/show", "", 0, 0, [context](Args) { return workers(context); });

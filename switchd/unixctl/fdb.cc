@@ -10,7 +10,7 @@
 namespace vswitch::unixctl {
 namespace {
 
-/// What the commands of this file look at.
+/// The objects that the commands of this file use.
 struct Context {
   const ovsdb::Database& database;
   bridge::FdbView& fdb;
@@ -31,7 +31,7 @@ std::string show(const Context& context, Args args) {
   return text;
 }
 
-/// Calls `each` for the bridge that is named, or for all.
+/// Calls `each` for the named bridge, or for all.
 template <typename Each>
 void for_bridges(const Context& context, Args args, Each each) {
   if (!args.empty()) return each(bridge_of(context.database, args[0]).str("name"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror/list and mirror/show: sessions, their states and what became of every copy.
+// mirror/list and mirror/show: sessions, their states and the account of their copies.
 #include "switchd/model/mirror.h"
 
 #include "switchd/model/rows.h"
@@ -8,7 +8,7 @@
 namespace vswitch::unixctl {
 namespace {
 
-/// What the commands of this file look at.
+/// The objects that the commands of this file use.
 struct Context {
   const ovsdb::Database& database;
   bridge::CountersView& counters;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ovsdb-server/*: what ovsdb-server(1) answers, for the embedded database server.
+// ovsdb-server/*: the answers of ovsdb-server(1), for the embedded database server.
 #include <algorithm>
 
 #include "switchd/unixctl/commands.h"
@@ -7,7 +7,7 @@
 namespace vswitch::unixctl {
 namespace {
 
-/// What the commands of this file look at.
+/// The objects that the commands of this file use.
 struct Context {
   ovsdb::Database& database;
   control::Server& control;  ///< the sockets of database clients
@@ -52,7 +52,7 @@ std::string compact(const Context& context, Args args) {
 
 std::string storage_status(const Context& context, Args args) {
   if (args[0] != context.database.schema().name && args[0] != kServerDatabase)
-    throw Refused("Failed to find the database.");  // the sentence of ovsdb-server
+    throw Refused("Failed to find the database.");  // the message of ovsdb-server
   return context.database.trusts_disk() ? "status: ok"
                                         : "status: the disk failed, and so did writing a new file";
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operator commands: what stock ovs-appctl sends to DIR/ovs-vswitchd.<pid>.ctl, JSON-RPC 1.0 with strings as
-// params and one string as the answer (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). Known texts are kept
-// to the letter: scripts match them.
+// params and one string as the answer (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). Texts known from Open
+// vSwitch are kept exactly: scripts match them.
 #pragma once
 
 #include <functional>
@@ -18,13 +18,13 @@ namespace vswitch::unixctl {
 
 using Args = std::span<const std::string>;
 
-/// A refusal; the sentence is printed by ovs-appctl, which then exits with status 2.
+/// A refusal; ovs-appctl prints the message and exits with status 2.
 struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What a command is answered with. A text that does not end its last line gets the line break: ovs-appctl
-/// prints as is.
+/// The answer to a command. A line break is added if the text does not end with one: ovs-appctl prints it as
+/// it is.
 class Answer {
  public:
   explicit Answer(control::Reply reply) : reply_(std::move(reply)) {}
@@ -41,7 +41,7 @@ class Registry {
   using AsyncCommand = std::function<void(Args, Answer)>;  ///< args are valid during the call only
   static constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
 
-  /// list-commands is here from the start.
+  /// list-commands is registered from the start.
   Registry();
 
   /// usage: the arguments in ovs-appctl's notation, such as "[bridge]", printed by list-commands; may be
@@ -51,7 +51,7 @@ class Registry {
   void add_async(const std::string& name, const std::string& usage, std::size_t min_args,
                  std::size_t max_args, AsyncCommand command);
 
-  /// Takes the 1.0 requests of this dispatcher.
+  /// Handles the 1.0 requests of this dispatcher.
   void serve(control::Dispatcher& dispatcher);
 
   void run(const std::string& name, Args args, const Answer& answer) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ofproto/trace: what would happen to a frame, step by step (ovs-vswitchd(8)). The frame is given as a flow,
-// which is a match as filters have it and the port, or whole in hexadecimal. Nothing changes by asking: not
-// even an address is learned.
+// which is a match in the syntax of filters plus the port, or completely in hexadecimal. A trace changes
+// nothing: not even an address is learned.
 #include <boost/algorithm/hex.hpp>
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 namespace vswitch::unixctl {
 namespace {
 
-/// What the commands of this file look at.
+/// The objects that the commands of this file use.
 struct Context {
   const ovsdb::Database& database;
   bridge::ExplainView& frames;
@@ -29,21 +29,21 @@ struct Context {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// A flow: the port, and what the match says of the frame.
+/// A flow: the port, and the match for the frame.
 struct Flow {
   std::string in_port;
   Match match;
 };
 
-// What Open vSwitch keeps beside a frame, and this switch does not have: such fields are taken and change
-// nothing.
+// Metadata that Open vSwitch keeps besides a frame and this switch does not have: such fields are accepted
+// and ignored.
 const std::set<std::string_view> kBesideTheFrame = {"pkt_mark", "skb_priority", "metadata", "recirc_id"};
 
 [[noreturn]] void bad_flow(const std::string& what) {
   throw Refused("Bad openflow flow syntax: " + what);
 }
 
-/// The port is taken off; the rest is a match as a filter has it.
+/// Removes the port; the rest is a match in the syntax of filters.
 Flow parse_flow(std::string_view text) {
   constexpr std::string_view kSeparators = ", \t\r\n";
   Flow flow;
@@ -114,7 +114,7 @@ std::string flow_text(const std::string& ofport, const Bytes& frame) {
   return "in_port=" + ofport + ',' + vlan + ",dl_src=" + mac(6) + ",dl_dst=" + mac(0) + ",dl_type=" + type;
 }
 
-/// Outputs as the actions of an Open vSwitch datapath: tags change one after the other.
+/// Outputs as actions of an Open vSwitch datapath: tags change one after the other.
 class Actions {
  public:
   explicit Actions(const Bytes& frame) : present_(tags_of(frame)) {}
@@ -156,18 +156,18 @@ std::string trace(const Context& context, Args args) {
   const ovsdb::Row* bridge = context.database.table("Bridge").find("name", args[0]);
   if (bridge == nullptr) throw Refused(args[0] + ": unknown bridge");
   std::vector<std::string> words(args.begin() + 1, args.end());
-  // Options of Open vSwitch: nothing is ever changed here, so there is nothing to generate or to learn.
+  // Options of Open vSwitch: nothing is ever changed here, so they have no effect.
   std::erase_if(words, [](const std::string& word) { return word == "-generate" || word == "--generate"; });
-  if (words.empty() || words.size() > 2) throw Refused("give a flow, and perhaps a packet in hexadecimal");
+  if (words.empty() || words.size() > 2) throw Refused("give a flow, and optionally a packet in hexadecimal");
   const Flow flow = parse_flow(words[0]);
-  if (flow.in_port.empty()) throw Refused("the flow names no in_port: the port the frame comes from");
+  if (flow.in_port.empty()) throw Refused("the flow needs in_port, the port on which the frame arrives");
   const ovsdb::Row* in = interface_named(context.database, *bridge, flow.in_port);
   if (in == nullptr) throw Refused("bridge " + args[0] + " has no port " + flow.in_port);
   const Bytes frame = words.size() == 2 ? frame_in(words[1]) : frame_of(flow);
   if (frame.size() < kMinFrameLength) throw Refused("the packet is shorter than an Ethernet header");
 
   const auto explanation = context.frames.explain(args[0], in->str("name"), frame);
-  if (!explanation) throw Refused("port " + in->str("name") + " is not set up: see its status");
+  if (!explanation) throw Refused("port " + in->str("name") + " is not set up: its status says why");
   const std::string title = "bridge(\"" + args[0] + "\")";
   std::string text = "Flow: " + flow_text(ofport_text(context.database, in->str("name")), frame) + "\n\n" +
                      title + '\n' + std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror.import and mirror.export: sessions as vSphere has them.
+// mirror.import and mirror.export: sessions in vSphere's format.
 //
-// A list is one change: every session is planned and checked beside all others, as they will be, and then all
+// A list is one change: every session is planned and checked against all others as they will be, and then all
 // are written in one transaction.
 #include <algorithm>
 #include <functional>
@@ -23,7 +23,7 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
-/// external_ids of an Interface that say what vSphere and those after it call the port.
+/// external_ids of an Interface that hold vSphere's port key and uplink name, or the port's id elsewhere.
 constexpr char kPortKeyId[] = "vsphere-port-key";
 constexpr char kUplinkId[] = "vsphere-uplink";
 constexpr char kIfaceId[] = "iface-id";
@@ -46,14 +46,14 @@ std::optional<std::string> given_key(const Json& session) {
   return key == session.end() || key->is_null() ? std::nullopt : std::optional(key->get<std::string>());
 }
 
-/// One name for two ports, which only their owner can tell apart, stands for neither.
+/// If two ports have the same name, which only their owner can tell apart, it refers to neither.
 void name_port(std::map<std::string, std::string>& names, const std::string* name, const std::string& port) {
   if (name == nullptr || name->empty()) return;
   const auto [at, inserted] = names.emplace(*name, port);
   if (!inserted && at->second != port) at->second.clear();
 }
 
-/// By the external ids of interfaces, and before them by what the request says.
+/// By the external ids of interfaces; entries of the request take precedence.
 PortNames port_names(const ovsdb::Database& database, const ovsdb::Row& bridge, const Json& params) {
   PortNames names;
   std::map<std::string, std::string> by_iface_id;
@@ -88,12 +88,12 @@ PortLabels port_labels(const ovsdb::Database& database, const ovsdb::Row& bridge
 
 /// A session as it will be.
 struct Planned {
-  std::optional<Uuid> row;  ///< it exists
+  std::optional<Uuid> row;  ///< set if it exists
   model::MirrorSettings session;
   Kept kept;
-  std::string key;        ///< empty: that of the row to be made
-  std::string operation;  ///< add, edit; empty: stays as it is
-  std::string where;      ///< in the request
+  std::string key;        ///< empty: the key of the row to be made
+  std::string operation;  ///< add, edit; empty: no change
+  std::string where;      ///< its position in the request
   Json params;
 };
 
@@ -103,7 +103,7 @@ class Plan {
 
   void take(const Json& params);
   void check() const;
-  /// `origin` is for those that are made now.
+  /// `origin` is for sessions that are created now.
   void write(Transaction& transaction, const Datum& origin);
   Json result(const ovsdb::Database& database) const;
 
@@ -148,7 +148,7 @@ Plan::Plan(const ovsdb::Database& database, const ovsdb::Row& bridge, const Json
   }
 }
 
-/// What is wrong with one session of the request is said of that one.
+/// An error in one session of the request names that session.
 void Plan::in_request(const std::string& where, const Json& session, const Step& step) const {
   try {
     step();
@@ -185,12 +185,12 @@ void Plan::take_spec(const Json& spec, const std::string& where) {
   if (spec["operation"] == "remove") return remove(session);
   if (spec["operation"] == "edit") return set(&at(session), session, where);
   if (Planned* present = find(session))
-    throw api::exists("key", present->key, "there is a session with the key " + present->key + " already");
+    throw api::exists("key", present->key, "a session with the key " + present->key + " already exists");
   set(nullptr, session, where);
 }
 
-/// The session shall be as given: made, or changed if it is there. Without a key it is found by its name,
-/// among those that came from vSphere.
+/// Creates the session, or changes it if it exists. Without a key it is found by its name, among those that
+/// came from vSphere.
 void Plan::put(const Json& session, const std::string& where) {
   Planned* present = find(session);
   const Json name = session.value("name", Json());
@@ -246,12 +246,12 @@ Planned* Plan::find(const Json& session) {
 
 Planned& Plan::at(const Json& session) {
   const auto key = given_key(session);
-  if (!key) throw api::invalid("key", nullptr, "key is missing: it says which session is meant");
+  if (!key) throw api::invalid("key", nullptr, "key is missing: it identifies the session");
   if (Planned* found = find(session)) return *found;
   throw api::not_found("key", *key, "bridge " + bridge_.str("name") + " has no session with the key " + *key);
 }
 
-/// vSphere's sessions may go without a name, ours do not.
+/// vSphere's sessions may have no name, ours must have one.
 std::string Plan::name_for(const Json& session) const {
   const auto key = given_key(session);
   const std::string stem = "vspan-" + key.value_or("1");
@@ -272,7 +272,7 @@ void Plan::warn_of_missing_ports(const Planned& planned) {
     warnings_.push_back({{"session", planned.session.name},
                          {"field", planned.where},
                          {"sentence", "bridge " + bridge_.str("name") + " has no port " + port +
-                                          ", and none with that external id: the session waits for it"}});
+                                          ", nor one with that external id: the session waits for it"}});
   };
   for (const auto& [port, direction] : planned.session.source_ports) look(port);
   for (const std::string& port : planned.session.destination_ports) {
@@ -301,8 +301,7 @@ void Plan::check() const {
   if (sessions_.size() > model::kMaxSessions) {
     throw api::conflict("sessions", sessions_.size(),
                         "bridge " + bridge_.str("name") + " would have " + std::to_string(sessions_.size()) +
-                            " sessions, and " + std::to_string(model::kMaxSessions) +
-                            " is as many as there may be");
+                            " sessions; the limit is " + std::to_string(model::kMaxSessions) + " per bridge");
   }
   for (const Planned& planned : sessions_) {
     if (planned.operation.empty()) continue;
@@ -367,7 +366,7 @@ api::Outcome import(const api::Methods& methods, const control::Client& client, 
   return [&database, plan] { return plan->result(database); };
 }
 
-/// Sessions of a list that vSphere could not have are left out, with a warning.
+/// Sessions that vSphere cannot represent are left out of a list, with a warning.
 Json export_sessions(const ovsdb::Database& database, const Json& params) {
   const ovsdb::Row& bridge = api::bridge_named(database, params["bridge"]);
   const PortLabels labels = port_labels(database, bridge);

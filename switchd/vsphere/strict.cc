@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The conflict rules of vSphere, as its faults describe them. They look at settings alone: a session that is
-// disabled is in the way like any other.
+// disabled conflicts like any other.
 #include "switchd/api/errors.h"
 #include "switchd/vsphere/vspan_session.h"
 
@@ -60,7 +60,7 @@ void check_strictly(const Json& session) {
   const Json length = session.value("mirroredPacketLength", Json());
   if (length.is_number() && length < kShortestCopy) {
     throw fault(api::invalid("mirroredPacketLength", length,
-                             "mirroredPacketLength is " + std::to_string(kShortestCopy) + " at least"),
+                             "mirroredPacketLength must be at least " + std::to_string(kShortestCopy)),
                 "InvalidArgument");
   }
 }
@@ -69,7 +69,7 @@ void check_strictly(const Neighbour& one, const Neighbour& other) {
   if (one.session == other.session) return check_own_ports(one);
   check_source_against_destination(one, other);
   check_source_against_destination(other, one);
-  // Several sessions may share an uplink: it is no port of the switch in vSphere.
+  // Several sessions may share an uplink: in vSphere it is not a port of the switch.
   for (const std::string& port : one.session->destination_ports) {
     if (!other.session->destination_ports.contains(port) || is_uplink(one, port) || is_uplink(other, port))
       continue;

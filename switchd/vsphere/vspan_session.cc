@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kDefaultType[] = "mixedDestMirror";
 
-/// What each session type takes (VMwareDVSVspanSessionType).
+/// The sources and destinations that each session type allows (VMwareDVSVspanSessionType).
 struct TypeRule {
   std::string_view type;
   bool from_vlans;  ///< its sources are VLANs; otherwise ports
@@ -34,7 +34,7 @@ const TypeRule& rule_of(const std::string& type) {
                        [&type](const TypeRule& rule) { return rule.type == type; });
 }
 
-/// A member of one of the three VMwareVspanPort that should not be there.
+/// A member of one of the three VMwareVspanPort that is not allowed.
 struct Trouble {
   const char* role;
   const char* member;
@@ -45,7 +45,7 @@ bool has(const Json& session, const char* port, const char* member) {
   return session.contains(port) && session[port].contains(member);
 }
 
-/// Why a session is not of its type. `session` has no empty members.
+/// Why a session does not fit its type. `session` has no empty members.
 std::optional<Trouble> type_trouble(const std::string& type, const Json& session) {
   const TypeRule& rule = rule_of(type);
   const auto wrong = [&type](const char* role, const char* member, const char* as) {
@@ -60,7 +60,7 @@ std::optional<Trouble> type_trouble(const std::string& type, const Json& session
     }
   }
   if (has(session, "sourcePortTransmitted", "vlans"))
-    return Trouble{"sourcePortTransmitted", "vlans", "VLANs are watched where they are received"};
+    return Trouble{"sourcePortTransmitted", "vlans", "VLANs can only be a source in sourcePortReceived"};
   const std::pair<const char*, bool> destinations[] = {{"portKey", rule.to_ports},
                                                        {"uplinkPortName", rule.to_uplinks},
                                                        {"ipAddress", rule.to_addresses},
@@ -76,14 +76,14 @@ std::optional<Trouble> wildcard_trouble(const Json& session) {
   constexpr char kWildcard[] = "wildcardPortConnecteeType";
   for (const char* role : {"destinationPort", "sourcePortTransmitted"}) {
     if (has(session, role, kWildcard))
-      return Trouble{role, kWildcard, "a wildcard stands for ports in sourcePortReceived only"};
+      return Trouble{role, kWildcard, "a wildcard is allowed in sourcePortReceived only"};
   }
   if (!has(session, "sourcePortReceived", kWildcard)) return std::nullopt;
   return Trouble{"sourcePortReceived", kWildcard,
                  "what is connected to a port is not known here: name the ports by portKey"};
 }
 
-/// Without what only says "nothing": null, empty lists and ports, and members about the format of the object.
+/// Removes members without content: null, empty lists and ports, and members about the format of the object.
 Json without_nothing(const Json& object) {
   Json clean = Json::object();
   for (const auto& [key, value] : object.items()) {
@@ -135,7 +135,7 @@ void Importer::check() {
   }
 }
 
-/// Two labels for one port would be one label on the way out.
+/// Two labels for one port would become one label on export.
 std::string Importer::port_of(const std::string& field, bool is_uplink, const std::string& label) {
   const auto& known = is_uplink ? names_.by_uplink : names_.by_key;
   const auto found = known.find(label);
@@ -205,10 +205,10 @@ void Importer::warn() {
   const auto idle = [this](const char* field, const std::string& sentence) {
     if (gives(field)) result_.warnings.push_back({field, std::string(field) + ": " + sentence});
   };
-  idle("netstack", "kept, without effect: copies take the way that the host routes");
+  idle("netstack", "kept, without effect: copies follow the host's routes");
   const bool encapsulated = has(given_, "destinationPort", "ipAddress");
   const std::string encap = given_.value("encapType", "gre");
-  if (!encapsulated) idle("encapType", "kept, without effect: the session sends to no address");
+  if (!encapsulated) idle("encapType", "kept, without effect: the session has no IP destination");
   const std::string needs_erspan = "kept, without effect: the copies carry no ERSPAN header";
   const std::string needs_type_3 = "kept, without effect: only ERSPAN III has a time stamp";
   for (const char* field : {"erspanId", "erspanCOS"}) {
@@ -240,10 +240,10 @@ std::optional<std::string> kept_value(const Kept& kept, const std::string& what)
 
 [[noreturn]] void refuse(const model::MirrorSettings& session, const std::string& why) {
   throw api::refused("name", session.name,
-                     "session " + session.name + " is none that vSphere could have: " + why);
+                     "session " + session.name + " cannot be exported to vSphere: " + why);
 }
 
-/// An endpoint with nothing but what vSphere says of one.
+/// An endpoint with only the settings that vSphere has.
 void add_endpoints(Json& object, const model::MirrorSettings& session) {
   if (session.endpoints.empty()) return;
   const model::MirrorEndpoint& one = *session.endpoints.begin();
@@ -253,33 +253,33 @@ void add_endpoints(Json& object, const model::MirrorSettings& session) {
   if (encap != "gre") object["encapType"] = encap;
   if (one.session_id) object["erspanId"] = *one.session_id;
   if (one.cos) object["erspanCOS"] = *one.cos;
-  if (one.timestamp == "ieee1588") refuse(session, "its time stamps are those of IEEE 1588");
+  if (one.timestamp == "ieee1588") refuse(session, "its time stamps are in IEEE 1588 format");
   if (one.timestamp) object["erspanGraNanosec"] = *one.timestamp == "100ns";
   for (const model::MirrorEndpoint& endpoint : session.endpoints)
     object["destinationPort"]["ipAddress"].push_back(endpoint.ip.value_or(""));
 }
 
 void check_expressible(const model::MirrorSettings& session) {
-  if (session.all) refuse(session, "it watches all ports");
-  if (!session.source_patterns.empty()) refuse(session, "it watches ports by a pattern");
+  if (session.all) refuse(session, "it mirrors all ports");
+  if (!session.source_patterns.empty()) refuse(session, "it selects ports by a pattern");
   if (!session.vlans.empty() && !session.source_ports.empty())
-    refuse(session, "it watches certain VLANs of certain ports");
+    refuse(session, "it mirrors selected VLANs of selected ports");
   if (!session.filter.empty() || !session.skip.empty()) refuse(session, "it has filters");
-  if (session.rate_packets || session.rate_bits) refuse(session, "it has a rate");
+  if (session.rate_packets || session.rate_bits) refuse(session, "it has a rate limit");
   if (session.mtu_policy || session.superframes)
-    refuse(session, "it says what happens to copies that are too long");
+    refuse(session, "it sets a policy for copies that are too long");
   if (session.snaplen && *session.snaplen < kShortestCopy)
     refuse(session, "its copies are shorter than " + std::to_string(kShortestCopy) + " bytes");
   if (session.output_vlan && session.destination_ports.empty())
     refuse(session, "its copies leave on every port that carries VLAN " +
                         std::to_string(*session.output_vlan) + ", without naming one");
   if (session.output_vlan && session.strip_vlan)
-    refuse(session, "a tag is taken off its copies before they get another");
+    refuse(session, "a tag is removed from its copies before they get another one");
   if (!session.endpoints.empty() && !session.destination_ports.empty())
-    refuse(session, "it sends to ports and to addresses");
+    refuse(session, "it sends to ports and to IP addresses");
 }
 
-/// What the session itself says, without what was kept.
+/// The settings of the session itself, without what was kept.
 Json derive(const model::MirrorSettings& session, const PortLabels& labels) {
   Json object = {{"name", session.name},
                  {"enabled", session.enabled},
@@ -313,7 +313,7 @@ Json derive(const model::MirrorSettings& session, const PortLabels& labels) {
   return object;
 }
 
-/// "" is the type of a session that says none.
+/// "" is the type of a session that does not give one.
 std::string type_of(const Json& object, const Kept& kept) {
   const auto fits = [&object](const std::string& type) { return !type_trouble(type, object); };
   const auto as_given = kept_value(kept, "sessionType");
@@ -328,14 +328,14 @@ std::string type_of(const Json& object, const Kept& kept) {
   return kDefaultType;
 }
 
-/// Fields of the kind VMwareVspanSession has at its top, those about ports apart.
+/// Fields of the type that VMwareVspanSession has at its top level, except those about ports.
 bool is_text(const std::string& field) {
   static const std::set<std::string> kTexts = {"key",         "name",      "description",
                                                "sessionType", "encapType", "netstack"};
   return kTexts.contains(field);
 }
 
-/// What was kept and the session does not say itself.
+/// Values that were kept and that the session does not provide itself.
 void add_kept(Json& object, const Kept& kept, std::initializer_list<const char*> fields) {
   for (const char* field : fields) {
     const auto text = kept_value(kept, field);
@@ -345,7 +345,7 @@ void add_kept(Json& object, const Kept& kept, std::initializer_list<const char*>
   }
 }
 
-/// Does an import of `object` make this very session?
+/// Whether an import of `object` gives exactly this session.
 bool means(const Json& object, const model::MirrorSettings& session, const PortNames& names) {
   Json params = {{"bridge", "br"}, {"sessions", Json::array({object})}};
   if (openrpc::control().check_params("mirror.import", params)) return false;
@@ -412,7 +412,7 @@ Imported Importer::run(const std::string& name) {
   complete["bridge"] = "br";
   if (const auto violation = openrpc::control().check_params("mirror.add", complete))
     throw api::invalid(violation->field, violation->value, violation->sentence);
-  // Only what vSphere has: other settings of a session that is changed stay.
+  // Only the settings that vSphere has: other settings of a session that is changed stay.
   for (auto& [member, value] : params.items()) value = complete[member];
   warn();
   keep(name);
@@ -451,13 +451,13 @@ Imported import_session(const Json& session, const PortNames& names, const std::
 
 Json export_session(const model::MirrorSettings& session, const Kept& kept, PortLabels labels) {
   check_expressible(session);
-  // Whoever sends an RSPAN VLAN to a port of his own choice has an uplink there.
+  // A session that sends an RSPAN VLAN to a port that it names has an uplink there.
   const bool to_uplinks = session.output_vlan && !session.source_ports.empty();
   labels = labels_with(std::move(labels), kept, to_uplinks, session);
   const PortNames names = names_of(session, labels);
   for (const auto& [port, direction] : session.source_ports) {
     if (labels.uplinks.contains(port) && !kept.contains(uplink_id(port)))
-      refuse(session, "it watches the uplink " + port);
+      refuse(session, "it mirrors the uplink " + port);
   }
   Json object = derive(session, labels);
   const std::string type = type_of(object, kept);

@@ -6,7 +6,7 @@
 
 namespace vswitch::vsphere {
 
-/// Adds both methods. As for register_api(), all three have to outlive each other's last request.
+/// Adds both methods. As for register_api(), all three must outlive each other's last request.
 void register_methods(control::Dispatcher& dispatcher, ovsdb::Database& database,
                       bridge::AppliedView& applied);
 

@@ -71,11 +71,11 @@ def test_with_vswitch_ctl(lab: Lab) -> None:
     shown = lab.ctl("show-mirror", "br0", "s").stdout
     assert re.search(r"^filter +tcp$", shown, re.M) and re.search(r"^skip +tcp,tp_dst=22-25$", shown, re.M)
     said = lab.ctl("explain", "br0", "--in-port", "t1", "--frame", SSH.hex()).stdout
-    assert "it skips such frames (tcp,tp_dst=22-25): from t1" in said
+    assert "a skip rule matches the frame (tcp,tp_dst=22-25): from t1" in said
     said = lab.ctl("explain", "br0", "--in-port", "t1", "--frame", DNS.hex()).stdout
-    assert "no match of its filter fits the frame: from t1" in said
+    assert "none of its filters matches the frame: from t1" in said
     trace = lab.daemon.ovs("ovs-appctl", "ofproto/trace", "br0", "in_port=t1", SSH.hex()).stdout
-    assert "session s: no copy: it skips such frames (tcp,tp_dst=22-25): from t1" in trace
+    assert "session s: no copy: a skip rule matches the frame (tcp,tp_dst=22-25): from t1" in trace
     shown = lab.daemon.ovs("ovs-appctl", "mirror/show", "br0", "s").stdout
     assert "  filter: tcp\n  skip: tcp,tp_dst=22-25\n" in shown
     lab.ctl("set-mirror", "br0", "s", "--filter", "none", "--skip", "none")

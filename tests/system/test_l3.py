@@ -520,10 +520,10 @@ def test_endpoints_that_stay_go_on_counting(net4and6: Lab) -> None:
 
 # Refusals, restarts, explanations
 
-BAD = [({"ip": "224.0.0.5"}, "224.0.0.5 is not the address of one host"),
-       ({"ip": "ff02::1"}, "ff02::1 is not the address of one host"),
-       ({"ip": "255.255.255.255"}, "255.255.255.255 is not the address of one host"),
-       ({"ip": "0.0.0.0"}, "0.0.0.0 is no host's address"),
+BAD = [({"ip": "224.0.0.5"}, "224.0.0.5 is not a unicast address"),
+       ({"ip": "ff02::1"}, "ff02::1 is not a unicast address"),
+       ({"ip": "255.255.255.255"}, "255.255.255.255 is not a unicast address"),
+       ({"ip": "0.0.0.0"}, "0.0.0.0 is not a host address"),
        ({"ip": "300.1.1.1"}, "not an IPv4 or IPv6 address"),
        ({"ip": "10.1"}, "not an IPv4 or IPv6 address"),
        ({"ip": "fe80::1"}, "link-local and needs a device"),

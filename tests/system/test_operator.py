@@ -91,7 +91,7 @@ def test_a_pinned_address_gets_its_frames(lab: Lab) -> None:
     (["ofproto/trace", "nosuch", "in_port=1"], "nosuch: unknown bridge"),
     (["ofproto/trace", "br0", "bogus=1"], "Bad openflow flow syntax: bogus=1: unknown field bogus"),
     (["ofproto/trace", "br0", "in_port=t9"], "bridge br0 has no port t9"),
-    (["ofproto/trace", "br0", "dl_src=02:00:00:00:00:01"], "the flow names no in_port: the port the frame comes from"),
+    (["ofproto/trace", "br0", "dl_src=02:00:00:00:00:01"], "the flow needs in_port, the port on which the frame arrives"),
     (["ofproto/trace", "br0", "in_port=t1", "0102"], "the packet is shorter than an Ethernet header"),
     (["ofproto/trace", "br0", "in_port=t1", "01xx"], "Trailing garbage in packet data"),
     (["ovsdb-server/remove-remote", "punix:nosuch"], "no such remote"),

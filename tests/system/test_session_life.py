@@ -179,7 +179,7 @@ def test_patterns_of_an_ovsdb_client_and_wrong_ones(lab: Lab, three: list[Host])
     assert len(copies(three, 2)) == 2
     update_mirror(lab, source_patterns=["map", [["t1", "from"]]])
     assert session(lab)["state"] == "error"
-    assert "they begin with glob:, iface-id: or mac:" in session(lab)["reason"]
+    assert "it must begin with glob:, iface-id: or mac:" in session(lab)["reason"]
     assert len(copies(three, 2)) == 2, "it goes on as before"
     with pytest.raises(RpcError, match="one of name, glob, iface_id and mac"):
         lab.rpc("mirror.set", bridge="br0", name="s", sources={"ports": [{"name": "t1", "glob": "t*"}]})
@@ -200,7 +200,7 @@ def test_a_session_ends_after_its_time_and_says_so(lab: Lab, three: list[Host]) 
         while told[-1] != "expired":
             told.append(watcher.receive()["params"]["state"])
     ended = session(lab)
-    assert ended["reason"].startswith("its time was over at 20")
+    assert ended["reason"].startswith("it expired at 20")
     assert ended["counters"]["delivered"] == 2, "the account stays"
     assert copies(three, 2) == []
     three[0].wire.send(frame(mac(1), BROADCAST, b"flood"))
@@ -233,7 +233,7 @@ def test_a_session_ends_after_exactly_so_many_packets_and_stays_ended(lab: Lab, 
     lab.wait_state("s", "expired")
     account = lab.account("s")
     assert (account["matched"], account["delivered"], account["tx_packets"]) == (7, 7, 7)
-    assert session(lab)["reason"] == "it has copied all it was to copy: 7 packets"
+    assert session(lab)["reason"] == "quota used up: 7 packets"
     lab.daemon.kill9()
     lab.daemon.start()
     assert session(lab)["state"] == "expired", "a restart is no new life"
@@ -297,7 +297,7 @@ def test_there_is_an_end_to_the_number_of_sessions(lab: Lab, three: list[Host]) 
         assert len(results) == len(rows) + 1 and not any("error" in result for result in results)
     refused = lab.ctl("add-mirror", "br0", "s", "--source", "t1", "--output", "t3", check=False)
     assert refused.returncode == 1
-    assert "bridge br0 has 4096 sessions, as many as there may be" in refused.stderr
+    assert "bridge br0: limit of 4096 sessions per bridge reached" in refused.stderr
     transact(lab, {"op": "insert", "table": "Mirror", "uuid-name": "one", "row": {"name": "s", "select_all": True}},
              {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
               "mutations": [["mirrors", "insert", ["set", [["named-uuid", "one"]]]]]})

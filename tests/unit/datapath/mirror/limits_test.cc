@@ -161,7 +161,7 @@ TEST_F(Allowance, AQuotaOfPacketsEndsTheSessionAfterExactlySoMany) {
   lab.now_ms = 77;
   lab.apply();
   EXPECT_EQ(lab.status("s").state, SessionState::expired);
-  EXPECT_EQ(lab.status("s").reason, "it has copied all it was to copy: 3 packets");
+  EXPECT_EQ(lab.status("s").reason, "quota used up: 3 packets");
   EXPECT_EQ(lab.status("s").ended_at, 77);
   lab.expect("p1", broadcast(), {{"p2", {broadcast()}}, {"d1", {broadcast()}}, {"d2", {broadcast()}}},
              "its destinations carry their own traffic again");
@@ -175,9 +175,9 @@ TEST_F(Allowance, WhatHasEndedLivesAgainWhenItIsToldToEndAtAnotherTime) {
   lab.apply();
   // What switchd reads back from the row.
   lab.session("s").ends_at = 77;
-  lab.session("s").expired = "its time was over";
+  lab.session("s").expired = "it expired";
   lab.apply();
-  EXPECT_EQ(lab.status("s").reason, "it has copied all it was to copy: 3 packets");
+  EXPECT_EQ(lab.status("s").reason, "quota used up: 3 packets");
   lab.session("s").expired = "";
   lab.apply();
   EXPECT_EQ(lab.status("s").state, SessionState::expired) << "the clock was set back";
@@ -201,7 +201,7 @@ TEST_F(Allowance, TheFrameOfASessionThatHasEndedIsCopiedByTheOther) {
 
 TEST_F(Allowance, ADisabledSessionIsDisabledWhateverItsTime) {
   lab.session("s").ends_at = 5;
-  lab.session("s").expired = "its time was over";
+  lab.session("s").expired = "it expired";
   lab.session("s").enabled = false;
   lab.apply();
   EXPECT_EQ(lab.status("s").state, SessionState::disabled);
@@ -250,7 +250,7 @@ TEST_F(Allowance, TheSessionBeyondTheLimitIsRefusedAndNoneThatWorks) {
   make("a");  // before all others by name
   lab.apply();
   EXPECT_EQ(lab.status("a").state, SessionState::error);
-  EXPECT_EQ(lab.status("a").reason, "bridge br0 has 4096 other sessions, as many as there may be");
+  EXPECT_EQ(lab.status("a").reason, "bridge br0: limit of 4096 sessions per bridge reached");
   for (const SessionStatus& status : lab.statuses) {
     EXPECT_EQ(status.state == SessionState::active, status.id != "br0/a") << status.id;
   }

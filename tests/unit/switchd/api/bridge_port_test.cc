@@ -101,7 +101,8 @@ TEST_F(BridgeApi, ListIsSortedAndTellsPortsAndSessions) {
 
 TEST_F(BridgeApi, Refusals) {
   build();
-  EXPECT_THAT(refusal("bridge.add", {{"name", "t1"}}), StartsWith("conflict name: a port has the name t1"));
+  EXPECT_THAT(refusal("bridge.add", {{"name", "t1"}}),
+              StartsWith("conflict name: a port named t1 already exists"));
   EXPECT_THAT(refusal("bridge.add", {{"name", "a/b"}}), StartsWith("invalid name: "));
   EXPECT_THAT(refusal("bridge.add", {{"name", "br2"}, {"mac_aging_time", 1}}),
               StartsWith("invalid mac_aging_time: "));
@@ -254,9 +255,9 @@ TEST_F(PortApi, Refusals) {
   EXPECT_THAT(add({{"tag", 4096}}), StartsWith("invalid tag: "));
   EXPECT_THAT(add({{"vlan_mode", "trunk"}, {"tag", 5}}), StartsWith("conflict tag: "));
   EXPECT_THAT(add({{"vlan_mode", "native-tagged"}}), StartsWith("conflict tag: "));
-  EXPECT_THAT(add({{"tag", 5}, {"trunks", {6}}}), StartsWith("conflict trunks: an access port has no"));
+  EXPECT_THAT(add({{"tag", 5}, {"trunks", {6}}}), StartsWith("conflict trunks: an access port cannot have"));
   EXPECT_THAT(add({{"vlan_mode", "dot1q-tunnel"}, {"tag", 5}, {"trunks", {6}}}),
-              StartsWith("conflict trunks: a dot1q-tunnel port has no"));
+              StartsWith("conflict trunks: a dot1q-tunnel port cannot have"));
   EXPECT_THAT(add({{"cvlans", {6}}}), StartsWith("conflict cvlans: "));
   EXPECT_THAT(refusal("port.set", {{"name", "t1"}, {"vlan_mode", "dot1q-tunnel"}}),
               StartsWith("conflict tag: "));
@@ -265,7 +266,7 @@ TEST_F(PortApi, Refusals) {
               StartsWith("refused bridge: port t1 is on bridge br0"));
   EXPECT_THAT(
       refusal("port.del", {{"name", "br0"}}),
-      StartsWith("refused name: br0 is the bridge's own port, which goes with it: delete the bridge"));
+      StartsWith("refused name: br0 is the bridge's own port, which is deleted with it: delete the bridge"));
 }
 
 TEST_F(PortApi, OtherClientsContradictionsDoNotBlockOtherSettings) {

@@ -39,7 +39,7 @@ TEST_F(MirrorLife, ARateIsPacketsBitsOrBoth) {
 }
 
 TEST_F(MirrorLife, ARateThatIsNoneIsRefused) {
-  EXPECT_THAT(add_refused({{"rate", Json::object()}}), StartsWith("invalid rate: rate says nothing"));
+  EXPECT_THAT(add_refused({{"rate", Json::object()}}), StartsWith("invalid rate: rate is empty"));
   EXPECT_THAT(add_refused({{"rate", {{"packets", 0}}}}), HasSubstr("rate.packets must be an integer from 1"));
   EXPECT_THAT(add_refused({{"rate", 5}}), StartsWith("invalid rate: rate must be an object or null"));
   EXPECT_THAT(add_refused({{"rate", {{"bytes", 5}}}}), HasSubstr("unknown parameter rate.bytes"));
@@ -111,9 +111,9 @@ TEST_F(MirrorLife, EndsAreKeptInColumns) {
 }
 
 TEST_F(MirrorLife, EndsThatAreNoneAreRefused) {
-  EXPECT_THAT(add_refused({{"expires", Json::object()}}), HasSubstr("expires says nothing"));
+  EXPECT_THAT(add_refused({{"expires", Json::object()}}), HasSubstr("expires is empty"));
   EXPECT_THAT(add_refused({{"expires", {{"at", "tomorrow"}}}}),
-              HasSubstr("expires.at has to be a time such as"));
+              HasSubstr("expires.at must be a time such as"));
   EXPECT_THAT(add_refused({{"expires", {{"at", "2020-01-05T08:00:00Z"}}}}), HasSubstr("expires.at is over"));
   EXPECT_THAT(add_refused({{"expires", {{"at", 5}, {"seconds", 5}}}}), HasSubstr("give one"));
   EXPECT_THAT(add_refused({{"expires", {{"packets", 0}}}}), HasSubstr("expires.packets must be"));
@@ -197,7 +197,7 @@ TEST_F(MirrorLife, ThereIsRoomForSoManySessions) {
   }
   EXPECT_FALSE(transaction.commit());
   EXPECT_EQ(add_refused(Json::object()),
-            "conflict name: bridge br0 has 4096 sessions, as many as there may be");
+            "conflict name: bridge br0: limit of 4096 sessions per bridge reached");
 }
 
 }  // namespace

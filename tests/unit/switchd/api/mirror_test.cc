@@ -151,7 +151,7 @@ TEST_F(MirrorApi, MayExistAcceptsTheSameSessionOnly) {
   good("mirror.add", with(span("span0", {one("t1", "both")}, {"t2"}), {{"may_exist", true}}));
   EXPECT_THAT(refusal("mirror.add", span("span0", {"t1"}, {"t2"})), StartsWith("exists name: "));
   EXPECT_THAT(refusal("mirror.add", with(span("span0", {"t3"}, {"t2"}), {{"may_exist", true}})),
-              HasSubstr("with other settings"));
+              HasSubstr("with different settings"));
 }
 
 TEST_F(MirrorApi, DelIsQuietOnRequestOnly) {
@@ -214,10 +214,10 @@ TEST_F(MirrorApi, RefusesASourceThatAnotherSessionSilences) {
 
 TEST_F(MirrorApi, SharedDestinationsAgreeOnNormalTraffic) {
   good("mirror.add", with(span("a", {"t1"}, {"t2"}), {{"normal_io", true}}));
-  EXPECT_THAT(refusal("mirror.add", span("b", {"t3"}, {"t2"})), HasSubstr("set normal_io alike"));
+  EXPECT_THAT(refusal("mirror.add", span("b", {"t3"}, {"t2"})), HasSubstr("set normal_io to the same value"));
   good("mirror.add", with(span("b", {"t3"}, {"t2"}), {{"normal_io", true}}));
   EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "a"}, {"normal_io", false}}),
-              HasSubstr("set normal_io alike"));
+              HasSubstr("set normal_io to the same value"));
 }
 
 TEST_F(MirrorApi, DisabledSessionsAreInNobodysWayUntilEnabled) {
@@ -354,7 +354,7 @@ TEST_F(MirrorApi, Explain) {
   EXPECT_THAT(explain({{"frame", std::string(29, '0')}}), StartsWith("invalid frame: "));
   EXPECT_THAT(explain({{"frame", "00"}}), StartsWith("invalid frame: "));
   view.explanation.reset();
-  EXPECT_THAT(explain(Json::object()), StartsWith("unavailable : port t1 does not receive"));
+  EXPECT_THAT(explain(Json::object()), StartsWith("unavailable : port t1 is not receiving"));
   EXPECT_THAT(refusal("mirror.explain", {{"bridge", "br0"}, {"in_port", "t1"}}),
               StartsWith("invalid frame: frame is missing"));
   EXPECT_THAT(refusal("mirror.explain", {{"bridge", "br0"}, {"frame", std::string(28, '0')}}),
@@ -396,13 +396,14 @@ TEST_F(MirrorApi, ExplainNext) {
   EXPECT_EQ(*first, Json());
   view.answer(1, std::nullopt);
   EXPECT_EQ((*first)["error"]["data"]["reason"], "unavailable");
-  EXPECT_EQ((*first)["error"]["message"], "no frame that fits the match came to port t1 within 0.5 seconds");
+  EXPECT_EQ((*first)["error"]["message"],
+            "no frame that fits the match arrived on port t1 within 0.5 seconds");
 }
 
 TEST_F(MirrorApi, ExplainNextOfAPortThatGoes) {
   const auto asked = send("mirror.explain", {{"bridge", "br0"}, {"next", Json::object()}});
   view.answer(1, bridge::NextFrame{"t2", {0x01, 0xab}, std::nullopt});
-  EXPECT_EQ((*asked)["error"]["message"], "a frame came, but port t2 does not receive any more");
+  EXPECT_EQ((*asked)["error"]["message"], "a frame arrived, but port t2 is no longer receiving");
 }
 
 TEST_F(MirrorApi, WhoGoesWaitsForNoFrame) {
@@ -425,7 +426,7 @@ TEST_F(MirrorApi, ExplainNextRefuses) {
   EXPECT_THAT(next({{"frame", std::string(28, '0')}}, Json::object()),
               StartsWith("invalid frame: frame and next"));
   view.may_wait = false;
-  EXPECT_THAT(next(Json::object(), Json::object()), StartsWith("unavailable : as many clients wait"));
+  EXPECT_THAT(next(Json::object(), Json::object()), StartsWith("unavailable : too many pending"));
   EXPECT_TRUE(view.waiters.empty());
 }
 

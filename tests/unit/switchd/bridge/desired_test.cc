@@ -275,7 +275,7 @@ TEST_F(DesiredTest, RatesAndEnds) {
   EXPECT_EQ(sessions.at("limited").rate, (RateSpec{.packets = 7, .bits = 8'000}));
   EXPECT_EQ(sessions.at("limited").quota, (QuotaSpec{.packets = 9, .bytes = 10}));
   EXPECT_EQ(sessions.at("limited").expired, "");
-  EXPECT_EQ(sessions.at("over").expired, "its time was over at 1970-01-01T00:16:40Z");
+  EXPECT_EQ(sessions.at("over").expired, "it expired at 1970-01-01T00:16:40Z");
   EXPECT_EQ(sessions.at("bound").expired, "the connection it was bound to has ended");
   EXPECT_EQ(bridge::read_desired(database, now_ms).next_end, 1'000'001);
   EXPECT_EQ(bridge::read_desired(database, now_ms + 1).next_end, 2'000'000);
@@ -329,7 +329,7 @@ TEST_F(DesiredTest, APatternThatIsNoneIsRefused) {
   EXPECT_EQ(desired.sessions.size(), texts.size());
   for (const bridge::DesiredSession& session : desired.sessions) {
     EXPECT_EQ(session.refusal, "source_patterns: \"" + session.name +
-                                   "\" is no pattern; they begin with glob:, iface-id: or mac:");
+                                   "\" is not a pattern: it must begin with glob:, iface-id: or mac:");
   }
   EXPECT_FALSE(bridge::read_desired(database, now_ms).reads_interface_ids);
 }

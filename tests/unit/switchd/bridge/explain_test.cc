@@ -124,9 +124,9 @@ TEST_F(ExplainTest, FiltersSayWhyNot) {
   };
   const Match untagged = *Match::parse("dl_vlan=0xffff").match;
   const Match web = *Match::parse("tcp,tp_dst=80").match;
-  EXPECT_THAT(rules({web}, {}), ElementsAre("s: no match of its filter fits the frame: from t1"));
+  EXPECT_THAT(rules({web}, {}), ElementsAre("s: none of its filters matches the frame: from t1"));
   EXPECT_THAT(rules({untagged}, {web, untagged}),
-              ElementsAre("s: it skips such frames (dl_vlan=0xffff): from t1"));
+              ElementsAre("s: a skip rule matches the frame (dl_vlan=0xffff): from t1"));
   EXPECT_THAT(rules({web, untagged}, {web}), ElementsAre("+s: selected: from t1"));
 }
 

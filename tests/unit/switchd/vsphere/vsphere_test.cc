@@ -340,7 +340,7 @@ TEST_F(VsphereApi, WhatVsphereCouldNotHaveIsNotExported) {
   EXPECT_THAT(reason(with(span("s", {"t1"}, {}), {{"destination", {{"vlan", 900}}}})),
               HasSubstr("every port that carries VLAN 900"));
   EXPECT_THAT(reason(with(span("s", {}, {"t2"}), {{"sources", {{"ports", {"t1"}}, {"vlans", {5}}}}})),
-              HasSubstr("certain VLANs"));
+              HasSubstr("selected VLANs"));
   EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"encap", "vxlan"}})), HasSubstr("vxlan"));
   EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"key", 5}})), HasSubstr("vSphere does not have"));
   EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"ttl", 5}})), HasSubstr("vSphere does not have"));
