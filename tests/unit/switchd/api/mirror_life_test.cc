@@ -78,7 +78,7 @@ TEST_F(MirrorLife, ASourceIsOneThing) {
   };
   EXPECT_THAT(refuse({{"direction", "from"}}), HasSubstr("a source is one of name, glob, iface_id and mac"));
   EXPECT_THAT(refuse({{"name", "t1"}, {"glob", "t*"}}), HasSubstr("a source is one of"));
-  EXPECT_THAT(refuse({{"mac", "52:54:00"}}), HasSubstr("mac has a form that is not allowed"));
+  EXPECT_THAT(refuse({{"mac", "52:54:00"}}), HasSubstr("mac does not have the required form"));
   EXPECT_THAT(refuse({{"mac", "01:00:5e:00:00:01"}}), HasSubstr("not the MAC address of a host"));
 }
 

@@ -131,7 +131,7 @@ TEST_F(MirrorApi, ABadMatchIsNamedWithItsField) {
   EXPECT_EQ(error["code"], -32602);
   EXPECT_EQ(error["data"]["field"], "skip");
   EXPECT_EQ(error["data"]["value"], "in_port=1");
-  EXPECT_THAT(error["message"], HasSubstr("name the port among the sources"));
+  EXPECT_THAT(error["message"], HasSubstr("add the port to the sources"));
 }
 
 TEST_F(MirrorApi, EnableAndDisableKeepTheSettings) {
