@@ -69,7 +69,8 @@ def test_more_than_the_machine_has_is_said_and_the_switch_starts_all_the_same(la
         resource.setrlimit(resource.RLIMIT_AS, limit)
     now = stats(lab)
     assert [thread["kind"] for thread in now["threads"]] == ["worker", "mirror"]
-    assert [notice for notice in now["notices"] if "worker-threads, mirror-threads or mirror-queue-kib could not" in notice and "use smaller" in notice]
+    refused = "worker-threads, mirror-threads or mirror-queue-kib could not"
+    assert [notice for notice in now["notices"] if refused in notice and "use smaller" in notice]
     one, two = lab.host("t1", "10.9.0.1"), lab.host("t2", "10.9.0.2")
     one.ping("10.9.0.2")
     set_config(lab, "worker-threads=2", "mirror-queue-kib=1024")

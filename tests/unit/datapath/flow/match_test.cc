@@ -388,7 +388,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"tcp,tcp_flags=+syn+syn", "each at most once"},
         Refusal{"tcp,tcp_flags=+foo", "the flags are fin"}, Refusal{"tcp,tcp_flags=+", "the flags are"},
         Refusal{"tcp,tcp_flags=syn|", "the flags are"},
-        Refusal{"tcp,tcp_flags=syn,ack", "'ack': there is no"},
+        Refusal{"tcp,tcp_flags=syn,ack", "'ack': unknown field or protocol"},
         Refusal{"tcp,tcp_flags=0x1000", "must be 0 to 4095"}, Refusal{"ip,ipv6", "'ipv6': contradicts"},
         Refusal{"tcp,udp", "contradicts"}, Refusal{"dl_vlan=10,dl_vlan=20", "'dl_vlan=20': contradicts"},
         Refusal{"dl_vlan=0xffff,vlan_pcp=3", "contradicts"}));
