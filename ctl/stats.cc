@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that show counters: once, or with --watch as rates between two iterations.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "ctl/arguments.h"
@@ -30,7 +31,7 @@ class Growth {
     return (now[key].get<double>() - (*before_)[key].get<double>()) / seconds_;
   }
   std::int64_t rate(const Json& now, const char* key, double unit = 1) const {
-    return static_cast<std::int64_t>(of(now, key) * unit + 0.5);
+    return std::llround(of(now, key) * unit);
   }
 
  private:

@@ -302,4 +302,4 @@ def test_there_is_an_end_to_the_number_of_sessions(lab: Lab, three: list[Host]) 
              {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
               "mutations": [["mirrors", "insert", ["set", [["named-uuid", "one"]]]]]})
     wait_until(lambda: session(lab)["state"] == "error", "the row says so")
-    assert "4096 other sessions" in session(lab)["reason"]
+    assert "limit of 4096 sessions" in session(lab)["reason"]

@@ -4,7 +4,9 @@
 #include "datapath/engine/datapath.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -57,6 +59,21 @@ class RunningSwitch : public ::testing::Test {
     }
     return all;
   }
+  std::uint64_t received(const std::string& port) const {
+    return registry.port_counters("br0", port)->sum([](const PortCell& cell) {
+      return cell.received_frames.read();
+    });
+  }
+  /// Waits until the condition holds; false if it does not within 30 seconds.
+  template <typename Condition>
+  static bool eventually(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+  }
   static MemoryFrame numbered(std::uint16_t n) {
     return frame()
         .src("02:00:00:00:00:0a")
@@ -99,15 +116,19 @@ TEST_F(RunningSwitch, ReconfiguresUnderTrafficWithoutGapInAnUnaffectedSession) {
 }
 
 TEST_F(RunningSwitch, ASessionIsWholeOrAbsent) {
-  // The session's two destinations always change together: each frame reaches both p4 and p5, or neither.
-  constexpr std::uint16_t kFrames = 3000;
-  std::thread sender([this] {
+  // The session's two destinations always change together: each frame reaches both p4 and p5, or neither. In
+  // each round ten frames come while the settings change, and five when they have: both kinds occur.
+  constexpr std::uint16_t kRounds = 200, kDuring = 10, kAfter = 5, kFrames = kRounds * (kDuring + kAfter);
+  std::atomic<std::uint16_t> allowed{0};
+  std::thread sender([this, &allowed] {
     for (std::uint16_t n = 0; n < kFrames; ++n) {
+      while (n >= allowed) std::this_thread::yield();
       devices[0]->inject(numbered(n));
-      if (n % 4 == 0) std::this_thread::yield();
     }
   });
-  for (int round = 0; round < 200; ++round) {
+  bool arrived = true;
+  for (std::uint16_t round = 0; round < kRounds; ++round) {
+    allowed += kDuring;
     bridge().sessions.clear();
     if (round % 2 == 0) {
       bridge().sessions = {session("s", "p0", "p4")};
@@ -117,13 +138,19 @@ TEST_F(RunningSwitch, ASessionIsWholeOrAbsent) {
     // p4 and p5 take part in no flood: what they get are copies.
     for (const std::size_t port : {4, 5}) bridge().ports[port].vlan.trunks.reset();
     apply();
+    allowed += kAfter;
+    arrived = arrived && eventually([this, &allowed] { return received("p0") == allowed; });
   }
   sender.join();
+  ASSERT_TRUE(arrived);
   ASSERT_EQ(collect(1, kFrames).size(), kFrames);
   datapath.free_old_snapshots(std::chrono::seconds(5));
   apply();
   datapath.free_old_snapshots(std::chrono::seconds(5));
-  EXPECT_EQ(devices[4]->take_sent(), devices[5]->take_sent());
+  const auto copies = devices[4]->take_sent();
+  EXPECT_EQ(copies, devices[5]->take_sent());
+  EXPECT_GE(copies.size(), kRounds / 2U * kAfter);
+  EXPECT_LE(copies.size(), kFrames - kRounds / 2U * kAfter);
 }
 
 TEST_F(RunningSwitch, PortsComeAndGoUnderTraffic) {
@@ -199,8 +226,7 @@ TEST_F(RunningSwitch, OverloadOfTheMirrorThreadDoesNotHoldUpAChange) {
              cell.lost[static_cast<std::size_t>(DropReason::queue_full)].read();
     });
   };
-  while (lost() == 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the queue is full from here on
+  EXPECT_TRUE(eventually([&lost] { return lost() != 0; }));  // the queue is full from here on
   bridge().ports.pop_back();
   apply();
   EXPECT_TRUE(datapath.free_old_snapshots(std::chrono::seconds(30)));
@@ -209,16 +235,25 @@ TEST_F(RunningSwitch, OverloadOfTheMirrorThreadDoesNotHoldUpAChange) {
 }
 
 TEST_F(RunningSwitch, AnIdleSwitchSleeps) {
-  const auto wakeups = [this] {
+  const auto cpu_ns = [this] {
     std::uint64_t total = 0;
-    for (const Worker& worker : datapath.worker_list()) total += worker.counters().wakeups.read();
+    for (const Worker& worker : datapath.worker_list()) total += worker.cpu_ns();
+    for (const MirrorThread& mirror : datapath.mirror_thread_list()) total += mirror.cpu_ns();
     return total;
   };
   devices[0]->inject(numbered(1));
-  collect(1, 1);
-  const std::uint64_t before = wakeups();
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  EXPECT_EQ(wakeups(), before);
+  ASSERT_EQ(collect(1, 1).size(), 1U);
+  // A thread that polls uses the processor while this one does: once they have used none over 100 ms of ours, they sleep.
+  std::uint64_t before = 0;
+  EXPECT_TRUE(eventually([&] {
+    before = cpu_ns();
+    timespec start{}, now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    do {
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1'000'000'000 + now.tv_nsec - start.tv_nsec < 100'000'000);
+    return cpu_ns() == before;
+  }));
 }
 
 }  // namespace
