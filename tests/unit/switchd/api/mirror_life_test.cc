@@ -114,7 +114,8 @@ TEST_F(MirrorLife, EndsThatAreNoneAreRefused) {
   EXPECT_THAT(add_refused({{"expires", Json::object()}}), HasSubstr("expires is empty"));
   EXPECT_THAT(add_refused({{"expires", {{"at", "tomorrow"}}}}),
               HasSubstr("expires.at must be a time such as"));
-  EXPECT_THAT(add_refused({{"expires", {{"at", "2020-01-05T08:00:00Z"}}}}), HasSubstr("expires.at is over"));
+  EXPECT_THAT(add_refused({{"expires", {{"at", "2020-01-05T08:00:00Z"}}}}),
+              HasSubstr("expires.at is in the past"));
   EXPECT_THAT(add_refused({{"expires", {{"at", 5}, {"seconds", 5}}}}), HasSubstr("give one"));
   EXPECT_THAT(add_refused({{"expires", {{"packets", 0}}}}), HasSubstr("expires.packets must be"));
 }
