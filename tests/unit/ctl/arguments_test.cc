@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"add-port br0 lo", "name: lo is the loopback device"},
         Says{"add-port br0 p\xff", "it is not UTF-8"},
         Says{"add-br a-name-longer-than-it-may-be", "longer than 15 bytes"},
-        Says{"set-br br0", "no setting to change"}, Says{"set-port p", "nothing to change"},
+        Says{"set-br br0", "no setting to change"}, Says{"set-port p", "no setting to change"},
         Says{"set-mirror br0 s", "no setting to change"},
         Says{"add-port br0 p --tag 4096", "tag must be an integer from 0 to 4095 or null, not 4096"},
         Says{"add-port br0 p --tag x", "--tag takes a whole number or none, not 'x'"},
