@@ -50,7 +50,7 @@ std::optional<DropReason> CopyAdmission::withholds(const CompiledSession& sessio
 void CopyAdmission::note_selected(const Verdict& verdict, const Frame& frame, TimeNs now) {
   for (const Selection& selection : verdict.selections) {
     if (!takes_place(verdict, selection.walk)) continue;
-    const CompiledSession& session = snapshot_->sessions[selection.session];
+    const CompiledSession& session = snapshot_->session(selection.session);
     if (const auto reason = withholds(session, frame.wire_length(), now)) {
       withheld_.push_back({selection.session, selection.walk, *reason});
       continue;
@@ -66,7 +66,7 @@ void CopyAdmission::note_selected(const Verdict& verdict, const Frame& frame, Ti
 void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Frame& frame) {
   const WalkNo made_on = verdict.made_on(copy);
   if (!takes_place(verdict, made_on)) return;
-  const CompiledSession& session = snapshot_->sessions[copy.session];
+  const CompiledSession& session = snapshot_->session(copy.session);
   DropReason drop = copy.drop;
   if (const Withheld* found = find(withheld_, copy.session, made_on)) {
     if (found->reason == DropReason::none) return;
@@ -81,9 +81,16 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
     cell.lost[static_cast<std::size_t>(drop)].add();
     return;
   }
-  const PortConfig* port = copy.port == kNoPort ? nullptr : &snapshot_->ports[index(copy.port)];
+  const PortConfig* port = copy.port == kNoPort ? nullptr : snapshot_->ports[index(copy.port)];
+  const bool to_endpoint = session.destinations[copy.destination].endpoint != nullptr;
   pending_.push_back({&frame,
-                      {&session, port, copy.destination, copy.tags, copy.origin, copy.snaplen},
+                      {.session = &session,
+                       .port = port,
+                       .destination = copy.destination,
+                       .tags = copy.tags,
+                       .origin = copy.origin,
+                       .snaplen = copy.snaplen,
+                       .own_copies = to_endpoint ? &snapshot_->own_copies : nullptr},
                       stand_in,
                       copy.walk});
 }

@@ -166,7 +166,8 @@ MirrorThread::Batch& MirrorThread::batch_for(const CopyTarget& target) {
 DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
                                     const Offload& offload) {
   const CompiledSession& session = *target.session;
-  if (batch.endpoint != nullptr && session.own_copies->contains(record.payload)) return DropReason::own_copy;
+  if (target.own_copies != nullptr && target.own_copies->contains(record.payload))
+    return DropReason::own_copy;
   if (target.port != nullptr && target.port->endpoint != nullptr &&
       target.port->own_packets.contains(record.payload))
     return DropReason::own_copy;

@@ -54,11 +54,11 @@ std::vector<NextFrames::Caught> NextFrames::take() {
   return std::exchange(caught_, {});
 }
 
-void NextFrames::look(const Snapshot& snapshot, const PortConfig& in, std::span<const RawFrame> frames) {
+void NextFrames::look(const PortConfig& in, std::span<const RawFrame> frames) {
   std::unique_lock lock(mutex_);
   const std::size_t before = requests_.size();
   const auto concerns = [&](const Request& request) {
-    return request.wanted.bridge == snapshot.bridges[in.bridge].name &&
+    return request.wanted.bridge == in.bridge->name &&
            (request.wanted.port.empty() || request.wanted.port == in.name);
   };
   if (std::none_of(requests_.begin(), requests_.end(), concerns)) return;

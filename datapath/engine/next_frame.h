@@ -47,7 +47,7 @@ class NextFrames {
 
   /// Called by workers.
   bool anybody_waits() const { return waiting_.load(std::memory_order_relaxed) != 0; }
-  void look(const Snapshot& snapshot, const PortConfig& in, std::span<const RawFrame> frames);
+  void look(const PortConfig& in, std::span<const RawFrame> frames);
 
  private:
   struct Request {

@@ -123,12 +123,12 @@ void Worker::refresh() {
     epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second->receive_fd(), nullptr);
     it = received_from_.erase(it);
   }
-  for (const PortConfig& port : snapshot_->ports) {
-    if (port.number == kNoPort || port.worker != number_ || port.device == nullptr) continue;
-    if (received_from_.contains(index(port.number))) continue;
-    epoll_event event{.events = EPOLLIN, .data = {.u64 = index(port.number)}};
-    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.device->receive_fd(), &event) == 0) {
-      received_from_.emplace(index(port.number), port.device);
+  for (const PortConfig* port : snapshot_->ports) {
+    if (port == nullptr || port->worker != number_ || port->device == nullptr) continue;
+    if (received_from_.contains(index(port->number))) continue;
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = index(port->number)}};
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port->device->receive_fd(), &event) == 0) {
+      received_from_.emplace(index(port->number), port->device);
     } else {
       counters_.unwatched_ports
           .add();  // no memory, or fs.epoll.max_user_watches: the next snapshot tries again
@@ -146,7 +146,7 @@ bool Worker::receive_from(const PortConfig& in) {
   const std::size_t count = in.device->receive(raw_);
   now_ = clock_();
   if (next_frames_.anybody_waits()) [[unlikely]]
-    next_frames_.look(*snapshot_, in, std::span(raw_).first(count));
+    next_frames_.look(in, std::span(raw_).first(count));
   for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
   flush_sends();
   if (admission_.queue(now_)) mirror_thread_.wake();
@@ -178,7 +178,7 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
 void Worker::learn(const Verdict& verdict) {
   for (const Learn& learn : verdict.learns) {
     if (!admission_.takes_place(verdict, learn.walk)) continue;
-    snapshot_->bridges[learn.bridge].macs->learn(learn.vlan, learn.mac, learn.port, now_);
+    learn.bridge->macs->learn(learn.vlan, learn.mac, learn.port, now_);
   }
 }
 
@@ -189,20 +189,20 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
   for (const PatchDrop& drop : verdict.patch_drops) {
     if (!admission_.takes_place(verdict, drop.walk)) continue;
     snapshot_->ports[index(drop.port)]
-        .counters->of(sender_)
+        ->counters->of(sender_)
         .received_drops[static_cast<std::size_t>(drop.reason)]
         .add();
   }
   for (const Crossing& crossing : verdict.crossings) {
     if (admission_.takes_place(verdict, crossing.walk))
-      count_crossing(snapshot_->ports[index(crossing.port)], frame, true);
+      count_crossing(*snapshot_->ports[index(crossing.port)], frame, true);
   }
   for (const Intrusion& intrusion : verdict.intrusions)
-    snapshot_->sessions[intrusion.session].foreign->of(sender_).add();
+    snapshot_->session(intrusion.session).foreign->of(sender_).add();
   const Send* previous = nullptr;
   std::span<const std::uint8_t> header;
   for (const Send& send : verdict.sends) {
-    const PortConfig& out = snapshot_->ports[index(send.port)];
+    const PortConfig& out = *snapshot_->ports[index(send.port)];
     PortCell& cell = out.counters->of(sender_);
     if (send.drop != DropReason::none) {
       cell.sent_drops[static_cast<std::size_t>(send.drop)].add();
@@ -226,7 +226,7 @@ void Worker::queue_sends(const PortConfig& in, const Verdict& verdict, const Fra
 
 void Worker::count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) {
   PortCell& cell = out.counters->of(sender_);
-  PortCell& peer = snapshot_->ports[index(out.patch_peer)].counters->of(sender_);
+  PortCell& peer = snapshot_->ports[index(out.patch_peer)]->counters->of(sender_);
   cell.sent_frames.add();
   cell.sent_bytes.add(frame.wire_length());
   if (is_copy) cell.copies_sent.add();
@@ -236,7 +236,7 @@ void Worker::count_crossing(const PortConfig& out, const Frame& frame, bool is_c
 
 void Worker::flush_sends() {
   for (const std::uint32_t number : dirty_) {
-    const PortConfig& out = snapshot_->ports[number];
+    const PortConfig& out = *snapshot_->ports[number];
     auto& frames = sends_[number];
     out.device->send(sender_, frames);
     PortCell& cell = out.counters->of(sender_);

@@ -51,6 +51,8 @@ class Match {
   std::span<const Range> ranges() const { return ranges_; }
   /// The match as it was written.
   const std::string& text() const { return text_; }
+  /// Matches that are written the same are the same.
+  bool operator==(const Match& other) const { return text_ == other.text_; }
 
  private:
   friend class MatchParser;

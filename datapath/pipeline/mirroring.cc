@@ -37,7 +37,7 @@ void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates
 }
 
 void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeTags& tags, bool delivered) {
-  const CompiledSession& session = snapshot_->sessions[at];
+  const CompiledSession& session = snapshot_->session(at);
   Trace::Result result = test(at, tags);
   const bool selected = result == Trace::Result::copied;
   // A copy that enters its output VLAN again would loop for ever, and link-local addresses are valid on one
@@ -57,7 +57,7 @@ void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeT
 /// Whether the session selects the frame as it is here. If not, it may still select it at another port, where
 /// it has other tags.
 Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
-  const CompiledSession& session = snapshot_->sessions[at];
+  const CompiledSession& session = snapshot_->session(at);
   if (session_done_[at] == serial_ || is_copy_of(at)) return Trace::Result::already_copied;
   if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) return Trace::Result::vlan_not_selected;
   if (session.rules == nullptr) return Trace::Result::copied;
@@ -113,7 +113,7 @@ bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const 
 
 /// One copy to each destination of the session, unless the frame has already been copied there.
 void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
-  const CompiledSession& session = snapshot_->sessions[at];
+  const CompiledSession& session = snapshot_->session(at);
   note("session ", session.name, " copies it");
   const bool in_vlan = tags.outer && (tags.outer->tci & 0xefff) != 0;
   const CopyOrigin origin{.tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered};
@@ -137,7 +137,7 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
       note("copy to ", session.destinations[d].label);
       continue;
     }
-    const PortConfig& out = snapshot_->ports[index(number)];
+    const PortConfig& out = *snapshot_->ports[index(number)];
     if (session.tags.output_vlan && !carries_copy(out.vlan, session.tags, tags)) continue;
     nowhere = false;
     DropReason drop = DropReason::none;
@@ -184,10 +184,10 @@ void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
 /// and the first session that does not omit the frame supplies it.
 void Decider::copy_over_patch(SessionIndex at, std::uint32_t destination, const PortConfig& out,
                               const TagList& wire, const CopyOrigin& origin) {
-  const CompiledSession& session = snapshot_->sessions[at];
+  const CompiledSession& session = snapshot_->session(at);
   const WalkNo number = static_cast<WalkNo>(verdict_.walks.size()) + 1;
   const auto same = std::find_if(verdict_.walks.begin(), verdict_.walks.end(), [&](const CopyWalk& walk) {
-    const CompiledSession& other = snapshot_->sessions[walk.session];
+    const CompiledSession& other = snapshot_->session(walk.session);
     return walk.parent == this->walk() && other.destinations[walk.destination].port == out.number &&
            other.tags.output_vlan == session.tags.output_vlan;
   });

@@ -52,7 +52,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
     dropped(DropReason::vlan_not_admitted, *in);
     return verdict_;
   }
-  note("arrives on ", in->name, " of ", snapshot.bridges[in->bridge].name, " in VLAN ", tags->vlan());
+  note("arrives on ", in->name, " of ", in->bridge->name, " in VLAN ", tags->vlan());
   if (!in->mirrors_from.empty()) mirror_tags(*in, in->mirrors_from, *tags, false);
   switch_frame(*in, *tags);
   return verdict_;
@@ -60,7 +60,7 @@ const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const
 
 /// The frame as the bridge sees it: refuse, learn, choose. Also the second half of a path over a patch port.
 void Decider::switch_frame(const PortConfig& in, const BridgeTags& tags) {
-  const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
+  const BridgeConfig& bridge = *in.bridge;
   if (bridge.secure) return dropped(DropReason::secure_mode, in);
   if (!bridge.forward_bpdu && is_reserved_multicast(frame_->dst))
     return dropped(DropReason::reserved_multicast, in);
@@ -83,12 +83,12 @@ void Decider::note_intrusion(const BridgeConfig& bridge, VlanId vlan) {
   if (carried_ != nullptr) return;  // it is a copy
   for (; at != bridge.output_vlans.end() && at->first == vlan; ++at) {
     verdict_.intrusions.push_back({at->second});
-    note("in VLAN ", vlan, ", where session ", snapshot_->sessions[at->second].name, " puts its copies");
+    note("in VLAN ", vlan, ", where session ", snapshot_->session(at->second).name, " puts its copies");
   }
 }
 
 DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags) {
-  const BridgeConfig& bridge = snapshot_->bridges[in.bridge];
+  const BridgeConfig& bridge = *in.bridge;
   const bool known = !frame_->dst.is_multicast() && !bridge.flood_vlans[tags.vlan()];
   if (known) {
     // The verdict is carried out later, so an address that this very frame teaches counts as learned already.
@@ -108,13 +108,11 @@ DropReason Decider::choose_outputs(const PortConfig& in, const BridgeTags& tags)
   }
   note(known ? "destination unknown: flood" : "flood");
   bool delivered = false;
-  for (const PortNo number : bridge.flood_ports) {
-    const PortConfig& out = snapshot_->ports[index(number)];
-    const bool attached = out.device != nullptr || out.is_patch;
-    if (number == in.number || !attached ||
-        !carries(out.vlan, tags, tags.inner ? tags.inner->vid() : customer_))
+  for (const PortConfig* out : bridge.flood_ports) {
+    const bool attached = out->device != nullptr || out->is_patch;
+    if (out == &in || !attached || !carries(out->vlan, tags, tags.inner ? tags.inner->vid() : customer_))
       continue;
-    deliver(in, out, tags);
+    deliver(in, *out, tags);
     delivered = true;
   }
   return delivered ? DropReason::none : DropReason::no_recipient;
@@ -140,13 +138,13 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
 
 /// The frame continues in the peer's bridge as if it had been received there.
 void Decider::cross_patch(const PortConfig& out, const TagList& wire) {
-  const PortConfig& peer = snapshot_->ports[index(out.patch_peer)];
+  const PortConfig& peer = *snapshot_->ports[index(out.patch_peer)];
   ++patches_crossed_;
   ++patch_depth_;
   if (peer.only_copies) {
     dropped(DropReason::mirror_destination, peer);
   } else if (const auto tags = arrive(peer.vlan, wire, customer_)) {
-    note("crosses to ", peer.name, " of ", snapshot_->bridges[peer.bridge].name, " in VLAN ", tags->vlan());
+    note("crosses to ", peer.name, " of ", peer.bridge->name, " in VLAN ", tags->vlan());
     if (!peer.mirrors_from.empty()) mirror_tags(peer, peer.mirrors_from, *tags, false);
     switch_frame(peer, *tags);
   } else {

@@ -28,7 +28,7 @@ struct CopyWalk {
 
 /// An address to learn.
 struct Learn {
-  BridgeIndex bridge;
+  const BridgeConfig* bridge;
   VlanId vlan;
   MacAddr mac;
   PortNo port;

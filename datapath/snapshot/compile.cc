@@ -2,9 +2,9 @@
 #include "datapath/snapshot/compile.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -12,88 +12,79 @@ namespace vswitch {
 
 namespace {
 
-class Compilation {
+/// One bridge. What it needs to know of others are the peers of its patch ports.
+class BridgeCompilation {
  public:
-  Compilation(const SwitchSpec& spec, SnapshotRegistry& registry) : spec_(spec), registry_(registry) {}
+  BridgeCompilation(const BridgeSpec& spec, const PatchPeers& peers, SnapshotRegistry& registry)
+      : spec_(spec), peers_(peers), registry_(registry) {}
 
-  std::unique_ptr<Snapshot> run();
+  std::shared_ptr<const BridgeConfig> run();
 
  private:
-  void add_bridge(const BridgeSpec& bridge);
-  PortConfig port_config(const BridgeSpec& bridge, BridgeIndex at, const PortSpec& port) const;
-  void connect_patches();
-  void add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session);
-  void add_destinations(const BridgeSpec& bridge, const SessionSpec& session, CompiledSession& config,
-                        std::set<PortNo>& ports);
-  void add_sources(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
-                   const std::set<PortNo>& destinations);
-  void make_flood_lists();
+  void add_ports();
+  PortConfig port_config(const PortSpec& port) const;
+  void add_session(const SessionSpec& session);
+  void add_destinations(const SessionSpec& session, CompiledSession& config, std::set<PortNo>& ports);
+  void add_sources(const SessionSpec& session, SessionIndex self, const std::set<PortNo>& destinations);
+  void make_flood_list();
   void add_vlan_destinations();
   bool reaches_peer(const PortConfig& patch, VlanId vlan) const;
 
-  PortNo number_of(const BridgeSpec& bridge, const std::string& port) const {
-    const SnapshotRegistry::PortEntry* entry = registry_.port(bridge.name, port);
-    return entry == nullptr ? kNoPort : entry->number;
+  /// Null if the bridge has no such port.
+  PortConfig* port(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
   }
-  PortConfig& port(PortNo number) { return snapshot_->ports[index(number)]; }
 
-  const SwitchSpec& spec_;
+  const BridgeSpec& spec_;
+  const PatchPeers& peers_;
   SnapshotRegistry& registry_;
-  std::unique_ptr<Snapshot> snapshot_ = std::make_unique<Snapshot>();
+  std::shared_ptr<BridgeConfig> bridge_ = std::make_shared<BridgeConfig>();
+  std::unordered_map<std::string_view, PortConfig*> by_name_;
 };
 
-/// Works bridge by bridge, except for steps that need all of them: the ports of all bridges before patches
-/// are joined, and all sessions before it is known which ports carry only copies.
-std::unique_ptr<Snapshot> Compilation::run() {
-  snapshot_->work = spec_.work;
-  for (const BridgeSpec& bridge : spec_.bridges) add_bridge(bridge);
-  connect_patches();
-  for (BridgeIndex b = 0; b < spec_.bridges.size(); ++b) {
-    for (const SessionSpec& session : spec_.bridges[b].sessions) {
-      if (session.enabled) add_session(spec_.bridges[b], b, session);
-    }
+/// Which ports carry only copies is known when all sessions have taken theirs.
+std::shared_ptr<const BridgeConfig> BridgeCompilation::run() {
+  const SnapshotRegistry::BridgeEntry& entry = *registry_.bridge(spec_.name);
+  bridge_->name = spec_.name;
+  bridge_->flood_vlans = entry.flood_vlans;
+  bridge_->forward_bpdu = spec_.forward_bpdu;
+  bridge_->secure = spec_.secure;
+  bridge_->macs = entry.macs;
+  bridge_->first_session = entry.first_session;
+  add_ports();
+  for (const SessionSpec& session : spec_.sessions) {
+    if (session.enabled) add_session(session);
   }
-  for (PortConfig& port : snapshot_->ports) {
+  for (PortConfig& port : bridge_->ports) {
     for (Candidates* candidates : {&port.mirrors_from, &port.mirrors_to, &port.mirrors_of_copies})
       candidates->finish();
   }
-  for (BridgeConfig& bridge : snapshot_->bridges)
-    std::sort(bridge.output_vlans.begin(), bridge.output_vlans.end());
-  make_flood_lists();
+  std::sort(bridge_->output_vlans.begin(), bridge_->output_vlans.end());
+  make_flood_list();
   add_vlan_destinations();
-  snapshot_->own_copies.finish();
-  return std::move(snapshot_);
+  bridge_->own_copies.finish();
+  return std::move(bridge_);
 }
 
-void Compilation::add_bridge(const BridgeSpec& bridge) {
-  const auto at = static_cast<BridgeIndex>(snapshot_->bridges.size());
-  const SnapshotRegistry::BridgeEntry& entry = *registry_.bridge(bridge.name);
-  BridgeConfig& config = snapshot_->bridges.emplace_back(BridgeConfig{.name = bridge.name,
-                                                                      .ports = {},
-                                                                      .flood_ports = {},
-                                                                      .flood_vlans = entry.flood_vlans,
-                                                                      .forward_bpdu = bridge.forward_bpdu,
-                                                                      .secure = bridge.secure,
-                                                                      .macs = entry.macs,
-                                                                      .output_vlans = {}});
-  for (const PortSpec& port_spec : bridge.ports) {
-    PortConfig port = port_config(bridge, at, port_spec);
-    config.ports.push_back(port.number);
-    snapshot_->ports.resize(std::max<std::size_t>(snapshot_->ports.size(), index(port.number) + 1));
-    snapshot_->ports[index(port.number)] = std::move(port);
-  }
-  std::sort(config.ports.begin(), config.ports.end());
+void BridgeCompilation::add_ports() {
+  for (const PortSpec& port : spec_.ports) bridge_->ports.push_back(port_config(port));
+  std::sort(bridge_->ports.begin(), bridge_->ports.end(),
+            [](const PortConfig& a, const PortConfig& b) { return a.number < b.number; });
+  for (PortConfig& port : bridge_->ports) by_name_[port.name] = &port;
 }
 
-PortConfig Compilation::port_config(const BridgeSpec& bridge, BridgeIndex at, const PortSpec& port) const {
-  const SnapshotRegistry::PortEntry& entry = *registry_.port(bridge.name, port.name);
+PortConfig BridgeCompilation::port_config(const PortSpec& port) const {
+  const SnapshotRegistry::PortEntry& entry = *registry_.port(spec_.name, port.name);
   PortConfig config;
   config.number = entry.number;
   config.name = port.name;
-  config.bridge = at;
+  config.bridge = bridge_.get();
   config.vlan = port.vlan;
   config.is_protected = port.is_protected;
   config.is_patch = port.is_patch;
+  if (const auto peer = peers_.find(port.name); port.is_patch && peer != peers_.end())
+    config.patch_peer = peer->second.number;
   config.device = port.device;
   config.endpoint = port.endpoint;
   if (port.endpoint != nullptr) {
@@ -106,28 +97,12 @@ PortConfig Compilation::port_config(const BridgeSpec& bridge, BridgeIndex at, co
   return config;
 }
 
-void Compilation::connect_patches() {
-  const std::set<std::string> connected = connected_patches(spec_);
-  std::unordered_map<std::string, PortNo> numbers;
-  for (const BridgeSpec& bridge : spec_.bridges) {
-    for (const PortSpec& port : bridge.ports) {
-      if (port.is_patch) numbers[port.name] = number_of(bridge, port.name);
-    }
-  }
-  for (const BridgeSpec& bridge : spec_.bridges) {
-    for (const PortSpec& patch : bridge.ports) {
-      if (patch.is_patch && connected.contains(patch.name))
-        port(numbers.at(patch.name)).patch_peer = numbers.at(patch.patch_peer);
-    }
-  }
-}
-
-void Compilation::add_session(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session) {
+void BridgeCompilation::add_session(const SessionSpec& session) {
   const SnapshotRegistry::SessionEntry& entry = *registry_.session(session.id);
-  const auto self = static_cast<SessionIndex>(snapshot_->sessions.size());
+  const SessionIndex self = bridge_->first_session + static_cast<SessionIndex>(bridge_->sessions.size());
   CompiledSession config{.id = session.id,
                          .name = session.name,
-                         .bridge = at,
+                         .bridge = bridge_.get(),
                          .select_vlans = session.vlans.empty()
                                              ? nullptr
                                              : std::make_unique<const VlanSet>(to_set(session.vlans)),
@@ -142,34 +117,31 @@ void Compilation::add_session(const BridgeSpec& bridge, BridgeIndex at, const Se
                          .destinations = {},
                          .counters = entry.counters,
                          .foreign = entry.foreign,
-                         .queued_bytes = entry.queued_bytes,
-                         .own_copies = &snapshot_->own_copies};
+                         .queued_bytes = entry.queued_bytes};
   std::set<PortNo> destinations;
-  add_destinations(bridge, session, config, destinations);
+  add_destinations(session, config, destinations);
   if (config.destinations.empty() && !leaves_in_vlan(session)) return;
-  add_sources(bridge, at, session, destinations);
-  if (session.tags.output_vlan)
-    snapshot_->bridges[at].output_vlans.emplace_back(*session.tags.output_vlan, self);
-  snapshot_->sessions.push_back(std::move(config));
+  add_sources(session, self, destinations);
+  if (session.tags.output_vlan) bridge_->output_vlans.emplace_back(*session.tags.output_vlan, self);
+  bridge_->sessions.push_back(std::move(config));
 }
 
-void Compilation::add_destinations(const BridgeSpec& bridge, const SessionSpec& session,
-                                   CompiledSession& config, std::set<PortNo>& ports) {
+void BridgeCompilation::add_destinations(const SessionSpec& session, CompiledSession& config,
+                                         std::set<PortNo>& ports) {
   for (const std::string& name : session.destinations) {
-    const PortNo number = number_of(bridge, name);
-    if (number == kNoPort || !ports.insert(number).second) continue;
-    const std::shared_ptr<tunnel::TunnelEndpoint>& endpoint = port(number).endpoint;
-    if (endpoint != nullptr)
-      snapshot_->own_copies.add(endpoint->settings(), find_port(bridge, name)->tunnel_source);
-    config.destinations.push_back({.port = number,
+    PortConfig* out = port(name);
+    if (out == nullptr || !ports.insert(out->number).second) continue;
+    if (out->endpoint != nullptr)
+      bridge_->own_copies.add(out->endpoint->settings(), find_port(spec_, name)->tunnel_source);
+    config.destinations.push_back({.port = out->number,
                                    .label = {},
-                                   .endpoint = endpoint,
+                                   .endpoint = out->endpoint,
                                    .counters = registry_.destination_counters(session.id, name)});
-    if (reserves_destinations(session)) port(number).only_copies = true;
+    if (reserves_destinations(session)) out->only_copies = true;
   }
   for (const EndpointSpec& endpoint : session.endpoints) {
     if (endpoint.endpoint == nullptr) continue;
-    snapshot_->own_copies.add(endpoint.endpoint->settings(), endpoint.source);
+    bridge_->own_copies.add(endpoint.endpoint->settings(), endpoint.source);
     config.destinations.push_back({.port = kNoPort,
                                    .label = endpoint.label,
                                    .endpoint = endpoint.endpoint,
@@ -177,66 +149,120 @@ void Compilation::add_destinations(const BridgeSpec& bridge, const SessionSpec& 
   }
 }
 
-/// For the session that is added next.
-void Compilation::add_sources(const BridgeSpec& bridge, BridgeIndex at, const SessionSpec& session,
-                              const std::set<PortNo>& destinations) {
-  const auto self = static_cast<SessionIndex>(snapshot_->sessions.size());
+void BridgeCompilation::add_sources(const SessionSpec& session, SessionIndex self,
+                                    const std::set<PortNo>& destinations) {
   const auto add_to = [&](Candidates& candidates) {
     candidates.add(self, session.vlans, session.rules.get());
   };
   for (const SourceSpec& source : session.sources) {
-    const PortNo number = number_of(bridge, source.port);
-    if (number == kNoPort) continue;
-    if (source.direction != Direction::to) add_to(port(number).mirrors_from);
+    PortConfig* of = port(source.port);
+    if (of == nullptr) continue;
+    if (source.direction != Direction::to) add_to(of->mirrors_from);
     if (source.direction != Direction::from) {
-      add_to(port(number).mirrors_to);
-      add_to(port(number).mirrors_of_copies);
+      add_to(of->mirrors_to);
+      add_to(of->mirrors_of_copies);
     }
   }
   if (!session.all_ports) return;
-  for (const PortNo number : snapshot_->bridges[at].ports) {
-    if (destinations.contains(number)) continue;
-    add_to(port(number).mirrors_from);
-    add_to(port(number).mirrors_to);
+  for (PortConfig& of : bridge_->ports) {
+    if (destinations.contains(of.number)) continue;
+    add_to(of.mirrors_from);
+    add_to(of.mirrors_to);
   }
 }
 
-void Compilation::make_flood_lists() {
-  for (BridgeConfig& bridge : snapshot_->bridges) {
-    std::copy_if(bridge.ports.begin(), bridge.ports.end(), std::back_inserter(bridge.flood_ports),
-                 [this](PortNo number) { return !port(number).only_copies; });
+void BridgeCompilation::make_flood_list() {
+  for (const PortConfig& port : bridge_->ports) {
+    if (!port.only_copies) bridge_->flood_ports.push_back(&port);
   }
 }
 
-/// The copies of an output VLAN leave on every port that carries it. Which ports remain for that is known
-/// only when all sessions have taken theirs.
-void Compilation::add_vlan_destinations() {
-  for (CompiledSession& session : snapshot_->sessions) {
+/// The copies of an output VLAN leave on every port that carries it and is left for that.
+void BridgeCompilation::add_vlan_destinations() {
+  for (CompiledSession& session : bridge_->sessions) {
     if (!session.tags.output_vlan || !session.destinations.empty()) continue;  // sessions with endpoints too
-    for (const PortNo number : snapshot_->bridges[session.bridge].flood_ports) {
-      const PortConfig& out = port(number);
-      if (!may_carry(out.vlan, *session.tags.output_vlan)) continue;
-      if (out.is_patch && !reaches_peer(out, *session.tags.output_vlan)) continue;
-      session.destinations.push_back({.port = number,
+    for (const PortConfig* out : bridge_->flood_ports) {
+      if (!may_carry(out->vlan, *session.tags.output_vlan)) continue;
+      if (out->is_patch && !reaches_peer(*out, *session.tags.output_vlan)) continue;
+      session.destinations.push_back({.port = out->number,
                                       .label = {},
-                                      .endpoint = out.endpoint,
-                                      .counters = registry_.destination_counters(session.id, out.name)});
+                                      .endpoint = out->endpoint,
+                                      .counters = registry_.destination_counters(session.id, out->name)});
     }
   }
 }
 
 /// For a patch that carries the VLAN: whether the other end admits it too. A bridge that the VLAN is not
 /// meant for would count a loss for each copy.
-bool Compilation::reaches_peer(const PortConfig& patch, VlanId vlan) const {
-  if (patch.patch_peer == kNoPort) return false;
+bool BridgeCompilation::reaches_peer(const PortConfig& patch, VlanId vlan) const {
+  const auto peer = peers_.find(patch.name);
+  if (peer == peers_.end()) return false;
   const TagList wire = depart(patch.vlan, {.outer = VlanTag{}.with_vid(vlan), .inner = {}});
-  return arrive(snapshot_->ports[index(patch.patch_peer)].vlan, wire).has_value();
+  return arrive(peer->second.vlan, wire).has_value();
+}
+
+/// The peers of the connected patch ports of all bridges; names of patch ports are unique in the switch.
+PatchPeers all_peers(const SwitchSpec& spec, const SnapshotRegistry& registry) {
+  const std::set<std::string> connected = connected_patches(spec);
+  PatchPeers ends;
+  PatchPeers peers;
+  if (connected.empty()) return peers;
+  for (const BridgeSpec& bridge : spec.bridges) {
+    for (const PortSpec& port : bridge.ports) {
+      if (port.is_patch && connected.contains(port.name))
+        ends[port.name] = {registry.port(bridge.name, port.name)->number, port.vlan};
+    }
+  }
+  for (const BridgeSpec& bridge : spec.bridges) {
+    for (const PortSpec& port : bridge.ports) {
+      if (port.is_patch && connected.contains(port.name)) peers[port.name] = ends.at(port.patch_peer);
+    }
+  }
+  return peers;
+}
+
+PatchPeers peers_of(const BridgeSpec& bridge, const PatchPeers& all) {
+  PatchPeers peers;
+  if (all.empty()) return peers;
+  for (const PortSpec& port : bridge.ports) {
+    if (!port.is_patch) continue;
+    if (const auto found = all.find(port.name); found != all.end()) peers.insert(*found);
+  }
+  return peers;
+}
+
+std::shared_ptr<const BridgeConfig> compile_bridge(const BridgeSpec& spec, PatchPeers peers,
+                                                   SnapshotRegistry& registry) {
+  const SnapshotRegistry::BridgeEntry& entry = *registry.bridge(spec.name);
+  if (entry.compiled == nullptr || entry.peers != peers) {
+    auto compiled = BridgeCompilation(spec, peers, registry).run();
+    registry.keep(spec.name, std::move(compiled), std::move(peers));
+  }
+  return entry.compiled;
+}
+
+template <typename Item>
+void put(std::vector<const Item*>& items, std::size_t at, const Item& item) {
+  if (items.size() <= at) items.resize(at + 1);
+  items[at] = &item;
 }
 
 }  // namespace
 
 std::unique_ptr<Snapshot> compile(const SwitchSpec& spec, SnapshotRegistry& registry) {
-  return Compilation(spec, registry).run();
+  auto snapshot = std::make_unique<Snapshot>();
+  snapshot->work = spec.work;
+  const PatchPeers peers = all_peers(spec, registry);
+  for (const BridgeSpec& bridge_spec : spec.bridges) {
+    const auto bridge = compile_bridge(bridge_spec, peers_of(bridge_spec, peers), registry);
+    for (const PortConfig& port : bridge->ports) put(snapshot->ports, index(port.number), port);
+    SessionIndex at = bridge->first_session;
+    for (const CompiledSession& session : bridge->sessions) put(snapshot->sessions, at++, session);
+    snapshot->own_copies.add(bridge->own_copies);
+    snapshot->bridges.push_back(bridge);
+  }
+  snapshot->own_copies.finish();
+  return snapshot;
 }
 
 }  // namespace vswitch

@@ -1,38 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/snapshot/registry.h"
 
+#include "datapath/snapshot/snapshot.h"
+
 namespace vswitch {
 
 void SnapshotRegistry::update(const SwitchSpec& spec) {
-  for (auto& [id, entry] : ports_) entry.used = false;
   for (auto& [name, entry] : bridges_) entry.used = false;
-  for (auto& [id, entry] : sessions_) entry.used = false;
+  std::vector<std::pair<BridgeEntry*, const BridgeSpec*>> changed;
   for (const BridgeSpec& bridge : spec.bridges) {
-    update_bridge(bridge);
-    for (const PortSpec& port : bridge.ports) update_port(bridge, port);
-    for (const SessionSpec& session : bridge.sessions) update_session(session);
+    const auto [found, is_new] = bridges_.try_emplace(bridge.name);
+    BridgeEntry& entry = found->second;
+    entry.used = true;
+    if (is_new || !(entry.spec == bridge)) changed.emplace_back(&entry, &bridge);
   }
+  for (auto& [name, entry] : bridges_) {
+    if (!entry.used) disuse(entry);
+  }
+  for (const auto& [entry, bridge] : changed) disuse(*entry);
+  // A session may have moved from one changed bridge to another.
+  for (const auto& [entry, bridge] : changed) update_bridge(*entry, *bridge);
 }
 
-void SnapshotRegistry::update_bridge(const BridgeSpec& bridge) {
-  const auto [found, is_new] = bridges_.try_emplace(bridge.name);
-  BridgeEntry& entry = found->second;
+/// Before the bridge changes or goes: what it has is used no more, until the spec names it again.
+void SnapshotRegistry::disuse(BridgeEntry& entry) {
+  entry.unfinished = true;
+  entry.spec = {};
+  entry.compiled.reset();
+  for (auto& [name, port] : entry.ports) port.used = false;
+  for (const std::string& id : entry.sessions) {
+    sessions_.at(id).used = false;
+    perhaps_gone_.push_back(id);
+  }
+  entry.sessions.clear();
+}
+
+void SnapshotRegistry::update_bridge(BridgeEntry& entry, const BridgeSpec& bridge) {
   VlanSet flood_vlans = to_set(bridge.flood_vlans);
   for (const SessionSpec& session : bridge.sessions) {
     if (session.enabled) flood_vlans |= to_set(copy_vlans(session));
   }
-  if (is_new) {
+  if (entry.macs == nullptr) {
     entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging);
   } else {
     entry.macs->set_limits(bridge.mac_table_size, bridge.mac_aging);
     if (entry.flood_vlans != flood_vlans) entry.stale_addresses = true;
   }
   entry.flood_vlans = flood_vlans;
-  entry.used = true;
+  for (const PortSpec& port : bridge.ports) update_port(entry, port);
+  for (const SessionSpec& session : bridge.sessions) {
+    update_session(session);
+    entry.sessions.push_back(session.id);
+  }
+  place_sessions(entry, bridge.sessions.size());
+  entry.spec = bridge;  // last: if memory runs out before this, the next update begins again
 }
 
-void SnapshotRegistry::update_port(const BridgeSpec& bridge, const PortSpec& port) {
-  const auto [found, is_new] = ports_.try_emplace({bridge.name, port.name});
+/// With room to grow, so that the sessions of a bridge seldom have to move.
+void SnapshotRegistry::place_sessions(BridgeEntry& entry, std::size_t count) {
+  if (count <= entry.session_capacity) return;
+  const std::size_t capacity = count + count / 4;
+  std::map<std::size_t, std::size_t> taken;  // first -> end
+  for (const auto& [name, other] : bridges_) {
+    if (&other != &entry && other.session_capacity != 0)
+      taken[other.first_session] = other.first_session + other.session_capacity;
+  }
+  std::size_t first = 0;
+  for (const auto& [begin, end] : taken) {
+    if (begin - first >= capacity) break;
+    first = end;
+  }
+  entry.first_session = static_cast<SessionIndex>(first);
+  entry.session_capacity = capacity;
+}
+
+void SnapshotRegistry::update_port(BridgeEntry& bridge, const PortSpec& port) {
+  const auto [found, is_new] = bridge.ports.try_emplace(port.name);
   PortEntry& entry = found->second;
   if (is_new) {
     if (free_numbers_.empty()) {
@@ -79,29 +122,45 @@ void SnapshotRegistry::update_session(const SessionSpec& session) {
 }
 
 void SnapshotRegistry::finish() {
-  for (auto& [name, bridge] : bridges_) {
-    bridge.macs->free_replaced();
-    if (std::exchange(bridge.stale_addresses, false)) bridge.macs->flush();
+  for (auto& [name, entry] : bridges_) {
+    if (std::exchange(entry.unfinished, false)) finish_bridge(entry);
   }
-  for (auto it = ports_.begin(); it != ports_.end();) {
-    auto& [id, port] = *it;
-    if (std::exchange(port.stale_addresses, false) || !port.used)
-      bridges_.at(id.first).macs->forget_port(port.number);
+  std::erase_if(bridges_, [](const auto& item) { return !item.second.used; });
+  for (const std::string& id : perhaps_gone_) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end() && !found->second.used) sessions_.erase(found);
+  }
+  perhaps_gone_.clear();
+}
+
+void SnapshotRegistry::finish_bridge(BridgeEntry& entry) {
+  entry.macs->free_replaced();
+  if (std::exchange(entry.stale_addresses, false)) entry.macs->flush();
+  for (auto it = entry.ports.begin(); it != entry.ports.end();) {
+    PortEntry& port = it->second;
+    if (std::exchange(port.stale_addresses, false) || !port.used) entry.macs->forget_port(port.number);
     if (port.used) {
       ++it;
       continue;
     }
     free_numbers_.push_back(port.number);
-    it = ports_.erase(it);
+    it = entry.ports.erase(it);
   }
-  std::erase_if(bridges_, [](const auto& item) { return !item.second.used; });
-  std::erase_if(sessions_, [](const auto& item) { return !item.second.used; });
+}
+
+void SnapshotRegistry::keep(const std::string& bridge, std::shared_ptr<const BridgeConfig> compiled,
+                            PatchPeers peers) {
+  BridgeEntry& entry = bridges_.at(bridge);
+  entry.compiled = std::move(compiled);
+  entry.peers = std::move(peers);
 }
 
 const SnapshotRegistry::PortEntry* SnapshotRegistry::port(const std::string& bridge,
                                                           const std::string& port) const {
-  const auto found = ports_.find({bridge, port});
-  return found == ports_.end() || !found->second.used ? nullptr : &found->second;
+  const auto at = bridges_.find(bridge);
+  if (at == bridges_.end()) return nullptr;
+  const auto found = at->second.ports.find(port);
+  return found == at->second.ports.end() || !found->second.used ? nullptr : &found->second;
 }
 
 const SnapshotRegistry::BridgeEntry* SnapshotRegistry::bridge(const std::string& bridge) const {
@@ -116,8 +175,8 @@ const SnapshotRegistry::SessionEntry* SnapshotRegistry::session(const std::strin
 
 std::shared_ptr<PortCounters> SnapshotRegistry::port_counters(const std::string& bridge,
                                                               const std::string& port) const {
-  const auto found = ports_.find({bridge, port});
-  return found == ports_.end() ? nullptr : found->second.counters;
+  const PortEntry* entry = this->port(bridge, port);
+  return entry == nullptr ? nullptr : entry->counters;
 }
 
 std::shared_ptr<MacTable> SnapshotRegistry::macs(const std::string& bridge) const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // State that outlives a change of settings: port numbers, counters, MAC tables, rates and quotas, found again
-// by the names and ids of the spec.
+// by the names and ids of the spec; and the bridges that compile() made, as long as they are valid.
+//
+// A bridge whose spec is equal to its last one costs a comparison, and nothing else of it is touched.
 //
 // A change consists of update(spec), compile(spec, registry), Datapath::publish(), finish(). Addresses that
 // became wrong are removed in finish(), when all workers use the new snapshot (before that, an old snapshot
@@ -19,11 +21,24 @@
 #include "datapath/base/counters.h"
 #include "datapath/base/types.h"
 #include "datapath/mirror/limits.h"
+#include "datapath/snapshot/candidates.h"
 #include "datapath/snapshot/spec.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
 
 namespace vswitch {
+
+struct BridgeConfig;
+
+/// The other end of a patch port.
+struct PatchPeer {
+  PortNo number = kNoPort;
+  VlanPolicy vlan;
+
+  bool operator==(const PatchPeer&) const = default;
+};
+/// By the name of the patch port; those without a connected peer are missing.
+using PatchPeers = std::map<std::string, PatchPeer>;
 
 /// Control thread.
 class SnapshotRegistry {
@@ -50,13 +65,24 @@ class SnapshotRegistry {
     bool is_protected = false;
     bool link_up = true;
     bool stale_addresses = false;
-    bool used = false;  ///< named by the last spec
+    bool used = false;  ///< named by the bridge's last spec
   };
   struct BridgeEntry {
     std::shared_ptr<MacTable> macs;
     VlanSet flood_vlans;  ///< the requested ones, and those that hold copies
     bool stale_addresses = false;
-    bool used = false;
+    std::map<std::string, PortEntry> ports;  ///< by name
+    std::vector<std::string> sessions;       ///< ids of those in `spec`
+    BridgeSpec spec;                         ///< the last one
+    bool used = false;                       ///< named by the last spec
+    bool unfinished = false;                 ///< changed since the last finish()
+    /// A range of SessionIndex, disjoint from those of other bridges; it stays as long as the bridge's
+    /// sessions fit into it.
+    SessionIndex first_session = 0;
+    std::size_t session_capacity = 0;
+    /// What compile() made of `spec` and these peers; null: not compiled yet.
+    std::shared_ptr<const BridgeConfig> compiled;
+    PatchPeers peers;
   };
   struct SessionEntry {
     std::shared_ptr<SessionCounters> counters;
@@ -76,6 +102,8 @@ class SnapshotRegistry {
   // name does not exist, though it keeps its number until finish().
   const PortEntry* port(const std::string& bridge, const std::string& port) const;
   const BridgeEntry* bridge(const std::string& bridge) const;
+  /// Keeps what was compiled from the bridge's last spec and these peers, until the spec changes.
+  void keep(const std::string& bridge, std::shared_ptr<const BridgeConfig> compiled, PatchPeers peers);
   const SessionEntry* session(const std::string& id) const;
   std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
   std::shared_ptr<MacTable> macs(const std::string& bridge) const;
@@ -87,18 +115,19 @@ class SnapshotRegistry {
   bool is_used_up(const std::string& session, const QuotaSpec& quota, std::uint64_t life) const;
 
  private:
-  using PortId = std::pair<std::string, std::string>;  // bridge, port
-
-  void update_bridge(const BridgeSpec& bridge);
-  void update_port(const BridgeSpec& bridge, const PortSpec& port);
+  void disuse(BridgeEntry& entry);
+  void update_bridge(BridgeEntry& entry, const BridgeSpec& bridge);
+  void update_port(BridgeEntry& entry, const PortSpec& port);
   void update_session(const SessionSpec& session);
+  void place_sessions(BridgeEntry& entry, std::size_t count);
+  void finish_bridge(BridgeEntry& entry);
 
   const std::size_t senders_;
   const std::size_t workers_;
   const std::function<void()> quota_used_up_;
-  std::map<PortId, PortEntry> ports_;
   std::map<std::string, BridgeEntry> bridges_;
-  std::map<std::string, SessionEntry> sessions_;
+  std::map<std::string, SessionEntry> sessions_;  ///< by id
+  std::vector<std::string> perhaps_gone_;         ///< sessions that bridges had before they changed
   std::vector<PortNo> free_numbers_;
   std::uint32_t next_number_ = 0;
 };

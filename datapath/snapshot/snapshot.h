@@ -2,11 +2,11 @@
 // All settings of the datapath, immutable.
 //
 // A snapshot is compiled (compile.h), published whole, and never changed: a worker sees all of a commit or
-// nothing of it. Counters, MAC tables and devices are shared between snapshots through pointers.
+// nothing of it. Counters, MAC tables and devices are shared between snapshots through pointers, and so are
+// bridges whose settings have not changed.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,13 +23,12 @@
 
 namespace vswitch {
 
-/// Position in Snapshot::bridges.
-using BridgeIndex = std::uint32_t;
+struct BridgeConfig;
 
 struct PortConfig {
   PortNo number = kNoPort;
   std::string name;
-  BridgeIndex bridge = 0;
+  const BridgeConfig* bridge = nullptr;
   VlanPolicy vlan;
   bool is_protected = false;
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
@@ -49,19 +48,6 @@ struct PortConfig {
   Candidates mirrors_of_copies;  ///< copies delivered here: sessions with this port among their `to` sources
 };
 
-struct BridgeConfig {
-  std::string name;
-  std::vector<PortNo> ports;        ///< all of them, ascending
-  std::vector<PortNo> flood_ports;  ///< without ports that carry only copies
-  VlanSet flood_vlans;              ///< VLANs without learning
-  bool forward_bpdu = false;
-  bool secure = false;  ///< fail_mode=secure without a controller: nothing is forwarded
-  std::shared_ptr<MacTable> macs;
-  /// Sessions that put copies into a VLAN of the bridge, ascending by VLAN. All of these VLANs are among
-  /// flood_vlans.
-  std::vector<std::pair<VlanId, SessionIndex>> output_vlans;
-};
-
 /// A port of the session's bridge that receives copies (with an output VLAN: if it carries the VLAN), or an
 /// endpoint across a network. A tunnel port is both.
 struct MirrorDestination {
@@ -75,7 +61,7 @@ struct MirrorDestination {
 struct CompiledSession {
   std::string id;  ///< SessionSpec::id
   std::string name;
-  BridgeIndex bridge = 0;
+  const BridgeConfig* bridge = nullptr;
   std::unique_ptr<const VlanSet> select_vlans;    ///< null = any VLAN
   std::shared_ptr<const FilterRules> rules = {};  ///< null = every frame
   CopyTags tags = {};
@@ -89,21 +75,43 @@ struct CompiledSession {
   std::shared_ptr<SessionCounters> counters;
   std::shared_ptr<ForeignCounters> foreign = {};  ///< with an output VLAN
   std::shared_ptr<QueuedBytes> queued_bytes;
-  const tunnel::OwnCopies* own_copies = nullptr;  ///< of the snapshot
+};
+
+/// A bridge with its ports and sessions, which point to each other.
+struct BridgeConfig {
+  BridgeConfig() = default;
+  BridgeConfig(const BridgeConfig&) = delete;
+  BridgeConfig& operator=(const BridgeConfig&) = delete;
+
+  std::string name;
+  std::vector<PortConfig> ports;               ///< all of them, ascending by number
+  std::vector<const PortConfig*> flood_ports;  ///< without ports that carry only copies
+  VlanSet flood_vlans;                         ///< VLANs without learning
+  bool forward_bpdu = false;
+  bool secure = false;  ///< fail_mode=secure without a controller: nothing is forwarded
+  std::shared_ptr<MacTable> macs;
+  SessionIndex first_session = 0;         ///< sessions[i] is session first_session + i of the snapshot
+  std::vector<CompiledSession> sessions;  ///< in the order in which they are tried
+  /// Sessions that put copies into a VLAN of the bridge, ascending by VLAN. All of these VLANs are among
+  /// flood_vlans.
+  std::vector<std::pair<VlanId, SessionIndex>> output_vlans;
+  tunnel::OwnCopies own_copies;  ///< of its sessions
 };
 
 struct Snapshot {
-  std::uint64_t generation = 0;   ///< set by Datapath::publish
-  std::vector<PortConfig> ports;  ///< by PortNo; entries without bridge have number == kNoPort
-  std::vector<BridgeConfig> bridges;
-  std::vector<CompiledSession> sessions;
-  tunnel::OwnCopies own_copies;  ///< of all sessions
+  std::uint64_t generation = 0;  ///< set by Datapath::publish
+  std::vector<std::shared_ptr<const BridgeConfig>> bridges;
+  std::vector<const PortConfig*> ports;          ///< of all bridges, by PortNo; null: no such port
+  std::vector<const CompiledSession*> sessions;  ///< of all bridges, by SessionIndex; null: no such session
+  tunnel::OwnCopies own_copies;                  ///< of all sessions
   WorkSpec work;
 
+  /// Null if there is no such port.
   const PortConfig* port(PortNo number) const {
-    const std::size_t at = index(number);
-    return at < ports.size() && ports[at].number == number ? &ports[at] : nullptr;
+    return index(number) < ports.size() ? ports[index(number)] : nullptr;
   }
+  /// Of a session that the snapshot has.
+  const CompiledSession& session(SessionIndex at) const { return *sessions[at]; }
 };
 
 }  // namespace vswitch

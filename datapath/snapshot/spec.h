@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The desired configuration of the switch, in plain values: the input of compile(). switchd makes it from the
-// database, tests write it down. == compares pointers by address.
+// database, tests write it down. == compares devices and endpoints by address, everything else by content.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,7 @@ struct SessionSpec {
   std::vector<SourceSpec> sources;
   bool all_ports = false;     ///< every port except the session's own destinations, in both directions
   std::vector<VlanId> vlans;  ///< empty = any
-  std::shared_ptr<const FilterRules> rules = {};  ///< selects by headers; null = every frame
+  SharedRules rules = {};     ///< selects by headers; null = every frame
   std::vector<std::string>
       destinations;  ///< with an output VLAN: only these; empty = all ports that carry it
   std::vector<EndpointSpec> endpoints = {};

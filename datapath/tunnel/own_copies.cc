@@ -75,6 +75,10 @@ void OwnCopies::add(const TunnelEndpointSettings& endpoint, const std::optional<
   tunnels_.push_back({remote, how.encap == Encap::vxlan ? how.dst_port : std::uint16_t{0}, source});
 }
 
+void OwnCopies::add(const OwnCopies& others) {
+  tunnels_.insert(tunnels_.end(), others.tunnels_.begin(), others.tunnels_.end());
+}
+
 void OwnCopies::finish() {
   std::sort(tunnels_.begin(), tunnels_.end());
   tunnels_.erase(std::unique(tunnels_.begin(), tunnels_.end()), tunnels_.end());

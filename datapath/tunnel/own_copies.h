@@ -16,6 +16,7 @@ class OwnCopies {
  public:
   /// `source`: the source address of its packets, if known.
   void add(const TunnelEndpointSettings& endpoint, const std::optional<IpAddress>& source);
+  void add(const OwnCopies& others);
   void finish();  ///< after the last add()
 
   /// Whether a frame is such a copy or error. `payload` starts with an EtherType, as Frame::payload does.

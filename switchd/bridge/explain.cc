@@ -63,7 +63,7 @@ std::vector<std::string> limits_of(const CompiledSession& session, TimeNs now) {
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
 Explanation::Verdict evaluate(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
                               const Verdict& verdict, DropReason refused) {
-  Explanation::Verdict answer{.session = snapshot.sessions[at].name,
+  Explanation::Verdict answer{.session = snapshot.session(at).name,
                               .copied = false,
                               .reason = "the frame touches none of its source ports"};
   if (refused != DropReason::none)
@@ -72,7 +72,7 @@ Explanation::Verdict evaluate(const Snapshot& snapshot, SessionIndex at, const T
     if (test.session != at || answer.copied || !takes_place(verdict, test.walk, {})) continue;
     answer.copied = test.result == Trace::Result::copied;
     answer.reason = std::string(sentence(test.result)) + (test.skip ? " (" + test.skip->text() + ")" : "") +
-                    (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)].name;
+                    (test.delivered ? ": to " : ": from ") + snapshot.ports[index(test.port)]->name;
   }
   const auto is_of_it = [&](const Copy& copy) {
     return copy.session == at && takes_place(verdict, verdict.made_on(copy), {});
@@ -123,18 +123,18 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
     return out.link_up;
   };
   for (const Send& send : verdict.sends) {
-    const PortConfig& out = snapshot.ports[index(send.port)];
+    const PortConfig& out = *snapshot.ports[index(send.port)];
     if (leaves("the frame", out, send.drop))
       explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
   }
   for (const Copy& copy : verdict.copies) {
     if (!takes_place(verdict, copy.walk, {})) continue;
-    const CompiledSession& session = snapshot.sessions[copy.session];
+    const CompiledSession& session = snapshot.session(copy.session);
     if (copy.port == kNoPort) {
       explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy));
       continue;
     }
-    const PortConfig& out = snapshot.ports[index(copy.port)];
+    const PortConfig& out = *snapshot.ports[index(copy.port)];
     if (leaves("the copy of " + session.name, out, copy.drop))
       explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
   }
@@ -142,11 +142,11 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   // Other reasons to drop the frame come after the sessions of its port have seen it.
   const bool refused = parsed.drop != DropReason::none || verdict.drop == DropReason::mirror_destination ||
                        verdict.drop == DropReason::vlan_not_admitted;
-  for (SessionIndex at = 0; at < snapshot.sessions.size(); ++at) {
-    if (snapshot.sessions[at].bridge != in.bridge) continue;
+  SessionIndex at = in.bridge->first_session;
+  for (const CompiledSession& session : in.bridge->sessions) {
     Explanation::Verdict evaluated =
-        evaluate(snapshot, at, trace, verdict, refused ? verdict.drop : DropReason::none);
-    if (evaluated.copied) evaluated.then = limits_of(snapshot.sessions[at], now);
+        evaluate(snapshot, at++, trace, verdict, refused ? verdict.drop : DropReason::none);
+    if (evaluated.copied) evaluated.then = limits_of(session, now);
     explanation.mirrors.push_back(std::move(evaluated));
   }
   // Sessions that are not in the datapath: their state says why.
@@ -154,7 +154,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
     const auto is_it = [&status](const auto& session) { return session.id == status.id; };
     const auto session = std::find_if(asked.begin(), asked.end(), is_it);
     if (session == asked.end()) continue;
-    if (std::any_of(snapshot.sessions.begin(), snapshot.sessions.end(), is_it)) continue;
+    if (std::any_of(in.bridge->sessions.begin(), in.bridge->sessions.end(), is_it)) continue;
     const std::string reason = status.reason.empty() ? "" : ": " + status.reason;
     explanation.mirrors.push_back({session->name, false, std::string(name(status.state)) + reason});
   }

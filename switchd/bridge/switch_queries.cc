@@ -18,11 +18,11 @@ const DesiredBridge* bridge_named(const Desired& desired, const std::string& nam
 }
 
 const PortConfig* port_named(const Snapshot& snapshot, const std::string& bridge, const std::string& name) {
-  const auto found = std::find_if(
-      snapshot.ports.begin(), snapshot.ports.end(), [&snapshot, &bridge, &name](const PortConfig& one) {
-        return one.number != kNoPort && one.name == name && snapshot.bridges[one.bridge].name == bridge;
+  const auto found =
+      std::find_if(snapshot.ports.begin(), snapshot.ports.end(), [&bridge, &name](const PortConfig* one) {
+        return one != nullptr && one->name == name && one->bridge->name == bridge;
       });
-  return found == snapshot.ports.end() ? nullptr : &*found;
+  return found == snapshot.ports.end() ? nullptr : *found;
 }
 
 }  // namespace
@@ -146,9 +146,8 @@ DatapathState SwitchQueries::datapath_state() {
                        .unwatched_ports = counters.unwatched_ports.read(),
                        .queued_copy_bytes = queue.used(),
                        .copy_queue_bytes = queue.capacity()};
-    for (const PortConfig& port : datapath_.current().ports) {
-      if (port.number != kNoPort && port.worker == w && port.device != nullptr)
-        worker.ports.push_back(port.name);
+    for (const PortConfig* port : datapath_.current().ports) {
+      if (port != nullptr && port->worker == w && port->device != nullptr) worker.ports.push_back(port->name);
     }
     state.workers.push_back(std::move(worker));
   }
@@ -158,10 +157,10 @@ DatapathState SwitchQueries::datapath_state() {
                                     .frames = thread.counters().frames.read(),
                                     .cpu_ns = thread.cpu_ns()});
   }
-  for (const PortConfig& port : datapath_.current().ports) {
-    if (port.number != kNoPort && port.device != nullptr) {
-      state.receive_memory_bytes += port.device->receive_memory();
-      state.send_memory_bytes += port.device->send_memory();
+  for (const PortConfig* port : datapath_.current().ports) {
+    if (port != nullptr && port->device != nullptr) {
+      state.receive_memory_bytes += port->device->receive_memory();
+      state.send_memory_bytes += port->device->send_memory();
     }
   }
   state.complaints = settings_.complaints;

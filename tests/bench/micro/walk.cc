@@ -54,8 +54,8 @@ struct Switch {
 
   Frame parsed() const { return parse({.bytes = bytes, .stripped_tag = {}, .offload = {}}).frame; }
   PortNo number(const std::string& name) const {
-    for (const PortConfig& port : lab.datapath->current().ports) {
-      if (port.name == name) return port.number;
+    for (const PortConfig* port : lab.datapath->current().ports) {
+      if (port != nullptr && port->name == name) return port->number;
     }
     std::abort();
   }

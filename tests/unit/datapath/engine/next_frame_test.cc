@@ -123,7 +123,7 @@ TEST(NextFrameThreads, AskersAndWorkersDoNotDisturbEachOther) {
   lab.port("p1");
   lab.apply();
   const Snapshot& snapshot = lab.datapath->current();
-  const PortConfig& in = snapshot.ports[0];
+  const PortConfig& in = *snapshot.ports[0];
   NextFrames frames([&caught] { ++caught; });
   const MemoryFrame plain = frame().src(kA).dst(kBroadcast).text("plain");
   const std::array<RawFrame, 2> batch{RawFrame{.bytes = plain.bytes, .stripped_tag = {}, .offload = {}},
@@ -133,7 +133,7 @@ TEST(NextFrameThreads, AskersAndWorkersDoNotDisturbEachOther) {
   for (int i = 0; i < 2; ++i) {
     workers.emplace_back([&] {
       while (!done) {
-        if (frames.anybody_waits()) frames.look(snapshot, in, batch);
+        if (frames.anybody_waits()) frames.look(in, batch);
         std::this_thread::yield();
       }
     });

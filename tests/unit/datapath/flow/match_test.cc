@@ -517,8 +517,8 @@ TEST_F(FilteredSession, ExplainsWhyNot) {
   const auto results = [this](const MemoryFrame& frame) {
     const Snapshot& snapshot = lab.datapath->current();
     PortNo in = kNoPort;
-    for (const PortConfig& port : snapshot.ports) {
-      if (port.name == "p1") in = port.number;
+    for (const PortConfig* port : snapshot.ports) {
+      if (port->name == "p1") in = port->number;
     }
     Decider decider;
     Trace trace;

@@ -57,8 +57,8 @@ class Deciding : public ::testing::Test {
     return session;
   }
   PortNo number(const std::string& name) const {
-    for (const PortConfig& port : lab.datapath->current().ports) {
-      if (port.name == name) return port.number;
+    for (const PortConfig* port : lab.datapath->current().ports) {
+      if (port != nullptr && port->name == name) return port->number;
     }
     return kNoPort;
   }

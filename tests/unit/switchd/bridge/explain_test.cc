@@ -30,8 +30,8 @@ class ExplainTest : public testing::Test {
     lab.apply();
     const Snapshot& snapshot = lab.datapath->current();
     const auto in = std::find_if(snapshot.ports.begin(), snapshot.ports.end(),
-                                 [&in_port](const PortConfig& port) { return port.name == in_port; });
-    return bridge::explain(snapshot, *in, lab.sessions(), lab.statuses, bytes, lab.now);
+                                 [&in_port](const PortConfig* port) { return port->name == in_port; });
+    return bridge::explain(snapshot, **in, lab.sessions(), lab.statuses, bytes, lab.now);
   }
   bridge::Explanation explain(const std::string& in_port) { return explain(in_port, test::frame().bytes()); }
   static std::vector<std::string> outputs(const bridge::Explanation& answer) {
