@@ -290,6 +290,8 @@ void Reader::add_bridge(const model::Bridge& bridge) {
 }
 
 void Reader::add_ports(const model::Bridge& bridge, DesiredBridge& desired) {
+  desired.interfaces.reserve(bridge.ports.size());
+  desired.spec.ports.reserve(bridge.ports.size());
   for (const ovsdb::Uuid& port_uuid : bridge.ports) {
     const ovsdb::Row* port_row = database_.find("Port", port_uuid);
     if (port_row == nullptr) continue;
@@ -305,6 +307,8 @@ void Reader::add_ports(const model::Bridge& bridge, DesiredBridge& desired) {
 
 void Reader::add_sessions(const model::Bridge& bridge, DesiredBridge& desired) {
   PatternBinder binder(database_, desired);
+  desired.endpoints.reserve(bridge.mirrors.size());
+  desired.sessions.reserve(bridge.mirrors.size());
   for (const ovsdb::Uuid& uuid : bridge.mirrors) {
     const ovsdb::Row* row = database_.find("Mirror", uuid);
     if (row == nullptr) continue;
