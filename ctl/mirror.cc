@@ -34,10 +34,14 @@ void nested_flag(CLI::App& app, const Params& params, const std::string& name, c
 }
 
 /// An option that takes one of several words.
-void choice(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
-            const std::vector<std::string>& words, const std::string& help) {
+/// One of the words of the API, or `clearer`: a better name of the word "cut", which means two things there.
+void choice(CLI::App& app, const Params& params, const std::string& names, const std::string& key,
+            std::vector<std::string> words, const std::string& clearer, const std::string& help) {
+  words.push_back(clearer);
   app.add_option_function<std::string>(
-         name, [params, key](const std::string& word) { (*params)[key] = word; }, help)
+         names,
+         [params, key, clearer](const std::string& word) { (*params)[key] = word == clearer ? "cut" : word; },
+         help)
       ->check(CLI::IsMember(words));
 }
 
@@ -171,9 +175,9 @@ void declare_settings(CLI::App& app, const Params& params) {
       ->type_name("BYTES");
   number(app, params, "--sample", "sample", "copy one frame in N, chosen at random")->type_name("N");
   declare_endpoint(app, params);
-  choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"},
-         "copies longer than the path MTU of an endpoint are truncated [cut], fragmented or dropped");
-  choice(app, params, "--superframes", "superframes", {"keep", "cut"},
+  choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"}, "truncate",
+         "copies longer than the path MTU of an endpoint are truncated [truncate], fragmented or dropped");
+  choice(app, params, "--gso-packets,--superframes", "superframes", {"keep", "cut"}, "segment",
          "keep GSO packets of local senders whole [for ports] or segment them [for endpoints]");
   matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
   matches(app, params, "--skip", "skip",
@@ -310,7 +314,7 @@ std::string render_show(const Json& mirror) {
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
   if (const std::string notice = mirror.value("notice", ""); !notice.empty())
-    text += line("notice", notice + " (" + counters["production_frames"].dump() + " so far)");
+    text += line("notice", notice + " (" + counters.value("foreign_frames", Json(0)).dump() + " so far)");
   text += line("sources", sources(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");

@@ -58,7 +58,7 @@ Account account_of(bridge::CountersView& view, const Row& mirror) {
 
 Json counters_json(bridge::CounterMap counters) {
   Json json = account_json(counters);
-  for (const char* key : {"tx_packets", "tx_bytes", "production_frames"}) json[key] = counters[key];
+  for (const char* key : {"tx_packets", "tx_bytes", "foreign_frames", "production_frames"}) json[key] = counters[key];
   return json;
 }
 
@@ -101,7 +101,7 @@ Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
                {"state", state.state},
                {"reason", state.reason},
                {"since", since == nullptr ? Json() : Json(*since)},
-               {"notice", bridge::foreign_notice(counters["production_frames"], mirror.output_vlan)},
+               {"notice", bridge::foreign_notice(counters["foreign_frames"], mirror.output_vlan)},
                {"counters", counters},
                {"destinations", destinations_json(database, account)}});
   return json;
@@ -266,7 +266,7 @@ Json stats(const MirrorMethods& methods, const Json& params) {
            {"uuid", mirror->uuid().to_string()},
            {"state", state.state},
            {"reason", state.reason},
-           {"notice", bridge::foreign_notice(counters["production_frames"], mirror->integer("output_vlan"))},
+           {"notice", bridge::foreign_notice(counters["foreign_frames"], mirror->integer("output_vlan"))},
            {"counters", counters},
            {"destinations", destinations_json(methods.database, account)}});
     }

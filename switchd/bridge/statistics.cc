@@ -102,7 +102,9 @@ CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session) {
   for (const auto& [name, destination] : session.destinations) {
     for (const auto& [key, count] : destination_statistics(*destination)) map[key] += count;
   }
-  if (session.foreign != nullptr) map["production_frames"] = foreign_frames(session);
+  if (session.foreign != nullptr) {
+    for (const char* key : {"foreign_frames", "production_frames"}) map[key] = foreign_frames(session);
+  }
   return map;
 }
 

@@ -24,8 +24,8 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 CounterMap destination_statistics(const DestinationCounters& destination);
 
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). If the session has an
-/// output VLAN, production_frames counts the frames that came in that VLAN and are not copies. The others are
-/// the sums over all destinations.
+/// output VLAN, foreign_frames counts the frames that came in that VLAN and are not copies; production_frames is
+/// its older name. The others are the sums over all destinations.
 CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session);
 
 /// Frames and copies lost anywhere, by name(DropReason).

@@ -608,7 +608,7 @@ def test_a_restart_keeps_everything(net4and6: Lab) -> None:
     lab.mirror("m", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--endpoint", l3.far(6, 2), "--encap", "erspan3",
                "--session-id", "55", "--hwid", "7", "--timestamp", "100ns", "--subheader", "--ttl", "33", "--dscp", "10", "--mtu-policy",
                "drop",
-               "--superframes", "cut", "--snaplen", "40")
+               "--gso-packets", "segment", "--snaplen", "40")
     lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", f"remote_ip={l3.far(4, 3)}", "--option", "key=9")
     lab.wait_state("m", "active")
 

@@ -89,6 +89,12 @@ INSTANTIATE_TEST_SUITE_P(
                  "sources":{"ports":[{"name":"t1","direction":"from"},{"name":"t3","direction":"to"},
                    {"name":"t4","direction":"both"},{"name":"t5","direction":"from"},{"name":"t6","direction":"to"}]},
                  "destination":{"ports":["t2","t8"]},"normal_io":true,"enabled":false,"description":"text"})"},
+        Asks{"set-mirror br7 s3 --gso-packets segment --mtu-policy truncate", "mirror.set",
+             R"({"bridge":"br7","name":"s3","superframes":"cut","mtu_policy":"cut"})"},
+        Asks{"set-mirror br7 s3 --superframes cut --mtu-policy cut", "mirror.set",
+             R"({"bridge":"br7","name":"s3","superframes":"cut","mtu_policy":"cut"})"},
+        Asks{"set-mirror br7 s3 --superframes keep --mtu-policy drop", "mirror.set",
+             R"({"bridge":"br7","name":"s3","superframes":"keep","mtu_policy":"drop"})"},
         Asks{
             "add-mirror br7 s3 --source all --output t2 --may-exist", "mirror.add",
             R"({"bridge":"br7","name":"s3","sources":{"all":true},"destination":{"ports":["t2"]},"may_exist":true})"},

@@ -145,7 +145,7 @@ TEST(Render, ShowMirrorTellsWhatIsToBeKnown) {
   FakeDaemon daemon;
   Json session = example_result("mirror.get");
   session["notice"] = "VLAN 900 carries others";
-  session["counters"]["production_frames"] = 17;
+  session["counters"]["foreign_frames"] = 17;
   daemon.answers["mirror.get"] = {session};
   EXPECT_THAT(Invocation(words("show-mirror br0 span0"), &daemon).out,
               HasSubstr("notice        VLAN 900 carries others (17 so far)\n"));
