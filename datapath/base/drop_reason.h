@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every way a frame or a copy can be lost: enum value, counter name and sentence in one list, so that no drop
-// is silent.
+// Every way a frame or a copy can be lost: enum value, counter name, kind and sentence in one list, so that no
+// drop is silent.
 #pragma once
 
 #include <array>
@@ -10,41 +10,49 @@
 
 namespace vswitch {
 
-// X(enumerator and counter name, sentence for people)
-#define VSWITCH_DROP_REASONS(X)                                                                              \
-  X(none, "not dropped")                                                                                     \
-  X(malformed, "shorter than an Ethernet header (14 bytes), or with an offload header that does not fit it") \
-  X(receive_truncated,                                                                                       \
-    "longer than a ring slot while the queue for long frames was full: the switch was too slow")             \
-  X(receive_overrun, "the receive memory of the port was full: the switch was too slow")                     \
-  X(mirror_destination, "arrived on a mirror destination that may not carry normal traffic")                 \
-  X(secure_mode, "the bridge has fail_mode=secure and no controller")                                        \
-  X(vlan_not_admitted, "the port does not accept the VLAN of the frame")                                     \
-  X(reserved_multicast, "link-local destination address, and forward-bpdu is off")                           \
-  X(hairpin, "the destination is on the port the frame came from")                                           \
-  X(destination_is_mirror, "the destination is behind a mirror destination that carries only copies")        \
-  X(vlan_not_carried, "the destination is on a port that does not carry the VLAN")                           \
-  X(no_recipient, "no other port carries the VLAN")                                                          \
-  X(protected_port, "both ports are protected")                                                              \
-  X(patch_unconnected, "the patch port has no peer that points back")                                        \
-  X(patch_loop, "crossed too many patch ports: the bridges form a loop")                                     \
-  X(port_waiting, "the port has no device")                                                                  \
-  X(link_down, "the device of the port is down")                                                             \
-  X(too_big, "longer than the MTU of the port's device or of the path to the endpoint")                      \
-  X(no_buffers, "the device had no room for it")                                                             \
-  X(send_error, "the device refused it")                                                                     \
-  X(queue_full, "the mirror queue was full: the mirror thread was too slow")                                 \
-  X(session_budget, "the session had used up its share of the mirror queue")                                 \
-  X(no_route, "the host has no route to the endpoint")                                                       \
-  X(no_neighbour, "the next hop on the path to the endpoint does not answer")                                \
-  X(not_segmentable, "a GSO packet of a kind that cannot be segmented")                                      \
-  X(own_copy, "is itself a copy on its way to an endpoint")                                                  \
-  X(sampled_out, "left out by the sampling of the session")                                                  \
-  X(rate_limited, "over the rate limit of the session")                                                      \
-  X(duplicate, "another session copied the same frame to the same destination")
+/// What the statistics make of a reason.
+enum class DropKind : std::uint8_t {
+  loss,     ///< of a frame or a copy
+  error,    ///< a loss that counts as an error of the interface too (rx_errors, tx_errors)
+  no_loss,  ///< of a copy only: the destination has the frame, or the user asked for it
+};
+
+// X(enumerator and counter name, kind, sentence for people)
+#define VSWITCH_DROP_REASONS(X) \
+  X(none, loss, "not dropped") \
+  X(malformed, error, \
+    "shorter than an Ethernet header (14 bytes), or with an offload header that does not fit it") \
+  X(receive_truncated, loss, \
+    "longer than a ring slot while the queue for long frames was full: the switch was too slow") \
+  X(receive_overrun, loss, "the receive memory of the port was full: the switch was too slow") \
+  X(mirror_destination, loss, "arrived on a mirror destination that may not carry normal traffic") \
+  X(secure_mode, loss, "the bridge has fail_mode=secure and no controller") \
+  X(vlan_not_admitted, loss, "the port does not accept the VLAN of the frame") \
+  X(reserved_multicast, loss, "link-local destination address, and forward-bpdu is off") \
+  X(hairpin, loss, "the destination is on the port the frame came from") \
+  X(destination_is_mirror, loss, "the destination is behind a mirror destination that carries only copies") \
+  X(vlan_not_carried, loss, "the destination is on a port that does not carry the VLAN") \
+  X(no_recipient, loss, "no other port carries the VLAN") \
+  X(protected_port, loss, "both ports are protected") \
+  X(patch_unconnected, loss, "the patch port has no peer that points back") \
+  X(patch_loop, loss, "crossed too many patch ports: the bridges form a loop") \
+  X(port_waiting, loss, "the port has no device") \
+  X(link_down, loss, "the device of the port is down") \
+  X(too_big, loss, "longer than the MTU of the port's device or of the path to the endpoint") \
+  X(no_buffers, loss, "the device had no room for it") \
+  X(send_error, error, "the device refused it") \
+  X(queue_full, loss, "the mirror queue was full: the mirror thread was too slow") \
+  X(session_budget, loss, "the session had used up its share of the mirror queue") \
+  X(no_route, loss, "the host has no route to the endpoint") \
+  X(no_neighbour, loss, "the next hop on the path to the endpoint does not answer") \
+  X(not_segmentable, loss, "a GSO packet of a kind that cannot be segmented") \
+  X(own_copy, loss, "is itself a copy on its way to an endpoint") \
+  X(sampled_out, no_loss, "left out by the sampling of the session") \
+  X(rate_limited, no_loss, "over the rate limit of the session") \
+  X(duplicate, no_loss, "another session copied the same frame to the same destination")
 
 enum class DropReason : std::uint8_t {
-#define VSWITCH_X(name, sentence) name,
+#define VSWITCH_X(name, kind, sentence) name,
   VSWITCH_DROP_REASONS(VSWITCH_X)
 #undef VSWITCH_X
       count_
@@ -54,7 +62,7 @@ inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropRea
 
 constexpr std::string_view name(DropReason reason) {
   constexpr std::array<std::string_view, kDropReasonCount> names{
-#define VSWITCH_X(name, sentence) #name,
+#define VSWITCH_X(name, kind, sentence) #name,
       VSWITCH_DROP_REASONS(VSWITCH_X)
 #undef VSWITCH_X
   };
@@ -63,11 +71,20 @@ constexpr std::string_view name(DropReason reason) {
 
 constexpr std::string_view sentence(DropReason reason) {
   constexpr std::array<std::string_view, kDropReasonCount> sentences{
-#define VSWITCH_X(name, sentence) sentence,
+#define VSWITCH_X(name, kind, sentence) sentence,
       VSWITCH_DROP_REASONS(VSWITCH_X)
 #undef VSWITCH_X
   };
   return sentences[static_cast<std::size_t>(reason)];
+}
+
+constexpr DropKind kind(DropReason reason) {
+  constexpr std::array<DropKind, kDropReasonCount> kinds{
+#define VSWITCH_X(name, kind, sentence) DropKind::kind,
+      VSWITCH_DROP_REASONS(VSWITCH_X)
+#undef VSWITCH_X
+  };
+  return kinds[static_cast<std::size_t>(reason)];
 }
 
 }  // namespace vswitch

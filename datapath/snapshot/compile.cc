@@ -100,24 +100,17 @@ PortConfig BridgeCompilation::port_config(const PortSpec& port) const {
 void BridgeCompilation::add_session(const SessionSpec& session) {
   const SnapshotRegistry::SessionEntry& entry = *registry_.session(session.id);
   const SessionIndex self = bridge_->first_session + static_cast<SessionIndex>(bridge_->sessions.size());
-  CompiledSession config{.id = session.id,
-                         .name = session.name,
-                         .bridge = bridge_.get(),
-                         .select_vlans = session.vlans.empty()
-                                             ? nullptr
-                                             : std::make_unique<const VlanSet>(to_set(session.vlans)),
-                         .rules = session.rules,
-                         .tags = session.tags,
-                         .snaplen = session.snaplen,
-                         .gso_packets = session.gso_packets,
-                         .mtu_policy = session.mtu_policy,
-                         .sample = session.sample,
-                         .rate = entry.rate,
-                         .quota = entry.quota,
-                         .destinations = {},
-                         .counters = entry.counters,
-                         .foreign = entry.foreign,
-                         .queued_bytes = entry.queued_bytes};
+  CompiledSession config;
+  static_cast<CopySettings&>(config) = session;
+  config.id = session.id;
+  config.name = session.name;
+  config.bridge = bridge_.get();
+  if (!session.vlans.empty()) config.select_vlans = std::make_unique<const VlanSet>(to_set(session.vlans));
+  config.rate = entry.rate;
+  config.quota = entry.quota;
+  config.counters = entry.counters;
+  config.foreign = entry.foreign;
+  config.queued_bytes = entry.queued_bytes;
   std::set<PortNo> destinations;
   add_destinations(session, config, destinations);
   if (config.destinations.empty() && !leaves_in_vlan(session)) return;

@@ -58,22 +58,16 @@ struct MirrorDestination {
 };
 
 /// An enabled session that has at least one destination at present, or an output VLAN.
-struct CompiledSession {
+struct CompiledSession : CopySettings {
   std::string id;  ///< SessionSpec::id
   std::string name;
   const BridgeConfig* bridge = nullptr;
-  std::unique_ptr<const VlanSet> select_vlans;    ///< null = any VLAN
-  std::shared_ptr<const FilterRules> rules = {};  ///< null = every frame
-  CopyTags tags = {};
-  std::size_t snaplen = kWholeFrame;
-  GsoPackets gso_packets = GsoPackets::by_destination;
-  MtuPolicy mtu_policy = MtuPolicy::truncate;
-  std::uint32_t sample = 1;
-  std::shared_ptr<RateLimit> rate = {};  ///< null = no limit
-  std::shared_ptr<Quota> quota = {};     ///< null = no limit
+  std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
+  std::shared_ptr<RateLimit> rate;              ///< null = no limit
+  std::shared_ptr<Quota> quota;                 ///< null = no limit
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
-  std::shared_ptr<ForeignCounters> foreign = {};  ///< with an output VLAN
+  std::shared_ptr<ForeignCounters> foreign;  ///< with an output VLAN
   std::shared_ptr<QueuedBytes> queued_bytes;
 };
 

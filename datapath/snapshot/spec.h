@@ -57,24 +57,31 @@ struct SourceSpec {
   bool operator==(const SourceSpec&) const = default;
 };
 
+/// The settings of a session that the pipeline reads as they are: they are part of its spec and of what is
+/// compiled from it.
+struct CopySettings {
+  SharedRules rules;  ///< selects by headers; null = every frame
+  CopyTags tags;
+  std::size_t snaplen = kWholeFrame;  ///< maximum length of a copy in bytes, tags included
+  GsoPackets gso_packets = GsoPackets::by_destination;
+  MtuPolicy mtu_policy = MtuPolicy::truncate;  ///< for copies to endpoints
+  std::uint32_t sample = 1;                    ///< one frame in this many is copied, at random
+
+  bool operator==(const CopySettings&) const = default;
+};
+
 /// A session, in the datapath if it is enabled.
-struct SessionSpec {
+struct SessionSpec : CopySettings {
   std::string id;  ///< unique and stable
   std::string name;
   bool enabled = true;  ///< false: it copies nothing and occupies no port; its counters are kept
   std::vector<SourceSpec> sources;
   bool all_ports = false;     ///< every port except the session's own destinations, in both directions
   std::vector<VlanId> vlans;  ///< empty = any
-  SharedRules rules = {};     ///< selects by headers; null = every frame
   std::vector<std::string>
       destinations;  ///< with an output VLAN: only these; empty = all ports that carry it
   std::vector<EndpointSpec> endpoints = {};
   bool normal_io = false;  ///< destinations carry their own traffic too
-  CopyTags tags = {};
-  std::size_t snaplen = kWholeFrame;  ///< maximum length of a copy in bytes, tags included
-  GsoPackets gso_packets = GsoPackets::by_destination;
-  MtuPolicy mtu_policy = MtuPolicy::truncate;  ///< for copies to endpoints
-  std::uint32_t sample = 1;                    ///< one frame in this many is copied, at random
   RateSpec rate = {};
   QuotaSpec quota = {};
   std::uint64_t life = 0;  ///< a new value starts its quota from zero

@@ -58,7 +58,8 @@ Account account_of(bridge::CountersView& view, const Row& mirror) {
 
 Json counters_json(bridge::CounterMap counters) {
   Json json = account_json(counters);
-  for (const char* key : {"tx_packets", "tx_bytes", "foreign_frames", "production_frames"}) json[key] = counters[key];
+  for (const char* key : {"tx_packets", "tx_bytes", "foreign_frames", "production_frames"})
+    json[key] = counters[key];
   return json;
 }
 

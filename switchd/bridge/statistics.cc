@@ -17,6 +17,14 @@ std::uint64_t sum_drops(const DropCounters& drops) {
   return total;
 }
 
+std::uint64_t sum_errors(const DropCounters& drops) {
+  std::uint64_t total = 0;
+  for (std::size_t r = 0; r < kDropReasonCount; ++r) {
+    if (kind(static_cast<DropReason>(r)) == DropKind::error) total += drops[r].read();
+  }
+  return total;
+}
+
 std::string key(const char* prefix, std::size_t reason) {
   return prefix + std::string(name(static_cast<DropReason>(reason)));
 }
@@ -44,12 +52,8 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
       {"rx_dropped", sum([](const PortCell& c) { return sum_drops(c.received_drops); }) +
                          static_cast<std::int64_t>(overruns)},
       {"tx_dropped", sum([](const PortCell& c) { return sum_drops(c.sent_drops); })},
-      {"rx_errors", sum([](const PortCell& c) {
-         return c.received_drops[static_cast<std::size_t>(DropReason::malformed)].read();
-       })},
-      {"tx_errors", sum([](const PortCell& c) {
-         return c.sent_drops[static_cast<std::size_t>(DropReason::send_error)].read();
-       })},
+      {"rx_errors", sum([](const PortCell& c) { return sum_errors(c.received_drops); })},
+      {"tx_errors", sum([](const PortCell& c) { return sum_errors(c.sent_drops); })},
       {"rx_over_err", static_cast<std::int64_t>(overruns)},
       {"rx_missed_errors", static_cast<std::int64_t>(overruns)},
       {"rx_crc_err", 0},
@@ -68,7 +72,8 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 
 CounterMap destination_statistics(const DestinationCounters& destination) {
   const auto sum = [&destination](auto read) { return static_cast<std::int64_t>(destination.sum(read)); };
-  CounterMap map{{"lost", 0}, {"duplicate", 0}, {"sampled_out", 0}, {"rate_limited", 0}};
+  CounterMap map{{"lost", 0}};
+  std::int64_t not_lost = 0;
   // Outcomes are read before matches: a copy in between counts as queued, so outcomes never exceed matches.
   map["delivered"] = sum([](const DestinationCell& c) { return c.delivered.read(); });
   map["delivered_bytes"] = sum([](const DestinationCell& c) { return c.delivered_bytes.read(); });
@@ -76,18 +81,16 @@ CounterMap destination_statistics(const DestinationCounters& destination) {
   for (std::size_t r = 0; r < kDropReasonCount; ++r) {
     const auto reason = static_cast<DropReason>(r);
     const std::int64_t count = sum([r](const DestinationCell& c) { return c.lost[r].read(); });
-    // The destination has the frame, or the user asked for it: not a loss.
-    if (reason == DropReason::duplicate || reason == DropReason::sampled_out ||
-        reason == DropReason::rate_limited) {
+    if (kind(reason) == DropKind::no_loss) {
       map[std::string(name(reason))] = count;
+      not_lost += count;
       continue;
     }
     add_if_any(map, key("lost_", r), static_cast<std::uint64_t>(count));
     map["lost"] += count;
   }
   map["matched"] = sum([](const DestinationCell& c) { return c.matched.read(); });
-  map["queued"] = map["matched"] - map["delivered"] - map["lost"] - map["duplicate"] - map["sampled_out"] -
-                  map["rate_limited"];
+  map["queued"] = map["matched"] - map["delivered"] - map["lost"] - not_lost;
   return map;
 }
 
@@ -95,10 +98,7 @@ CounterMap mirror_statistics(const SnapshotRegistry::SessionEntry& session) {
   const auto sum = [&session](auto read) { return static_cast<std::int64_t>(session.counters->sum(read)); };
   CounterMap map{{"tx_packets", sum([](const SessionCell& c) { return c.frames.read(); })},
                  {"tx_bytes", sum([](const SessionCell& c) { return c.bytes.read(); })}};
-  for (const char* key : {"matched", "delivered", "delivered_bytes", "sent_packets", "lost", "duplicate",
-                          "sampled_out", "rate_limited", "queued"}) {
-    map[key] = 0;
-  }
+  for (const auto& [key, none] : destination_statistics(DestinationCounters(1))) map[key] = 0;
   for (const auto& [name, destination] : session.destinations) {
     for (const auto& [key, count] : destination_statistics(*destination)) map[key] += count;
   }

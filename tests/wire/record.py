@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records the transcripts: unmodified clients talk to Debian's ovsdb-server, which serves our schema, through a proxy that takes notes.
 
-Usage (as root): tests/wire/record.py [NAME...]. To be run when schemas/vswitch.ovsschema has changed, or for another session; what it
+Usage (as root): tests/wire/record.py [NAME...]. To be run for another session, or if a column that stock clients know changes; what it
 writes is checked in. tests/system/test_wire.py says the clients' part to vswitchd and compares.
 """
 from __future__ import annotations

@@ -42,11 +42,11 @@ class RunningSwitch : public ::testing::Test {
     registry.finish();
   }
   SessionSpec session(const std::string& name, const std::string& source, const std::string& destination) {
-    return {.id = name,
-            .name = name,
-            .sources = {{source, Direction::from}},
-            .vlans = {},
-            .destinations = {destination}};
+    SessionSpec session;
+    session.id = session.name = name;
+    session.sources = {{source, Direction::from}};
+    session.destinations = {destination};
+    return session;
   }
   /// Takes what a port has sent until it is `count` frames or five seconds have gone.
   std::vector<MemoryFrame> collect(int port, std::size_t count) {

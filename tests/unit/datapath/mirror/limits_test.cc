@@ -167,26 +167,6 @@ TEST_F(Allowance, AQuotaOfPacketsEndsTheSessionAfterExactlySoMany) {
              "its destinations carry their own traffic again");
 }
 
-TEST_F(Allowance, WhatHasEndedLivesAgainWhenItIsToldToEndAtAnotherTime) {
-  lab.session("s").quota = {.packets = 3, .bytes = 0};
-  lab.apply();
-  EXPECT_EQ(copies_of(4), 3U);
-  lab.now_ms = 77;
-  lab.apply();
-  // What switchd reads back from the row.
-  lab.session("s").ends_at = 77;
-  lab.session("s").expired = "it expired";
-  lab.apply();
-  EXPECT_EQ(lab.status("s").reason, "quota used up: 3 packets");
-  lab.session("s").expired = "";
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::expired) << "the clock was set back";
-  lab.session("s").ends_at = {};
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::active);
-  EXPECT_EQ(copies_of(4), 3U) << "counted anew";
-}
-
 TEST_F(Allowance, TheFrameOfASessionThatHasEndedIsCopiedByTheOther) {
   lab.session("s").quota = {.packets = 1, .bytes = 0};
   SessionSpec& other = lab.session("t");
@@ -197,14 +177,6 @@ TEST_F(Allowance, TheFrameOfASessionThatHasEndedIsCopiedByTheOther) {
   EXPECT_EQ(lab.account("s", "d1"), (SwitchLab::Account{1, 1, 0}));
   EXPECT_EQ(lab.account("t", "d1"), (SwitchLab::Account{3, 2, 1}));
   EXPECT_EQ(lab.lost("t", "d1", DropReason::duplicate), 1U);
-}
-
-TEST_F(Allowance, ADisabledSessionIsDisabledWhateverItsTime) {
-  lab.session("s").ends_at = 5;
-  lab.session("s").expired = "it expired";
-  lab.session("s").enabled = false;
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::disabled);
 }
 
 TEST_F(Allowance, TheSameSeedSamplesTheSameFrames) {
@@ -219,44 +191,6 @@ TEST_F(Allowance, TheSameSeedSamplesTheSameFrames) {
   const auto first = sampled(11);
   EXPECT_NE(sampled(12), first);
   EXPECT_EQ(sampled(11), first);
-}
-
-TEST_F(Allowance, APatternWithoutAPortIsSaid) {
-  DesiredSession& session = lab.session("s");
-  session.sources = {};
-  session.patterns = {{.text = "glob:vnet*", .ports = {}}};
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::waiting);
-  EXPECT_EQ(lab.status("s").reason, "source: no port matches glob:vnet*");
-  session.sources = {{"p1", Direction::both}};
-  session.patterns = {{.text = "glob:p*", .ports = {"p1"}}};
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::active);
-  session.patterns.push_back({.text = "iface-id:x", .ports = {}});
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::degraded);
-  EXPECT_EQ(lab.status("s").reason, "source: no port matches iface-id:x");
-}
-
-TEST_F(Allowance, TheSessionBeyondTheLimitIsRefusedAndNoneThatWorks) {
-  const auto make = [this](const std::string& name) {
-    DesiredSession session = lab.session("s");
-    session.id = "br0/" + name;
-    session.name = name;
-    lab.sessions().push_back(session);
-  };
-  for (std::size_t i = 1; i < kMaxSessions; ++i) make("t" + std::to_string(i));
-  lab.apply();
-  make("a");  // before all others by name
-  lab.apply();
-  EXPECT_EQ(lab.status("a").state, SessionState::error);
-  EXPECT_EQ(lab.status("a").reason, "bridge br0: limit of 4096 sessions per bridge reached");
-  for (const SessionStatus& status : lab.statuses) {
-    EXPECT_EQ(status.state == SessionState::active, status.id != "br0/a") << status.id;
-  }
-  std::erase_if(lab.sessions(), [](const DesiredSession& session) { return session.name == "t7"; });
-  lab.apply();
-  EXPECT_EQ(lab.status("a").state, SessionState::active);
 }
 
 }  // namespace

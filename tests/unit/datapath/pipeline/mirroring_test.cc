@@ -259,50 +259,6 @@ TEST_F(Mirror, WaitsForAPortThatIsNotThereYet) {
   lab.expect("tomorrow", b_to_a, {{"p1", {b_to_a}}, {"m", {b_to_a}}});
 }
 
-TEST_F(Mirror, IsDegradedWhileOneOfSeveralIsMissing) {
-  span("s", {{"p1"}, {"gone"}}, {"m", "m2"});
-  EXPECT_EQ(lab.status("s").state, SessionState::degraded);
-  span("s", {{"p1"}}, {"m", "m2"});
-  EXPECT_EQ(lab.status("s").state, SessionState::active);
-  lab.port("m2").link_up = false;
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::degraded);
-  EXPECT_EQ(lab.status("s").reason, "destination: port m2 is down");
-}
-
-TEST_F(Mirror, SaysWhenASourceCannotFire) {
-  span("s", {{"p1"}, {"m", Direction::from}}, {"m"});
-  EXPECT_EQ(lab.status("s").state, SessionState::degraded);
-  EXPECT_NE(lab.status("s").reason.find("port m is also a destination"), std::string::npos);
-  span("s", {}, {"m"});
-  EXPECT_EQ(lab.status("s").state, SessionState::waiting);
-  EXPECT_EQ(lab.status("s").reason, "it selects no port");
-  span("s", {{"p1"}}, {});
-  EXPECT_EQ(lab.status("s").state, SessionState::error);
-}
-
-TEST_F(Mirror, ARefusedSettingLeavesTheWorkingSessionAlive) {
-  span("s", {{"p1", Direction::from}}, {"m"});
-  lab.session("s").refusal = "snaplen is not supported";
-  lab.session("s").destinations = {"m2"};
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::error);
-  EXPECT_EQ(lab.status("s").reason, "snaplen is not supported; until then it goes on as before");
-  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}, {"m", {a_to_b}}});
-  lab.session("s").refusal.clear();
-  lab.apply();
-  EXPECT_EQ(lab.status("s").state, SessionState::active);
-  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}, {"m2", {a_to_b}}});
-}
-
-TEST_F(Mirror, ASessionRefusedFromTheStartCopiesNothing) {
-  lab.session("s").refusal = "output_vlan is not supported";
-  span("s", {{"p1"}}, {"m"});
-  EXPECT_EQ(lab.status("s").state, SessionState::error);
-  EXPECT_EQ(lab.status("s").reason, "output_vlan is not supported");
-  lab.expect("p1", a_to_b, {{"p2", {a_to_b}}});
-}
-
 TEST_F(Mirror, WhatLeavesATunnelPortWithCustomerVlansIsCopied) {
   lab.port("p2").vlan.mode = VlanMode::dot1q_tunnel;
   lab.port("p2").vlan.tag = 100;
