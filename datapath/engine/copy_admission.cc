@@ -82,15 +82,13 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
     return;
   }
   const PortConfig* port = copy.port == kNoPort ? nullptr : snapshot_->ports[index(copy.port)];
-  const bool to_endpoint = session.destinations[copy.destination].endpoint != nullptr;
   pending_.push_back({&frame,
                       {.session = &session,
                        .port = port,
                        .destination = copy.destination,
                        .tags = copy.tags,
                        .origin = copy.origin,
-                       .snaplen = copy.snaplen,
-                       .own_copies = to_endpoint ? &snapshot_->own_copies : nullptr},
+                       .snaplen = copy.snaplen},
                       stand_in,
                       copy.walk});
 }

@@ -30,8 +30,6 @@ struct CopyTarget {
   TagList tags;
   CopyOrigin origin = {};
   std::uint32_t snaplen = kWholeFrame;  ///< maximum length in bytes, tags included
-  /// If the destination is an endpoint: packets of which no copy is sent.
-  const tunnel::OwnCopies* own_copies = nullptr;
 };
 
 /// A frame and its copies to make.

@@ -21,7 +21,8 @@ Datapath::Datapath(DatapathOptions options)
   for (std::size_t m = 0; m < mirrors; ++m) {
     std::vector<CopyQueue*> queues;
     for (std::size_t w = m; w < workers; w += mirrors) queues.push_back(&queues_[w]);
-    mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, std::move(queues));
+    mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, published_,
+                                 std::move(queues));
   }
   for (std::size_t w = 0; w < workers; ++w) {
     workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],

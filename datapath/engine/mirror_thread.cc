@@ -34,8 +34,9 @@ bool segments_gso(const CompiledSession& session, const tunnel::TunnelEndpoint* 
 }
 }  // namespace
 
-MirrorThread::MirrorThread(SenderId sender, std::vector<CopyQueue*> queues)
-    : sender_(sender), queues_(std::move(queues)), marks_(queues_.size()) {}
+MirrorThread::MirrorThread(SenderId sender, const std::atomic<const Snapshot*>& published,
+                           std::vector<CopyQueue*> queues)
+    : sender_(sender), published_(published), queues_(std::move(queues)), marks_(queues_.size()) {}
 
 MirrorThread::~MirrorThread() {
   stopping_.store(true, std::memory_order_release);
@@ -68,6 +69,8 @@ void MirrorThread::run() {
 
 bool MirrorThread::step() {
   mark_queues();
+  own_copies_ =
+      &published_.load(std::memory_order_acquire)->own_copies;  // after mark_queues(): see `published`
   held_back_ = false;
   unix_offset_ = unix_offset();
   std::size_t taken = 0;
@@ -166,8 +169,7 @@ MirrorThread::Batch& MirrorThread::batch_for(const CopyTarget& target) {
 DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
                                     const Offload& offload) {
   const CompiledSession& session = *target.session;
-  if (target.own_copies != nullptr && target.own_copies->contains(record.payload))
-    return DropReason::own_copy;
+  if (batch.endpoint != nullptr && own_copies_->contains(record.payload)) return DropReason::own_copy;
   if (target.port != nullptr && target.port->endpoint != nullptr &&
       target.port->own_packets.contains(record.payload))
     return DropReason::own_copy;

@@ -32,8 +32,10 @@ class MirrorThread {
   /// Next to a busy worker on the same processor it gets one fiftieth of it (sched(7), "The nice value").
   static constexpr int kNiceness = 17;
 
-  /// Only this thread reads `queues`, which must outlive it.
-  MirrorThread(SenderId sender, std::vector<CopyQueue*> queues);
+  /// Only this thread reads `queues`, which must outlive it, as must `published`: the snapshot in effect, which
+  /// stays valid until drained() has reached the generation that replaced it.
+  MirrorThread(SenderId sender, const std::atomic<const Snapshot*>& published,
+               std::vector<CopyQueue*> queues);
   MirrorThread(const MirrorThread&) = delete;
   MirrorThread& operator=(const MirrorThread&) = delete;
   ~MirrorThread();
@@ -90,7 +92,9 @@ class MirrorThread {
   void account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces);
 
   const SenderId sender_;
+  const std::atomic<const Snapshot*>& published_;
   const std::vector<CopyQueue*> queues_;
+  const tunnel::OwnCopies* own_copies_ = nullptr;  ///< of the snapshot in effect; valid during a pass
 
   std::deque<Batch> port_batches_;  ///< by PortNo
   std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_;

@@ -85,7 +85,9 @@ TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
   session.destinations.push_back({.port = PortNo{0}, .counters = std::make_shared<DestinationCounters>(3)});
   session.queued_bytes = std::make_shared<QueuedBytes>(2);
   const CopyTarget targets[] = {{&session, &port, 0, {}}};
-  MirrorThread thread(SenderId{2}, {&first, &second});
+  const Snapshot snapshot;
+  const std::atomic<const Snapshot*> published{&snapshot};
+  MirrorThread thread(SenderId{2}, published, {&first, &second});
   const auto push = [&targets](CopyQueue& queue, std::uint8_t number, TimeNs received) {
     ASSERT_TRUE(queue.push(Payload(20, number).frame, received, targets));
   };
