@@ -105,7 +105,7 @@ class Daemon::Parts {
     log::info(kLog, "vswitchd {} serves {}", VSWITCH_VERSION, directory_.control_socket());
   }
 
-  void run() {
+  void run() REQUIRES(roles::control) {
     io_.run();
     notify_service_manager("STOPPING=1");
     say_farewell();
@@ -203,7 +203,7 @@ class Daemon::Parts {
   }
 
   // Closes the sockets at once; clients still get what was queued for them, including the answer to `exit`.
-  void say_farewell() {
+  void say_farewell() REQUIRES(roles::control) {
     const auto deadline = std::chrono::steady_clock::now() + kFarewell;
     group_commit_.flush();
     managers_.reset();

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
+
 namespace vswitch {
 
 struct DaemonOptions {
@@ -30,13 +32,13 @@ class Daemon {
  public:
   /// Creates everything, and returns when the settings of the database are in the datapath. Throws
   /// std::exception with a sentence, after destroying what was created.
-  explicit Daemon(const DaemonOptions& options);
+  explicit Daemon(const DaemonOptions& options) REQUIRES(roles::control);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
 
   /// Runs until SIGTERM, SIGINT or the operator's `exit`. SIGHUP opens the log file again.
-  void run();
+  void run() REQUIRES(roles::control);
 
  private:
   class Parts;

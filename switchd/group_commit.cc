@@ -17,6 +17,7 @@ GroupCommit::GroupCommit(asio::io_context& io, ovsdb::Database& database, contro
                          std::function<void(const std::string&)> failed)
     : io_(io), database_(database), gate_(gate), failed_(std::move(failed)) {
   database_.sync_later([this] {
+    roles::control.assert_held();
     gate_.hold();
     ++commits_;
     if (!std::exchange(busy_, true)) begin_soon();
@@ -32,7 +33,12 @@ bool GroupCommit::worth_a_thread() const {
 }
 
 void GroupCommit::begin_soon() {
-  asio::post(io_, [this] { asio::post(io_, [this] { begin(); }); });
+  asio::post(io_, [this] {
+    asio::post(io_, [this] {
+      roles::control.assert_held();
+      begin();
+    });
+  });
 }
 
 void GroupCommit::begin() {
@@ -54,8 +60,12 @@ void GroupCommit::begin() {
     return end();
   }
   asio::post(disk_, [this, task = std::move(task)]() mutable {
+    const RoleScope role(roles::helper);
     task();
-    asio::post(io_, [this] { end(); });
+    asio::post(io_, [this] {
+      roles::control.assert_held();
+      end();
+    });
   });
 }
 

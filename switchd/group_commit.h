@@ -25,6 +25,7 @@
 #include <string>
 #include <system_error>
 
+#include "datapath/base/thread_annotations.h"
 #include "switchd/control/output_gate.h"
 #include "switchd/db/database.h"
 
@@ -41,25 +42,25 @@ class GroupCommit {
   ~GroupCommit();
 
   /// When it returns, everything committed is on disk and may be acknowledged.
-  void flush();
+  void flush() REQUIRES(roles::control);
   std::uint64_t syncs() const { return syncs_; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool worth_a_thread() const;
-  void begin_soon();
-  void begin();
-  void end();
+  bool worth_a_thread() const REQUIRES(roles::control);
+  void begin_soon() REQUIRES(roles::control);
+  void begin() REQUIRES(roles::control);
+  void end() REQUIRES(roles::control);
 
   boost::asio::io_context& io_;
   ovsdb::Database& database_;
   control::OutputGate& gate_;
   std::function<void(const std::string&)> failed_;
-  Clock::duration took_ = Clock::duration::max();  ///< time of the last sync, seen by its thread
-  bool busy_ = false;                              ///< a sync is posted or runs
-  std::future<std::error_code> under_way_;         ///< valid while one runs
-  std::size_t commits_ = 0;                        ///< covered by the next sync
+  Clock::duration took_ = Clock::duration::max();       ///< time of the last sync, seen by its thread
+  bool busy_ GUARDED_BY(roles::control) = false;        ///< a sync is posted or runs
+  std::future<std::error_code> under_way_;              ///< valid while one runs
+  std::size_t commits_ GUARDED_BY(roles::control) = 0;  ///< covered by the next sync
   std::uint64_t syncs_ = 0;
   boost::asio::thread_pool disk_{1};
 };

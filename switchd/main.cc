@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 
+#include "datapath/base/thread_annotations.h"
 #include "switchd/base/log.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
@@ -80,6 +81,7 @@ void set_up_log(const CommandLine& line) {
 }
 
 int serve(const CommandLine& line) {
+  const RoleScope role(roles::control);
   std::signal(SIGPIPE, SIG_IGN);
   Detach detach = line.detach ? Detach::go() : Detach();
   try {

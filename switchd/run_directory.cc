@@ -98,6 +98,7 @@ RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
 
 std::vector<std::string> RunDirectory::operator_sockets() const {
   std::vector<std::string> sockets;
+  sockets.reserve(std::size(kNames));
   for (const char* name : kNames) sockets.push_back(operator_socket_of(path_, name, ::getpid()));
   return sockets;
 }

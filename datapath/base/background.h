@@ -8,14 +8,19 @@
 #include <type_traits>
 #include <utility>
 
+#include "datapath/base/thread_annotations.h"
+
 namespace vswitch {
 
-/// Runs `work` on a thread of its own. If no thread can be started, `work` is not run and the future is not
-/// valid.
+/// Runs `work` on a thread of its own, a helper. If no thread can be started, `work` is not run and the
+/// future is not valid.
 template <typename Work>
 std::future<std::invoke_result_t<Work>> in_background(Work work) {
   try {
-    return std::async(std::launch::async, std::move(work));
+    return std::async(std::launch::async, [work = std::move(work)]() mutable {
+      const RoleScope role(roles::helper);
+      return work();
+    });
   } catch (const std::system_error&) {
     return {};
   }

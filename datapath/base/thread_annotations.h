@@ -1,15 +1,18 @@
-// SPDX-License-Identifier: Apache-2.0 Lock and thread rules that the compiler checks (clang's
-// -Wthread-safety, run by `./dev lint`): a declaration states who may access a member or call a function, and
-// code that breaks the rule fails the check.
+// SPDX-License-Identifier: Apache-2.0
+// Lock and thread rules that the compiler checks (clang's -Wthread-safety, run by `./dev lint`): a
+// declaration states who may access a member or call a function, and code that breaks the rule fails the
+// check.
 //
 //     Mutex mutex_;
 //     std::map<...> requests_ GUARDED_BY(mutex_);       // touched only while mutex_ is held
 //     void expire() REQUIRES(mutex_);                   // to be called only while mutex_ is held
 //     void publish(...) REQUIRES(roles::control);       // to be called on the control thread only
 //
-// A thread is a capability too (ThreadRole): a thread's main function takes the role, and functions that
-// belong to the thread require it. To clang a lambda is a separate function that starts without capabilities:
-// a lambda that runs only on a certain thread calls assert_held(), which sanitized builds check at run time.
+// A thread is a capability too (ThreadRole): a thread's main function takes the role (RoleScope), and
+// functions that belong to the thread require it. clang cannot follow some calls: those of callbacks, and of
+// methods that implement an interface. Such a function starts with assert_held(), which sanitized builds
+// check at run time. To clang every lambda is a function of its own; one that is called on the spot (a
+// predicate) has a REQUIRES like any other function. What constructors and destructors do is not checked.
 //
 // Other compilers ignore the annotations. The macros are those of the page "Thread Safety Analysis" of
 // clang's manual.
@@ -17,6 +20,7 @@
 
 #include <cassert>
 #include <mutex>
+#include <utility>
 
 #if defined(__clang__)
 #define VSWITCH_THREAD_ANNOTATION(x) __attribute__((x))
@@ -62,17 +66,14 @@ class SCOPED_CAPABILITY MutexLock {
   Mutex& mutex_;
 };
 
-/// The role of a thread. A thread has at most one. A single-threaded program (a test) may have none, and may
-/// then do what any role may.
+/// The role of a thread. A single-threaded program (a test) has none, and may then do what any role may.
 class CAPABILITY("role") ThreadRole {
  public:
-  /// Gives the role to the calling thread.
-  void take() ACQUIRE() { current_ = this; }
-  void give_back() RELEASE() { current_ = nullptr; }
-  /// For functions whose callers clang cannot follow: callbacks, and methods of interfaces.
+  /// For functions whose callers clang cannot follow.
   void assert_held() const ASSERT_CAPABILITY(this) { assert(current_ == this || current_ == nullptr); }
 
  private:
+  friend class RoleScope;
   static inline thread_local const ThreadRole* current_ = nullptr;
 };
 
@@ -83,18 +84,21 @@ inline ThreadRole control;
 inline ThreadRole worker;
 /// Threads that send copies.
 inline ThreadRole mirror;
+/// Threads that wait for the kernel or the disk. Nothing requires this role: a helper may do what any thread
+/// may, and is not taken for the thread that started it.
+inline ThreadRole helper;
 }  // namespace roles
 
-/// The calling thread has the role until the end of the block.
+/// The calling thread has the role, and no other, until the end of the block.
 class SCOPED_CAPABILITY RoleScope {
  public:
-  explicit RoleScope(ThreadRole& role) ACQUIRE(role) : role_(role) { role_.take(); }
-  ~RoleScope() RELEASE() { role_.give_back(); }
+  explicit RoleScope(ThreadRole& role) ACQUIRE(role) : before_(std::exchange(ThreadRole::current_, &role)) {}
+  ~RoleScope() RELEASE() { ThreadRole::current_ = before_; }
   RoleScope(const RoleScope&) = delete;
   RoleScope& operator=(const RoleScope&) = delete;
 
  private:
-  ThreadRole& role_;
+  const ThreadRole* const before_;
 };
 
 }  // namespace vswitch

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "datapath/base/drop_reason.h"
+#include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/frame/frame.h"
@@ -55,22 +56,22 @@ class CopyAdmission {
       : sender_{worker}, worker_(worker), queue_(queue), random_(worker + 1) {}
 
   /// Verdicts are made with `snapshot` from now on; it must outlive its use.
-  void set_snapshot(const Snapshot& snapshot);
+  void set_snapshot(const Snapshot& snapshot) REQUIRES(roles::worker);
 
   /// Decides which sessions copy the frame, counts it and remembers the copies to make. The frame must stay
   /// where it is until queue(). `now` is steady time.
-  void note(const Verdict& verdict, const Frame& frame, TimeNs now) {
+  void note(const Verdict& verdict, const Frame& frame, TimeNs now) REQUIRES(roles::worker) {
     withheld_.clear();
     if (!verdict.selections.empty()) note_selected(verdict, frame, now);
   }
   /// For the verdict that was noted last.
-  bool takes_place(const Verdict& verdict, WalkNo walk) const {
+  bool takes_place(const Verdict& verdict, WalkNo walk) const REQUIRES(roles::worker) {
     return vswitch::takes_place(verdict, walk, withheld_);
   }
 
   /// Puts the copies of all frames noted since the last call into the queue, as received at `now`; copies
   /// without room are counted as lost. False if there were no copies.
-  bool queue(TimeNs now);
+  bool queue(TimeNs now) REQUIRES(roles::worker);
 
  private:
   struct PendingCopy {
@@ -80,10 +81,11 @@ class CopyAdmission {
     WalkNo walk;
   };
 
-  void note_selected(const Verdict& verdict, const Frame& frame, TimeNs now);
-  void note_copy(const Verdict& verdict, const Copy& copy, const Frame& frame);
+  void note_selected(const Verdict& verdict, const Frame& frame, TimeNs now) REQUIRES(roles::worker);
+  void note_copy(const Verdict& verdict, const Copy& copy, const Frame& frame) REQUIRES(roles::worker);
   std::optional<DropReason> withholds(const CompiledSession& session, std::size_t bytes, TimeNs now);
-  void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now);
+  void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now)
+      REQUIRES(roles::worker);
   void count_lost(const CopyTarget& copy, DropReason reason);
 
   const SenderId sender_;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/frame/frame.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
@@ -51,24 +52,29 @@ class CopyQueue {
   CopyQueue(const CopyQueue&) = delete;
   CopyQueue& operator=(const CopyQueue&) = delete;
 
-  /// Writer: between begin() and end() it may append frames received at `since` or later.
-  void begin(TimeNs since) { writing_since_.store(since, std::memory_order_seq_cst); }
-  void end() { writing_since_.store(kNotWriting, std::memory_order_release); }
-  /// Writer: appends a frame, or returns false if there is no room.
-  bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets);
+  // The writer:
+  /// Between begin() and end() it may append frames received at `since` or later.
+  void begin(TimeNs since) REQUIRES(roles::worker) { writing_since_.store(since, std::memory_order_seq_cst); }
+  void end() REQUIRES(roles::worker) { writing_since_.store(kNotWriting, std::memory_order_release); }
+  /// Appends a frame, or returns false if there is no room.
+  bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets) REQUIRES(roles::worker);
 
-  /// Reader: frames received before this time are either in the queue already, when it is read afterwards, or
+  // The reader:
+  /// Frames received before this time are either in the queue already, when it is read afterwards, or
   /// will not be appended. kNotWriting: the same for every frame received so far.
-  TimeNs writing_since() const { return writing_since_.load(std::memory_order_seq_cst); }
-  /// Reader: the time of reception of the frame that take() would return, or nullopt.
-  std::optional<TimeNs> next_received();
-  /// Reader: the oldest record that has not been taken, or nullopt. It stays valid until release().
-  std::optional<CopyRecord> take();
-  /// Reader: returns the memory of all records taken so far to the writer.
-  void release();
+  TimeNs writing_since() const REQUIRES(roles::mirror) {
+    return writing_since_.load(std::memory_order_seq_cst);
+  }
+  /// The time of reception of the frame that take() would return, or nullopt.
+  std::optional<TimeNs> next_received() REQUIRES(roles::mirror);
+  /// The oldest record that has not been taken, or nullopt. It stays valid until release().
+  std::optional<CopyRecord> take() REQUIRES(roles::mirror);
+  /// Returns the memory of all records taken so far to the writer.
+  void release() REQUIRES(roles::mirror);
 
+  // Any thread:
   /// Positions in the stream of bytes since the start: everything written before `written()` was read has
-  /// been released when `released()` reaches that value. Any thread.
+  /// been released when `released()` reaches that value.
   std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
   std::uint64_t released() const { return released_.load(std::memory_order_acquire); }
 
@@ -77,14 +83,14 @@ class CopyQueue {
 
   std::size_t worker() const { return worker_; }
   std::size_t capacity() const { return size_; }
-  /// Bytes in use at the moment, record headers included. Any thread.
+  /// Bytes in use at the moment, record headers included.
   std::size_t used() const;
 
  private:
   struct RecordHeader;
   static std::size_t record_size(std::size_t targets, std::size_t payload);
   RecordHeader& header_at(std::uint64_t position);
-  RecordHeader* next_record();
+  RecordHeader* next_record() REQUIRES(roles::mirror);
 
   struct FreeDeleter {
     void operator()(std::byte* memory) const;
@@ -95,9 +101,9 @@ class CopyQueue {
   // Positions count bytes since the start and never decrease; position % size_ is the offset in memory_.
   alignas(64) std::atomic<std::uint64_t> written_{0};
   std::atomic<TimeNs> writing_since_{kNotWriting};
-  std::uint64_t free_until_ = 0;  ///< writer's last look at released_, plus size_
+  std::uint64_t free_until_ GUARDED_BY(roles::worker) = 0;  ///< writer's last look at released_, plus size_
   alignas(64) std::atomic<std::uint64_t> released_{0};
-  std::uint64_t taken_ = 0;  ///< reader's position
+  std::uint64_t taken_ GUARDED_BY(roles::mirror) = 0;  ///< reader's position
 };
 
 }  // namespace vswitch

@@ -42,12 +42,10 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   current_ = std::move(snapshot);
   if (replaced != nullptr) place_threads(replaced->work);
   published_.store(current_.get(), std::memory_order_release);
-  for (Worker& worker : workers_) {
-    if (options_.threads && generation_ > 1) {
-      worker.wake();
-    } else {
-      worker.step(0);
-    }
+  if (options_.threads && generation_ > 1) {
+    for (Worker& worker : workers_) worker.wake();
+  } else {
+    step_workers();
   }
   for (const Worker& worker : workers_) worker.wait_seen(generation_);
   if (replaced != nullptr) old_.push_back({std::move(replaced), generation_});
@@ -65,15 +63,13 @@ void Datapath::place_threads(const WorkSpec& before) {
 
 bool Datapath::free_old_snapshots(std::chrono::nanoseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  const auto drained = [this] {
+  const auto drained = [this]() REQUIRES(roles::control) {
     std::uint64_t least = generation_;
     for (const MirrorThread& thread : mirror_threads_) least = std::min(least, thread.drained());
     return least;
   };
   if (!options_.threads) {
-    for (MirrorThread& thread : mirror_threads_) {
-      while (thread.step()) {
-      }
+    while (step_mirror_threads()) {
     }
   }
   // Normally microseconds; under overload, the time to drain the rest of a queue.
@@ -93,10 +89,23 @@ std::size_t Datapath::queued_copy_bytes() const {
 
 void Datapath::run_until_idle() {
   for (bool any = true; any;) {
-    any = false;
-    for (Worker& worker : workers_) any |= worker.step(0);
-    for (MirrorThread& thread : mirror_threads_) any |= thread.step();
+    any = step_workers();
+    any |= step_mirror_threads();
   }
+}
+
+bool Datapath::step_workers() {
+  const RoleScope role(roles::worker);
+  bool any = false;
+  for (Worker& worker : workers_) any |= worker.step(0);
+  return any;
+}
+
+bool Datapath::step_mirror_threads() {
+  const RoleScope role(roles::mirror);
+  bool any = false;
+  for (MirrorThread& thread : mirror_threads_) any |= thread.step();
+  return any;
 }
 
 }  // namespace vswitch

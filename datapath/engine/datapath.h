@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/mirror_thread.h"
 #include "datapath/engine/next_frame.h"
@@ -32,26 +33,26 @@ struct DatapathOptions {
   bool threads = true;  ///< false: only run_until_idle() does work, for tests
 };
 
-/// publish() and all other functions are called on the control thread.
 class Datapath {
  public:
-  explicit Datapath(DatapathOptions options);
+  /// The control thread, which also destroys it.
+  explicit Datapath(DatapathOptions options) REQUIRES(roles::control);
   ~Datapath();
 
   std::size_t workers() const { return workers_.size(); }
   /// The number of threads that send: each Port is made for this many.
   std::size_t senders() const { return workers_.size() + mirror_threads_.size(); }
 
-  const Snapshot& current() const { return *current_; }
+  const Snapshot& current() const REQUIRES(roles::control) { return *current_; }
 
   /// Makes the settings current. When it returns, every worker uses them: no frame is decided by older ones
   /// any more, and objects that only older ones refer to are used only by queued copies.
-  void publish(std::unique_ptr<Snapshot> snapshot);
+  void publish(std::unique_ptr<Snapshot> snapshot) REQUIRES(roles::control);
 
   /// Frees old snapshots that no queued copy needs any more, and with them devices that are not ports any
   /// more. Waits up to `patience` for the copies that were queued before the last publish() to be sent. True
   /// if none is left.
-  bool free_old_snapshots(std::chrono::nanoseconds patience = {});
+  bool free_old_snapshots(std::chrono::nanoseconds patience = {}) REQUIRES(roles::control);
 
   /// Bytes pending in the mirror queues.
   std::size_t queued_copy_bytes() const;
@@ -60,7 +61,7 @@ class Datapath {
   NextFrames& next_frames() { return next_frames_; }
   const CopyQueue& copy_queue(std::size_t worker) const { return queues_[worker]; }
 
-  /// With threads == false: handles frames and copies until there are no more.
+  /// With threads == false: handles frames and copies, in every role, until there are no more.
   void run_until_idle();
 
  private:
@@ -69,14 +70,16 @@ class Datapath {
     std::uint64_t replaced_by;  ///< can be freed when the mirror threads have drained this generation
   };
 
-  void place_threads(const WorkSpec& before);
+  void place_threads(const WorkSpec& before) REQUIRES(roles::control);
+  bool step_workers();
+  bool step_mirror_threads();
 
   const DatapathOptions options_;
   const std::vector<unsigned> allowed_ = allowed_processors();
-  std::unique_ptr<const Snapshot> current_;
+  std::unique_ptr<const Snapshot> current_ GUARDED_BY(roles::control);
   std::atomic<const Snapshot*> published_{nullptr};
-  std::uint64_t generation_ = 0;
-  std::vector<OldSnapshot> old_;
+  std::uint64_t generation_ GUARDED_BY(roles::control) = 0;
+  std::vector<OldSnapshot> old_ GUARDED_BY(roles::control);
   NextFrames next_frames_;
   std::deque<CopyQueue> queues_;             ///< one for each worker
   std::deque<MirrorThread> mirror_threads_;  ///< queue w belongs to mirror thread w modulo their number

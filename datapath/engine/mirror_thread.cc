@@ -54,6 +54,7 @@ void MirrorThread::wake() {
 }
 
 void MirrorThread::run() {
+  const RoleScope role(roles::mirror);
   pthread_setname_np(pthread_self(), "mirror");
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()),
               kNiceness);  // refused: the thread runs at the normal priority

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "datapath/base/counters.h"
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/threads.h"
 #include "datapath/tunnel/pieces.h"
@@ -40,17 +41,17 @@ class MirrorThread {
   MirrorThread& operator=(const MirrorThread&) = delete;
   ~MirrorThread();
 
-  void start();
-  /// Any thread: a queue has something to read.
+  void start() REQUIRES(roles::control);
+  /// A queue has something to read. Any thread.
   void wake();
 
-  /// One pass over the queues in the caller's thread, for tests without threads. False if nothing is left to
-  /// do.
-  bool step();
+  /// One pass over the queues. False if nothing is left to do. Without start(), any thread may take the role
+  /// and call this.
+  bool step() REQUIRES(roles::mirror);
 
-  /// Control thread: drained() becomes `generation` once everything that is in the queues now has been sent,
-  /// regardless of what is queued later.
-  void request_drain(std::uint64_t generation);
+  /// drained() becomes `generation` once everything that is in the queues now has been sent, regardless of
+  /// what is queued later.
+  void request_drain(std::uint64_t generation) REQUIRES(roles::control);
   std::uint64_t drained() const { return drained_.load(std::memory_order_acquire); }
 
   const MirrorThreadCounters& counters() const { return counters_; }
@@ -81,14 +82,14 @@ class MirrorThread {
   };
 
   void run();
-  void mark_queues();
-  void report_drained();
-  CopyQueue* next_queue();
-  void add(const CopyRecord& record, std::size_t worker);
-  Batch& batch_for(const CopyTarget& target);
+  void mark_queues() REQUIRES(roles::mirror);
+  void report_drained() REQUIRES(roles::mirror);
+  CopyQueue* next_queue() REQUIRES(roles::mirror);
+  void add(const CopyRecord& record, std::size_t worker) REQUIRES(roles::mirror);
+  Batch& batch_for(const CopyTarget& target) REQUIRES(roles::mirror);
   DropReason add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
-                        const Offload& offload);
-  void send_all();
+                        const Offload& offload) REQUIRES(roles::mirror);
+  void send_all() REQUIRES(roles::mirror);
   void account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces);
 
   const SenderId sender_;
@@ -96,14 +97,17 @@ class MirrorThread {
   const std::vector<CopyQueue*> queues_;
   const tunnel::OwnCopies* own_copies_ = nullptr;  ///< of the snapshot in effect; valid during a pass
 
-  std::deque<Batch> port_batches_;  ///< by PortNo
-  std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_;
-  std::vector<Batch*> dirty_;  ///< those that hold copies
-  std::size_t pieces_waiting_ = 0;
-  TimeNs unix_offset_ = 0;            ///< added to a time of reception gives the time since 1970
-  std::vector<std::uint64_t> marks_;  ///< by queue: the position that must be released for generation marked_
-  std::uint64_t marked_ = 0;
-  bool held_back_ = false;  ///< records are pending, but a worker in mid-batch may still append an older one
+  std::deque<Batch> port_batches_ GUARDED_BY(roles::mirror);  ///< by PortNo
+  std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_ GUARDED_BY(roles::mirror);
+  std::vector<Batch*> dirty_ GUARDED_BY(roles::mirror);  ///< those that hold copies
+  std::size_t pieces_waiting_ GUARDED_BY(roles::mirror) = 0;
+  /// Added to a time of reception gives the time since 1970.
+  TimeNs unix_offset_ GUARDED_BY(roles::mirror) = 0;
+  /// By queue: the position that must be released for generation marked_.
+  std::vector<std::uint64_t> marks_ GUARDED_BY(roles::mirror);
+  std::uint64_t marked_ GUARDED_BY(roles::mirror) = 0;
+  /// Records are pending, but a worker in mid-batch may still append an older one.
+  bool held_back_ GUARDED_BY(roles::mirror) = false;
 
   MirrorThreadCounters counters_;
   std::atomic<std::uint32_t> signal_{0};

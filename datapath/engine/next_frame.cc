@@ -35,7 +35,7 @@ std::vector<std::uint8_t> bytes_of(const Frame& frame) {
 }  // namespace
 
 std::optional<std::uint64_t> NextFrames::ask(Wanted wanted) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (requests_.size() >= kMaxRequests) return std::nullopt;
   requests_.push_back({++last_number_, std::move(wanted)});
   waiting_.store(requests_.size(), std::memory_order_relaxed);
@@ -43,40 +43,43 @@ std::optional<std::uint64_t> NextFrames::ask(Wanted wanted) {
 }
 
 void NextFrames::forget(std::uint64_t request) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(requests_, [request](const Request& one) { return one.number == request; });
   std::erase_if(caught_, [request](const Caught& one) { return one.request == request; });
   waiting_.store(requests_.size(), std::memory_order_relaxed);
 }
 
 std::vector<NextFrames::Caught> NextFrames::take() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(caught_, {});
 }
 
 void NextFrames::look(const PortConfig& in, std::span<const RawFrame> frames) {
-  std::unique_lock lock(mutex_);
+  if (catch_wanted(in, frames)) on_catch_();
+}
+
+bool NextFrames::catch_wanted(const PortConfig& in, std::span<const RawFrame> frames) {
+  const MutexLock lock(mutex_);
   const std::size_t before = requests_.size();
   const auto concerns = [&](const Request& request) {
     return request.wanted.bridge == in.bridge->name &&
            (request.wanted.port.empty() || request.wanted.port == in.name);
   };
-  if (std::none_of(requests_.begin(), requests_.end(), concerns)) return;
+  if (std::none_of(requests_.begin(), requests_.end(), concerns)) return false;
   for (const RawFrame& raw : frames) {
     const ParseResult parsed = parse(raw);
     if (parsed.drop != DropReason::none) continue;
     const FlowKey key = key_of(in, parsed.frame);
-    std::erase_if(requests_, [&](const Request& request) {
+    std::erase_if(requests_, [&](const Request& request) REQUIRES(mutex_) {
       if (!concerns(request) || (request.wanted.match && !request.wanted.match->matches(key))) return false;
       caught_.push_back({request.number, in.name, bytes_of(parsed.frame)});
       return true;
     });
     if (requests_.empty()) break;
   }
-  if (requests_.size() == before) return;
+  if (requests_.size() == before) return false;
   waiting_.store(requests_.size(), std::memory_order_relaxed);
-  lock.unlock();
-  on_catch_();
+  return true;
 }
 
 }  // namespace vswitch

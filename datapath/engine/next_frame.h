@@ -9,12 +9,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/flow/match.h"
 #include "datapath/snapshot/snapshot.h"
 
@@ -38,16 +38,15 @@ class NextFrames {
   /// `caught` is called on a worker's thread when there is something to take().
   explicit NextFrames(std::function<void()> caught) : on_catch_(std::move(caught)) {}
 
-  /// Control thread. The number of the request, or nothing if the limit of pending requests is reached.
-  std::optional<std::uint64_t> ask(Wanted wanted);
-  /// Control thread: cancels a request. A frame that was caught already may still be returned.
-  void forget(std::uint64_t request);
-  /// Control thread: the frames caught since the last call. Each request gets one frame.
-  std::vector<Caught> take();
+  /// The number of the request, or nothing if the limit of pending requests is reached.
+  std::optional<std::uint64_t> ask(Wanted wanted) REQUIRES(roles::control);
+  /// Cancels a request. A frame that was caught already may still be returned.
+  void forget(std::uint64_t request) REQUIRES(roles::control);
+  /// The frames caught since the last call. Each request gets one frame.
+  std::vector<Caught> take() REQUIRES(roles::control);
 
-  /// Called by workers.
   bool anybody_waits() const { return waiting_.load(std::memory_order_relaxed) != 0; }
-  void look(const PortConfig& in, std::span<const RawFrame> frames);
+  void look(const PortConfig& in, std::span<const RawFrame> frames) REQUIRES(roles::worker);
 
  private:
   struct Request {
@@ -55,13 +54,15 @@ class NextFrames {
     Wanted wanted;
   };
 
+  /// True if it caught any.
+  bool catch_wanted(const PortConfig& in, std::span<const RawFrame> frames);
+
   const std::function<void()> on_catch_;
   std::atomic<std::size_t> waiting_{0};
-  std::mutex mutex_;
-  // Protected by mutex_.
-  std::vector<Request> requests_;
-  std::vector<Caught> caught_;
-  std::uint64_t last_number_ = 0;
+  Mutex mutex_;
+  std::vector<Request> requests_ GUARDED_BY(mutex_);
+  std::vector<Caught> caught_ GUARDED_BY(mutex_);
+  std::uint64_t last_number_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace vswitch

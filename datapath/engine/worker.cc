@@ -50,17 +50,20 @@ Worker::~Worker() {
 }
 
 void Worker::start() {
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "worker");
-    while (!stopping_.load(std::memory_order_acquire)) {
-      // A thread that sleeps preempts copies when a frame arrives; one that yields does not.
-      if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
-        step(-1);
-      } else if (!step(0)) {
-        std::this_thread::yield();  // gives way to other threads
-      }
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::run() {
+  const RoleScope role(roles::worker);
+  pthread_setname_np(pthread_self(), "worker");
+  while (!stopping_.load(std::memory_order_acquire)) {
+    // A thread that sleeps preempts copies when a frame arrives; one that yields does not.
+    if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
+      step(-1);
+    } else if (!step(0)) {
+      std::this_thread::yield();  // gives way to other threads
     }
-  });
+  }
 }
 
 void Worker::wake() {
@@ -111,8 +114,8 @@ void Worker::refresh() {
   const Snapshot* latest = published_.load(std::memory_order_acquire);
   if (latest == snapshot_) return;
   snapshot_ = latest;
-  const auto is_mine = [this](std::uint32_t number, const std::shared_ptr<Port>& device) {
-    const PortConfig* port = snapshot_->port(PortNo{number});
+  const auto is_mine = [this, latest](std::uint32_t number, const std::shared_ptr<Port>& device) {
+    const PortConfig* port = latest->port(PortNo{number});
     return port != nullptr && port->worker == number_ && port->device == device;
   };
   for (auto it = received_from_.begin(); it != received_from_.end();) {

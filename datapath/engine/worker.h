@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/copy_admission.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/mirror_thread.h"
@@ -43,16 +44,16 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
-  void start();
-  /// Any thread: makes the worker read the published snapshot (or stop) now.
+  void start() REQUIRES(roles::control);
+  /// Makes the worker read the published snapshot (or stop) now. Any thread.
   void wake();
-  /// Waits up to `timeout_ms` (-1 = for ever) and handles pending events, in the caller's thread. False if
-  /// there was nothing to receive.
-  bool step(int timeout_ms);
+  /// Waits up to `timeout_ms` (-1 = for ever) and handles pending events. False if there was nothing to
+  /// receive. Before start(), or without it, any thread may take the role and call this.
+  bool step(int timeout_ms) REQUIRES(roles::worker);
 
   /// The generation of the snapshot in use: this worker does not touch older ones any more.
   std::uint64_t seen() const { return seen_.load(std::memory_order_acquire); }
-  void wait_seen(std::uint64_t generation) const;
+  void wait_seen(std::uint64_t generation) const REQUIRES(roles::control);
   const WorkerCounters& counters() const { return counters_; }
   /// Processor time of the thread, including the kernel's work for it.
   std::uint64_t cpu_ns() const { return cpu_time(thread_); }
@@ -64,14 +65,15 @@ class Worker {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
   };
 
-  void take_wake();
-  void refresh();
-  bool receive_from(const PortConfig& in);
-  void handle(const PortConfig& in, const RawFrame& raw, std::size_t at);
-  void learn(const Verdict& verdict);
-  void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame);
-  void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy);
-  void flush_sends();
+  void run();
+  void take_wake() REQUIRES(roles::worker);
+  void refresh() REQUIRES(roles::worker);
+  bool receive_from(const PortConfig& in) REQUIRES(roles::worker);
+  void handle(const PortConfig& in, const RawFrame& raw, std::size_t at) REQUIRES(roles::worker);
+  void learn(const Verdict& verdict) REQUIRES(roles::worker);
+  void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame) REQUIRES(roles::worker);
+  void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) REQUIRES(roles::worker);
+  void flush_sends() REQUIRES(roles::worker);
 
   const SenderId sender_;
   const std::uint32_t number_;
@@ -83,19 +85,19 @@ class Worker {
   int epoll_fd_;
   int wake_fd_;
 
-  const Snapshot* snapshot_ = nullptr;
-  std::unordered_map<std::uint32_t, std::shared_ptr<Port>>
-      received_from_;  ///< devices in the epoll set, by PortNo
-  Decider decider_;
+  const Snapshot* snapshot_ GUARDED_BY(roles::worker) = nullptr;
+  /// Devices in the epoll set, by PortNo.
+  std::unordered_map<std::uint32_t, std::shared_ptr<Port>> received_from_ GUARDED_BY(roles::worker);
+  Decider decider_ GUARDED_BY(roles::worker);
   CopyAdmission admission_;
-  TimeNs now_ = 0;
-  Spin spin_;
-  std::array<RawFrame, kBatchSize> raw_;
-  std::array<Frame, kBatchSize> frames_;
-  std::vector<std::vector<OutgoingFrame>> sends_;  ///< by PortNo
-  std::vector<std::uint32_t> dirty_;               ///< positions in sends_ that hold frames
-  std::deque<HeaderBytes> headers_;                ///< of the frames in sends_; grows, never moves
-  std::size_t headers_used_ = 0;
+  TimeNs now_ GUARDED_BY(roles::worker) = 0;
+  Spin spin_ GUARDED_BY(roles::worker);
+  std::array<RawFrame, kBatchSize> raw_ GUARDED_BY(roles::worker);
+  std::array<Frame, kBatchSize> frames_ GUARDED_BY(roles::worker);
+  std::vector<std::vector<OutgoingFrame>> sends_ GUARDED_BY(roles::worker);  ///< by PortNo
+  std::vector<std::uint32_t> dirty_ GUARDED_BY(roles::worker);  ///< positions in sends_ that hold frames
+  std::deque<HeaderBytes> headers_ GUARDED_BY(roles::worker);   ///< of these frames; grows, never moves
+  std::size_t headers_used_ GUARDED_BY(roles::worker) = 0;
 
   WorkerCounters counters_;
   std::atomic<std::uint64_t> seen_{0};

@@ -19,7 +19,6 @@ namespace vswitch {
 
 namespace {
 
-using namespace key_slot;
 using Buffer = std::vector<std::uint8_t>;
 
 constexpr std::size_t kMinPayload = 46;  // of an Ethernet frame, behind the EtherType
@@ -45,8 +44,8 @@ class Composer {
   bool choose_ports();
   void choose_protocol();
   bool is_open(KeySlot slot) const { return match_.mask().number(slot) == 0; }
-  bool is_later_fragment() const { return (key_.number(kFragment) & kLaterFragment) != 0; }
-  bool is_first_fragment() const { return key_.number(kFragment) == kAnyFragment; }
+  bool is_later_fragment() const { return (key_.number(key_slot::kFragment) & kLaterFragment) != 0; }
+  bool is_first_fragment() const { return key_.number(key_slot::kFragment) == kAnyFragment; }
 
   void append(Buffer& out, KeySlot slot) const;
   Buffer ethernet(std::size_t payload_length) const;
@@ -69,7 +68,7 @@ class Composer {
 /// if there are none.
 bool Composer::choose_ports() {
   const auto ranges = match_.ranges();
-  for (const KeySlot slot : {kSrcPort, kDstPort}) {
+  for (const KeySlot slot : {key_slot::kSrcPort, key_slot::kDstPort}) {
     const auto fits = [&](std::uint32_t number) {
       return ((number ^ match_.value().number(slot)) & match_.mask().number(slot)) == 0 &&
              std::all_of(ranges.begin(), ranges.end(), [&](const Match::Range& range) {
@@ -86,15 +85,16 @@ bool Composer::choose_ports() {
 
 /// A later fragment of IPv6 shows only that it is one: the protocol is visible in the first fragment only.
 void Composer::choose_protocol() {
-  const std::uint32_t type = key_.number(kEthType);
+  const std::uint32_t type = key_.number(key_slot::kEthType);
   if (type == kEtherTypeIpv6) {
-    if (key_.number(kProtocol) == kIpProtoFragment && (match_.mask().number(kFragment) & kLaterFragment) == 0)
-      key_.set_number(kFragment, kAnyFragment | kLaterFragment);
-    if (is_open(kProtocol)) key_.set_number(kProtocol, kIpProtoNone);
+    if (key_.number(key_slot::kProtocol) == kIpProtoFragment &&
+        (match_.mask().number(key_slot::kFragment) & kLaterFragment) == 0)
+      key_.set_number(key_slot::kFragment, kAnyFragment | kLaterFragment);
+    if (is_open(key_slot::kProtocol)) key_.set_number(key_slot::kProtocol, kIpProtoNone);
   }
-  if ((type == kEtherTypeArp || type == kEtherTypeRarp) && is_open(kProtocol))
-    key_.set_number(kProtocol, kArpRequest);
-  if (is_open(kTtl)) key_.set_number(kTtl, kUsualTtl);
+  if ((type == kEtherTypeArp || type == kEtherTypeRarp) && is_open(key_slot::kProtocol))
+    key_.set_number(key_slot::kProtocol, kArpRequest);
+  if (is_open(key_slot::kTtl)) key_.set_number(key_slot::kTtl, kUsualTtl);
 }
 
 void Composer::append(Buffer& out, KeySlot slot) const {
@@ -104,14 +104,15 @@ void Composer::append(Buffer& out, KeySlot slot) const {
 
 /// The Ethernet header, EtherType included.
 Buffer Composer::ethernet(std::size_t payload_length) const {
-  std::uint32_t type = key_.number(kEthType);
-  std::uint32_t tci = key_.number(kVlanTci);
+  std::uint32_t type = key_.number(key_slot::kEthType);
+  std::uint32_t tci = key_.number(key_slot::kVlanTci);
   // An EtherType that is a TPID belongs to a second tag, so there is a first tag in front of it.
-  if (is_vlan_tpid(static_cast<std::uint16_t>(type)) && (match_.mask().number(kVlanTci) & kTagPresent) == 0)
+  if (is_vlan_tpid(static_cast<std::uint16_t>(type)) &&
+      (match_.mask().number(key_slot::kVlanTci) & kTagPresent) == 0)
     tci |= kTagPresent;
   Buffer out;
-  append(out, kEthDst);
-  append(out, kEthSrc);
+  append(out, key_slot::kEthDst);
+  append(out, key_slot::kEthSrc);
   out.resize(kAddressesLength + (tci != 0 ? kTagLength : 0) + kEtherTypeLength);
   if (tci != 0) {
     put_u16(out, kAddressesLength, kTpid8021Q);
@@ -123,7 +124,7 @@ Buffer Composer::ethernet(std::size_t payload_length) const {
 }
 
 Buffer Composer::network() {
-  const std::uint32_t type = key_.number(kEthType);
+  const std::uint32_t type = key_.number(key_slot::kEthType);
   if (type == kEtherTypeIpv4) return ipv4();
   if (type == kEtherTypeIpv6) return ipv6();
   if (type == kEtherTypeArp || type == kEtherTypeRarp) return arp();
@@ -131,23 +132,23 @@ Buffer Composer::network() {
 }
 
 Buffer Composer::arp() const {
-  Buffer out = {0, 1, 0x08, 0x00, 6, 4, 0, static_cast<std::uint8_t>(key_.number(kProtocol))};
-  append(out, kArpSha);
-  append(out, kIpv4Src);
-  append(out, kArpTha);
-  append(out, kIpv4Dst);
+  Buffer out = {0, 1, 0x08, 0x00, 6, 4, 0, static_cast<std::uint8_t>(key_.number(key_slot::kProtocol))};
+  append(out, key_slot::kArpSha);
+  append(out, key_slot::kIpv4Src);
+  append(out, key_slot::kArpTha);
+  append(out, key_slot::kIpv4Dst);
   return out;
 }
 
 Buffer Composer::ipv4() const {
   Buffer out(Ipv4View::kLength);
   out[0] = 0x45;
-  out[1] = static_cast<std::uint8_t>(key_.number(kTos));
+  out[1] = static_cast<std::uint8_t>(key_.number(key_slot::kTos));
   put_u16(out, 6, is_later_fragment() ? 1 : is_first_fragment() ? 0x2000 : 0);
-  out[8] = static_cast<std::uint8_t>(key_.number(kTtl));
-  out[9] = static_cast<std::uint8_t>(key_.number(kProtocol));
-  put_u32(out, 12, key_.number(kIpv4Src));
-  put_u32(out, 16, key_.number(kIpv4Dst));
+  out[8] = static_cast<std::uint8_t>(key_.number(key_slot::kTtl));
+  out[9] = static_cast<std::uint8_t>(key_.number(key_slot::kProtocol));
+  put_u32(out, 12, key_.number(key_slot::kIpv4Src));
+  put_u32(out, 16, key_.number(key_slot::kIpv4Dst));
   const Buffer payload = transport(Ipv4View::of(out)->addresses(), out[9]);
   put_u16(out, 2, out.size() + payload.size());
   put_u16(out, 10, static_cast<std::uint16_t>(~internet_sum(out)));
@@ -157,11 +158,11 @@ Buffer Composer::ipv4() const {
 
 Buffer Composer::ipv6() const {
   Buffer out(8);
-  put_u32(out, 0, 6U << 28 | key_.number(kTos) << 20 | key_.number(kIpv6Label));
-  out[7] = static_cast<std::uint8_t>(key_.number(kTtl));
-  append(out, kIpv6Src);
-  append(out, kIpv6Dst);
-  const auto protocol = static_cast<std::uint8_t>(key_.number(kProtocol));
+  put_u32(out, 0, 6U << 28 | key_.number(key_slot::kTos) << 20 | key_.number(key_slot::kIpv6Label));
+  out[7] = static_cast<std::uint8_t>(key_.number(key_slot::kTtl));
+  append(out, key_slot::kIpv6Src);
+  append(out, key_slot::kIpv6Dst);
+  const auto protocol = static_cast<std::uint8_t>(key_.number(key_slot::kProtocol));
   const Buffer payload = transport(Ipv6View::of(out)->addresses(), protocol);
   const bool fragment = is_later_fragment() || is_first_fragment();
   out[6] = fragment ? kIpProtoFragment : protocol;
@@ -203,13 +204,14 @@ Buffer Composer::transport(std::span<const std::uint8_t> addresses, std::uint8_t
   if (layout == std::end(kTransports)) return Buffer(is_first_fragment() ? kFragmentUnit : 0);
   Buffer out(layout->length);
   if (protocol == kIpProtoIcmp || protocol == kIpProtoIcmpv6) {
-    out[0] = static_cast<std::uint8_t>(key_.number(kSrcPort));
-    out[1] = static_cast<std::uint8_t>(key_.number(kDstPort));
+    out[0] = static_cast<std::uint8_t>(key_.number(key_slot::kSrcPort));
+    out[1] = static_cast<std::uint8_t>(key_.number(key_slot::kDstPort));
   } else {
-    put_u16(out, 0, key_.number(kSrcPort));
-    put_u16(out, 2, key_.number(kDstPort));
+    put_u16(out, 0, key_.number(key_slot::kSrcPort));
+    put_u16(out, 2, key_.number(key_slot::kDstPort));
   }
-  if (protocol == kIpProtoTcp) put_u16(out, kTcpFlagsAt - 1, kTcpHeader / 4 << 12 | key_.number(kTcpFlags));
+  if (protocol == kIpProtoTcp)
+    put_u16(out, kTcpFlagsAt - 1, kTcpHeader / 4 << 12 | key_.number(key_slot::kTcpFlags));
   if (protocol == kIpProtoIcmpv6) append_neighbour(out);
   if (is_first_fragment()) out.resize((out.size() + kFragmentUnit - 1) / kFragmentUnit * kFragmentUnit);
   if (protocol == kIpProtoUdp) put_u16(out, kUdpLengthAt, out.size());
@@ -224,10 +226,10 @@ Buffer Composer::transport(std::span<const std::uint8_t> addresses, std::uint8_t
 
 /// Target and option of neighbour discovery (RFC 4861).
 void Composer::append_neighbour(Buffer& out) const {
-  const std::uint32_t type = key_.number(kSrcPort);
-  if ((type != kSolicit && type != kAdvert) || key_.number(kDstPort) != 0) return;
-  append(out, kNdTarget);
-  const KeySlot address = type == kSolicit ? kArpSha : kArpTha;
+  const std::uint32_t type = key_.number(key_slot::kSrcPort);
+  if ((type != kSolicit && type != kAdvert) || key_.number(key_slot::kDstPort) != 0) return;
+  append(out, key_slot::kNdTarget);
+  const KeySlot address = type == kSolicit ? key_slot::kArpSha : key_slot::kArpTha;
   const FlowKey::Value value = key_.value(address);
   if (value == FlowKey::Value{}) return;
   out.push_back(type == kSolicit ? 1 : 2);
@@ -263,8 +265,8 @@ std::string Composer::contradiction(const FlowKey& composed) const {
 }
 
 std::string Composer::explanation(KeySlot slot, std::string_view name) const {
-  const std::uint32_t type = match_.value().number(kEthType);
-  if (is_same(slot, kEthType) && type < kMinEtherType) {
+  const std::uint32_t type = match_.value().number(key_slot::kEthType);
+  if (is_same(slot, key_slot::kEthType) && type < kMinEtherType) {
     char text[128];
     std::snprintf(
         text, sizeof text,
@@ -272,8 +274,8 @@ std::string Composer::explanation(KeySlot slot, std::string_view name) const {
         type);
     return text;
   }
-  if (type == kEtherTypeIpv6 && !is_open(kProtocol)) {
-    const auto protocol = static_cast<std::uint8_t>(match_.value().number(kProtocol));
+  if (type == kEtherTypeIpv6 && !is_open(key_slot::kProtocol)) {
+    const auto protocol = static_cast<std::uint8_t>(match_.value().number(key_slot::kProtocol));
     if (is_later_fragment() && protocol != kIpProtoFragment)
       return "a later fragment of IPv6 does not show protocol " + std::to_string(protocol) +
              ": use nw_proto=44";

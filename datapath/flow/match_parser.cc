@@ -15,8 +15,14 @@ namespace vswitch {
 
 namespace {
 
-using namespace match_fields;
-using namespace key_slot;
+using match_fields::Field;
+using match_fields::find_field;
+using match_fields::find_shorthand;
+using match_fields::Needs;
+using match_fields::Notation;
+using match_fields::sentence;
+using match_fields::Shorthand;
+using match_fields::why_not_a_field;
 using Bytes = FlowKey::Value;
 
 constexpr std::uint32_t kNoTag = 0xffff;  // as dl_vlan: OFP_VLAN_NONE of OpenFlow 1.0
@@ -191,9 +197,10 @@ std::string MatchParser::add(const Item& item) {
   if (const Shorthand* one = find_shorthand(item.name)) {
     if (item.value) return std::string(item.name) + " takes no value";
     std::string trouble;
-    if (one->ether_type != 0) trouble = merge(kEthType, in_network_order(one->ether_type, 2), *kEveryBit);
+    if (one->ether_type != 0)
+      trouble = merge(key_slot::kEthType, in_network_order(one->ether_type, 2), *kEveryBit);
     if (trouble.empty() && one->protocol != 0)
-      trouble = merge(kProtocol, in_network_order(one->protocol, 1), *kEveryBit);
+      trouble = merge(key_slot::kProtocol, in_network_order(one->protocol, 1), *kEveryBit);
     return trouble;
   }
   if (const Field* field = find_field(item.name)) return add_field(*field, item);
@@ -349,8 +356,9 @@ std::string MatchParser::check_needs() const {
 
 /// Refuses a VLAN without the bit for "there is a tag": no frame has that.
 std::string MatchParser::check_tag() const {
-  const std::uint32_t value = filter_.value_.number(kVlanTci);
-  if (value == 0 || (value & kTagPresent) != 0 || (filter_.mask_.number(kVlanTci) & kTagPresent) == 0)
+  const std::uint32_t value = filter_.value_.number(key_slot::kVlanTci);
+  if (value == 0 || (value & kTagPresent) != 0 ||
+      (filter_.mask_.number(key_slot::kVlanTci) & kTagPresent) == 0)
     return "";
   return quoted(filter_.text_) +
          ": no frame has this VLAN: in vlan_vid and vlan_tci the bit 0x1000 must be set if there is a tag; "
@@ -363,28 +371,29 @@ bool MatchParser::is(KeySlot slot, std::uint32_t number) const {
 }
 
 bool MatchParser::is_ip(std::uint8_t protocol) const {
-  return (is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6)) && is(kProtocol, protocol);
+  return (is(key_slot::kEthType, kEtherTypeIpv4) || is(key_slot::kEthType, kEtherTypeIpv6)) &&
+         is(key_slot::kProtocol, protocol);
 }
 
 bool MatchParser::has_ports(std::uint8_t protocol) const {
-  return is_ip(protocol) && (filter_.value_.number(kFragment) & kLaterFragment) == 0;
+  return is_ip(protocol) && (filter_.value_.number(key_slot::kFragment) & kLaterFragment) == 0;
 }
 
 bool MatchParser::met(Needs needs) const {
-  const bool arp = is(kEthType, kEtherTypeArp) || is(kEthType, kEtherTypeRarp);
-  const bool ip = is(kEthType, kEtherTypeIpv4) || is(kEthType, kEtherTypeIpv6);
-  const bool icmp = is(kEthType, kEtherTypeIpv4) && is(kProtocol, kIpProtoIcmp);
-  const bool icmpv6 = is(kEthType, kEtherTypeIpv6) && is(kProtocol, kIpProtoIcmpv6);
-  const bool neighbour = icmpv6 && filter_.value_.number(kDstPort) == 0;  // their code is 0
+  const bool arp = is(key_slot::kEthType, kEtherTypeArp) || is(key_slot::kEthType, kEtherTypeRarp);
+  const bool ip = is(key_slot::kEthType, kEtherTypeIpv4) || is(key_slot::kEthType, kEtherTypeIpv6);
+  const bool icmp = is(key_slot::kEthType, kEtherTypeIpv4) && is(key_slot::kProtocol, kIpProtoIcmp);
+  const bool icmpv6 = is(key_slot::kEthType, kEtherTypeIpv6) && is(key_slot::kProtocol, kIpProtoIcmpv6);
+  const bool neighbour = icmpv6 && filter_.value_.number(key_slot::kDstPort) == 0;  // their code is 0
   switch (needs) {
     case Needs::nothing:
       return true;
     case Needs::arp:
       return arp;
     case Needs::ipv4_or_arp:
-      return is(kEthType, kEtherTypeIpv4) || arp;
+      return is(key_slot::kEthType, kEtherTypeIpv4) || arp;
     case Needs::ipv6:
-      return is(kEthType, kEtherTypeIpv6);
+      return is(key_slot::kEthType, kEtherTypeIpv6);
     case Needs::ip:
       return ip;
     case Needs::ip_or_arp:
@@ -402,11 +411,12 @@ bool MatchParser::met(Needs needs) const {
     case Needs::transport:
       return has_ports(kIpProtoTcp) || has_ports(kIpProtoUdp) || has_ports(kIpProtoSctp) || icmp || icmpv6;
     case Needs::neighbour:
-      return neighbour && (is(kSrcPort, ND_NEIGHBOR_SOLICIT) || is(kSrcPort, ND_NEIGHBOR_ADVERT));
+      return neighbour &&
+             (is(key_slot::kSrcPort, ND_NEIGHBOR_SOLICIT) || is(key_slot::kSrcPort, ND_NEIGHBOR_ADVERT));
     case Needs::solicit:
-      return neighbour && is(kSrcPort, ND_NEIGHBOR_SOLICIT);
+      return neighbour && is(key_slot::kSrcPort, ND_NEIGHBOR_SOLICIT);
     case Needs::advert:
-      return neighbour && is(kSrcPort, ND_NEIGHBOR_ADVERT);
+      return neighbour && is(key_slot::kSrcPort, ND_NEIGHBOR_ADVERT);
   }
   return false;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A port: the switch receives frames from it and sends frames to it.
 //
-// Threads. Only the worker that owns the port calls receive(), release() and receive_fd(). Every worker and
+// Threads. Of the workers, only the one that owns the port receives. Every worker and
 // mirror thread may call send() at the same time, each with its own SenderId: an implementation gives each
 // sender its own socket, so that no lock is taken. Construction and destruction happen on the control thread
 // or on a thread that it starts, while no worker uses the port.
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/frame/frame.h"
 
 namespace vswitch {
@@ -27,14 +28,14 @@ class Port {
   virtual ~Port() = default;
 
   /// Becomes readable (level-triggered, EPOLLIN or EPOLLERR) when receive() has something to do.
-  virtual int receive_fd() const = 0;
+  virtual int receive_fd() const REQUIRES(roles::worker) = 0;
 
   /// Takes up to into.size() (at most kBatchSize) waiting frames, without blocking. They stay valid until
   /// release(). Returns how many; 0 if none wait or the device is gone or down.
-  virtual std::size_t receive(std::span<RawFrame> into) = 0;
+  virtual std::size_t receive(std::span<RawFrame> into) REQUIRES(roles::worker) = 0;
 
   /// Gives back the memory of all received frames. Called after each receive() that returned frames.
-  virtual void release() = 0;
+  virtual void release() REQUIRES(roles::worker) = 0;
 
   /// Sends without blocking, in order. Sets `outcome` of each frame to none, or to the reason why the device
   /// did not accept it: too_big (EMSGSIZE), link_down (ENETDOWN), no_buffers (ENOBUFS, EAGAIN), port_waiting

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/snapshot/registry.h"
 #include "datapath/snapshot/snapshot.h"
 #include "datapath/snapshot/spec.h"
@@ -14,6 +15,7 @@ namespace vswitch {
 /// The snapshot that implements `spec`, with the objects that `registry` holds for its names; call
 /// registry.update(spec) first. Reads no clock and touches nothing that a worker reads: the same arguments
 /// give the same snapshot. The registry keeps the bridges for the next call.
-std::unique_ptr<Snapshot> compile(const SwitchSpec& spec, SnapshotRegistry& registry);
+std::unique_ptr<Snapshot> compile(const SwitchSpec& spec, SnapshotRegistry& registry)
+    REQUIRES(roles::control);
 
 }  // namespace vswitch

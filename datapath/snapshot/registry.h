@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "datapath/base/counters.h"
+#include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
 #include "datapath/mirror/limits.h"
 #include "datapath/snapshot/candidates.h"
@@ -49,10 +50,10 @@ class SnapshotRegistry {
       : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)) {}
 
   /// Creates what `spec` names and does not exist yet, and marks what it does not name any more.
-  void update(const SwitchSpec& spec);
+  void update(const SwitchSpec& spec) REQUIRES(roles::control);
   /// Call after Datapath::publish() of the snapshot compiled from the spec of the last update(): removes what
   /// was not named.
-  void finish();
+  void finish() REQUIRES(roles::control);
 
   /// The worker that receives from the port.
   std::uint32_t worker_of(PortNo port) const { return index(port) % static_cast<std::uint32_t>(workers_); }

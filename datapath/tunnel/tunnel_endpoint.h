@@ -15,6 +15,7 @@
 #include <string>
 
 #include "datapath/base/ip_address.h"
+#include "datapath/base/thread_annotations.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/frame/frame.h"
 #include "datapath/tunnel/encapsulation.h"
@@ -42,13 +43,15 @@ class TunnelEndpoint {
   const TunnelEndpointSettings& settings() const { return settings_; }
 
   /// Sets the state of the path, as the host reports it. `trouble` is none, no_route, no_neighbour or
-  /// link_down; `mtu` is in bytes of IP packets, 0 = unknown. Control thread.
-  void set_path(DropReason trouble, std::uint32_t mtu);
+  /// link_down; `mtu` is in bytes of IP packets, 0 = unknown.
+  void set_path(DropReason trouble, std::uint32_t mtu) REQUIRES(roles::control);
   DropReason trouble() const { return trouble_.load(std::memory_order_relaxed); }
 
   /// Whether, since the last call, a packet was too long for the path although longest_frame() allowed it: a
-  /// router has told the host of a smaller MTU, which the host does not announce. Control thread.
-  bool take_outgrown() { return outgrown_.exchange(false, std::memory_order_relaxed); }
+  /// router has told the host of a smaller MTU, which the host does not announce.
+  bool take_outgrown() REQUIRES(roles::control) {
+    return outgrown_.exchange(false, std::memory_order_relaxed);
+  }
 
   /// Bytes of the longest frame that fits the MTU of the path. Any thread.
   std::size_t longest_frame() const { return longest_frame_.load(std::memory_order_relaxed); }

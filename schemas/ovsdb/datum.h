@@ -47,6 +47,7 @@ class Datum {
   template <class Key, class Value>
   static Datum map_of(const std::map<Key, Value>& pairs) {
     std::vector<std::pair<Atom, Atom>> atoms;
+    atoms.reserve(pairs.size());
     for (const auto& [key, value] : pairs) atoms.emplace_back(Atom(key), Atom(value));
     return map(std::move(atoms));
   }

@@ -280,7 +280,7 @@ Json base_type_to_json(const BaseType& type) {
 }
 
 Json column_type_to_json(const ColumnType& type) {
-  const Json key = base_type_to_json(type.key);
+  Json key = base_type_to_json(type.key);
   if (type.is_scalar() && key.is_string()) return key;
   Json json = {{"key", key}};
   if (type.value) json["value"] = base_type_to_json(*type.value);

@@ -61,7 +61,7 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
     if (subscribers_.empty()) observe();
     auto [at, inserted] = subscribers_.try_emplace(session.id(), Subscriber{session.weak_from_this(), {}});
     at->second.topics.insert(topics.begin(), topics.end());
-    const Json result = {{"topics", at->second.topics}};
+    Json result = {{"topics", at->second.topics}};
     if (inserted) {
       session.on_close([weak = weak_from_this(), id = session.id()] {
         if (const auto notifier = weak.lock()) notifier->subscribers_.erase(id);

@@ -11,9 +11,10 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <system_error>
 #include <utility>
+
+#include "datapath/base/thread_annotations.h"
 
 namespace vswitch::log {
 namespace {
@@ -72,7 +73,7 @@ void append_one_line(std::string& line, const std::string& text) {
 
 struct Sink {
   void write(const Module& module, Level level, std::string_view key, const std::string& text) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     if (repeats.size() > kMaxRepeats) repeats.clear();
     Repeats& same = repeats[module.name() + '|' + std::string(key)];
     if (!same.allow(Clock::now())) {
@@ -85,7 +86,7 @@ struct Sink {
     put_line(module, level, text);
   }
 
-  void put_line(const Module& module, Level level, const std::string& text) {
+  void put_line(const Module& module, Level level, const std::string& text) REQUIRES(mutex) {
     std::string line = fmt::format("{}|{:05}|{}|", timestamp(), ++lines, module.name());
     for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
     line += '|';
@@ -94,13 +95,12 @@ struct Sink {
     if (file >= 0) put(file, line);
   }
 
-  std::mutex mutex;
-  std::map<std::string, Repeats> repeats;
-  std::uint64_t lines = 0;
-  bool to_stderr = true;
-  int file = -1;
-  std::string path;
-  Level initial = Level::info;
+  Mutex mutex;
+  std::map<std::string, Repeats> repeats GUARDED_BY(mutex);
+  std::uint64_t lines GUARDED_BY(mutex) = 0;
+  bool to_stderr GUARDED_BY(mutex) = true;
+  int file GUARDED_BY(mutex) = -1;
+  std::string path GUARDED_BY(mutex);
 };
 
 namespace {
@@ -114,8 +114,9 @@ Sink& sink() {
 }  // namespace
 
 struct Modules {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Module::State>, std::less<>> states;
+  Mutex mutex;
+  std::map<std::string, std::unique_ptr<Module::State>, std::less<>> states GUARDED_BY(mutex);
+  Level initial GUARDED_BY(mutex) = Level::info;  ///< of modules that are named later
 
   static Modules& get() {
     static Modules& only = *new Modules;
@@ -127,9 +128,9 @@ Module::Module(std::string_view name) : state_(state_of(name)) {}
 
 Module::State* Module::state_of(std::string_view name) {
   Modules& modules = Modules::get();
-  const std::lock_guard lock(modules.mutex);
+  const MutexLock lock(modules.mutex);
   auto& state = modules.states[std::string(name)];
-  if (!state) state.reset(new State{std::string(name), sink().initial});
+  if (!state) state.reset(new State{std::string(name), modules.initial});
   return state.get();
 }
 
@@ -152,9 +153,9 @@ std::string_view to_string(Level level) {
 
 bool set_level(std::string_view module, Level level) {
   Modules& modules = Modules::get();
-  const std::lock_guard lock(modules.mutex);
+  const MutexLock lock(modules.mutex);
   if (module.empty() || ::strcasecmp(std::string(module).c_str(), "any") == 0) {
-    sink().initial = level;
+    modules.initial = level;
     for (auto& [name, state] : modules.states) state->level = level;
     return true;
   }
@@ -166,7 +167,7 @@ bool set_level(std::string_view module, Level level) {
 
 std::vector<ModuleLevel> list() {
   Modules& modules = Modules::get();
-  const std::lock_guard lock(modules.mutex);
+  const MutexLock lock(modules.mutex);
   std::vector<ModuleLevel> all;
   for (const auto& [name, state] : modules.states) all.push_back({name, state->level});
   return all;
@@ -174,7 +175,7 @@ std::vector<ModuleLevel> list() {
 
 void open_file(const std::string& path) {
   const int fd = open_for_append(path);
-  const std::lock_guard lock(sink().mutex);
+  const MutexLock lock(sink().mutex);
   if (const int old = std::exchange(sink().file, fd); old >= 0) ::close(old);
   sink().path = path;
 }
@@ -182,7 +183,7 @@ void open_file(const std::string& path) {
 bool reopen() {
   std::string path;
   {
-    const std::lock_guard lock(sink().mutex);
+    const MutexLock lock(sink().mutex);
     path = sink().path;
   }
   if (path.empty()) return false;
@@ -191,7 +192,7 @@ bool reopen() {
 }
 
 void use_stderr(bool on) {
-  const std::lock_guard lock(sink().mutex);
+  const MutexLock lock(sink().mutex);
   sink().to_stderr = on;
 }
 

@@ -175,6 +175,7 @@ void Attachments::begin_opening(const netlink::Link& link, Attachment& attachmen
                                 .slots = slots_of(settings_.receive_ring_kib),
                                 .queue_bytes = settings_.receive_queue_kib * 1024};
   const auto open = [options, threads = threads_, go_on = go_on_] {
+    const RoleScope role(roles::helper);
     const auto log_change = [&] {
       if (threads->fetch_sub(1) == 1) go_on();
     };
@@ -211,7 +212,7 @@ void Attachments::finish_opening(Attachment& attachment) {
   }
 }
 
-/// Called on a thread, or on the control thread if there was none: it has another try in the next round.
+/// A helper thread could not open it, or could not be started: there is another try in the next round.
 void Attachments::fail(Attachment& attachment, int ifindex, const std::exception& error) {
   give_back(ifindex);
   attachment.become(Failed{.error = error.what(), .round = round_});

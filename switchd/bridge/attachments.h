@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/port/af_packet_port.h"
 #include "datapath/port/port.h"
 #include "switchd/bridge/attachment.h"
@@ -39,22 +40,24 @@ class Attachments {
         go_on_(std::move(go_on)) {}
 
   /// For devices that are opened from now on.
-  void set_port_settings(const model::DatapathSettings::Ports& settings) { settings_ = settings; }
+  void set_port_settings(const model::DatapathSettings::Ports& settings) REQUIRES(roles::control) {
+    settings_ = settings;
+  }
   /// Opens the devices that `desired` asks for and that can be opened, sets MTU and MAC, and retires those
   /// that are not wanted any more or have been replaced. Retired devices stay open until close_retired(), for
   /// workers and queued copies that still use them. Returns false if more turns of the event loop are needed,
   /// because threads are opening devices or there are many. Then the result of find() must not be used until
   /// another call has returned true.
-  [[nodiscard]] bool reconcile(const Desired& desired);
+  [[nodiscard]] bool reconcile(const Desired& desired) REQUIRES(roles::control);
   bool has_retired() const { return !retired_.empty(); }
   /// Call when no snapshot refers to retired devices any more.
-  void close_retired();
+  void close_retired() REQUIRES(roles::control);
 
   /// No more devices will be opened: what was kept ready for that is closed on a helper thread.
-  void end_opening();
+  void end_opening() REQUIRES(roles::control);
 
   /// Call about once a second: a stopped receive ring is noticed when the overruns of its port are read.
-  void poll();
+  void poll() REQUIRES(roles::control);
 
   /// nullptr for an interface that is not wanted.
   const Attachment* find(const std::string& interface) const;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/datapath.h"
 #include "switchd/model/datapath_settings.h"
 
@@ -28,6 +29,7 @@ model::DatapathSettings settings_at_start(const ovsdb::Database& database, std::
 /// reconfigured to use less. Throws if the machine refuses the defaults as well. `frame_caught` is called on
 /// a worker's thread.
 std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings,
-                                         const std::function<void()>& frame_caught, std::string& trouble);
+                                         const std::function<void()>& frame_caught, std::string& trouble)
+    REQUIRES(roles::control);
 
 }  // namespace vswitch::bridge

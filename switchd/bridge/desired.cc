@@ -22,6 +22,7 @@ namespace {
 
 std::vector<VlanId> vlans_of(const std::set<std::int64_t>& numbers) {
   std::vector<VlanId> vlans;
+  vlans.reserve(numbers.size());
   for (const std::int64_t vlan : numbers) vlans.push_back(static_cast<VlanId>(vlan));
   return vlans;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/tunnel/tunnel_endpoint.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/netlink/route_monitor.h"
@@ -29,14 +30,14 @@ class Endpoints {
   explicit Endpoints(netlink::RouteMonitor& routes) : routes_(routes) {}
 
   /// Creates the endpoints that `desired` asks for, removes the others, and looks up all routes.
-  void reconcile(const Desired& desired);
+  void reconcile(const Desired& desired) REQUIRES(roles::control);
   /// Looks up all routes again. True if something has changed that rows report.
-  bool refresh();
+  bool refresh() REQUIRES(roles::control);
 
   /// Call about once a second: looks up routes again if packets are too long for the path, and all routes
   /// once a minute, because the kernel forgets the path MTU that routers reported. Returns the same as
   /// refresh().
-  bool poll();
+  bool poll() REQUIRES(roles::control);
 
   /// By the row of Mirror_Endpoint or Interface; nullptr if it is refused or does not exist.
   const Entry* find(const ovsdb::Uuid& row) const;

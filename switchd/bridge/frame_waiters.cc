@@ -9,6 +9,7 @@ std::optional<std::uint64_t> FrameWaiters::explain_next(const std::string& bridg
                                                         std::optional<Match> match,
                                                         std::chrono::milliseconds patience,
                                                         std::function<void(std::optional<NextFrame>)> done) {
+  roles::control.assert_held();
   const auto request = frames_.ask({bridge, in_port, std::move(match)});
   if (!request) return std::nullopt;
   Waiter& waiter =
@@ -16,12 +17,14 @@ std::optional<std::uint64_t> FrameWaiters::explain_next(const std::string& bridg
           .first->second;
   waiter.patience.expires_after(patience);
   waiter.patience.async_wait([this, number = *request](const boost::system::error_code& error) {
+    roles::control.assert_held();
     if (!error) answer(number, nullptr);
   });
   return request;
 }
 
 void FrameWaiters::stop_waiting(std::uint64_t request) {
+  roles::control.assert_held();
   frames_.forget(request);
   waiters_.erase(request);
 }

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/next_frame.h"
 #include "switchd/bridge/switch_queries.h"
 #include "switchd/bridge/switch_view.h"
@@ -34,8 +35,8 @@ class FrameWaiters final : public ExplainView {
                                             std::function<void(std::optional<NextFrame>)> done) override;
   void stop_waiting(std::uint64_t request) override;
 
-  /// Call on the control thread after the datapath has reported that there are frames to take.
-  void frames_caught();
+  /// Call after the datapath has reported that there are frames to take.
+  void frames_caught() REQUIRES(roles::control);
 
  private:
   struct Waiter {
@@ -45,7 +46,7 @@ class FrameWaiters final : public ExplainView {
   };
 
   /// `caught`: nullptr if none arrived in time.
-  void answer(std::uint64_t request, const NextFrames::Caught* caught);
+  void answer(std::uint64_t request, const NextFrames::Caught* caught) REQUIRES(roles::control);
 
   boost::asio::io_context& io_;
   NextFrames& frames_;

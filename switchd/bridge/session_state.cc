@@ -115,6 +115,7 @@ DesiredSession one_too_many(const BridgeSpec& bridge, DesiredSession session) {
 /// In the order in which they are tried: by name, the same after each restart.
 std::vector<const DesiredSession*> in_order(const std::vector<DesiredSession>& sessions) {
   std::vector<const DesiredSession*> ordered;
+  ordered.reserve(sessions.size());
   for (const DesiredSession& session : sessions) ordered.push_back(&session);
   std::sort(ordered.begin(), ordered.end(), [](const DesiredSession* x, const DesiredSession* y) {
     return std::tie(x->name, x->id) < std::tie(y->name, y->id);

@@ -14,7 +14,6 @@ namespace vswitch::bridge {
 
 namespace {
 
-using ovsdb::Row;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/engine/datapath.h"
 #include "datapath/snapshot/compile.h"
 #include "datapath/snapshot/registry.h"
@@ -61,11 +62,16 @@ class Switch::Impl {
             settings_, [this] { frame_caught(); }, trouble_at_start_)),
         registry_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
         attachments_(links_, isolation_, endpoints_, datapath_->senders(),
-                     datapath_->senders() - datapath_->workers(), [this] { post([this] { apply(); }); }),
+                     datapath_->senders() - datapath_->workers(),
+                     [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
         timer_(io),
-        next_end_(io, [this] { request_apply(); }) {
+        next_end_(io, [this] {
+          roles::control.assert_held();
+          request_apply();
+        }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
+      roles::control.assert_held();
       if (!std::exchange(own_commit_, false))
         request_apply(concern_of(changes, desired_.reads_interface_ids));
     });
@@ -83,7 +89,7 @@ class Switch::Impl {
     publish();
   }
 
-  void when_applied(std::function<void()> done) {
+  void when_applied(std::function<void()> done) REQUIRES(roles::control) {
     if (requested_ == Concern::nothing && !under_way_) return done();
     (outdated_ ? waiting_for_next_ : waiting_).push_back(std::move(done));
   }
@@ -93,6 +99,7 @@ class Switch::Impl {
 
  private:
   void links_changed(const std::vector<std::string>& names) {
+    roles::control.assert_held();
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
       const Attachment* attachment = attachments_.find(name);
       // A failed attempt to create a device is also reported; the next one is due with the statistics.
@@ -104,24 +111,26 @@ class Switch::Impl {
 
   /// Neighbours change all the time: a change that does not concern us costs one query to the kernel.
   void routes_changed() {
+    roles::control.assert_held();
     links_.sync();
     if (endpoints_.refresh()) request_apply();
   }
 
   /// Called on a worker's thread.
   void frame_caught() {
-    post([this] { waiters_.frames_caught(); });
+    post([this]() REQUIRES(roles::control) { waiters_.frames_caught(); });
   }
 
   /// Called on a worker's thread.
   void quota_used_up() {
-    post([this] { request_apply(); });
+    post([this]() REQUIRES(roles::control) { request_apply(); });
   }
 
   /// Posts to the control thread, from any thread; does nothing after the end of the switch.
   template <typename Work>
   void post(Work work) {
     boost::asio::post(io_, [work, alive = std::weak_ptr(alive_)] {
+      roles::control.assert_held();
       if (alive.lock()) work();
     });
   }
@@ -129,11 +138,14 @@ class Switch::Impl {
   /// Some turns of the event loop later: a client takes one turn to be accepted, one to be read and one to be
   /// answered.
   template <typename Work>
-  void after_clients(Work work, int turns = 4) {
-    post([this, work, turns] { turns > 1 ? after_clients(work, turns - 1) : work(); });
+  void after_clients(Work work, int turns = 4) REQUIRES(roles::control) {
+    post([this, work, turns] {
+      roles::control.assert_held();
+      turns > 1 ? after_clients(work, turns - 1) : work();
+    });
   }
 
-  void request_apply(Concern concern = Concern::settings) {
+  void request_apply(Concern concern = Concern::settings) REQUIRES(roles::control) {
     if (concern == Concern::nothing) return;
     if (under_way_) {
       outdated_ = true;
@@ -141,16 +153,19 @@ class Switch::Impl {
     }
     const Concern before = std::exchange(requested_, std::max(requested_, concern));
     if (before != Concern::nothing) return;
-    post([this] { requested_ == Concern::settings ? apply() : report_next_cfg(); });
+    post([this] {
+      roles::control.assert_held();
+      requested_ == Concern::settings ? apply() : report_next_cfg();
+    });
   }
 
-  void applied() {
+  void applied() REQUIRES(roles::control) {
     for (const auto& done : std::exchange(waiting_, std::exchange(waiting_for_next_, {}))) done();
     if (std::exchange(outdated_, false)) request_apply();
   }
 
   /// Nothing to do except to report that.
-  void report_next_cfg() {
+  void report_next_cfg() REQUIRES(roles::control) {
     requested_ = Concern::nothing;
     const ovsdb::Row* root = desired_.root ? database_.find("Open_vSwitch", *desired_.root) : nullptr;
     if (root == nullptr) return apply();
@@ -161,7 +176,7 @@ class Switch::Impl {
     applied();
   }
 
-  void begin_apply() {
+  void begin_apply() REQUIRES(roles::control) {
     links_.sync();  // so that a command sees a device that was created just before it
     under_way_ = read_desired(database_, wall_now_ms());
     apply_settings(*under_way_);
@@ -172,12 +187,13 @@ class Switch::Impl {
   /// switch goes on as it is. Devices may take several turns of the event loop to open; commits made
   /// meanwhile are applied afterwards, so that this ends however fast commits come. There may be much to do
   /// at the start: clients that only want the database are answered between the steps.
-  void apply() {
+  void apply() REQUIRES(roles::control) {
     requested_ = Concern::nothing;
     try {
       if (!under_way_) {
         begin_apply();
-        if (!std::exchange(begun_before_, true)) return after_clients([this] { apply(); });
+        if (!std::exchange(begun_before_, true))
+          return after_clients([this]() REQUIRES(roles::control) { apply(); });
       }
       if (!attachments_.reconcile(*under_way_)) return;  // it makes sure that apply() is called again
       desired_ = std::move(*under_way_);
@@ -200,7 +216,7 @@ class Switch::Impl {
     applied();
   }
 
-  void apply_settings(const Desired& desired) {
+  void apply_settings(const Desired& desired) REQUIRES(roles::control) {
     const ovsdb::Row* root = desired.root ? database_.find("Open_vSwitch", *desired.root) : nullptr;
     if (root == nullptr) return;
     model::DatapathSettings asked = model::read_datapath_settings(*root, processors_);
@@ -223,7 +239,7 @@ class Switch::Impl {
     attachments_.set_port_settings(settings_.ports);
   }
 
-  void publish() {
+  void publish() REQUIRES(roles::control) {
     SwitchSpec spec{.bridges = {}, .work = settings_.work};
     std::vector<std::vector<DesiredSession>> asked;
     for (const DesiredBridge& bridge : desired_.bridges) {
@@ -274,7 +290,7 @@ class Switch::Impl {
 
   /// Closes devices that are not ports any more as soon as no queued copy needs them: now, or from
   /// housekeeping.
-  void close_retired(std::chrono::milliseconds patience) {
+  void close_retired(std::chrono::milliseconds patience) REQUIRES(roles::control) {
     const bool unused =
         datapath_->free_old_snapshots(attachments_.has_retired() ? patience : std::chrono::milliseconds(0));
     if (unused) attachments_.close_retired();
@@ -304,11 +320,12 @@ class Switch::Impl {
   void schedule_housekeeping() {
     timer_.expires_after(kHousekeeping);
     timer_.async_wait([this](const boost::system::error_code& error) {
+      roles::control.assert_held();
       if (!error) housekeeping();
     });
   }
 
-  void housekeeping() {
+  void housekeeping() REQUIRES(roles::control) {
     const TimeNs now = steady_now();
     for (const DesiredBridge& bridge : desired_.bridges) {
       if (const auto macs = registry_.macs(bridge.spec.name)) macs->sweep(now);
@@ -372,6 +389,7 @@ Switch::Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOpt
 Switch::~Switch() = default;
 
 void Switch::when_applied(std::function<void()> done) {
+  roles::control.assert_held();
   impl_->when_applied(std::move(done));
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "datapath/base/thread_annotations.h"
 #include "switchd/bridge/explain.h"
 #include "switchd/bridge/statistics.h"
 
@@ -28,6 +29,7 @@ const PortConfig* port_named(const Snapshot& snapshot, const std::string& bridge
 }  // namespace
 
 std::vector<FdbEntry> SwitchQueries::fdb(const std::string& bridge) {
+  roles::control.assert_held();
   std::vector<FdbEntry> entries;
   const auto macs = status_.registry.macs(bridge);
   if (macs == nullptr) return entries;
@@ -51,6 +53,7 @@ std::size_t SwitchQueries::flush_fdb(const std::string& bridge) {
 
 bool SwitchQueries::pin_fdb(const std::string& bridge, const std::string& port, VlanId vlan,
                             const MacAddr& mac) {
+  roles::control.assert_held();
   const auto macs = status_.registry.macs(bridge);
   const PortConfig* config = port_named(datapath_.current(), bridge, port);
   return macs != nullptr && config != nullptr && macs->pin(vlan, mac, config->number);
@@ -83,6 +86,7 @@ void SwitchQueries::clear_fdb_statistics(const std::string& bridge) {
 
 std::optional<std::uint32_t> SwitchQueries::datapath_number(const std::string& bridge,
                                                             const std::string& port) {
+  roles::control.assert_held();
   const PortConfig* config = port_named(datapath_.current(), bridge, port);
   return config == nullptr ? std::nullopt : std::optional(index(config->number));
 }
@@ -133,6 +137,7 @@ std::size_t SwitchQueries::workers() {
 }
 
 DatapathState SwitchQueries::datapath_state() {
+  roles::control.assert_held();
   DatapathState state;
   for (std::size_t w = 0; w < datapath_.workers(); ++w) {
     const WorkerCounters& counters = datapath_.worker_list()[w].counters();
@@ -169,6 +174,7 @@ DatapathState SwitchQueries::datapath_state() {
 
 std::optional<Explanation> SwitchQueries::explain(const std::string& bridge, const std::string& in_port,
                                                   std::span<const std::uint8_t> frame) const {
+  roles::control.assert_held();
   const PortConfig* in = port_named(datapath_.current(), bridge, in_port);
   const DesiredBridge* desired = bridge_named(status_.desired, bridge);
   if (in == nullptr || desired == nullptr) return std::nullopt;

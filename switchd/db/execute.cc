@@ -228,6 +228,7 @@ class Execution {
 
   static std::vector<Datum> project(std::span<const Datum> row, const std::vector<std::size_t>& columns) {
     std::vector<Datum> values;
+    values.reserve(columns.size());
     for (const std::size_t column : columns) values.push_back(row[column]);
     return values;
   }

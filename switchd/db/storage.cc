@@ -18,8 +18,8 @@ namespace vswitch::ovsdb {
 namespace {
 
 std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
 }
 
 // Writing.
@@ -248,7 +248,7 @@ LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
 std::string keep_backup(const std::string& path, const DatabaseSchema& schema) {
   const std::string base = path + ".backup" + (schema.version.empty() ? "" : "-" + schema.version);
   for (int i = 0;; ++i) {
-    const std::string name = i == 0 ? base : base + "." + std::to_string(i);
+    std::string name = i == 0 ? base : base + "." + std::to_string(i);
     if (::link(path.c_str(), name.c_str()) == 0) return name;
     if (errno != EEXIST)
       throw std::system_error(errno, std::generic_category(), "cannot keep a backup as " + name);

@@ -18,12 +18,15 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <set>
+#include <span>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "datapath/base/switch_mark.h"
 #include "datapath/base/unique_fd.h"

@@ -254,7 +254,7 @@ Planned& Plan::at(const Json& session) {
 /// vSphere's sessions may have no name, ours must have one.
 std::string Plan::name_for(const Json& session) const {
   const auto key = given_key(session);
-  const std::string stem = "vspan-" + key.value_or("1");
+  std::string stem = "vspan-" + key.value_or("1");
   const auto taken = [this](const std::string& name) {
     return std::any_of(sessions_.begin(), sessions_.end(),
                        [&name](const Planned& planned) { return planned.session.name == name; });

@@ -139,7 +139,7 @@ void Importer::check() {
 std::string Importer::port_of(const std::string& field, bool is_uplink, const std::string& label) {
   const auto& known = is_uplink ? names_.by_uplink : names_.by_key;
   const auto found = known.find(label);
-  const std::string port = found == known.end() ? label : found->second;
+  std::string port = found == known.end() ? label : found->second;
   auto& labels = is_uplink ? labels_.uplinks : labels_.keys;
   const auto& others = is_uplink ? labels_.keys : labels_.uplinks;
   const std::string& first = labels.emplace(port, label).first->second;

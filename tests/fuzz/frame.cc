@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/frame/checksum.h"
 #include "datapath/frame/segment.h"
 #include "datapath/pipeline/pipeline.h"
@@ -57,6 +58,7 @@ const Snapshot& snapshot() {
     made->apply();
     return made;
   }();
+  roles::control.assert_held();
   return lab->datapath->current();
 }
 

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
 EVERY_SCHEMA = {"schemas", "schemas/jsonrpc", "schemas/ovsdb"}
 ALLOWED |= {
     # switchd: the daemon
-    "switchd/base": set(),
+    "switchd/base": {"datapath/base"},
     "switchd/db": EVERY_SCHEMA | {"switchd/base"},
     "switchd/netlink": {"switchd/base"} | FRAMES,
     "switchd/control": EVERY_SCHEMA | {"switchd/base", "switchd/db"},
@@ -51,7 +51,7 @@ ALLOWED["switchd/api"] = EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", 
                                                   "switchd/bridge"}
 ALLOWED["switchd/vsphere"] = EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/model", "switchd/api"}
 ALLOWED["switchd/unixctl"] = ALLOWED["switchd/api"] | {"switchd/api"}
-ALLOWED["switchd"] = EVERY_SCHEMA | {folder for folder in ALLOWED if folder.startswith("switchd/")}
+ALLOWED["switchd"] = EVERY_SCHEMA | {"datapath/base"} | {folder for folder in ALLOWED if folder.startswith("switchd/")}
 
 ROOMS = sorted({folder.split("/")[0] for folder in ALLOWED})
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "datapath/base/thread_annotations.h"
 #include "datapath/snapshot/compile.h"
 
 namespace vswitch::test {
@@ -92,6 +93,7 @@ DesiredSession& SwitchLab::session(const std::string& name, const std::string& b
 }
 
 void SwitchLab::apply() {
+  roles::control.assert_held();
   std::vector<std::vector<DesiredSession>> asked;
   for (const BridgeSpec& bridge : spec.bridges) asked.push_back(asked_[bridge.name]);
   SwitchSpec decided = spec;

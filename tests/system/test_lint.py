@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The test of the lint's eyes: each rule of tests/layering is broken in a small tree, and seen."""
+import json
 import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
 
 CHECKS = pathlib.Path(__file__).parents[1] / "layering"
+PRODUCT = CHECKS.parents[1]
 SOUND = {
     "schemas/json.cc": '#include "schemas/json.h"\n',
     "schemas/json.h": "namespace vswitch { struct Json {}; }\n",
@@ -63,3 +67,88 @@ def test_a_type_that_two_files_define_is_seen(tmp_path: pathlib.Path) -> None:
     found = check("check_types.py", tmp_path, twice, "datapath", "switchd")
     assert found.returncode == 1, found.stdout + found.stderr
     assert "Endpoint is defined in datapath/base/types.h, switchd/base/log.h" in found.stdout
+
+
+def check_cxx(root: pathlib.Path, source: str) -> subprocess.CompletedProcess[str]:
+    """check_cxx.py on a tree with this one source, which may include headers of the product."""
+    path = root / "datapath/engine/example.cc"
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    shutil.copy(PRODUCT / ".clang-tidy", root)
+    build = root / "build"
+    build.mkdir()
+    (build / "compile_commands.json").write_text(json.dumps([{
+        "directory": str(build), "file": str(path),
+        "command": f"clang++-14 -std=c++20 -Wthread-safety -I{PRODUCT} -c {path}"}]))
+    return subprocess.run(["/usr/bin/python3", CHECKS / "check_cxx.py", root, build], capture_output=True, text=True,
+                          timeout=300)
+
+
+ANNOTATED = """
+#include "datapath/base/thread_annotations.h"
+namespace vswitch {{
+class Settings {{
+ public:
+  void publish() {requires} {{ ++generation_; }}
+  void work() {{
+    const RoleScope role(roles::worker);
+    publish();
+  }}
+  void count() {{
+    {lock}
+    ++counter_;
+  }}
+
+ private:
+  Mutex mutex_;
+  int generation_ {owner} = 0;
+  int counter_ GUARDED_BY(mutex_) = 0;
+}};
+void use(Settings& settings) {{ settings.work(); }}
+}}  // namespace vswitch
+"""
+LOCK = "const MutexLock lock(mutex_);"
+
+
+@pytest.mark.parametrize("requires, owner, lock, complaint", [
+    ("", "", LOCK, ""),
+    ("REQUIRES(roles::worker)", "GUARDED_BY(roles::worker)", LOCK, ""),
+    ("REQUIRES(roles::control)", "", LOCK, "calling function 'publish' requires holding role 'control'"),
+    ("", "GUARDED_BY(roles::control)", LOCK, "variable 'generation_' requires holding role 'control'"),
+    ("", "", "", "variable 'counter_' requires holding mutex 'mutex_'"),
+])
+def test_a_broken_thread_rule_is_seen(tmp_path: pathlib.Path, requires: str, owner: str, lock: str, complaint: str) -> None:
+    found = check_cxx(tmp_path, ANNOTATED.format(requires=requires, owner=owner, lock=lock))
+    assert found.returncode == (1 if complaint else 0) and complaint in found.stdout, found.stdout + found.stderr
+
+
+THREADS = ("control", "worker", "mirror")
+BELONGS_TO = {
+    "datapath.publish(nullptr)": "control",
+    "datapath.free_old_snapshots()": "control",
+    "frames.take()": "control",
+    "worker.step(0)": "worker",
+    "port.release()": "worker",
+    "queue.begin(0)": "worker",
+    "queue.release()": "mirror",
+    "mirror_thread.step()": "mirror",
+}
+
+
+def test_the_threads_of_the_datapath_keep_apart(tmp_path: pathlib.Path) -> None:
+    """Every thread calls everything: the check refuses what belongs to another thread, and nothing else."""
+    lines = ['#include "datapath/engine/datapath.h"', "namespace vswitch {"]
+    refused = {}
+    for thread in THREADS:
+        lines.append(f"void as_{thread}(Datapath& datapath, NextFrames& frames, CopyQueue& queue, Worker& worker, "
+                     f"MirrorThread& mirror_thread, Port& port) REQUIRES(roles::{thread}) {{")
+        for call, owner in BELONGS_TO.items():
+            lines.append(f"  {call};")
+            if owner != thread:
+                refused[len(lines)] = owner
+        lines.append("}")
+    lines.append("}  // namespace vswitch\n")
+    found = check_cxx(tmp_path, "\n".join(lines))
+    complaints = re.findall(r"example.cc:(\d+):\d+: error: .* requires holding role '(\w+)'", found.stdout)
+    assert {int(line): owner for line, owner in complaints} == refused, found.stdout + found.stderr
+    assert found.stdout.count("error:") == len(refused), found.stdout
