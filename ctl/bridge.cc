@@ -7,7 +7,7 @@
 namespace vswitch::ctl {
 namespace {
 
-void declare_settings(CLI::App& app, const Params& params) {
+void declare_bridge_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::string>(
          "--fail-mode",
          [params](const std::string& mode) { (*params)["fail_mode"] = mode == "none" ? Json() : Json(mode); },
@@ -21,42 +21,42 @@ void declare_settings(CLI::App& app, const Params& params) {
   on_off(app, params, "--forward-bpdu", "forward_bpdu", "forward frames to link-local multicast addresses");
 }
 
-Query declare_add(CLI::App& app) {
+Query declare_add_bridge(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
-  declare_settings(app, params);
+  declare_bridge_settings(app, params);
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] { return std::vector<Call>{{"bridge.add", *params}}; };
 }
 
-Query declare_set(CLI::App& app) {
+Query declare_set_bridge(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
-  declare_settings(app, params);
+  declare_bridge_settings(app, params);
   return [params] {
     if (params->size() == 1) throw UsageError("no setting to change given");
     return std::vector<Call>{{"bridge.set", *params}};
   };
 }
 
-Query declare_del(CLI::App& app) {
+Query declare_del_bridge(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
   flag(app, params, "--if-exists", "if_exists", true, "succeed if it does not exist");
   return [params] { return std::vector<Call>{{"bridge.del", *params}}; };
 }
 
-Query declare_show_one(CLI::App& app) {
+Query declare_show_bridge(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "name", "name of the bridge");
   return [params] { return std::vector<Call>{{"bridge.get", *params}}; };
 }
 
-Query declare_list(CLI::App&) {
+Query declare_list_bridges(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}}; };
 }
 
-Query declare_show(CLI::App&) {
+Query declare_show_all(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}, {"port.list"}, {"mirror.list"}}; };
 }
 
@@ -66,11 +66,7 @@ std::string render_bridge(const Json& bridge) {
   return printable(bridge["name"].get<std::string>() + ' ' + state(bridge)) + '\n';
 }
 
-std::string render_nothing(const Json&) {
-  return {};
-}
-
-std::string render_list(const Json& result) {
+std::string render_bridge_list(const Json& result) {
   Table table({"BRIDGE", "PORTS", "SESSIONS", "STATE"});
   for (const Json& bridge : result["bridges"]) {
     table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), state(bridge)});
@@ -78,8 +74,7 @@ std::string render_list(const Json& result) {
   return table.empty() ? "no bridges\n" : table.text();
 }
 
-std::string render_show_one(const Json& bridge) {
-  const auto or_nothing = [](const Json& text) { return text.is_null() ? "" : text.get<std::string>(); };
+std::string render_bridge_details(const Json& bridge) {
   return line("bridge", bridge["name"]) + line("state", state(bridge)) +
          line("datapath id", or_nothing(bridge["datapath_id"])) +
          line("fail mode", or_nothing(bridge["fail_mode"])) +
@@ -98,7 +93,7 @@ Json of_bridge(const Json& objects, const Json& bridge) {
   return some;
 }
 
-std::string render_show(const Json& result) {
+std::string render_all(const Json& result) {
   std::string text;
   for (const Json& bridge : result["bridges"]) {
     text += printable("bridge " + bridge["name"].get<std::string>() + "  " + state(bridge)) + '\n';
@@ -116,12 +111,12 @@ std::string render_show(const Json& result) {
 }  // namespace
 
 const std::vector<Command> kBridgeCommands = {
-    {"add-br", "make a bridge", "br0", declare_add, render_bridge},
-    {"set-br", "change settings of a bridge", "br0 --mac-aging-time 60", declare_set, render_bridge},
-    {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del, render_nothing},
-    {"show-br", "show everything about a bridge", "br0", declare_show_one, render_show_one},
-    {"list-br", "list the bridges", "", declare_list, render_list},
-    {"show", "show all bridges, ports and sessions", "", declare_show, render_show},
+    {"add-br", "make a bridge", "br0", declare_add_bridge, render_bridge},
+    {"set-br", "change settings of a bridge", "br0 --mac-aging-time 60", declare_set_bridge, render_bridge},
+    {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del_bridge, render_nothing},
+    {"show-br", "show everything about a bridge", "br0", declare_show_bridge, render_bridge_details},
+    {"list-br", "list the bridges", "", declare_list_bridges, render_bridge_list},
+    {"show", "show all bridges, ports and sessions", "", declare_show_all, render_all},
 };
 
 }  // namespace vswitch::ctl

@@ -126,7 +126,7 @@ void matches(CLI::App& app, const Params& params, const std::string& name, const
       ->type_name("MATCH");
 }
 
-void declare_settings(CLI::App& app, const Params& params) {
+void declare_mirror_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "-s,--source",
          [params](const std::vector<std::string>& specs) {
@@ -194,10 +194,10 @@ void declare_name(CLI::App& app, const Params& params) {
   text(app, params, "session", "name", "name of the session");
 }
 
-Query declare_add(CLI::App& app) {
+Query declare_add_mirror(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
-  declare_settings(app, params);
+  declare_mirror_settings(app, params);
   flag(app, params, "--disabled", "enabled", false, "create the session disabled");
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] {
@@ -210,10 +210,10 @@ Query declare_add(CLI::App& app) {
   };
 }
 
-Query declare_set(CLI::App& app) {
+Query declare_set_mirror(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
-  declare_settings(app, params);
+  declare_mirror_settings(app, params);
   for (const char* option : {"--disabled", "--enabled"}) {
     not_here(app, option, "use disable-mirror and enable-mirror to switch a session off and on", false);
   }
@@ -234,14 +234,14 @@ constexpr char kEnable[] = "mirror.enable";
 constexpr char kDisable[] = "mirror.disable";
 constexpr char kGet[] = "mirror.get";
 
-Query declare_del(CLI::App& app) {
+Query declare_del_mirror(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
   flag(app, params, "--if-exists", "if_exists", true, "succeed if it does not exist");
   return [params] { return std::vector<Call>{{"mirror.del", *params}}; };
 }
 
-Query declare_list(CLI::App& app) {
+Query declare_list_mirrors(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "only this bridge")->required(false);
   return [params] { return std::vector<Call>{{"mirror.list", *params}}; };
@@ -254,11 +254,7 @@ std::string render_session(const Json& mirror) {
          '\n';
 }
 
-std::string render_nothing(const Json&) {
-  return {};
-}
-
-std::string render_list(const Json& result) {
+std::string render_mirror_list(const Json& result) {
   return result["mirrors"].empty() ? "no sessions\n" : session_table(result["mirrors"]);
 }
 
@@ -307,7 +303,7 @@ std::string end(const Json& expires) {
   return join(parts, ", ");
 }
 
-std::string render_show(const Json& mirror) {
+std::string render_mirror_details(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
@@ -367,14 +363,16 @@ const std::vector<Command> kMirrorCommands = {
      "br0 rdst0 --source-vlan 900 --output t2\n"
      "br0 er0 --source t1 --endpoint 10.95.30.43 --encap erspan2 --session-id 5\n"
      "br0 edst0 --source er1:from --output t2",
-     declare_add, render_session},
-    {"set-mirror", "change settings of a session", "br0 span0 --source t1:from", declare_set, render_session},
+     declare_add_mirror, render_session},
+    {"set-mirror", "change settings of a session", "br0 span0 --source t1:from", declare_set_mirror,
+     render_session},
     {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},
     {"disable-mirror", "switch a session off and keep its settings", "br0 span0", declare_named<kDisable>,
      render_session},
-    {"del-mirror", "remove a session", "br0 span0", declare_del, render_nothing},
-    {"list-mirrors", "list the sessions of one bridge or of all", "br0", declare_list, render_list},
-    {"show-mirror", "show one session in full", "br0 span0", declare_named<kGet>, render_show},
+    {"del-mirror", "remove a session", "br0 span0", declare_del_mirror, render_nothing},
+    {"list-mirrors", "list the sessions of one bridge or of all", "br0", declare_list_mirrors,
+     render_mirror_list},
+    {"show-mirror", "show one session in full", "br0 span0", declare_named<kGet>, render_mirror_details},
 };
 
 }  // namespace vswitch::ctl

@@ -7,7 +7,7 @@
 namespace vswitch::ctl {
 namespace {
 
-void declare_settings(CLI::App& app, const Params& params) {
+void declare_port_settings(CLI::App& app, const Params& params) {
   app.add_option_function<std::vector<std::string>>(
          "--option",
          [params](const std::vector<std::string>& settings) {
@@ -38,7 +38,7 @@ void declare_settings(CLI::App& app, const Params& params) {
       ->type_name("N");
 }
 
-Query declare_add(CLI::App& app) {
+Query declare_add_port(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "bridge to add the port to");
   text(app, params, "port", "name", "name of the device, which may appear later");
@@ -47,22 +47,22 @@ Query declare_add(CLI::App& app) {
          "system: a device of this host [default]; internal: a device that the switch creates; gre, erspan, "
          "vxlan: a tunnel")
       ->type_name("TYPE");
-  declare_settings(app, params);
+  declare_port_settings(app, params);
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
   return [params] { return std::vector<Call>{{"port.add", *params}}; };
 }
 
-Query declare_set(CLI::App& app) {
+Query declare_set_port(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "port", "name", "name of the port");
-  declare_settings(app, params);
+  declare_port_settings(app, params);
   return [params] {
     if (params->size() == 1) throw UsageError("no setting to change given");
     return std::vector<Call>{{"port.set", *params}};
   };
 }
 
-Query declare_del(CLI::App& app) {
+Query declare_del_port(CLI::App& app) {
   const Params params = make_params();
   auto names = std::make_shared<std::vector<std::string>>();
   app.add_option("[bridge] port", *names, "the port, and optionally the bridge that must hold it")
@@ -77,13 +77,13 @@ Query declare_del(CLI::App& app) {
   };
 }
 
-Query declare_show(CLI::App& app) {
+Query declare_show_port(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "port", "name", "name of the port");
   return [params] { return std::vector<Call>{{"port.get", *params}}; };
 }
 
-Query declare_list(CLI::App& app) {
+Query declare_list_ports(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "only this bridge")->required(false);
   return [params] { return std::vector<Call>{{"port.list", *params}}; };
@@ -94,11 +94,7 @@ std::string render_port(const Json& port) {
   return printable(port["name"].get<std::string>() + ' ' + state(port)) + '\n';
 }
 
-std::string render_nothing(const Json&) {
-  return {};
-}
-
-std::string render_list(const Json& result) {
+std::string render_port_list(const Json& result) {
   Table table({"BRIDGE", "PORT", "TYPE", "OFPORT", "VLANS", "MTU", "MAC", "STATE"});
   for (const Json& port : result["ports"]) {
     table.add({port["bridge"], port["name"], port["type"], port["ofport"], port_vlans(port), port["mtu"],
@@ -107,18 +103,13 @@ std::string render_list(const Json& result) {
   return table.empty() ? "no ports\n" : table.text();
 }
 
-/// null as an empty string, which line() prints as "-".
-std::string or_nothing(const Json& value) {
-  return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 std::string counted(const Json& counters, const std::string& way) {
   const auto count = [&](const char* what) { return counters[way + what].dump(); };
   return count("_packets") + " packets, " + count("_bytes") + " bytes; " + count("_dropped") + " dropped, " +
          count("_errors") + " errors";
 }
 
-std::string render_show(const Json& port) {
+std::string render_port_details(const Json& port) {
   const std::string asked_for =
       port["ofport_request"].is_null() ? "" : " (requested: " + port["ofport_request"].dump() + ")";
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
@@ -136,11 +127,12 @@ std::string render_show(const Json& port) {
 }  // namespace
 
 const std::vector<Command> kPortCommands = {
-    {"add-port", "add a device to a bridge", "br0 t1 --tag 10", declare_add, render_port},
-    {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set, render_port},
-    {"del-port", "remove a port from its bridge", "br0 t1", declare_del, render_nothing},
-    {"show-port", "show one port in full", "t1", declare_show, render_show},
-    {"list-ports", "list the ports of one bridge or of all", "br0", declare_list, render_list},
+    {"add-port", "add a device to a bridge", "br0 t1 --tag 10", declare_add_port, render_port},
+    {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set_port,
+     render_port},
+    {"del-port", "remove a port from its bridge", "br0 t1", declare_del_port, render_nothing},
+    {"show-port", "show one port in full", "t1", declare_show_port, render_port_details},
+    {"list-ports", "list the ports of one bridge or of all", "br0", declare_list_ports, render_port_list},
 };
 
 }  // namespace vswitch::ctl

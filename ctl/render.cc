@@ -68,6 +68,10 @@ std::string Table::text(std::size_t indent) const {
   return margin + boost::algorithm::replace_all_copy(std::string(lines), "\n", '\n' + margin) + '\n';
 }
 
+std::string render_nothing(const Json&) {
+  return {};
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view between) {
   std::string text;
   for (const std::string& part : parts) {
@@ -90,6 +94,10 @@ std::string line(std::string_view label, const std::string& value) {
   std::string text(label);
   text.resize(14, ' ');
   return text + (value.empty() ? "-" : printable(value)) + '\n';
+}
+
+std::string or_nothing(const Json& value) {
+  return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 std::string vlan_list(const Json& vlans) {

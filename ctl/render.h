@@ -25,11 +25,15 @@ class Table {
   std::vector<std::vector<Json>> rows_;
 };
 
+/// The result of a command that is silent on success.
+std::string render_nothing(const Json& result);
 /// Replaces control characters, which a terminal would interpret, by '?'.
 std::string printable(std::string_view text);
 std::string join(const std::vector<std::string>& parts, std::string_view between);
 /// "label value": a line of the output of show-...; an empty value becomes "-".
 std::string line(std::string_view label, const std::string& value);
+/// null as an empty string, which line() prints as "-".
+std::string or_nothing(const Json& value);
 /// [1,2,3,7] -> "1-3,7"
 std::string vlan_list(const Json& vlans);
 /// A port's VLAN settings: "access 10", "trunk", "native-tagged 10 trunks 1,2-9".

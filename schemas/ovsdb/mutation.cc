@@ -21,7 +21,7 @@ constexpr std::array<std::pair<std::string_view, Mutator>, 7> kMutators = {{{"+=
                                                                             {"insert", Mutator::insert},
                                                                             {"delete", Mutator::remove}}};
 
-std::string name_of(Mutator mutator) {
+std::string mutator_name(Mutator mutator) {
   return std::string(kMutators[static_cast<std::size_t>(mutator)].first);
 }
 
@@ -62,8 +62,8 @@ Datum parse_argument(const Json& json, const Mutation& mutation, NamedUuids* nam
   return datum_from_json(json, number, names);
 }
 
-[[noreturn]] void out_of_range(Mutator mutator) {
-  throw Error("range error", "Result of \"" + name_of(mutator) + "\" operation is out of range.");
+[[noreturn]] void result_out_of_range(Mutator mutator) {
+  throw Error("range error", "Result of \"" + mutator_name(mutator) + "\" operation is out of range.");
 }
 
 std::int64_t compute(Mutator mutator, std::int64_t a, std::int64_t b) {
@@ -89,7 +89,7 @@ std::int64_t compute(Mutator mutator, std::int64_t a, std::int64_t b) {
     default:
       result = b == -1 ? 0 : a % b;  // the CPU traps on the smallest integer % -1
   }
-  if (overflow) out_of_range(mutator);
+  if (overflow) result_out_of_range(mutator);
   return result;
 }
 
@@ -99,7 +99,7 @@ double compute(Mutator mutator, double a, double b) {
   if (mutator == Mutator::subtract) result = a - b;
   if (mutator == Mutator::multiply) result = a * b;
   if (mutator == Mutator::divide) result = a / b;
-  if (!std::isfinite(result)) out_of_range(mutator);
+  if (!std::isfinite(result)) result_out_of_range(mutator);
   return result;
 }
 
@@ -115,7 +115,7 @@ Datum computed(Mutator mutator, const Datum& value, const Atom& operand) {
   Datum result = Datum::set(std::move(atoms));
   if (result.size() == value.size()) return result;
   throw Error("constraint violation",
-              "Result of \"" + name_of(mutator) + "\" operation contains duplicates.");
+              "Result of \"" + mutator_name(mutator) + "\" operation contains duplicates.");
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ model::PortState state_of_bridge(const Database& database, const Row& bridge) {
   return state;
 }
 
-Json to_json(const Database& database, const Row& row) {
+Json bridge_json(const Database& database, const Row& row) {
   const model::Bridge bridge = model::read_bridge(row);
   Json ports = Json::array();
   for (const auto& [name, port] : model::ports_of(database, row)) {
@@ -83,20 +83,20 @@ Uuid insert_bridge(Transaction& transaction, const std::string& name) {
   return bridge;
 }
 
-Outcome show(Database& database, const std::string& name) {
-  return [&database, name] { return to_json(database, bridge_named(database, name, "name")); };
+Outcome show_bridge(Database& database, const std::string& name) {
+  return [&database, name] { return bridge_json(database, bridge_named(database, name, "name")); };
 }
 
-Outcome add(Database& database, const Json& params) {
+Outcome add_bridge(Database& database, const Json& params) {
   const std::string name = params["name"];
   if (const Row* present = model::find_bridge(database, name)) {
     if (params["may_exist"] != true) throw exists("name", name, "bridge " + name + " already exists");
     const std::string field =
-        first_difference(params, to_json(database, *present),
+        first_difference(params, bridge_json(database, *present),
                          {"fail_mode", "mac_aging_time", "mac_table_size", "flood_vlans", "forward_bpdu"});
     if (!field.empty())
       throw exists(field, params[field], "bridge " + name + " already exists with a different " + field);
-    return show(database, name);
+    return show_bridge(database, name);
   }
   if (database.table("Interface").find("name", name) != nullptr ||
       model::find_port(database, name) != nullptr) {
@@ -109,20 +109,20 @@ Outcome add(Database& database, const Json& params) {
   transaction.add("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
   transaction.comment("bridge.add " + name);
   commit(transaction);
-  return show(database, name);
+  return show_bridge(database, name);
 }
 
-Outcome set(Database& database, const Json& params) {
+Outcome set_bridge(Database& database, const Json& params) {
   const Row& bridge = bridge_named(database, params["name"], "name");
   Transaction transaction(database);
   write_settings(transaction, bridge.uuid(), params);
   transaction.comment("bridge.set " + bridge.str("name"));
   const std::string name = bridge.str("name");
   commit(transaction);
-  return show(database, name);
+  return show_bridge(database, name);
 }
 
-Outcome del(Database& database, const Json& params) {
+Outcome del_bridge(Database& database, const Json& params) {
   const std::string name = params["name"];
   if (params["if_exists"] == true && model::find_bridge(database, name) == nullptr) {
     return [] { return Json{{"removed", false}}; };
@@ -139,13 +139,15 @@ Outcome del(Database& database, const Json& params) {
 
 void add_bridge_methods(Methods& methods) {
   Database& database = methods.database;
-  methods.change("bridge.add", [&database](const Json& params) { return add(database, params); });
-  methods.change("bridge.set", [&database](const Json& params) { return set(database, params); });
-  methods.change("bridge.del", [&database](const Json& params) { return del(database, params); });
-  methods.read("bridge.get", [&database](const Json& params) { return show(database, params["name"])(); });
+  methods.change("bridge.add", [&database](const Json& params) { return add_bridge(database, params); });
+  methods.change("bridge.set", [&database](const Json& params) { return set_bridge(database, params); });
+  methods.change("bridge.del", [&database](const Json& params) { return del_bridge(database, params); });
+  methods.read("bridge.get",
+               [&database](const Json& params) { return show_bridge(database, params["name"])(); });
   methods.read("bridge.list", [&database](const Json&) {
     Json list = Json::array();
-    for (const auto& [name, bridge] : model::bridges(database)) list.push_back(to_json(database, *bridge));
+    for (const auto& [name, bridge] : model::bridges(database))
+      list.push_back(bridge_json(database, *bridge));
     return Json{{"bridges", list}};
   });
 }

@@ -43,7 +43,7 @@ std::vector<std::uint8_t> from_hex(const std::string& text) {
   return bytes;
 }
 
-Json to_json(const bridge::Explanation& explanation) {
+Json explanation_json(const bridge::Explanation& explanation) {
   Json outputs = Json::array();
   for (const auto& output : explanation.outputs) {
     outputs.push_back({{"port", output.port}, {"frame", to_hex(output.frame)}});
@@ -97,7 +97,7 @@ void explain_next(const ExplainMethods& methods, control::Client& session, const
     } else if (!caught->explanation) {
       reply.fail(unavailable("a frame arrived, but port " + caught->in_port + " is no longer receiving"));
     } else {
-      Json result = to_json(*caught->explanation);
+      Json result = explanation_json(*caught->explanation);
       result["in_port"] = caught->in_port;
       result["frame"] = to_hex(caught->frame);
       reply(std::move(result));
@@ -131,7 +131,7 @@ void explain(const ExplainMethods& methods, control::Client& session, const Json
     throw invalid("in_port", nullptr, "in_port is missing: the port on which the frame arrives");
   const auto explanation = methods.frames.explain(bridge.str("name"), in_port, from_hex(params["frame"]));
   if (!explanation) throw unavailable("port " + in_port + " is not receiving: port.get shows its state");
-  reply(to_json(*explanation));
+  reply(explanation_json(*explanation));
 }
 
 struct Watcher {

@@ -9,7 +9,7 @@
 namespace vswitch::api {
 namespace {
 
-Json list(const Database& database, bridge::FdbView& fdb, const std::string& bridge) {
+Json list_fdb(const Database& database, bridge::FdbView& fdb, const std::string& bridge) {
   bridge_named(database, bridge);
   std::vector<bridge::FdbEntry> learned = fdb.fdb(bridge);
   std::sort(learned.begin(), learned.end(),
@@ -30,7 +30,7 @@ Json list(const Database& database, bridge::FdbView& fdb, const std::string& bri
 void add_fdb_methods(Methods& methods, bridge::FdbView& fdb) {
   const Database& database = methods.database;
   methods.read("fdb.list",
-               [&database, &fdb](const Json& params) { return list(database, fdb, params["bridge"]); });
+               [&database, &fdb](const Json& params) { return list_fdb(database, fdb, params["bridge"]); });
   methods.read("fdb.flush", [&database, &fdb](const Json& params) {
     bridge_named(database, params["bridge"]);
     return Json{{"flushed", fdb.flush_fdb(params["bridge"])}};

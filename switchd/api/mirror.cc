@@ -86,7 +86,7 @@ Json destinations_json(const Database& database, const Account& account) {
   return list;
 }
 
-Json to_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
+Json mirror_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
   const model::Mirror mirror = model::read_mirror(database, row);
   const model::MirrorState state = model::state_of_mirror(row);
@@ -127,10 +127,10 @@ const Row& mirror_named(const Database& database, const Row& bridge, const std::
   throw not_found("name", name, "bridge " + bridge.str("name") + " has no session " + name);
 }
 
-Outcome show(MirrorMethods methods, const std::string& bridge_name, const std::string& name) {
+Outcome show_mirror(MirrorMethods methods, const std::string& bridge_name, const std::string& name) {
   return [methods, bridge_name, name] {
     const Row& bridge = bridge_named(methods.database, bridge_name);
-    return to_json(methods, bridge, mirror_named(methods.database, bridge, name));
+    return mirror_json(methods, bridge, mirror_named(methods.database, bridge, name));
   };
 }
 
@@ -152,7 +152,7 @@ struct Caller {
   BoundSessions& bound;
 };
 
-Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& params) {
+Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
@@ -166,7 +166,7 @@ Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& para
       throw exists("name", session.name,
                    there_is + " with different settings: use mirror.set to change them");
     }
-    return show(methods, bridge_name, session.name);
+    return show_mirror(methods, bridge_name, session.name);
   }
   if (model::mirrors_of(database, bridge).size() >= model::kMaxSessions) {
     throw conflict("name", session.name,
@@ -182,7 +182,7 @@ Outcome add(const MirrorMethods& methods, const Caller& caller, const Json& para
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
   commit(transaction);
   if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
-  return show(methods, bridge_name, session.name);
+  return show_mirror(methods, bridge_name, session.name);
 }
 
 /// What set, enable and disable do: `changes` are applied to the session, checked, and written.
@@ -208,7 +208,7 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
   const Uuid uuid = mirror.uuid();
   commit(transaction);
   if (ends_with_client(changes)) caller.bound.bind(caller.client, uuid);
-  return show(methods, bridge_name, session.name);
+  return show_mirror(methods, bridge_name, session.name);
 }
 
 /// Renews a session that has ended: without a time or connection that ends it, and with its quota counted
@@ -222,7 +222,7 @@ Outcome enable(const MirrorMethods& methods, const Caller& caller, const Json& p
   return change(methods, caller, params, changes, "mirror.enable");
 }
 
-Outcome del(const MirrorMethods& methods, const Json& params) {
+Outcome del_mirror(const MirrorMethods& methods, const Json& params) {
   Database& database = methods.database;
   const Row* bridge = model::find_bridge(database, params["bridge"]);
   const std::string name = params["name"];
@@ -238,17 +238,17 @@ Outcome del(const MirrorMethods& methods, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
-Json list(const MirrorMethods& methods, const Json& params) {
+Json list_mirrors(const MirrorMethods& methods, const Json& params) {
   Json mirrors = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(methods.database, params)) {
     for (const auto& [name, mirror] : model::mirrors_of(methods.database, *bridge)) {
-      mirrors.push_back(to_json(methods, *bridge, *mirror));
+      mirrors.push_back(mirror_json(methods, *bridge, *mirror));
     }
   }
   return {{"mirrors", mirrors}};
 }
 
-Json stats(const MirrorMethods& methods, const Json& params) {
+Json mirror_stats(const MirrorMethods& methods, const Json& params) {
   if (params.contains("name")) {
     if (!params.contains("bridge"))
       throw invalid("bridge", nullptr, "bridge is missing: a session name is unique only within its bridge");
@@ -281,7 +281,7 @@ void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge
   const MirrorMethods shared{methods, counters, datapath};
   const auto bound = std::make_shared<BoundSessions>(methods.database);
   methods.change("mirror.add", [shared, bound](control::Client& client, const Json& params) {
-    return add(shared, {client, *bound}, params);
+    return add_mirror(shared, {client, *bound}, params);
   });
   methods.change("mirror.set", [shared, bound](control::Client& client, const Json& params) {
     return change(shared, {client, *bound}, params, params, "mirror.set");
@@ -292,11 +292,12 @@ void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge
   methods.change("mirror.disable", [shared, bound](control::Client& client, const Json& params) {
     return change(shared, {client, *bound}, params, {{"enabled", false}}, "mirror.disable");
   });
-  methods.change("mirror.del", [shared](const Json& params) { return del(shared, params); });
-  methods.read("mirror.get",
-               [shared](const Json& params) { return show(shared, params["bridge"], params["name"])(); });
-  methods.read("mirror.list", [shared](const Json& params) { return list(shared, params); });
-  methods.read("mirror.stats", [shared](const Json& params) { return stats(shared, params); });
+  methods.change("mirror.del", [shared](const Json& params) { return del_mirror(shared, params); });
+  methods.read("mirror.get", [shared](const Json& params) {
+    return show_mirror(shared, params["bridge"], params["name"])();
+  });
+  methods.read("mirror.list", [shared](const Json& params) { return list_mirrors(shared, params); });
+  methods.read("mirror.stats", [shared](const Json& params) { return mirror_stats(shared, params); });
 }
 
 }  // namespace vswitch::api

@@ -27,7 +27,7 @@ Json or_null(const std::optional<std::int64_t>& number) {
   return number ? Json(*number) : Json();
 }
 
-Json to_json(const PortMethods& methods, const Row& bridge, const Row& row) {
+Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
   const Row* interface_row = model::interface_of(database, row);
   if (interface_row == nullptr)
@@ -110,10 +110,10 @@ void write_port(Transaction& transaction, const Uuid& row, const Json& params) {
   transaction.set("Port", row, "other_config", Datum::map_of(port.other_config));
 }
 
-Outcome show(const PortMethods& methods, const std::string& name) {
+Outcome show_port(const PortMethods& methods, const std::string& name) {
   return [methods, name] {
     const Place place = port_named(methods.database, name);
-    return to_json(methods, place.bridge, place.port);
+    return port_json(methods, place.bridge, place.port);
   };
 }
 
@@ -163,15 +163,15 @@ Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row&
   }
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
-  const std::string field = first_difference(wanted, to_json(methods, bridge, port),
+  const std::string field = first_difference(wanted, port_json(methods, bridge, port),
                                              {"type", "options", "tag", "trunks", "vlan_mode", "protected",
                                               "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
   if (!field.empty())
     throw exists(field, params[field], "port " + name + " already exists with a different " + field);
-  return show(methods, name);
+  return show_port(methods, name);
 }
 
-Outcome add(const PortMethods& methods, const Json& params) {
+Outcome add_port(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string name = params["name"];
@@ -197,23 +197,23 @@ Outcome add(const PortMethods& methods, const Json& params) {
   transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(port));
   transaction.comment("port.add " + name);
   commit(transaction);
-  return show(methods, name);
+  return show_port(methods, name);
 }
 
-Outcome set(const PortMethods& methods, const Json& params) {
+Outcome set_port(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const std::string name = params["name"];
   const Place place = port_named(database, name);
-  check_settings(params, to_json(methods, place.bridge, place.port));
+  check_settings(params, port_json(methods, place.bridge, place.port));
   Transaction transaction(database);
   write_port(transaction, place.port.uuid(), params);
   write_interface(transaction, model::interface_of(database, place.port)->uuid(), params);
   transaction.comment("port.set " + name);
   commit(transaction);
-  return show(methods, name);
+  return show_port(methods, name);
 }
 
-Outcome del(Database& database, const Json& params) {
+Outcome del_port(Database& database, const Json& params) {
   const std::string name = params["name"];
   if (params.contains("bridge")) bridge_named(database, params["bridge"]);
   if (params["if_exists"] == true && model::find_port(database, name) == nullptr) {
@@ -235,12 +235,12 @@ Outcome del(Database& database, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
-Json list(const PortMethods& methods, const Json& params) {
+Json list_ports(const PortMethods& methods, const Json& params) {
   const Database& database = methods.database;
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
     for (const auto& [name, port] : model::ports_of(database, *bridge))
-      ports.push_back(to_json(methods, *bridge, *port));
+      ports.push_back(port_json(methods, *bridge, *port));
   }
   return {{"ports", ports}};
 }
@@ -249,11 +249,11 @@ Json list(const PortMethods& methods, const Json& params) {
 
 void add_port_methods(Methods& methods, bridge::CountersView& counters) {
   const PortMethods shared{methods, counters};
-  methods.change("port.add", [shared](const Json& params) { return add(shared, params); });
-  methods.change("port.set", [shared](const Json& params) { return set(shared, params); });
-  methods.change("port.del", [shared](const Json& params) { return del(shared.database, params); });
-  methods.read("port.get", [shared](const Json& params) { return show(shared, params["name"])(); });
-  methods.read("port.list", [shared](const Json& params) { return list(shared, params); });
+  methods.change("port.add", [shared](const Json& params) { return add_port(shared, params); });
+  methods.change("port.set", [shared](const Json& params) { return set_port(shared, params); });
+  methods.change("port.del", [shared](const Json& params) { return del_port(shared.database, params); });
+  methods.read("port.get", [shared](const Json& params) { return show_port(shared, params["name"])(); });
+  methods.read("port.list", [shared](const Json& params) { return list_ports(shared, params); });
 }
 
 }  // namespace vswitch::api

@@ -26,7 +26,7 @@ std::string now_utc() {
   return text;
 }
 
-Json info(const SystemMethods& methods, const std::string& started) {
+Json system_info(const SystemMethods& methods, const std::string& started) {
   const Database& database = methods.database;
   return {{"name", "vswitchd"},
           {"version", VSWITCH_VERSION},
@@ -74,7 +74,7 @@ void add_threads(const bridge::DatapathState& datapath, Json& result) {
                       {"queued_bytes", queued}};
 }
 
-Json stats(const SystemMethods& methods) {
+Json system_stats(const SystemMethods& methods) {
   Json ports = Json::array();
   for (const auto& [bridge_name, bridge] : model::bridges(methods.database)) {
     for (const auto& [port_name, port] : model::ports_of(methods.database, *bridge)) {
@@ -100,8 +100,8 @@ Json stats(const SystemMethods& methods) {
 void add_system_methods(Methods& methods, bridge::CountersView& counters, bridge::DatapathView& datapath) {
   const SystemMethods shared{methods, counters, datapath};
   const std::string started = now_utc();
-  methods.read("system.info", [shared, started](const Json&) { return info(shared, started); });
-  methods.read("system.stats", [shared](const Json&) { return stats(shared); });
+  methods.read("system.info", [shared, started](const Json&) { return system_info(shared, started); });
+  methods.read("system.stats", [shared](const Json&) { return system_stats(shared); });
   methods.read("rpc.discover", [](const Json&) { return openrpc::control().document(); });
 }
 

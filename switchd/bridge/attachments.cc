@@ -17,7 +17,7 @@ namespace vswitch::bridge {
 
 namespace {
 
-const log::Module kLog{"port"};
+const log::Module kPortLog{"port"};
 
 /// Chosen so that they are whole blocks of 32 KiB.
 std::size_t slots_of(std::size_t ring_kib) {
@@ -79,7 +79,7 @@ void Attachments::reconcile_interface(const DesiredInterface& interface) {
   const bool was_renamed = is_renamed(interface, attachment);
   if (is_obsolete(interface, attachment)) {
     const bool gone = has_device(interface.type) && links_.find(interface.name) == nullptr;
-    log::info(kLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
+    log::info(kPortLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
     retire(attachment);
   }
   const bool tries = attachment.open() == nullptr && !is_tried(interface, attachment);
@@ -140,11 +140,11 @@ void Attachments::try_to_open(const DesiredInterface& interface, Attachment& att
 void Attachments::log_change(const DesiredInterface& interface, const Attachment& attachment,
                              const std::string& earlier) const {
   if (!attachment.error().empty() && attachment.error() != earlier)
-    log::warn(kLog, "{}: {}", interface.name, attachment.error());
+    log::warn(kPortLog, "{}: {}", interface.name, attachment.error());
   if (attachment.open() != nullptr && interface.tunnel)
-    log::info(kLog, "{}: attached, tunnel to {}", interface.name, interface.tunnel->label);
+    log::info(kPortLog, "{}: attached, tunnel to {}", interface.name, interface.tunnel->label);
   else if (attachment.open() != nullptr)
-    log::info(kLog, "{}: attached, ifindex {}", interface.name, attachment.open()->ifindex);
+    log::info(kPortLog, "{}: attached, ifindex {}", interface.name, attachment.open()->ifindex);
 }
 
 void Attachments::try_system(const DesiredInterface& interface, Attachment& attachment,
@@ -155,7 +155,7 @@ void Attachments::try_system(const DesiredInterface& interface, Attachment& atta
     return attachment.become(Refused{interface.name + " is not an Ethernet device and cannot be a port"});
   const std::string trouble = isolation_.isolate(link->ifindex).value_or("");
   if (!trouble.empty() && trouble != attachment.not_isolated)
-    log::warn(kLog, "{}: {}", interface.name, trouble);
+    log::warn(kPortLog, "{}: {}", interface.name, trouble);
   attachment.not_isolated = trouble;
   is_complete_ = false;
   begin_opening(*link, attachment, earlier);
@@ -255,7 +255,8 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
   if (interface.type == InterfaceType::internal && interface.mac && link->mac != *interface.mac) {
     trouble = links_.set_mac(interface.name, *interface.mac);
   }
-  if (trouble && *trouble != attachment.not_configured) log::warn(kLog, "{}: {}", interface.name, *trouble);
+  if (trouble && *trouble != attachment.not_configured)
+    log::warn(kPortLog, "{}: {}", interface.name, *trouble);
   attachment.not_configured = trouble.value_or("");
 }
 
@@ -271,7 +272,7 @@ void Attachments::retire(Attachment& attachment) {
 }
 
 void Attachments::give_back(int ifindex) {
-  if (const auto trouble = isolation_.release(ifindex)) log::warn(kLog, "{}", *trouble);
+  if (const auto trouble = isolation_.release(ifindex)) log::warn(kPortLog, "{}", *trouble);
 }
 
 /// Closing a packet socket waits until all processors have released it (12 ms each, measured): helper threads

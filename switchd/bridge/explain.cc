@@ -61,8 +61,8 @@ std::vector<std::string> limits_of(const CompiledSession& session, TimeNs now) {
 }
 
 /// Whether a session copies the frame, and why. `refused`: the frame did not get as far as any session.
-Explanation::Verdict evaluate(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
-                              const Verdict& verdict, DropReason refused) {
+Explanation::Verdict verdict_of(const Snapshot& snapshot, SessionIndex at, const Trace& trace,
+                                const Verdict& verdict, DropReason refused) {
   Explanation::Verdict answer{.session = snapshot.session(at).name,
                               .copied = false,
                               .reason = "the frame touches none of its source ports"};
@@ -145,7 +145,7 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   SessionIndex at = in.bridge->first_session;
   for (const CompiledSession& session : in.bridge->sessions) {
     Explanation::Verdict evaluated =
-        evaluate(snapshot, at++, trace, verdict, refused ? verdict.drop : DropReason::none);
+        verdict_of(snapshot, at++, trace, verdict, refused ? verdict.drop : DropReason::none);
     if (evaluated.copied) evaluated.then = limits_of(session, now);
     explanation.mirrors.push_back(std::move(evaluated));
   }

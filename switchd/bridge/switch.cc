@@ -38,7 +38,7 @@ namespace vswitch::bridge {
 
 namespace {
 
-const log::Module kLog{"bridge"};
+const log::Module kBridgeLog{"bridge"};
 
 constexpr std::chrono::seconds kHousekeeping{1};
 constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that still need a removed device
@@ -69,7 +69,7 @@ class Switch::Impl {
           roles::control.assert_held();
           request_apply();
         }) {
-    for (const std::string& line : isolation_.clean_leftovers()) log::info(kLog, "{}", line);
+    for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
       roles::control.assert_held();
       if (!std::exchange(own_commit_, false))
@@ -210,7 +210,7 @@ class Switch::Impl {
         if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
     } catch (const std::exception& error) {
-      log::err(kLog, "the settings could not be applied: {}", error.what());
+      log::err(kBridgeLog, "the settings could not be applied: {}", error.what());
       under_way_.reset();
     }
     applied();
@@ -232,7 +232,8 @@ class Switch::Impl {
     }
     for (const std::string& complaint : asked.complaints) {
       const auto& known = settings_.complaints;
-      if (std::find(known.begin(), known.end(), complaint) == known.end()) log::warn(kLog, "{}", complaint);
+      if (std::find(known.begin(), known.end(), complaint) == known.end())
+        log::warn(kBridgeLog, "{}", complaint);
     }
     asked.at_start = now;
     settings_ = std::move(asked);
@@ -304,7 +305,7 @@ class Switch::Impl {
     const auto error = transaction.commit();
     own_commit_ = false;  // nothing had changed, so no listener consumed it
     if (error)
-      log::err(kLog, "the state of the switch could not be written to the database: {}", error->what());
+      log::err(kBridgeLog, "the state of the switch could not be written to the database: {}", error->what());
   }
 
   std::int64_t stats_interval_ms() const {

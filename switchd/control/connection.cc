@@ -9,15 +9,13 @@
 #include <span>
 #include <utility>
 
-#include "switchd/base/log.h"
+#include "switchd/control/log.h"
 
 namespace vswitch::control {
 namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-
-const log::Module kLog{"control"};
 
 constexpr std::size_t kReadBytes = 64 * 1024;  // from one client, before the next one's turn
 constexpr std::size_t kGather = 16;            // queued messages passed to the socket at once

@@ -8,7 +8,7 @@
 namespace vswitch::control {
 namespace {
 
-const log::Module kLog{"dispatcher"};
+const log::Module kDispatcherLog{"dispatcher"};
 
 Dispatcher::Handler answering(Dispatcher::PlainHandler handler) {
   return [handler = std::move(handler)](Client& client, const jsonrpc::Request& request, const Reply& reply) {
@@ -53,7 +53,7 @@ struct Reply::Slot {
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
     if (!sink) return;
-    log::dbg(kLog, "the handler of {} gave no answer",
+    log::dbg(kDispatcherLog, "the handler of {} gave no answer",
              request.method);  // normal when the daemon ends
     deliver(jsonrpc::make_error(request.version, request.id,
                                 {jsonrpc::kInternalError, "internal error: the request was not answered"}));
@@ -141,7 +141,7 @@ void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply
   } catch (const jsonrpc::Error& error) {
     reply.fail(error);
   } catch (const std::exception& error) {
-    log::err(kLog, "{} of {} failed: {}", request.method, client.name(), error.what());
+    log::err(kDispatcherLog, "{} of {} failed: {}", request.method, client.name(), error.what());
     fail_internally(request, reply, error.what());
   }
 }

@@ -16,7 +16,7 @@
 #include <system_error>
 #include <utility>
 
-#include "switchd/base/log.h"
+#include "switchd/control/log.h"
 
 namespace vswitch::control {
 namespace {
@@ -25,8 +25,6 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using std::chrono::seconds;
 using StreamSocket = asio::generic::stream_protocol::socket;
-
-const log::Module kLog{"control"};
 
 constexpr int kBacklog = 128;
 constexpr int kAcceptsPerTurn = 16;

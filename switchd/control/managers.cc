@@ -16,7 +16,7 @@ namespace {
 
 using ovsdb::Datum;
 
-const log::Module kLog{"managers"};
+const log::Module kManagersLog{"managers"};
 
 constexpr std::chrono::seconds kTick{1};
 
@@ -65,7 +65,7 @@ void Managers::open(const std::string& target) {
     server_.open(target);
     error.clear();
   } catch (const std::exception& failure) {
-    if (error != failure.what()) log::warn(kLog, "{}", failure.what());
+    if (error != failure.what()) log::warn(kManagersLog, "{}", failure.what());
     error = failure.what();
   }
 }
@@ -100,7 +100,7 @@ void Managers::write_status() {
     transaction.set("Manager", row.uuid(), "is_connected", Datum::of(connected));
   }
   if (!changed) return;
-  if (const auto error = transaction.commit()) log::err(kLog, "status: {}", error->what());
+  if (const auto error = transaction.commit()) log::err(kManagersLog, "status: {}", error->what());
 }
 
 void Managers::tick() {

@@ -4,15 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "switchd/base/log.h"
+#include "switchd/control/log.h"
 
 namespace vswitch::control {
-namespace {
-
-const log::Module kLog{"control"};
-
-}  // namespace
-
 Server::Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOptions options)
     : io_(io), dispatcher_(dispatcher), options_(std::move(options)) {}
 

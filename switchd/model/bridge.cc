@@ -12,7 +12,7 @@ namespace {
 
 using B = Bridge;
 
-constexpr std::array kBridge = {
+constexpr std::array kBridgeColumns = {
     read_only<&B::name>("name", Effect::settings),
     read_only<&B::ports>("ports", Effect::settings),
     read_only<&B::mirrors>("mirrors", Effect::settings),
@@ -24,7 +24,7 @@ constexpr std::array kBridge = {
     stored<&B::other_config>("other_config", "", Effect::settings),
 };
 
-constexpr std::array kRoot = {
+constexpr std::array kRootColumns = {
     read_only<&Root::bridges>("bridges", Effect::settings),
     read_only<&Root::next_cfg>("next_cfg", Effect::next_cfg),
     read_only<&Root::other_config>("other_config", Effect::settings),
@@ -58,11 +58,11 @@ bool Bridge::forward_bpdu() const {
 }
 
 Columns<Bridge> bridge_columns() {
-  return kBridge;
+  return kBridgeColumns;
 }
 
 Columns<Root> root_columns() {
-  return kRoot;
+  return kRootColumns;
 }
 
 Bridge read_bridge(const ovsdb::Row& row) {

@@ -8,7 +8,7 @@ namespace {
 
 using I = Interface;
 
-constexpr std::array kColumns = {
+constexpr std::array kInterfaceColumns = {
     read_only<&I::name>("name", Effect::settings),
     plain<&I::type>("type", "type", Effect::settings),
     plain<&I::options>("options", "options", Effect::settings),
@@ -22,7 +22,7 @@ constexpr std::array kColumns = {
 }  // namespace
 
 Columns<Interface> interface_columns() {
-  return kColumns;
+  return kInterfaceColumns;
 }
 
 Interface read_interface(const ovsdb::Row& row) {

@@ -25,7 +25,7 @@ constexpr Column<M> select_all() {
   return column;
 }
 
-constexpr std::array kColumns = {
+constexpr std::array kMirrorColumns = {
     plain<&M::name>("name", "name", Effect::settings),
     plain<&M::description>("description", "description", Effect::none),
     plain<&M::enabled>("enabled", "enabled", Effect::settings),
@@ -107,7 +107,7 @@ void MirrorSettings::add_source_pattern(const std::string& pattern, const std::s
 }
 
 Columns<MirrorSettings> mirror_columns() {
-  return kColumns;
+  return kMirrorColumns;
 }
 
 Mirror read_mirror(const Database& database, const Row& row, PortName port_name) {

@@ -6,29 +6,29 @@
 namespace vswitch::model {
 namespace {
 
-using M = MirrorEndpoint;
+using E = MirrorEndpoint;
 
-constexpr std::array kColumns = {
-    plain<&M::ip>("remote_ip", "ip", Effect::settings),
-    plain<&M::encap>("encap", "encap", Effect::settings),
-    plain<&M::local_ip>("local_ip", "local_ip", Effect::settings),
-    plain<&M::key>("key", "key", Effect::settings),
-    plain<&M::dst_port>("dst_port", "dst_port", Effect::settings),
-    plain<&M::session_id>("session_id", "session_id", Effect::settings),
-    plain<&M::index>("index", "index", Effect::settings),
-    plain<&M::cos>("cos", "cos", Effect::settings),
-    plain<&M::hwid>("hwid", "hwid", Effect::settings),
-    plain<&M::timestamp>("timestamp", "timestamp", Effect::settings),
-    plain<&M::subheader>("subheader", "subheader", Effect::settings),
-    plain<&M::ttl>("ttl", "ttl", Effect::settings),
-    plain<&M::dscp>("dscp", "dscp", Effect::settings),
-    plain<&M::dont_fragment>("dont_fragment", "dont_fragment", Effect::settings),
+constexpr std::array kEndpointColumns = {
+    plain<&E::ip>("remote_ip", "ip", Effect::settings),
+    plain<&E::encap>("encap", "encap", Effect::settings),
+    plain<&E::local_ip>("local_ip", "local_ip", Effect::settings),
+    plain<&E::key>("key", "key", Effect::settings),
+    plain<&E::dst_port>("dst_port", "dst_port", Effect::settings),
+    plain<&E::session_id>("session_id", "session_id", Effect::settings),
+    plain<&E::index>("index", "index", Effect::settings),
+    plain<&E::cos>("cos", "cos", Effect::settings),
+    plain<&E::hwid>("hwid", "hwid", Effect::settings),
+    plain<&E::timestamp>("timestamp", "timestamp", Effect::settings),
+    plain<&E::subheader>("subheader", "subheader", Effect::settings),
+    plain<&E::ttl>("ttl", "ttl", Effect::settings),
+    plain<&E::dscp>("dscp", "dscp", Effect::settings),
+    plain<&E::dont_fragment>("dont_fragment", "dont_fragment", Effect::settings),
 };
 
 }  // namespace
 
 Columns<MirrorEndpoint> mirror_endpoint_columns() {
-  return kColumns;
+  return kEndpointColumns;
 }
 
 MirrorEndpoint read_mirror_endpoint(const ovsdb::Row& row) {

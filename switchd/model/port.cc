@@ -8,7 +8,7 @@ namespace {
 
 using P = Port;
 
-constexpr std::array kColumns = {
+constexpr std::array kPortColumns = {
     read_only<&P::name>("name", Effect::settings),
     read_only<&P::interfaces>("interfaces", Effect::settings),
     plain<&P::vlan_mode>("vlan_mode", "vlan_mode", Effect::settings),
@@ -57,7 +57,7 @@ void Port::set_qinq_ethtype(const std::string& value) {
 }
 
 Columns<Port> port_columns() {
-  return kColumns;
+  return kPortColumns;
 }
 
 Port read_port(const ovsdb::Row& row) {

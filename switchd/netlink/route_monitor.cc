@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::uint16_t kValid =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
-constexpr int kEventBuffer = 1024 * 1024;
+constexpr int kRouteEventBuffer = 1024 * 1024;
 
 IpAddress address_in(const nlattr* attribute) {
   return IpAddress::from_bytes(
@@ -139,7 +139,7 @@ class RouteMonitor::Impl {
       events_.reset();
       throw std::system_error(errno, std::generic_category(), "cannot listen for changes of routes");
     }
-    const int bytes = kEventBuffer;
+    const int bytes = kRouteEventBuffer;
     ::setsockopt(nl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     readable_.assign(nl_socket_get_fd(socket));
     wait();

@@ -35,7 +35,7 @@ std::string ofport_text(const ovsdb::Database& database, const std::string& port
 namespace {
 
 /// The objects that the commands of this file use.
-struct Context {
+struct DatapathContext {
   const ovsdb::Database& database;
   bridge::CountersView& counters;
   bridge::DatapathView& datapath;
@@ -61,7 +61,7 @@ std::string type_text(const ovsdb::Row& bridge, const ovsdb::Row& interface) {
   return "patch: peer=" + (peer == nullptr ? "" : *peer);
 }
 
-std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
+std::vector<Shown> ports_of(const DatapathContext& context, const ovsdb::Row& bridge) {
   std::vector<Shown> ports;
   for (const auto& [name, port] : model::ports_of(context.database, bridge)) {
     const ovsdb::Row* interface = model::interface_of(context.database, *port);
@@ -77,7 +77,7 @@ std::vector<Shown> ports_of(const Context& context, const ovsdb::Row& bridge) {
   return ports;
 }
 
-std::vector<Shown> all_ports(const Context& context) {
+std::vector<Shown> all_ports(const DatapathContext& context) {
   std::vector<Shown> all;
   for (const auto& [name, bridge] : model::bridges(context.database)) {
     for (Shown& port : ports_of(context, *bridge)) all.push_back(std::move(port));
@@ -86,13 +86,13 @@ std::vector<Shown> all_ports(const Context& context) {
 }
 
 /// Every frame is looked up in the current settings, so every received frame is a hit.
-std::string lookups(const Context& context) {
+std::string lookups(const DatapathContext& context) {
   std::uint64_t frames = 0;
   for (const bridge::WorkerState& worker : context.datapath.datapath_state().workers) frames += worker.frames;
   return "hit:" + std::to_string(frames) + " missed:0";
 }
 
-std::string dpif_show(const Context& context) {
+std::string dpif_show(const DatapathContext& context) {
   std::string text = std::string(kDatapath) + ": " + lookups(context) + '\n';
   for (const auto& [name, bridge] : model::bridges(context.database)) {
     text += "  " + name + ":\n";
@@ -118,7 +118,7 @@ std::string counter_lines(bridge::CounterMap counters) {
   return text;
 }
 
-std::string dpctl_show(const Context& context, Args args) {
+std::string dpctl_show(const DatapathContext& context, Args args) {
   const bool statistics = !args.empty() && args[0] == "-s";
   for (const std::string& datapath : args.subspan(statistics ? 1 : 0)) {
     if (datapath != kDatapath && datapath != "ovs-netdev")
@@ -139,7 +139,7 @@ std::string dpctl_show(const Context& context, Args args) {
 }
 
 /// A bridge without OpenFlow forwards by one flow; with fail_mode=secure it has none.
-std::string dump_flows(const Context& context, Args args) {
+std::string dump_flows(const DatapathContext& context, Args args) {
   const bool offload = args[0] == "--offload-stats";
   if (offload != (args.size() == 2)) throw Refused("Unknown bridge");
   const ovsdb::Row* bridge = model::find_bridge(context.database, args[offload ? 1 : 0]);
@@ -154,13 +154,13 @@ std::string dump_flows(const Context& context, Args args) {
          (offload ? ", n_offload_packets=0, n_offload_bytes=0" : "") + ", priority=0,actions=NORMAL\n";
 }
 
-std::string list_bridges(const Context& context) {
+std::string list_bridges(const DatapathContext& context) {
   std::string text;
   for (const auto& [name, bridge] : model::bridges(context.database)) text += name + '\n';
   return text;
 }
 
-std::string workers(const Context& context) {
+std::string workers(const DatapathContext& context) {
   std::string text;
   std::size_t number = 0;
   const bridge::DatapathState state = context.datapath.datapath_state();
@@ -202,7 +202,7 @@ std::string workers(const Context& context) {
   return text;
 }
 
-std::string drops(const Context& context) {
+std::string drops(const DatapathContext& context) {
   std::string text;
   for (const auto& [reason, count] : context.counters.drops()) {
     char line[320];
@@ -221,7 +221,7 @@ std::string nothing(Args) {
 
 void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
                            bridge::CountersView& counters, bridge::DatapathView& datapath) {
-  const Context context{database, counters, datapath};
+  const DatapathContext context{database, counters, datapath};
   registry.add("dpif/show", "", 0, 0, [context](Args) { return dpif_show(context); });
   registry.add("dpif/dump-dps", "", 0, 0, [context](Args) {
     std::string text;

@@ -11,14 +11,14 @@ namespace vswitch::unixctl {
 namespace {
 
 /// The objects that the commands of this file use.
-struct Context {
+struct FdbContext {
   const ovsdb::Database& database;
   bridge::FdbView& fdb;
 };
 
 constexpr unsigned kLastVlan = kVlanCount - 1;
 
-std::string show(const Context& context, Args args) {
+std::string show_fdb(const FdbContext& context, Args args) {
   bridge_of(context.database, args[0]);
   std::string text = " port  VLAN  MAC                Age\n";
   for (const bridge::FdbEntry& entry : context.fdb.fdb(args[0])) {
@@ -33,12 +33,12 @@ std::string show(const Context& context, Args args) {
 
 /// Calls `each` for the named bridge, or for all.
 template <typename Each>
-void for_bridges(const Context& context, Args args, Each each) {
+void for_bridges(const FdbContext& context, Args args, Each each) {
   if (!args.empty()) return each(bridge_of(context.database, args[0]).str("name"));
   for (const auto& [name, bridge] : model::bridges(context.database)) each(name);
 }
 
-std::string flush(const Context& context, Args args) {
+std::string flush(const FdbContext& context, Args args) {
   for_bridges(context, args, [&context](const std::string& bridge) { context.fdb.flush_fdb(bridge); });
   return "table successfully flushed";
 }
@@ -56,7 +56,7 @@ MacAddr mac_in(const std::string& text) {
   throw Refused("bad MAC address");
 }
 
-std::optional<bridge::FdbEntry> pinned(const Context& context, const std::string& bridge, VlanId vlan,
+std::optional<bridge::FdbEntry> pinned(const FdbContext& context, const std::string& bridge, VlanId vlan,
                                        const MacAddr& mac) {
   for (bridge::FdbEntry& entry : context.fdb.fdb(bridge)) {
     if (entry.pinned && entry.vlan == vlan && entry.mac == mac) return std::move(entry);
@@ -64,7 +64,7 @@ std::optional<bridge::FdbEntry> pinned(const Context& context, const std::string
   return std::nullopt;
 }
 
-std::string add(const Context& context, Args args) {
+std::string add(const FdbContext& context, Args args) {
   const ovsdb::Row& bridge = bridge_of(context.database, args[0]);
   const ovsdb::Row* interface = interface_named(context.database, bridge, args[1]);
   if (interface == nullptr) throw Refused("bridge " + args[0] + " has no port " + args[1]);
@@ -77,7 +77,7 @@ std::string add(const Context& context, Args args) {
                 : "";
 }
 
-std::string del(const Context& context, Args args) {
+std::string del(const FdbContext& context, Args args) {
   bridge_of(context.database, args[0]);
   const VlanId vlan = vlan_in(args[1]);
   if (!context.fdb.unpin_fdb(args[0], vlan, mac_in(args[2])))
@@ -85,7 +85,7 @@ std::string del(const Context& context, Args args) {
   return "";
 }
 
-std::string stats_show(const Context& context, Args args) {
+std::string stats_show(const FdbContext& context, Args args) {
   bridge_of(context.database, args[0]);
   const bridge::FdbStatistics stats = context.fdb.fdb_statistics(args[0]);
   const auto line = [](const char* what, const std::string& value) {
@@ -101,7 +101,7 @@ std::string stats_show(const Context& context, Args args) {
          line("Total number of port moved MAC entries  ", std::to_string(stats.moved));
 }
 
-std::string stats_clear(const Context& context, Args args) {
+std::string stats_clear(const FdbContext& context, Args args) {
   for_bridges(context, args,
               [&context](const std::string& bridge) { context.fdb.clear_fdb_statistics(bridge); });
   return "statistics successfully cleared";
@@ -110,8 +110,8 @@ std::string stats_clear(const Context& context, Args args) {
 }  // namespace
 
 void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridge::FdbView& fdb) {
-  const Context context{database, fdb};
-  registry.add("fdb/show", "bridge", 1, 1, [context](Args args) { return show(context, args); });
+  const FdbContext context{database, fdb};
+  registry.add("fdb/show", "bridge", 1, 1, [context](Args args) { return show_fdb(context, args); });
   registry.add("fdb/flush", "[bridge]", 0, 1, [context](Args args) { return flush(context, args); });
   registry.add("fdb/add", "bridge port vlan mac", 4, 4, [context](Args args) { return add(context, args); });
   registry.add("fdb/del", "bridge vlan mac", 3, 3, [context](Args args) { return del(context, args); });

@@ -9,7 +9,7 @@ namespace vswitch::unixctl {
 namespace {
 
 /// The objects that the commands of this file use.
-struct Context {
+struct MirrorContext {
   const ovsdb::Database& database;
   bridge::CountersView& counters;
 };
@@ -43,12 +43,12 @@ std::string state(const ovsdb::Row& mirror) {
   return state.state + (state.reason.empty() ? "" : ": " + state.reason);
 }
 
-bridge::CounterMap counters(const Context& context, const ovsdb::Row& mirror) {
+bridge::CounterMap counters(const MirrorContext& context, const ovsdb::Row& mirror) {
   bridge::CounterMap now = context.counters.mirror_counters(mirror.uuid());
   return now.empty() ? mirror.counters("statistics") : now;
 }
 
-std::string list(const Context& context, Args args) {
+std::string list(const MirrorContext& context, Args args) {
   std::string text;
   if (!args.empty()) bridge_of(context.database, args[0]);
   for (const auto& [bridge_name, bridge] : model::bridges(context.database)) {
@@ -62,7 +62,7 @@ std::string list(const Context& context, Args args) {
   return text;
 }
 
-std::string show_one(const Context& context, const std::string& bridge, const ovsdb::Row& mirror) {
+std::string show_mirror(const MirrorContext& context, const std::string& bridge, const ovsdb::Row& mirror) {
   const model::MirrorSettings session = model::read_mirror(context.database, mirror);
   std::string text = bridge + ' ' + session.name + ":\n";
   text += "  sources: " + sources(session) + '\n';
@@ -76,11 +76,11 @@ std::string show_one(const Context& context, const std::string& bridge, const ov
   return text;
 }
 
-std::string show(const Context& context, Args args) {
+std::string show_mirrors(const MirrorContext& context, Args args) {
   std::string text;
   const auto mirrors = model::mirrors_of(context.database, bridge_of(context.database, args[0]));
   for (const auto& [name, mirror] : mirrors) {
-    if (args.size() < 2 || name == args[1]) text += show_one(context, args[0], *mirror);
+    if (args.size() < 2 || name == args[1]) text += show_mirror(context, args[0], *mirror);
   }
   if (text.empty() && args.size() == 2)
     throw Refused("bridge " + args[0] + " has no session " + args[1] + "; mirror/list shows them");
@@ -91,9 +91,10 @@ std::string show(const Context& context, Args args) {
 
 void add_mirror_commands(Registry& registry, const ovsdb::Database& database,
                          bridge::CountersView& counters) {
-  const Context context{database, counters};
+  const MirrorContext context{database, counters};
   registry.add("mirror/list", "[bridge]", 0, 1, [context](Args args) { return list(context, args); });
-  registry.add("mirror/show", "bridge [session]", 1, 2, [context](Args args) { return show(context, args); });
+  registry.add("mirror/show", "bridge [session]", 1, 2,
+               [context](Args args) { return show_mirrors(context, args); });
 }
 
 }  // namespace vswitch::unixctl

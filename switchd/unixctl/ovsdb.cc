@@ -8,25 +8,25 @@ namespace vswitch::unixctl {
 namespace {
 
 /// The objects that the commands of this file use.
-struct Context {
+struct OvsdbContext {
   ovsdb::Database& database;
   control::Server& control;  ///< the sockets of database clients
 };
 
 constexpr const char* kServerDatabase = "_Server";
 
-void check_database(const Context& context, const std::string& name) {
+void check_database(const OvsdbContext& context, const std::string& name) {
   if (name != context.database.schema().name && name != kServerDatabase)
     throw Refused("no database by that name");
 }
 
-std::string list_remotes(const Context& context) {
+std::string list_remotes(const OvsdbContext& context) {
   std::string text;
   for (const control::RemoteStatus& remote : context.control.status()) text += remote.remote + '\n';
   return text;
 }
 
-std::string add_remote(const Context& context, Args args) {
+std::string add_remote(const OvsdbContext& context, Args args) {
   try {
     context.control.open(args[0]);
   } catch (const std::exception& error) {
@@ -35,12 +35,12 @@ std::string add_remote(const Context& context, Args args) {
   return "";
 }
 
-std::string remove_remote(const Context& context, Args args) {
+std::string remove_remote(const OvsdbContext& context, Args args) {
   if (!context.control.close(args[0])) throw Refused("no such remote");
   return "";
 }
 
-std::string compact(const Context& context, Args args) {
+std::string compact(const OvsdbContext& context, Args args) {
   if (!args.empty()) check_database(context, args[0]);
   try {
     context.database.compact();
@@ -50,7 +50,7 @@ std::string compact(const Context& context, Args args) {
   return "";
 }
 
-std::string storage_status(const Context& context, Args args) {
+std::string storage_status(const OvsdbContext& context, Args args) {
   if (args[0] != context.database.schema().name && args[0] != kServerDatabase)
     throw Refused("Failed to find the database.");  // the message of ovsdb-server
   return context.database.trusts_disk() ? "status: ok"
@@ -60,7 +60,7 @@ std::string storage_status(const Context& context, Args args) {
 }  // namespace
 
 void add_ovsdb_commands(Registry& registry, ovsdb::Database& database, control::Server& control) {
-  const Context context{database, control};
+  const OvsdbContext context{database, control};
   registry.add("ovsdb-server/list-dbs", "", 0, 0,
                [context](Args) { return context.database.schema().name + '\n' + kServerDatabase + '\n'; });
   registry.add("ovsdb-server/list-remotes", "", 0, 0, [context](Args) { return list_remotes(context); });

@@ -21,7 +21,7 @@ namespace vswitch::unixctl {
 namespace {
 
 /// The objects that the commands of this file use.
-struct Context {
+struct TraceContext {
   const ovsdb::Database& database;
   bridge::ExplainView& frames;
   bridge::DatapathView& datapath;
@@ -146,13 +146,13 @@ class Actions {
   std::string text_;
 };
 
-std::string number_of(const Context& context, const std::string& bridge, const std::string& port) {
+std::string number_of(const TraceContext& context, const std::string& bridge, const std::string& port) {
   // A frame that crosses a patch port leaves on another bridge.
   if (const auto number = context.datapath.datapath_number(bridge, port)) return std::to_string(*number + 1);
   return port;
 }
 
-std::string trace(const Context& context, Args args) {
+std::string trace(const TraceContext& context, Args args) {
   const ovsdb::Row* bridge = context.database.table("Bridge").find("name", args[0]);
   if (bridge == nullptr) throw Refused(args[0] + ": unknown bridge");
   std::vector<std::string> words(args.begin() + 1, args.end());
@@ -187,7 +187,7 @@ std::string trace(const Context& context, Args args) {
 
 void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
                        bridge::DatapathView& datapath) {
-  const Context context{database, frames, datapath};
+  const TraceContext context{database, frames, datapath};
   registry.add("ofproto/trace", "bridge flow [packet]", 2, 4,
                [context](Args args) { return trace(context, args); });
 }
