@@ -69,6 +69,21 @@ def test_a_type_that_two_files_define_is_seen(tmp_path: pathlib.Path) -> None:
     assert "Endpoint is defined in datapath/base/types.h, switchd/base/log.h" in found.stdout
 
 
+@pytest.mark.parametrize("first, second, is_clash", [
+    ("ctl/port.cc", "ctl/mirror.cc", True),
+    ("ctl/port.cc", "ctl/main.cc", False),  # main.cc is compiled by itself
+    ("switchd/api/port.cc", "switchd/bridge/port.cc", False),
+    ("datapath/port/tap.cc", "datapath/port/memory.cc", False),
+])
+def test_a_name_that_two_sources_of_a_folder_define_is_seen(tmp_path: pathlib.Path, first: str, second: str,
+                                                            is_clash: bool) -> None:
+    both = {first: "namespace vswitch {\nnamespace {\nint limit() { return 1; }\n}\n}\n",
+            second: "namespace vswitch {\nnamespace {\nconstexpr int limit = 2;\n}\nclass Other {};\n}\n"}
+    found = check("check_types.py", tmp_path, both, "datapath", "switchd", "ctl")
+    assert found.returncode == is_clash, found.stdout + found.stderr
+    assert (f"limit is defined in {', '.join(sorted(both))}" in found.stdout) == is_clash
+
+
 def check_cxx(root: pathlib.Path, source: str) -> subprocess.CompletedProcess[str]:
     """check_cxx.py on a tree with this one source, which may include headers of the product."""
     path = root / "datapath/engine/example.cc"
