@@ -44,7 +44,7 @@ void SnapshotRegistry::update_bridge(BridgeEntry& entry, const BridgeSpec& bridg
     entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging);
   } else {
     entry.macs->set_limits(bridge.mac_table_size, bridge.mac_aging);
-    if (entry.flood_vlans != flood_vlans) entry.stale_addresses = true;
+    entry.stale_vlans |= flood_vlans & ~entry.flood_vlans;
   }
   entry.flood_vlans = flood_vlans;
   for (const PortSpec& port : bridge.ports) update_port(entry, port);
@@ -135,7 +135,7 @@ void SnapshotRegistry::finish() {
 
 void SnapshotRegistry::finish_bridge(BridgeEntry& entry) {
   entry.macs->free_replaced();
-  if (std::exchange(entry.stale_addresses, false)) entry.macs->flush();
+  if (entry.stale_vlans.any()) entry.macs->forget_vlans(std::exchange(entry.stale_vlans, {}));
   for (auto it = entry.ports.begin(); it != entry.ports.end();) {
     PortEntry& port = it->second;
     if (std::exchange(port.stale_addresses, false) || !port.used) entry.macs->forget_port(port.number);

@@ -71,7 +71,7 @@ class SnapshotRegistry {
   struct BridgeEntry {
     std::shared_ptr<MacTable> macs;
     VlanSet flood_vlans;  ///< the requested ones, and those that hold copies
-    bool stale_addresses = false;
+    VlanSet stale_vlans;  ///< those that have joined them: what was learned there is not used any more
     std::map<std::string, PortEntry> ports;  ///< by name
     std::vector<std::string> sessions;       ///< ids of those in `spec`
     BridgeSpec spec;                         ///< the last one

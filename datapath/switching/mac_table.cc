@@ -20,6 +20,10 @@ std::uint64_t value_of(PortNo port, std::uint32_t second) {
   return static_cast<std::uint64_t>(index(port)) << 32 | second;
 }
 
+VlanId vlan_of(std::uint64_t key) {
+  return static_cast<VlanId>(key >> 48 & 0xfff);
+}
+
 PortNo port_of(std::uint64_t value) {
   return PortNo{static_cast<std::uint32_t>(value >> 32)};
 }
@@ -239,6 +243,18 @@ void MacTable::forget_port(PortNo port) {
   ports_.erase(found);
 }
 
+void MacTable::forget_vlans(const VlanSet& vlans) {
+  const MutexLock lock(mutex_);
+  const Slots& slots = *slots_.load(std::memory_order_relaxed);
+  for (auto& [port, list] : ports_) {
+    for (std::uint32_t slot = list.oldest; slot != kNil;) {
+      const std::uint32_t next = links_[slot].newer;
+      if (vlans[vlan_of(slots.at(slot).key.load(std::memory_order_relaxed))]) erase(slot);
+      slot = next;
+    }
+  }
+}
+
 std::size_t MacTable::sweep(TimeNs now) {
   const MutexLock lock(mutex_);
   const Slots& slots = *slots_.load(std::memory_order_relaxed);
@@ -295,6 +311,12 @@ void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
 void MacTable::free_replaced() {
   const MutexLock lock(mutex_);
   generations_.erase(generations_.begin(), generations_.end() - 1);
+}
+
+std::size_t MacTable::size_of(PortNo port) const {
+  const MutexLock lock(mutex_);
+  const auto found = ports_.find(index(port));
+  return found == ports_.end() ? 0 : found->second.count;
 }
 
 std::size_t MacTable::size() const {

@@ -28,6 +28,7 @@
 
 #include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
+#include "datapath/switching/vlan.h"
 
 namespace vswitch {
 
@@ -69,6 +70,8 @@ class MacTable {
 
   /// Forgets all addresses on a port, pinned ones included.
   void forget_port(PortNo port);
+  /// Forgets all that was learned in these VLANs. Pinned addresses stay.
+  void forget_vlans(const VlanSet& vlans);
   /// Forgets addresses not seen for the aging time; returns how many.
   std::size_t sweep(TimeNs now);
   /// Forgets all that was learned; returns how many. Pinned addresses stay.
@@ -79,6 +82,8 @@ class MacTable {
   void free_replaced();
 
   std::size_t size() const;
+  /// Addresses on a port, without pinned ones.
+  std::size_t size_of(PortNo port) const;
   std::size_t capacity() const;
   MacStatistics statistics() const;
   void clear_statistics();

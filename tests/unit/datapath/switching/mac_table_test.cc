@@ -156,6 +156,27 @@ TEST(MacTable, ChangesItsSizeAndKeepsTheYoungest) {
   EXPECT_EQ(table.size(), 0U);
 }
 
+TEST(MacTable, ForgetsTheAddressesOfSomeVlans) {
+  MacTable table(64);
+  for (VlanId vlan = 0; vlan < 8; ++vlan) {
+    table.learn(vlan, mac(1), kA, kStart);
+    table.learn(vlan, mac(2), PortNo{7}, kStart);
+  }
+  ASSERT_TRUE(table.pin(5, mac(9), kA));
+  EXPECT_EQ(table.size_of(kA), 8U) << "without the pinned one";
+  VlanSet vlans;
+  vlans.set(3).set(5).set(4000);
+  table.forget_vlans(vlans);
+  for (VlanId vlan = 0; vlan < 8; ++vlan) {
+    const bool forgotten = vlan == 3 || vlan == 5;
+    EXPECT_EQ(table.lookup(vlan, mac(1), kStart).has_value(), !forgotten) << vlan;
+    EXPECT_EQ(table.lookup(vlan, mac(2), kStart).has_value(), !forgotten) << vlan;
+  }
+  EXPECT_EQ(table.lookup(5, mac(9), kStart), kA) << "pinned";
+  EXPECT_EQ(table.size_of(kA), 6U);
+  EXPECT_EQ(table.size_of(PortNo{99}), 0U);
+}
+
 TEST(MacTable, ReadersNeverSeeAnotherAddressesPort) {
   // Address n is only ever on ports n and n + 1000: a reader that sees anything else has read a torn entry.
   MacTable table(64);
