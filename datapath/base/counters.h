@@ -35,6 +35,11 @@ class PerSender {
   explicit PerSender(std::size_t senders) : cells_(senders) {}
   T& of(SenderId sender) { return cells_[index(sender)].value; }
 
+  /// Calls visit(cell) for each sender.
+  template <typename Visit>
+  void each(Visit visit) const {
+    for (const Cell& cell : cells_) visit(cell.value);
+  }
   template <typename Read>
   std::uint64_t sum(Read read) const {
     std::uint64_t total = 0;
@@ -91,6 +96,8 @@ class QueuedBytes {
 struct DestinationCell {
   Counter matched;
   Counter delivered;
+  Counter truncated;                      ///< of those delivered: cut to the MTU of the path
+  std::atomic<TimeNs> truncated_at{0};    ///< when the frame of the last of them was received
   Counter sent_packets, delivered_bytes;  ///< as accepted: more than copies if GSO packets are segmented
   DropCounters lost;
 };

@@ -28,10 +28,13 @@ TimeNs unix_offset() {
   return now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC);
 }
 
-bool segments_gso(const CompiledSession& session, const tunnel::TunnelEndpoint* endpoint) {
-  if (session.gso_packets == GsoPackets::by_destination) return endpoint != nullptr;
+/// Those who read a port that carries only copies are sensors: they expect frames as on a wire.
+bool segments_gso(const CompiledSession& session, const PortConfig* port,
+                  const tunnel::TunnelEndpoint* endpoint) {
+  if (session.gso_packets == GsoPackets::by_destination) return endpoint != nullptr || port->only_copies;
   return session.gso_packets == GsoPackets::segment;
 }
+
 }  // namespace
 
 MirrorThread::MirrorThread(SenderId sender, const std::atomic<const Snapshot*>& published,
@@ -148,7 +151,8 @@ void MirrorThread::add(const CopyRecord& record, std::size_t worker) {
     batch.copies.push_back({.target = &target,
                             .charge = {worker, CopyQueue::cost(record.payload.size())},
                             .pieces = pieces,
-                            .lost = lost});
+                            .lost = lost,
+                            .received = record.received});
   }
 }
 
@@ -176,15 +180,20 @@ DropReason MirrorThread::add_pieces(Batch& batch, const CopyRecord& record, cons
     return DropReason::own_copy;
   std::array<std::uint8_t, kMaxHeaderLength> header;
   const std::size_t length = write_header(record.dst, record.src, target.tags, header);
-  return batch.pieces.add(outgoing({header.data(), length}, record.payload, offload),
-                          {.segment_gso = segments_gso(session, batch.endpoint),
-                           .snaplen = target.snaplen,
-                           .endpoint = batch.endpoint,
-                           .mtu_policy = session.mtu_policy,
-                           .facts = {.tag = target.origin.tag,
-                                     .tag_removed = session.tags.strip_vlan,
-                                     .delivered = target.origin.delivered,
-                                     .unix_time_ns = record.received + unix_offset_}});
+  const OutgoingFrame frame = outgoing({header.data(), length}, record.payload, offload);
+  tunnel::Pieces::Shape shape{.segment_gso = segments_gso(session, batch.port, batch.endpoint),
+                              .snaplen = target.snaplen,
+                              .endpoint = batch.endpoint,
+                              .mtu_policy = session.mtu_policy,
+                              .facts = {.tag = target.origin.tag,
+                                        .tag_removed = session.tags.strip_vlan,
+                                        .delivered = target.origin.delivered,
+                                        .unix_time_ns = record.received + unix_offset_}};
+  const DropReason lost = batch.pieces.add(frame, shape);
+  const bool was_asked_for = session.gso_packets == GsoPackets::segment;
+  if (lost != DropReason::not_segmentable || batch.endpoint != nullptr || was_asked_for) return lost;
+  shape.segment_gso = false;  // of a kind that only the kernel can segment: better whole than lost
+  return batch.pieces.add(frame, shape);
 }
 
 void MirrorThread::send_all() {
@@ -213,7 +222,9 @@ void MirrorThread::account(const Batch& batch, const Waiting& copy, std::span<co
   const std::size_t encapsulation =
       batch.endpoint != nullptr ? tunnel::encapsulation_length(batch.endpoint->settings().encapsulation) : 0;
   DropReason lost = copy.lost;
+  bool cut_to_mtu = false;
   for (const OutgoingFrame& piece : pieces) {
+    cut_to_mtu |= piece.cut_to_mtu;
     if (piece.outcome != DropReason::none) {
       if (lost == DropReason::none) lost = piece.outcome;
       continue;
@@ -225,6 +236,10 @@ void MirrorThread::account(const Batch& batch, const Waiting& copy, std::span<co
     port->sent_frames.add();
     port->sent_bytes.add(bytes);
     port->copies_sent.add();
+  }
+  if (lost == DropReason::none && cut_to_mtu) {
+    destination.truncated.add();
+    destination.truncated_at.store(copy.received, std::memory_order_relaxed);
   }
   lost == DropReason::none ? destination.delivered.add()
                            : destination.lost[static_cast<std::size_t>(lost)].add();

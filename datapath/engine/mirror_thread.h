@@ -72,6 +72,7 @@ class MirrorThread {
     Charge charge;
     std::size_t pieces;
     DropReason lost;  ///< not none: it is already lost
+    TimeNs received;
   };
   /// Copies that are sent together, by one device or to one endpoint.
   struct Batch {

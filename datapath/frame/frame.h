@@ -136,6 +136,7 @@ struct OutgoingFrame {
   std::span<const std::uint8_t> payload;
   Offload offload;                        ///< checksum_start counts from the first byte of the header
   DropReason outcome = DropReason::none;  ///< set by send(): none = the device accepted it
+  bool cut_to_mtu = false;                ///< it has been truncated to the MTU of the path
 
   std::size_t length() const { return header.size() + payload.size(); }
 };

@@ -12,8 +12,8 @@ inline constexpr std::uint32_t kWholeFrame = std::numeric_limits<std::uint32_t>:
 /// What happens to a copy that exceeds the MTU of the path to its endpoint.
 enum class MtuPolicy : std::uint8_t { truncate, fragment, drop };
 
-/// What happens to GSO packets of local senders: by_destination keeps them for ports and segments them for
-/// endpoints.
+/// What happens to GSO packets of local senders: by_destination segments them for endpoints and for ports that
+/// carry only copies, and keeps them for ports that carry their own traffic too.
 enum class GsoPackets : std::uint8_t { by_destination, keep, segment };
 
 }  // namespace vswitch

@@ -86,9 +86,11 @@ DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std
   const std::size_t room = how != nullptr ? encapsulation_length(*how) : 0;
   const std::size_t length = header.size() - room + payload.size();
   std::size_t limit = shape.snaplen;
+  bool cut_to_mtu = false;
   if (endpoint != nullptr && shape.mtu_policy != MtuPolicy::fragment) {
     const std::size_t longest = endpoint->longest_frame();
     if (shape.mtu_policy == MtuPolicy::drop && std::min(length, limit) > longest) return DropReason::too_big;
+    cut_to_mtu = std::min(length, limit) > longest;
     limit = std::min(limit, longest);
   }
   if (length > limit) {
@@ -104,7 +106,7 @@ DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std
     const std::array<std::span<const std::uint8_t>, 2> frame = {header.subspan(room), payload};
     write_encapsulation(*how, facts, frame, header.first(room));
   }
-  pieces_.push_back({.header = header, .payload = payload, .offload = offload});
+  pieces_.push_back({.header = header, .payload = payload, .offload = offload, .cut_to_mtu = cut_to_mtu});
   return DropReason::none;
 }
 

@@ -113,6 +113,10 @@ def test_copies_that_are_too_long_are_cut_and_marked_or_sent_in_fragments_or_dro
             assert numbers == [n for n, data in enumerate(sent) if policy == "cut" or len(data) <= room], "a lost copy leaves a gap"
         account = lab.account(name)
         too_big = len(sent) - len(expected)
+        truncated = sum(len(data) > room for data in sent) if policy == "cut" else 0
+        assert account["truncated"] == truncated
+        notice = lab.rpc("mirror.get", bridge="br0", name=name)["notice"]
+        assert notice.startswith("copies are longer than the MTU of the path") == (truncated != 0), (name, notice)
         assert account["delivered"] == len(expected) and account["lost_by"] == ({"too_big": too_big} if too_big else {}), (name, account)
     for name, version, encap, sock in receivers:
         skip = {"gre": 4, "erspan3": 20, "vxlan": 8}[encap] + (20 if version == 4 and encap != "vxlan" else 0)

@@ -2,6 +2,7 @@
 // SPAN sessions: what is copied, to where, in which shape, and the account of it.
 #include <gtest/gtest.h>
 
+#include "tests/support/gso_packet.h"
 #include "tests/support/switch_lab.h"
 
 namespace vswitch::test {
@@ -315,7 +316,31 @@ TEST_F(Mirror, CopiesHaveFinishedChecksums) {
   lab.expect("p1", in, {{"p2", {in}}, {"m", {copy}}});
 }
 
-TEST_F(Mirror, GsoPacketsAreCopiedWhole) {
+TEST_F(Mirror, AnAnalyserGetsSegmentsAsOnAWire) {
+  span("s", {{"p1", Direction::from}}, {"m"});
+  const GsoPacket packet{.data = 4000, .segment = 1400};
+  MemoryFrame in;
+  in.bytes = {0x02, 0, 0, 0, 0, 0x0b, 0x02, 0, 0, 0, 0, 0x0a};
+  const auto payload = packet.payload();
+  in.bytes.insert(in.bytes.end(), payload.begin(), payload.end());
+  in.offload = packet.offload();
+  in.offload.checksum_start = static_cast<std::uint16_t>(in.offload.checksum_start + 12);
+  lab.inject("p1", in);
+  Sent sent = lab.run();
+  EXPECT_EQ(sent["p2"], std::vector<MemoryFrame>{in}) << "production leaves as it came";
+  ASSERT_EQ(sent["m"].size(), 3U);
+  for (const MemoryFrame& copy : sent["m"]) {
+    EXPECT_EQ(copy.offload, Offload{});
+    EXPECT_LE(copy.bytes.size(), 14U + 20 + 20 + 1400);
+    EXPECT_TRUE(packet_is_valid({copy.bytes.begin() + 14, copy.bytes.end()}));
+  }
+  EXPECT_EQ(lab.account("s", "m"), (Account{1, 1, 0})) << "one copy, in three pieces";
+  lab.session("s").gso_packets = GsoPackets::keep;
+  lab.apply();
+  lab.expect("p1", in, {{"p2", {in}}, {"m", {in}}}, "whole if asked for");
+}
+
+TEST_F(Mirror, WhatOnlyTheKernelCanSegmentIsCopiedWhole) {
   span("s", {{"p1", Direction::from}}, {"m"});
   const Offload offload{.needs_checksum = true,
                         .gso_type = 1,
@@ -325,6 +350,11 @@ TEST_F(Mirror, GsoPacketsAreCopiedWhole) {
                         .checksum_offset = 16};
   const MemoryFrame in = frame().src(kA).dst(kB).zeros(60000).offload(offload);
   lab.expect("p1", in, {{"p2", {in}}, {"m", {in}}});
+  EXPECT_EQ(lab.account("s", "m"), (Account{1, 1, 0}));
+  lab.session("s").gso_packets = GsoPackets::segment;
+  lab.apply();
+  lab.expect("p1", in, {{"p2", {in}}}, "not if segments were asked for");
+  EXPECT_EQ(lab.lost("s", "m", DropReason::not_segmentable), 1U);
 }
 
 TEST_F(Mirror, ARefusingDestinationIsAccountedAndHarmsNobody) {
