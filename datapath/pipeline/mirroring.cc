@@ -107,8 +107,10 @@ std::uint32_t Decider::truncated_length(const CompiledSession& session, const Ta
 }
 
 bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const {
-  const BridgeTags shaped = shape_copy(how, tags);
-  return carries(policy, shaped, shaped.inner ? shaped.inner->vid() : customer_);
+  BridgeTags shaped = shape_copy(how, tags);
+  const VlanId customer = shaped.inner ? shaped.inner->vid() : customer_;
+  if (policy.mode == VlanMode::access) shaped.inner.reset();  // it keeps the customer's tag there too
+  return carries(policy, shaped, customer);
 }
 
 /// One copy to each destination of the session, unless the frame has already been copied there.

@@ -91,16 +91,21 @@ bool may_carry(const VlanPolicy& policy, VlanId vlan) {
   return carries(policy, {.outer = VlanTag{}.with_vid(vlan), .inner = {}}, 0);
 }
 
-TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {
+namespace {
+
+/// A copy keeps what a customer of a dot1q-tunnel sent even on an access port, which a frame reaches without it.
+enum class Kind : std::uint8_t { frame, copy };
+
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags, Kind kind) {
   std::optional<VlanTag> outer = tags.outer;
   std::optional<VlanTag> inner = tags.inner;
+  bool is_customers = false;  // then it is the customer's business: kept, even if it is empty
   switch (policy.mode) {
     case VlanMode::access:
     case VlanMode::dot1q_tunnel:
-      // Only copies reach an access port with a customer's tag inside, and a copy keeps what the customer
-      // sent.
-      outer = inner;
+      outer = policy.mode == VlanMode::dot1q_tunnel || kind == Kind::copy ? inner : std::nullopt;
       inner.reset();
+      is_customers = outer.has_value();
       break;
     case VlanMode::native_untagged:
       if (tags.vlan() == policy.tag) {
@@ -116,10 +121,16 @@ TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {
     outer = outer.value_or(VlanTag{}).with_pcp(tags.arrived_pcp);
   }
   TagList wire;
-  const bool keep_empty = policy.priority_tags == PriorityTags::always;
+  const bool keep_empty = is_customers || policy.priority_tags == PriorityTags::always;
   if (outer && (outer->vid() != 0 || outer->pcp() != 0 || keep_empty)) wire.push_back(*outer);
   if (inner) wire.push_back(*inner);
   return wire;
+}
+
+}  // namespace
+
+TagList depart(const VlanPolicy& policy, const BridgeTags& tags) {
+  return depart(policy, tags, Kind::frame);
 }
 
 BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags) {
@@ -138,8 +149,8 @@ BridgeTags shape_copy(const CopyTags& how, const BridgeTags& tags) {
 }
 
 TagList depart_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) {
-  if (how.leave_alone()) return depart(policy, tags);
-  TagList wire = depart(policy, shape_copy(how, tags));
+  if (how.leave_alone()) return depart(policy, tags, Kind::copy);
+  TagList wire = depart(policy, shape_copy(how, tags), Kind::copy);
   if (!how.output_vlan || !how.keep_vlan) return wire;
   const BridgeTags inside = shape_copy({.output_vlan = {}, .strip_vlan = how.strip_vlan}, tags);
   const TagList kept = depart(kTrunk, inside);
