@@ -178,7 +178,7 @@ void declare_mirror_settings(CLI::App& app, const Params& params) {
   choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"}, "truncate",
          "copies longer than the path MTU of an endpoint are truncated [truncate], fragmented or dropped");
   choice(app, params, "--gso-packets,--superframes", "superframes", {"keep", "cut"}, "segment",
-         "keep GSO packets of local senders whole [for ports] or segment them [for endpoints]");
+         "keep GSO packets of local senders whole [for ports with --normal-io] or segment them [otherwise]");
   matches(app, params, "--filter", "filter", "copy only frames that match, such as tcp,tp_dst=80, or none");
   matches(app, params, "--skip", "skip",
           "never copy frames that match, even if --filter selects them, or none");
@@ -309,8 +309,7 @@ std::string render_mirror_details(const Json& mirror) {
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
-  if (const std::string notice = mirror.value("notice", ""); !notice.empty())
-    text += line("notice", notice + " (" + counters.value("foreign_frames", Json(0)).dump() + " so far)");
+  if (const std::string notice = mirror.value("notice", ""); !notice.empty()) text += line("notice", notice);
   text += line("sources", sources(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");
@@ -347,6 +346,10 @@ std::string render_mirror_details(const Json& mirror) {
     text += line("sampled out", counters["sampled_out"].dump() + " copies left out as configured");
   if (counters["rate_limited"] != 0)
     text += line("rate limited", counters["rate_limited"].dump() + " copies left out as configured");
+  if (const Json truncated = counters.value("truncated", Json(0)); truncated != 0)
+    text += line("truncated", truncated.dump() + " of them, to the MTU of the path");
+  if (const Json foreign = counters.value("foreign_frames", Json(0)); foreign != 0)
+    text += line("foreign", foreign.dump() + " frames in the output VLAN that are no copies");
   if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
   const std::string causes = lost_by(counters);
   return text +

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "ctl/command.h"
+#include "ctl/render.h"
 #include "schemas/openrpc.h"
 
 namespace vswitch::ctl {
@@ -213,6 +214,12 @@ void complain(World& world, const std::string& sentence, const std::string& what
   if (!what_next.empty()) world.err << what_next << '\n';
 }
 
+/// What is worth knowing about a session that was just changed.
+void warn(World& world, const Json& session) {
+  const std::string notice = session.value("notice", "");
+  if (!notice.empty()) world.err << kProgram << ": warning: " << printable(notice) << '\n';
+}
+
 void execute(const Parsed& parsed, World& world) {
   double seconds = parsed.options.timeout;
   for (const Call& call : parsed.calls) seconds += call.waits;
@@ -224,6 +231,8 @@ void execute(const Parsed& parsed, World& world) {
   }
   const Json result = ask(*daemon, parsed.calls);
   world.out << (parsed.options.json ? as_json(result, 2) : parsed.command->render(result)) << std::flush;
+  const std::string_view method = parsed.calls.front().method;
+  if (method == "mirror.add" || method == "mirror.set" || method == "mirror.enable") warn(world, result);
 }
 
 }  // namespace

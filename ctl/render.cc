@@ -162,7 +162,9 @@ std::string destination(const Json& session) {
 std::string state(const Json& object) {
   const std::string name = object["state"];
   const std::string reason = object["reason"];
-  return name + (reason.empty() ? "" : ": " + reason);
+  const Json copies_only = object.value("copies_only", Json());  // of a port
+  return name + (copies_only.is_null() ? "" : ", copies only (" + copies_only.get<std::string>() + ")") +
+         (reason.empty() ? "" : ": " + reason);
 }
 
 std::string session_table(const Json& mirrors, std::size_t indent) {

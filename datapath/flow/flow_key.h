@@ -28,6 +28,7 @@ namespace vswitch {
 struct KeySlot {
   std::uint8_t at;
   std::uint8_t size;
+  bool operator==(const KeySlot&) const = default;
 };
 
 namespace key_slot {

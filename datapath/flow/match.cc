@@ -16,4 +16,21 @@ bool Match::matches(const FlowKey& key) const {
          });
 }
 
+bool Match::covers(const Match& other) const {
+  for (std::size_t i = 0; i < mask_.words().size(); ++i) {
+    const std::uint64_t mask = mask_.words()[i];
+    if ((mask & ~other.mask_.words()[i]) != 0) return false;
+    if (((value_.words()[i] ^ other.value_.words()[i]) & mask) != 0) return false;
+  }
+  return std::all_of(ranges_.begin(), ranges_.end(), [&other](const Range& range) {
+    return std::find(other.ranges_.begin(), other.ranges_.end(), range) != other.ranges_.end();
+  });
+}
+
+std::optional<std::uint16_t> Match::exact_vlan() const {
+  constexpr std::uint32_t kVid = 0xfff;
+  if ((mask_.number(key_slot::kVlanTci) & kVid) != kVid) return std::nullopt;
+  return static_cast<std::uint16_t>(value_.number(key_slot::kVlanTci) & kVid);
+}
+
 }  // namespace vswitch

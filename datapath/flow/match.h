@@ -38,6 +38,7 @@ class Match {
   struct Range {
     KeySlot slot;
     std::uint32_t low, high;
+    bool operator==(const Range&) const = default;
   };
   /// Parses a match. The result is the match, or a sentence that names the faulty part and the remedy.
   static Parsed parse(std::string_view text);
@@ -51,6 +52,11 @@ class Match {
   std::span<const Range> ranges() const { return ranges_; }
   /// The match as it was written.
   const std::string& text() const { return text_; }
+  /// Whether this match certainly matches every frame that `other` matches. Port ranges count only if they are
+  /// the same.
+  bool covers(const Match& other) const;
+  /// The VLAN that every frame that matches has (0: no tag, or a priority tag); nullopt if there is no single one.
+  std::optional<std::uint16_t> exact_vlan() const;
   /// Matches that are written the same are the same.
   bool operator==(const Match& other) const { return text_ == other.text_; }
 

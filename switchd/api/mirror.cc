@@ -30,7 +30,7 @@ Json account_json(bridge::CounterMap counters) {
   }
   Json json = {{"lost_by", lost_by}};
   for (const char* key : {"matched", "delivered", "delivered_bytes", "lost", "duplicate", "sampled_out",
-                          "rate_limited", "sent_packets", "queued"}) {
+                          "rate_limited", "sent_packets", "truncated", "queued"}) {
     json[key] = counters[key];
   }
   return json;
@@ -102,7 +102,7 @@ Json mirror_json(const MirrorMethods& methods, const Row& bridge, const Row& row
                {"state", state.state},
                {"reason", state.reason},
                {"since", since == nullptr ? Json() : Json(*since)},
-               {"notice", bridge::foreign_notice(counters["foreign_frames"], mirror.output_vlan)},
+               {"notice", methods.counters.mirror_notice(row.uuid())},
                {"counters", counters},
                {"destinations", destinations_json(database, account)}});
   return json;
@@ -261,15 +261,14 @@ Json mirror_stats(const MirrorMethods& methods, const Json& params) {
       const model::MirrorState state = model::state_of_mirror(*mirror);
       const Account account = account_of(methods.counters, *mirror);
       const Json counters = counters_json(account.of_session);
-      mirrors.push_back(
-          {{"bridge", bridge_name},
-           {"name", name},
-           {"uuid", mirror->uuid().to_string()},
-           {"state", state.state},
-           {"reason", state.reason},
-           {"notice", bridge::foreign_notice(counters["foreign_frames"], mirror->integer("output_vlan"))},
-           {"counters", counters},
-           {"destinations", destinations_json(methods.database, account)}});
+      mirrors.push_back({{"bridge", bridge_name},
+                         {"name", name},
+                         {"uuid", mirror->uuid().to_string()},
+                         {"state", state.state},
+                         {"reason", state.reason},
+                         {"notice", methods.counters.mirror_notice(mirror->uuid())},
+                         {"counters", counters},
+                         {"destinations", destinations_json(methods.database, account)}});
     }
   }
   return {{"mirrors", mirrors}};

@@ -106,6 +106,9 @@ DesiredInterface desired_interface(const model::Bridge& bridge, const model::Por
   if (desired.refusal.empty() && has_device(desired.type))
     desired.refusal = device_name_trouble(desired.name);
   if (interface.mtu_request) desired.mtu_request = static_cast<std::uint32_t>(*interface.mtu_request);
+  if (interface.ingress_policing_rate != 0 || interface.ingress_policing_kpkts_rate != 0)
+    desired.unsupported["ingress_policing"] = "not supported: the port is not policed";
+  if (!port.qos.empty()) desired.unsupported_of_port["qos"] = "not supported: the port is not shaped";
   if (port.interfaces.size() != 1)
     desired.refusal = "port " + port.name + " has several interfaces; bonds are not supported";
   return desired;
@@ -231,11 +234,19 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   return session;
 }
 
-std::vector<std::string> unsupported_by(const model::Bridge& bridge) {
-  std::vector<std::string> columns;
-  if (bridge.stp_enable) columns.push_back("stp_enable");
-  if (bridge.rstp_enable) columns.push_back("rstp_enable");
-  if (bridge.mcast_snooping_enable) columns.push_back("mcast_snooping_enable");
+Unsupported unsupported_by(const model::Bridge& bridge) {
+  Unsupported columns;
+  const auto add = [&columns](bool is_set, const char* column, const char* instead) {
+    if (is_set) columns[column] = std::string("not supported: ") + instead;
+  };
+  constexpr const char* kAsIfFalse = "the bridge forwards as if it were false";
+  add(bridge.stp_enable, "stp_enable", kAsIfFalse);
+  add(bridge.rstp_enable, "rstp_enable", kAsIfFalse);
+  add(bridge.mcast_snooping_enable, "mcast_snooping_enable", kAsIfFalse);
+  add(!bridge.controller.empty(), "controller", "the bridge does not connect to OpenFlow controllers");
+  add(!bridge.netflow.empty(), "netflow", "no flow is exported");
+  add(!bridge.sflow.empty(), "sflow", "no frame is sampled");
+  add(!bridge.ipfix.empty(), "ipfix", "no flow is exported");
   return columns;
 }
 

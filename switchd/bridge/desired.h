@@ -33,6 +33,9 @@ constexpr bool has_device(InterfaceType type) {
   return type == InterfaceType::system || type == InterfaceType::internal;
 }
 
+/// Columns that ask for something that the switch does not support, and what it does instead, as a sentence.
+using Unsupported = std::map<std::string, std::string>;
+
 /// One Interface row. Its name is also the name of the device and of the port in the datapath.
 struct DesiredInterface {
   ovsdb::Uuid row;
@@ -46,9 +49,11 @@ struct DesiredInterface {
   std::string peer;                       ///< of a patch port: the interface at its other end
   std::optional<DesiredEndpoint> tunnel;  ///< of a tunnel port
   std::vector<IpAddress> not_to =
-      {};                ///< of a tunnel without local_ip: the local_ip of others to the same end
-  bool is_port = false;  ///< it has a port number
-  std::string trouble;   ///< not empty: it is a port, but carries nothing; why, as a sentence
+      {};                        ///< of a tunnel without local_ip: the local_ip of others to the same end
+  bool is_port = false;          ///< it has a port number
+  std::string trouble;           ///< not empty: it is a port, but carries nothing; why, as a sentence
+  Unsupported unsupported = {};  ///< columns of the interface
+  Unsupported unsupported_of_port = {};  ///< columns of its Port row
 
   bool operator==(const DesiredInterface&) const = default;
 };
@@ -58,7 +63,7 @@ struct DesiredBridge {
   std::vector<DesiredInterface> interfaces;             ///< interfaces[i] belongs to spec.ports[i]
   std::vector<std::vector<DesiredEndpoint>> endpoints;  ///< endpoints[i] belongs to sessions[i]
   std::vector<DesiredSession> sessions;
-  std::vector<std::string> unsupported;  ///< columns that ask for something that the switch does not support
+  Unsupported unsupported;
   BridgeSpec spec;  ///< without sessions: session_state.h decides later which of them it gets
 
   bool operator==(const DesiredBridge&) const = default;

@@ -172,6 +172,8 @@ SessionStatus SessionStates::decide_one(const DesiredSession& asked, const std::
   known.used = true;
   update_end(known, asked, now_ms);
   SessionStatus status = evaluate(bridge, connected, asked, known.end ? known.end->reason : "");
+  status.bridge = bridge.name;
+  status.name = asked.name;
   if (known.end) status.ended_at = known.end->at;
   if (asked.refusal.empty()) {
     known.last_honoured = asked;
@@ -185,6 +187,7 @@ SessionStatus SessionStates::decide_one(const DesiredSession& asked, const std::
   const SessionSpec& copies_by =
       known.last_honoured ? *known.last_honoured : static_cast<const SessionSpec&>(asked);
   SessionSpec& session = bridge.sessions.emplace_back(copies_by);
+  session.name = asked.name;
   session.enabled = asked.enabled && known.last_honoured && !known.end;
   session.life = known.life;
   return status;

@@ -47,6 +47,8 @@ struct SessionStatus {
   SessionState state = SessionState::active;
   std::string reason;                         ///< empty if active or disabled
   std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: it has ended, which must be recorded
+  std::string bridge = {};
+  std::string name = {};
 
   bool operator==(const SessionStatus&) const = default;
 };

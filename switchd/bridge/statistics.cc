@@ -78,6 +78,7 @@ CounterMap destination_statistics(const DestinationCounters& destination) {
   map["delivered"] = sum([](const DestinationCell& c) { return c.delivered.read(); });
   map["delivered_bytes"] = sum([](const DestinationCell& c) { return c.delivered_bytes.read(); });
   map["sent_packets"] = sum([](const DestinationCell& c) { return c.sent_packets.read(); });
+  map["truncated"] = sum([](const DestinationCell& c) { return c.truncated.read(); });
   for (std::size_t r = 0; r < kDropReasonCount; ++r) {
     const auto reason = static_cast<DropReason>(r);
     const std::int64_t count = sum([r](const DestinationCell& c) { return c.lost[r].read(); });

@@ -20,7 +20,8 @@ CounterMap interface_statistics(const PortCounters& counters, std::uint64_t over
 /// What happened to the copies to one destination, one per frame: matched = delivered + lost + duplicate +
 /// sampled_out + rate_limited + queued, and lost = the sum of lost_<reason>. A duplicate is a frame that
 /// another session has copied to the same destination. sent_packets and delivered_bytes count what was sent:
-/// a GSO packet that is segmented is one copy and many packets.
+/// a GSO packet that is segmented is one copy and many packets. truncated counts the copies of those delivered
+/// that were cut to the MTU of the path.
 CounterMap destination_statistics(const DestinationCounters& destination);
 
 /// Mirror.statistics: tx_packets and tx_bytes count frames (ovs-vswitchd.conf.db(5)). If the session has an

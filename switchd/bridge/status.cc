@@ -4,8 +4,11 @@
 #include <map>
 #include <string>
 
+#include "datapath/engine/datapath.h"
+#include "switchd/base/log.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/identity.h"
+#include "switchd/bridge/notices.h"
 #include "switchd/bridge/row_writer.h"
 #include "switchd/bridge/statistics.h"
 #include "switchd/bridge/switch_view.h"
@@ -17,13 +20,25 @@ namespace {
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
+const log::Module kSessions{"mirror"};
+const log::Module kUnsupported{"unsupported"};
+
 /// To the second.
 std::string now_text() {
   return iso_time(wall_now_ms() / 1000 * 1000);
 }
 
+/// Once: when the row does not say it yet.
+void warn_of(const Unsupported& unsupported, RowWriter& row, const std::string& whose) {
+  for (const auto& [column, sentence] : unsupported) {
+    if (row.row() != nullptr && row.row()->value("status", column) == nullptr)
+      log::warn(kUnsupported, "{}: {}: {}", whose, column, sentence);
+  }
+}
+
+/// `copies_only`: the sessions that make it carry only copies; so for write_tunnel().
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
-                const netlink::Link* link) {
+                const netlink::Link* link, const std::string& copies_only) {
   std::map<std::string, std::string> status;
   const bool works = attachment.works();
   if (!works) {
@@ -43,6 +58,9 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   }
   if (works && !attachment.not_isolated.empty()) status["warning"] = attachment.not_isolated;
   if (works && !attachment.not_configured.empty()) status["warning"] = attachment.not_configured;
+  if (!copies_only.empty()) status["copies_only"] = copies_only;
+  warn_of(interface.unsupported, row, "interface " + interface.name);
+  status.insert(interface.unsupported.begin(), interface.unsupported.end());
   if (link != nullptr && works) {
     status["driver_name"] = interface.type == InterfaceType::internal ? "tun"
                             : link->kind.empty()                      ? "unknown"
@@ -64,7 +82,8 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
 }
 
 /// The status of a tunnel as Open vSwitch reports it, and what is wrong with the path.
-void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::LinkMonitor& links) {
+void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::LinkMonitor& links,
+                  const std::string& copies_only) {
   std::map<std::string, std::string> status{{"state", entry.trouble().empty() ? "up" : "down"}};
   if (!entry.trouble().empty()) status["reason"] = entry.trouble();
   if (!entry.route.device.empty()) {
@@ -72,6 +91,7 @@ void write_tunnel(RowWriter& row, const Endpoints::Entry& entry, const netlink::
     status["tunnel_egress_iface"] = entry.route.device;
     status["tunnel_egress_iface_carrier"] = link != nullptr && link->carrier ? "up" : "down";
   }
+  if (!copies_only.empty()) status["copies_only"] = copies_only;
   row.set("admin_state", std::string("up"));
   row.set("link_state", std::string("up"));
   row.set("status", status);
@@ -86,6 +106,9 @@ std::string error_of(const DesiredInterface& interface, const Attachment& attach
 }
 
 void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
+  const SnapshotRegistry::BridgeEntry* entry = status.registry.bridge(bridge.spec.name);
+  const auto reserved =
+      entry == nullptr ? std::map<std::string, std::string>() : ports_with_only_copies(entry->spec);
   for (const DesiredInterface& interface : bridge.interfaces) {
     const Attachment* attachment = status.attachments.find(interface.name);
     const auto ofport = status.ofports.find(interface.row);
@@ -94,12 +117,14 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
     row.set("error", error_of(interface, *attachment, ofport->second));
     row.set("ofport", ofport->second);
     const Endpoints::Entry* endpoint = status.endpoints.find(interface.row);
+    const auto found = reserved.find(interface.name);
+    const std::string copies_only = found == reserved.end() ? "" : found->second;
     if (endpoint != nullptr && attachment->open() != nullptr) {
-      write_tunnel(row, *endpoint, status.links);
+      write_tunnel(row, *endpoint, status.links, copies_only);
       continue;
     }
     write_link(row, interface, *attachment,
-               has_device(interface.type) ? status.links.find(interface.name) : nullptr);
+               has_device(interface.type) ? status.links.find(interface.name) : nullptr, copies_only);
   }
 }
 
@@ -113,14 +138,19 @@ std::map<std::string, std::string> refused_by(const SwitchStatus& status, const 
       if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
     }
   }
-  for (const std::string& column : bridge.unsupported)
-    refused[column] = "not supported: the bridge forwards as if it were false";
+  refused.insert(bridge.unsupported.begin(), bridge.unsupported.end());
   return refused;
 }
 
 void write_bridge(const SwitchStatus& status, const DesiredBridge& bridge, Transaction& transaction) {
   RowWriter row(transaction, "Bridge", bridge.row);
+  warn_of(bridge.unsupported, row, "bridge " + bridge.spec.name);
   row.set("status", refused_by(status, bridge));
+  for (const DesiredInterface& interface : bridge.interfaces) {
+    RowWriter port(transaction, "Port", interface.port_row);
+    warn_of(interface.unsupported_of_port, port, "port " + interface.name);
+    port.set("status", interface.unsupported_of_port);
+  }
 }
 
 void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
@@ -144,7 +174,26 @@ void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
 
 }  // namespace
 
+void log_sessions(const std::vector<SessionStatus>& before, const std::vector<SessionStatus>& after) {
+  std::map<std::string, const SessionStatus*> known;
+  for (const SessionStatus& session : before) known[session.id] = &session;
+  for (const SessionStatus& session : after) {
+    const auto found = known.find(session.id);
+    const SessionStatus* earlier = found == known.end() ? nullptr : found->second;
+    if (found != known.end()) known.erase(found);
+    if (earlier != nullptr && earlier->state == session.state && earlier->reason == session.reason) continue;
+    const bool well = session.state == SessionState::active || session.state == SessionState::disabled ||
+                      session.state == SessionState::expired;
+    const std::string text = session.bridge + '/' + session.name + ": " + std::string(name(session.state)) +
+                             (session.reason.empty() ? "" : ": " + session.reason);
+    well ? log::info(kSessions, "{}", text) : log::warn(kSessions, "{}", text);
+  }
+  for (const auto& [id, session] : known)
+    log::info(kSessions, "{}/{}: removed", session->bridge, session->name);
+}
+
 void write_session_status(const SwitchStatus& status, Transaction& transaction) {
+  const TimeNs now = steady_now();
   for (const SessionStatus& session : status.sessions) {
     const auto uuid = Uuid::parse(session.id);
     if (!uuid) continue;
@@ -158,9 +207,11 @@ void write_session_status(const SwitchStatus& status, Transaction& transaction) 
     earlier.erase("notice");
     const auto since = before.find("since");
     after["since"] = earlier == after && since != before.end() ? since->second : now_text();
-    if (const auto* entry = status.registry.session(session.id)) {
-      const std::string notice = foreign_notice(foreign_frames(*entry), entry->output_vlan);
-      if (!notice.empty()) after["notice"] = notice;
+    std::string notice = notice_of(status.registry, session, status.host_addresses.at(now), now);
+    const auto noticed = before.find("notice");
+    if (!notice.empty()) {
+      if (noticed == before.end()) log::warn(kSessions, "{}/{}: {}", session.bridge, session.name, notice);
+      after["notice"] = std::move(notice);
     }
     row.set("status", after);
     // Whatever ended it: a restart does not revive it.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "switchd/bridge/switch_status.h"
 
@@ -18,6 +19,9 @@ void write_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
 /// Writes Mirror.status, and expires_at of a session that has ended. Part of write_status(); call it with
 /// write_statistics() as well, because notices depend on counters.
 void write_session_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
+
+/// Logs which sessions are new, gone, or in another state than before.
+void log_sessions(const std::vector<SessionStatus>& before, const std::vector<SessionStatus>& after);
 
 /// Writes only cur_cfg.
 void write_next_cfg(const ovsdb::Uuid& root, std::int64_t next_cfg, ovsdb::Transaction& transaction);

@@ -249,7 +249,8 @@ class Switch::Impl {
       asked.push_back(bridge.sessions);
       add_endpoints(bridge, spec.bridges.back(), asked.back());
     }
-    sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
+    const auto before = std::exchange(sessions_, session_states_.decide(asked, desired_.now_ms, spec));
+    log_sessions(before, sessions_);
     registry_.update(spec);
     std::unique_ptr<Snapshot> snapshot = compile(spec, registry_);
     spec = {};  // from here on only the snapshots decide how long a device is needed
@@ -377,7 +378,9 @@ class Switch::Impl {
   bool own_commit_ =
       false;  ///< the next commit reported is our own; commits that others make in response are not
   TimeNs statistics_written_ = 0;
-  const SwitchStatus status_{desired_, attachments_, endpoints_, links_, registry_, sessions_, ofports_};
+  netlink::HostAddressCache host_addresses_;
+  const SwitchStatus status_{desired_,  attachments_, endpoints_, links_,
+                             registry_, sessions_,    ofports_,   host_addresses_};
   SwitchQueries queries_{status_, *datapath_, settings_};
   FrameWaiters waiters_{io_, datapath_->next_frames(), queries_};
   std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that contains our versions

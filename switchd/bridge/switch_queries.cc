@@ -6,6 +6,7 @@
 
 #include "datapath/base/thread_annotations.h"
 #include "switchd/bridge/explain.h"
+#include "switchd/bridge/notices.h"
 #include "switchd/bridge/statistics.h"
 
 namespace vswitch::bridge {
@@ -113,6 +114,15 @@ BoundSources SwitchQueries::bound_sources(const ovsdb::Uuid& mirror) {
     }
   }
   return bound;
+}
+
+std::string SwitchQueries::mirror_notice(const ovsdb::Uuid& mirror) {
+  const std::string id = mirror.to_string();
+  const TimeNs now = steady_now();
+  for (const SessionStatus& session : status_.sessions) {
+    if (session.id == id) return notice_of(status_.registry, session, status_.host_addresses.at(now), now);
+  }
+  return "";
 }
 
 CounterMap SwitchQueries::interface_counters(const ovsdb::Uuid& uuid) {

@@ -31,6 +31,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
 
   CounterMap mirror_counters(const ovsdb::Uuid& mirror) override;
   std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) override;
+  std::string mirror_notice(const ovsdb::Uuid& mirror) override;
   CounterMap interface_counters(const ovsdb::Uuid& interface) override;
   CounterMap drops() override;
 

@@ -9,6 +9,7 @@
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/ofports.h"
 #include "switchd/bridge/session_state.h"
+#include "switchd/netlink/host_addresses.h"
 #include "switchd/netlink/link_monitor.h"
 
 namespace vswitch::bridge {
@@ -22,6 +23,7 @@ struct SwitchStatus {
   const SnapshotRegistry& registry;
   const std::vector<SessionStatus>& sessions;
   const Ofports& ofports;
+  netlink::HostAddressCache& host_addresses;
 };
 
 }  // namespace vswitch::bridge

@@ -17,10 +17,4 @@ std::string meaning_of_drop(std::string_view key) {
   return std::string(key);
 }
 
-std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan) {
-  if (frames == 0 || !output_vlan) return "";
-  return "VLAN " + std::to_string(*output_vlan) +
-         " carries frames that are not copies of this bridge's sessions; they travel along with the copies";
-}
-
 }  // namespace vswitch::bridge

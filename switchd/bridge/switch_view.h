@@ -80,6 +80,8 @@ class CountersView : public View {
   /// The same for each destination, present or past, of the session: by name of the port, or uuid of the
   /// Mirror_Endpoint.
   virtual std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) = 0;
+  /// What is worth knowing about a session that works, as sentences; empty if there is nothing. See notices.h.
+  virtual std::string mirror_notice(const ovsdb::Uuid& mirror) = 0;
   virtual CounterMap interface_counters(const ovsdb::Uuid& interface) = 0;
   /// Frames and copies dropped since the start, by name(DropReason); reasons that never occurred may be
   /// missing.
@@ -182,9 +184,5 @@ struct SwitchView {
 
 /// What a key of CountersView::drops() means, as a sentence.
 std::string meaning_of_drop(std::string_view key);
-
-/// The notice for a session whose output VLAN received frames that are not copies; empty if there were none.
-/// This is not an error of the session: on the path of an RSPAN VLAN they are the copies of another switch.
-std::string foreign_notice(std::int64_t frames, std::optional<std::int64_t> output_vlan);
 
 }  // namespace vswitch::bridge

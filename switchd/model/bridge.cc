@@ -21,6 +21,10 @@ constexpr std::array kBridgeColumns = {
     read_only<&B::stp_enable>("stp_enable", Effect::settings),
     read_only<&B::rstp_enable>("rstp_enable", Effect::settings),
     read_only<&B::mcast_snooping_enable>("mcast_snooping_enable", Effect::settings),
+    read_only<&B::controller>("controller", Effect::settings),
+    read_only<&B::netflow>("netflow", Effect::settings),
+    read_only<&B::sflow>("sflow", Effect::settings),
+    read_only<&B::ipfix>("ipfix", Effect::settings),
     stored<&B::other_config>("other_config", "", Effect::settings),
 };
 

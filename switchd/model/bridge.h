@@ -24,6 +24,8 @@ struct Bridge {
   bool stp_enable = false;
   bool rstp_enable = false;
   bool mcast_snooping_enable = false;
+  // Rows that are stored, and named in Bridge.status because nothing reads them yet.
+  std::vector<ovsdb::Uuid> controller, netflow, sflow, ipfix;
   std::map<std::string, std::string> other_config;
 
   /// Keys of other_config, with the defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)): a value

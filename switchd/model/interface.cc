@@ -15,6 +15,8 @@ constexpr std::array kInterfaceColumns = {
     read_only<&I::mac>("mac", Effect::settings),
     read_only<&I::mtu_request>("mtu_request", Effect::settings),
     plain<&I::ofport_request>("ofport_request", "ofport_request", Effect::settings),
+    read_only<&I::ingress_policing_rate>("ingress_policing_rate", Effect::settings),
+    read_only<&I::ingress_policing_kpkts_rate>("ingress_policing_kpkts_rate", Effect::settings),
     read_only<&I::ofport>("ofport", Effect::none),
     Column<I>{{"external_ids", "", Effect::interface_ids}},  // few ask: bridge/pattern_binder.cc reads them
 };

@@ -16,6 +16,7 @@ constexpr std::array kPortColumns = {
     plain<&P::trunks>("trunks", "trunks", Effect::settings),
     plain<&P::cvlans>("cvlans", "cvlans", Effect::settings),
     plain<&P::is_protected>("protected", "protected", Effect::settings),
+    read_only<&P::qos>("qos", Effect::settings),
     stored<&P::other_config>("other_config", "", Effect::settings),
 };
 

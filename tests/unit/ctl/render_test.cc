@@ -146,9 +146,22 @@ TEST(Render, ShowMirrorTellsWhatIsToBeKnown) {
   Json session = example_result("mirror.get");
   session["notice"] = "VLAN 900 carries others";
   session["counters"]["foreign_frames"] = 17;
+  session["counters"]["truncated"] = 5;
   daemon.answers["mirror.get"] = {session};
-  EXPECT_THAT(Invocation(words("show-mirror br0 span0"), &daemon).out,
-              HasSubstr("notice        VLAN 900 carries others (17 so far)\n"));
+  const std::string shown = Invocation(words("show-mirror br0 span0"), &daemon).out;
+  EXPECT_THAT(shown, HasSubstr("notice        VLAN 900 carries others\n"));
+  EXPECT_THAT(shown, HasSubstr("foreign       17 frames in the output VLAN that are no copies\n"));
+  EXPECT_THAT(shown, HasSubstr("truncated     5 of them, to the MTU of the path\n"));
+}
+
+TEST(Render, AChangeWarnsOfWhatIsToBeKnown) {
+  FakeDaemon daemon;
+  Json session = example_result("mirror.add");
+  session["notice"] = "port t2 carries only copies";
+  daemon.answers["mirror.add"] = {session};
+  const Invocation added(words("add-mirror br0 span0 --source t1 --output t2"), &daemon);
+  EXPECT_EQ(added.status, 0);
+  EXPECT_EQ(added.err, "vswitch-ctl: warning: port t2 carries only copies\n");
 }
 
 TEST(Render, ShowPort) {

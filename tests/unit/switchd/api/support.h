@@ -66,6 +66,7 @@ class FakeSwitch : public bridge::AppliedView,
   std::map<std::string, bridge::CounterMap> destination_counters(const Uuid& mirror) override {
     return of_destinations[mirror];
   }
+  std::string mirror_notice(const Uuid& mirror) override { return notice_of_mirror[mirror]; }
   bridge::BoundSources bound_sources(const Uuid&) override { return bound; }
   bridge::CounterMap interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   bridge::CounterMap drops() override { return dropped; }
@@ -109,6 +110,7 @@ class FakeSwitch : public bridge::AppliedView,
   std::map<Uuid, std::map<std::string, bridge::CounterMap>> of_destinations;
   bridge::BoundSources bound;
   std::map<Uuid, bridge::CounterMap> of_mirror, of_interface;
+  std::map<Uuid, std::string> notice_of_mirror;
   bridge::CounterMap dropped;
   std::optional<bridge::Explanation> explanation;
   struct Asked {
