@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import wait_until
 from net import BROADCAST, Host, frame, mac
 from switch import Lab
 from test_traffic import transfer
@@ -40,10 +39,12 @@ def vsctl(lab: Lab, *words: str) -> str:
 CHANGES = {
     "SPAN": [("add-mirror", "br0", "s", "--source", "t3", "--output", "spare"), ("set-mirror", "br0", "s", "--snaplen", "100"),
              ("disable-mirror", "br0", "s"), ("enable-mirror", "br0", "s"), ("del-mirror", "br0", "s")],
-    "into a VLAN": [("add-mirror", "br0", "s", "--source", "t3", "--output-vlan", "900"), ("set-mirror", "br0", "s", "--output-vlan", "901"),
+    "into a VLAN": [("add-mirror", "br0", "s", "--source", "t3", "--output-vlan", "900"),
+                    ("set-mirror", "br0", "s", "--output-vlan", "901"),
                     ("set-mirror", "br0", "s", "--output", "spare"), ("disable-mirror", "br0", "s"), ("enable-mirror", "br0", "s"),
                     ("del-mirror", "br0", "s")],
-    "from a VLAN": [("add-mirror", "br0", "s", "--source-vlan", "900", "--output", "spare"), ("set-mirror", "br0", "s", "--source-vlan", "901"),
+    "from a VLAN": [("add-mirror", "br0", "s", "--source-vlan", "900", "--output", "spare"),
+                    ("set-mirror", "br0", "s", "--source-vlan", "901"),
                     ("set-mirror", "br0", "s", "--strip-vlan", "--output", "spare"), ("del-mirror", "br0", "s")],
     "to an address": [("add-mirror", "br0", "s", "--source", "t3", "--endpoint", "127.0.0.9"), ("del-mirror", "br0", "s")],
 }

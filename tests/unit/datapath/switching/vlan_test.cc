@@ -40,8 +40,8 @@ TEST_F(Customer, EveryTagPassesFromTunnelToTunnel) {
   lab.port("p2").vlan = {.mode = VlanMode::dot1q_tunnel, .tag = 100};
   lab.apply();
   for (const MemoryFrame& sent : {MemoryFrame(broadcast()), MemoryFrame(broadcast().vlan(0, 0)),
-                                 MemoryFrame(broadcast().vlan(0, 0).dei()),
-                                 MemoryFrame(broadcast().vlan(0, 3)), MemoryFrame(broadcast().vlan(5, 3))})
+                                  MemoryFrame(broadcast().vlan(0, 0).dei()),
+                                  MemoryFrame(broadcast().vlan(0, 3)), MemoryFrame(broadcast().vlan(5, 3))})
     lab.expect("p1", sent, {{"p2", {sent}}}, "a tunnel is transparent");
 }
 
