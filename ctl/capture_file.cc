@@ -3,6 +3,7 @@
 
 #include <boost/algorithm/hex.hpp>
 #include <pcap/pcap.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -12,6 +13,7 @@
 #include <memory>
 
 #include "ctl/command.h"
+#include "ctl/input_file.h"
 
 namespace vswitch::ctl {
 namespace {
@@ -23,8 +25,13 @@ using Capture = std::unique_ptr<pcap_t, decltype(&pcap_close)>;
 }
 
 Capture open_capture(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) fail(path, "cannot be opened: " + std::string(std::strerror(errno)));
+  const int fd = open_input(path);
+  std::FILE* file = ::fdopen(fd, "rb");
+  if (file == nullptr) {
+    const int cause = errno;
+    ::close(fd);
+    fail(path, "cannot be read: " + std::string(std::strerror(cause)));
+  }
   std::array<char, PCAP_ERRBUF_SIZE> trouble{};
   Capture capture(pcap_fopen_offline(file, trouble.data()), &pcap_close);
   if (!capture) {

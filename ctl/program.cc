@@ -9,6 +9,7 @@
 #include "ctl/command.h"
 #include "ctl/render.h"
 #include "schemas/openrpc.h"
+#include "schemas/plain_text.h"
 
 namespace vswitch::ctl {
 namespace {
@@ -115,12 +116,22 @@ std::vector<Declared> declare_commands(CLI::App& app, Options& options) {
   return all;
 }
 
+/// JSON carries UTF-8 only.
+void check_text(const Json& params) {
+  try {
+    params.dump();
+  } catch (const Json::type_error&) {
+    throw UsageError("an argument is not UTF-8, which names and values must be");
+  }
+}
+
 /// A wrong value is wrong usage: the contract that the daemon checks is compiled in here as well.
 void check_calls(std::vector<Call>& calls) {
   for (const Call& call : calls) {
     Json copy = call.params;
     const auto violation = openrpc::control().check_params(call.method, copy);
     if (violation) throw UsageError(violation->sentence);
+    check_text(call.params);
   }
 }
 
@@ -131,7 +142,8 @@ std::optional<Parsed> parse(std::vector<std::string> arguments, World& world, in
   app.require_subcommand(0, 1);
   app.allow_extras();  // so that the error about them is ours
   app.footer(
-      "Exit status: 0 done and in the datapath, 1 refused, 2 wrong usage, 3 no daemon answers.\n"
+      "Exit status: 0 done and in the datapath, 1 refused, 2 wrong usage, 3 no daemon answers, "
+      "4 the tool failed.\n"
       "vswitch-ctl COMMAND --help shows the arguments of a command.");
   declare_globals(app, parsed.options);
   const std::vector<Declared> declared = declare_commands(app, parsed.options);
@@ -210,7 +222,7 @@ std::string hint(const jsonrpc::Error& error, std::string_view command) {
 }
 
 void complain(World& world, const std::string& sentence, const std::string& what_next) {
-  world.err << kProgram << ": " << sentence << '\n';
+  world.err << kProgram << ": " << plain_text(sentence, '?') << '\n';
   if (!what_next.empty()) world.err << what_next << '\n';
 }
 
@@ -262,6 +274,10 @@ int run(std::vector<std::string> arguments, World& world) {
   } catch (const jsonrpc::Error& error) {
     complain(world, error.message, hint(error, parsed->command->name));  // only execute() calls the daemon
     return kRefused;
+  } catch (const std::exception& error) {
+    complain(world, std::string("this should not happen: ") + error.what(),
+             "please report it with the command; `vswitch-ctl show` shows what is set up now");
+    return kFailed;
   }
 }
 

@@ -14,8 +14,9 @@
 
 namespace vswitch::ctl {
 
-/// Exit status, as the contract defines it.
-enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3 };
+/// Exit status, as the contract defines it, and kFailed: the tool met something that nobody has foreseen, so it
+/// cannot say what the daemon has done.
+enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3, kFailed = 4 };
 
 /// The environment of the program.
 struct World {

@@ -11,6 +11,8 @@
 #include <memory>
 #include <system_error>
 
+#include "schemas/plain_text.h"
+
 namespace vswitch::ctl {
 namespace {
 
@@ -82,12 +84,7 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
 }
 
 std::string printable(std::string_view text) {
-  std::string clean(text);
-  for (char& c : clean) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
-  }
-  return clean;
+  return plain_text(text, '?');
 }
 
 std::string line(std::string_view label, const std::string& value) {

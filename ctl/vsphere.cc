@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that import sessions from vSphere and export them to it.
-#include <fstream>
-#include <iostream>
-#include <iterator>
-
 #include "ctl/arguments.h"
 #include "ctl/command.h"
+#include "ctl/input_file.h"
 #include "ctl/render.h"
+#include "schemas/nesting.h"
 
 namespace vswitch::ctl {
 namespace {
 
 Json read_json(const std::string& path) {
-  std::string text;
-  if (path == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw UsageError("cannot read " + path);
-    text.assign(std::istreambuf_iterator<char>(file), {});
+  const std::string text = read_input(path);
+  const std::string name = path == "-" ? "standard input" : path;
+  if (nests_deeper_than(kMaxNesting, text)) {
+    throw UsageError(name + " has arrays and objects nested more than " + std::to_string(kMaxNesting) +
+                     " levels deep");
   }
   Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw UsageError((path == "-" ? "standard input" : path) + " is not JSON");
+  if (json.is_discarded()) throw UsageError(name + " is not JSON");
   return json;
 }
 

@@ -16,6 +16,7 @@
 
 #include "schemas/ovsdb/schema.h"
 #include "switchd/api/api.h"
+#include "switchd/base/files.h"
 #include "switchd/base/log.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
@@ -50,11 +51,10 @@ std::optional<gid_t> find_group(const std::string& group) {
   throw std::runtime_error("no group \"" + group + "\" on this host");
 }
 
-// Warnings are not failures: a tail torn by a power failure was truncated, everything acknowledged is there.
+// Warnings are not failures: a tail torn by a power failure was cut off and kept beside the file.
 std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  if (error) throw std::system_error(error, "cannot make the directory of the database " + path);
+  if (const std::error_code error = make_directories(std::filesystem::path(path).parent_path()))
+    throw std::system_error(error, "cannot make the directory of the database " + path);
   std::vector<std::string> warnings;
   auto database = ovsdb::Database::open(path, ovsdb::vswitch_schema(), warnings);
   for (const std::string& warning : warnings) log::warn(kLog, "{}", warning);

@@ -7,8 +7,10 @@
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "datapath/base/thread_annotations.h"
+#include "switchd/base/files.h"
 #include "switchd/base/log.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
@@ -55,7 +57,9 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--workers", line.daemon.workers, "forwarding threads; 0 lets the switch choose")
       ->type_name("N")
       ->check(CLI::Range(0, 64));
-  app.add_option("--log-file", line.log_file, "log to this file instead of standard error")
+  app.add_option("--log-file", line.log_file,
+                 "log to this file instead of standard error; with --detach, vswitchd.log in the run "
+                 "directory unless another is given")
       ->type_name("FILE");
   app.add_option("--log-level", line.log_level, "err, warn, info or dbg")
       ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
@@ -75,9 +79,15 @@ void set_up_log(const CommandLine& line) {
   log::Level level = log::Level::info;
   log::parse_level(line.log_level, level);
   log::set_level("", level);
-  if (line.log_file.empty()) return;
-  log::open_file(line.log_file);
-  log::use_stderr(false);
+  if (!line.log_file.empty()) {
+    log::open_file(line.log_file);
+    log::use_stderr(false);
+  } else if (line.detach) {
+    // Nobody reads standard error once the parent has returned. Until then, somebody may be waiting there.
+    if (const std::error_code error = make_directories(line.daemon.rundir))
+      throw std::system_error(error, "cannot make the run directory " + line.daemon.rundir);
+    log::open_file(line.daemon.rundir + "/vswitchd.log");
+  }
 }
 
 int serve(const CommandLine& line) {
@@ -89,6 +99,7 @@ int serve(const CommandLine& line) {
     raise_open_files_limit();
     Daemon daemon(line.daemon);
     detach.ready();
+    if (line.detach) log::use_stderr(false);
     notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()));
     daemon.run();
     return 0;

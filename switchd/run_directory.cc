@@ -8,10 +8,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
+
+#include "switchd/base/files.h"
 
 namespace vswitch {
 namespace {
@@ -90,9 +91,8 @@ RunDirectory::PidFile::~PidFile() {
 }
 
 RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
-  std::error_code error;
-  std::filesystem::create_directories(path_, error);
-  if (error) throw std::system_error(error, "cannot make the run directory " + path_);
+  if (const std::error_code error = make_directories(path_))
+    throw std::system_error(error, "cannot make the run directory " + path_);
   for (const char* name : kNames) pid_files_.emplace_back(path_, name);
 }
 

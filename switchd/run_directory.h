@@ -19,7 +19,7 @@ namespace vswitch {
 
 class RunDirectory {
  public:
-  /// Creates the directory (0755) and its parents if missing, takes the locks and removes the operator
+  /// Creates the directory (0755 at most) and its parents if missing, takes the locks and removes the operator
   /// sockets of the process that had it before. Throws std::runtime_error with a sentence, which names the
   /// pid if another daemon is running here.
   explicit RunDirectory(std::string path);

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "schemas/json.h"
+#include "schemas/nesting.h"
 
 namespace vswitch::jsonrpc {
 
@@ -36,8 +37,7 @@ struct DecodeLimits {
   /// Bytes of one message. 16 MiB is a hundred times the transaction that makes 1,000 mirror sessions, and
   /// takes about 0.2 s to parse.
   std::size_t message_bytes = std::size_t{16} << 20;
-  /// Arrays and objects inside each other; the limit of Open vSwitch.
-  std::size_t nesting = 1000;
+  std::size_t nesting = kMaxNesting;
 };
 
 class StreamDecoder {

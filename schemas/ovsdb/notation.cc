@@ -12,7 +12,11 @@ namespace vswitch::ovsdb {
 
 namespace {
 
-/// Whole numbers may be written 1 or 1.0 or 1e3; anything beyond 64 bits signed is not an integer.
+constexpr std::string_view kIntegerRange = "from -9223372036854775808 to 9223372036854775807";
+
+/// Whole numbers may be written 1 or 1.0 or 1e3; anything beyond 64 bits signed is not an integer. -2^63 is
+/// one only if it is written as an integer: the JSON parser makes a real of the same value of
+/// -9223372036854775809.
 std::optional<std::int64_t> integer_from_json(const Json& json) {
   if (json.is_number_unsigned()) {
     const auto value = json.get<std::uint64_t>();
@@ -22,8 +26,13 @@ std::optional<std::int64_t> integer_from_json(const Json& json) {
   if (json.is_number_integer()) return json.get<std::int64_t>();
   if (!json.is_number_float()) return std::nullopt;
   const double value = json.get<double>();
-  if (std::floor(value) != value || value < -0x1p63 || value >= 0x1p63) return std::nullopt;
+  if (std::floor(value) != value || value <= -0x1p63 || value >= 0x1p63) return std::nullopt;
   return static_cast<std::int64_t>(value);
+}
+
+/// A number that is whole but does not fit.
+bool is_beyond_integers(const Json& json) {
+  return json.is_number() && !integer_from_json(json) && std::floor(json.get<double>()) == json.get<double>();
 }
 
 /// ["tag", something]
@@ -49,6 +58,8 @@ Atom raw_atom_from_json(const Json& json, AtomicType type, NamedUuids* names) {
   switch (type) {
     case AtomicType::integer:
       if (const auto value = integer_from_json(json)) return *value;
+      if (is_beyond_integers(json))
+        throw syntax_error(json, "expected integer " + std::string(kIntegerRange));
       break;
     case AtomicType::real:
       if (json.is_number()) return json.get<double>();

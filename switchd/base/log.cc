@@ -15,6 +15,8 @@
 #include <utility>
 
 #include "datapath/base/thread_annotations.h"
+#include "schemas/plain_text.h"
+#include "switchd/base/files.h"
 
 namespace vswitch::log {
 namespace {
@@ -58,14 +60,21 @@ void put(int fd, std::string_view line) {
 }
 
 int open_for_append(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), "cannot open the log file " + path);
-  return fd;
+  const int fd = open_past_own_link(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+  if (fd >= 0) return fd;
+  if (errno == ELOOP) {
+    throw std::system_error(
+        errno, std::generic_category(),
+        "the log file " + path +
+            " is a symbolic link that neither root nor the user of the daemon made, so it "
+            "is not followed: remove it, or name the file itself");
+  }
+  throw std::system_error(errno, std::generic_category(), "cannot open the log file " + path);
 }
 
-// Line breaks in outside text (from a client) must not look like lines of ours.
+// Outside text (from a client, a device's name) must neither look like lines of ours nor steer a terminal.
 void append_one_line(std::string& line, const std::string& text) {
-  for (const char byte : text) line += static_cast<unsigned char>(byte) < ' ' ? ' ' : byte;
+  line += plain_text(text, ' ');
   line += '\n';
 }
 

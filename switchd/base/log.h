@@ -60,8 +60,8 @@ bool set_level(std::string_view module, Level level);
 /// All modules, sorted by name.
 std::vector<ModuleLevel> list();
 
-/// Writes lines to this file from now on (appended, mode 0640). Throws std::system_error and then changes
-/// nothing.
+/// Writes lines to this file from now on (appended, mode 0640). A symbolic link is followed only if root or
+/// the user of the daemon made it. Throws std::system_error and then changes nothing.
 void open_file(const std::string& path);
 /// Opens the file again, after a log rotation moved it. False if there is no file; throws as open_file().
 bool reopen();

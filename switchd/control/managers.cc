@@ -3,6 +3,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -20,12 +21,25 @@ const log::Module kManagersLog{"managers"};
 
 constexpr std::chrono::seconds kTick{1};
 
+void warn_about_tls() {
+  log::warn(kLog,
+            "row in table SSL (set-ssl) has no effect: TLS is not supported yet, and ssl: and pssl: remotes "
+            "are refused; `ovs-vsctl del-ssl` removes it");
+}
+
+/// Somebody who configures keys believes that they protect something.
+bool configures_tls(const ovsdb::Changes& changes) {
+  const auto& rows = changes.of("SSL");
+  return std::any_of(rows.begin(), rows.end(), [](const ovsdb::RowChange& row) { return !row.deleted(); });
+}
+
 }  // namespace
 
 Managers::Managers(boost::asio::io_context& io, ovsdb::Database& database, Server& server)
     : database_(database), server_(server), timer_(io) {
   // Posted, so that a client that removes its own remote gets the answer to that first.
   listener_ = database_.on_commit([this, &io](const ovsdb::Changes& changes) {
+    if (configures_tls(changes)) warn_about_tls();
     bool touched = false;
     for (const ovsdb::RowChange& row : changes.of("Manager")) touched = touched || row.touches("target");
     if (!touched) return;
@@ -33,6 +47,7 @@ Managers::Managers(boost::asio::io_context& io, ovsdb::Database& database, Serve
       if (!alive.expired()) reconcile();
     });
   });
+  if (database_.table("SSL").size() > 0) warn_about_tls();
   reconcile();
   tick();
 }

@@ -150,8 +150,9 @@ Database::DiskWait Database::begin_sync() {
 }
 
 void Database::end_sync(std::error_code outcome) {
-  if (!outcome) return;
-  distrusted_ = true;  // the kernel may have discarded what it could not write
+  if (!outcome) return storage_->synced();
+  // The kernel may have discarded what it could not write, and reports an error only once.
+  if (!std::exchange(distrusted_, true)) storage_->sync_failed(outcome);
   storage_->compact(*this);
   distrusted_ = false;
 }

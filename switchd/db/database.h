@@ -116,8 +116,8 @@ class Database {
   Database& operator=(const Database&) = delete;
 
   /// Opens or creates a file in the Open vSwitch standalone format. Throws std::runtime_error with a sentence
-  /// if it cannot be used; `warnings` receives sentences worth a log line (a truncated torn tail, a
-  /// conversion).
+  /// if it cannot be used; `warnings` receives sentences worth a log line (a torn tail that was cut
+  /// off, a conversion).
   static std::unique_ptr<Database> open(const std::string& path, DatabaseSchema schema,
                                         std::vector<std::string>& warnings);
 
@@ -141,7 +141,8 @@ class Database {
   using DiskWait = std::function<std::error_code()>;
   /// Null if everything is on disk. One sync at a time: end_sync() comes before the next begin_sync().
   DiskWait begin_sync();
-  /// Takes the outcome of the wait. If the sync of the file failed, tries a new file with the whole database.
+  /// Takes the outcome of the wait. If the sync of the file failed, logs it and tries a new file with the whole
+  /// database.
   /// Throws std::system_error if that fails too: the last commits are in memory only, and the next sync tries
   /// again.
   void end_sync(std::error_code outcome);

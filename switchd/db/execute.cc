@@ -42,8 +42,9 @@ bool is_object(const Json& json) {
 bool is_boolean(const Json& json) {
   return json.is_boolean();
 }
+/// Of 64 bits with a sign.
 bool is_integer(const Json& json) {
-  return json.is_number_integer();
+  return json.is_number_integer() && (!json.is_number_unsigned() || json.get<std::int64_t>() >= 0);
 }
 
 class Execution {

@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "schemas/json.h"
+#include "schemas/nesting.h"
 
 namespace vswitch::ovsdb {
 
@@ -26,10 +27,8 @@ namespace {
 
 constexpr std::string_view kMagic = "OVSDB JSON ";
 constexpr std::size_t kShaLength = 40;
-
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+constexpr std::string_view kMarkBegin = R"({"_comment":"synced to byte )";
+constexpr std::string_view kMarkEnd = "\"}\n";
 
 std::string sha1_hex(std::string_view bytes) {
   // Looked up once: that takes longer than the digest of a typical record.
@@ -71,53 +70,44 @@ std::optional<RawRecord> raw_record(std::string_view bytes, std::string& problem
   return RawRecord{json, line + 1 + length};
 }
 
-bool has_record(std::string_view bytes) {
+/// The byte that a record marks as synced, if it is a mark: exactly the text that log_mark() writes, which no
+/// transaction has (its record names a table), and not beyond its own place.
+std::optional<std::uint64_t> synced_to(std::string_view json, std::uint64_t offset) {
+  if (!json.starts_with(kMarkBegin) || !json.ends_with(kMarkEnd)) return std::nullopt;
+  json.remove_prefix(kMarkBegin.size());
+  json.remove_suffix(kMarkEnd.size());
+  std::uint64_t end = 0;
+  const auto [rest, bad] = std::from_chars(json.data(), json.data() + json.size(), end);
+  if (bad != std::errc() || rest != json.data() + json.size() || end > offset) return std::nullopt;
+  return end;
+}
+
+/// Takes what follows the problem at contents.end as evidence of what it is.
+void look_behind(std::string_view bytes, LogContents& contents) {
+  bool covered = false;
   std::string ignored;
-  for (std::size_t at = bytes.find(kMagic); at != bytes.npos; at = bytes.find(kMagic, at + 1)) {
-    if (raw_record(bytes.substr(at), ignored)) return true;
-  }
-  return false;
-}
-
-bool write_all(int fd, std::string_view bytes, std::uint64_t offset) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      if (written == 0) errno = ENOSPC;
-      return false;
+  std::size_t at = bytes.find(kMagic, contents.end + 1);
+  while (at != bytes.npos) {
+    const auto record = raw_record(bytes.substr(at), ignored);
+    if (record) {
+      ++contents.behind;
+      covered = covered || synced_to(record->json, at).value_or(0) > contents.end;
     }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
+    at = bytes.find(kMagic, at + (record ? record->length : 1));
   }
-  return true;
+  contents.damaged = covered || (contents.behind > 0 && !contents.marked);
 }
 
-std::filesystem::path directory_of(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  return parent.empty() ? "." : parent;
-}
-
-void sync_directory(const std::string& path) {
-  const Descriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || ::fsync(directory.get()) < 0) fail("cannot sync the directory of " + path);
-}
-
-/// Writes bytes to the temporary file beside path; on failure the temporary file is removed.
-void write_temporary(const std::string& path, std::string_view bytes, const struct stat* like) {
-  const std::string name = LogFile::temporary_name(path);
-  const Descriptor fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-  if (fd.get() < 0) fail("cannot create " + name);
-  // Owner and mode of the file replaced are kept as far as this process is allowed to.
-  if (like &&
-      (::fchmod(fd.get(), like->st_mode & 07777) < 0 || ::fchown(fd.get(), like->st_uid, like->st_gid) < 0)) {
-    errno = 0;
+/// The JSON of a complete record; discarded, and `problem` set, if it is none that can be used.
+Json parse_record(std::string_view text, std::string& problem) {
+  if (nests_deeper_than(kMaxNesting, text)) {
+    problem =
+        "a record with arrays and objects nested more than " + std::to_string(kMaxNesting) + " levels deep";
+    return Json::value_t::discarded;
   }
-  if (write_all(fd.get(), bytes, 0) && ::fsync(fd.get()) == 0) return;
-  const int cause = errno;
-  ::unlink(name.c_str());
-  errno = cause;
-  fail("cannot write " + name);
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) problem = "a record that is not JSON";
+  return json;
 }
 
 void rename_temporary(const std::string& path) {
@@ -129,34 +119,38 @@ void rename_temporary(const std::string& path) {
   fail("cannot rename " + name + " to " + path);
 }
 
-}  // namespace
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
+/// Whatever is there under the temporary name is of a writer that crashed, or bait: it is never written to.
+Descriptor write_temporary(const std::string& path, std::string_view bytes, const struct stat* like) {
+  const std::string name = LogFile::temporary_name(path);
+  ::unlink(name.c_str());
+  return write_new_file(name, bytes, like);
 }
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
+}  // namespace
+
+bool is_log(std::string_view bytes) {
+  return bytes.starts_with(kMagic);
 }
 
 LogContents parse_log(std::string_view bytes) {
   LogContents contents;
   contents.size = bytes.size();
   while (contents.end < bytes.size()) {
-    const std::string_view rest = bytes.substr(contents.end);
-    const auto record = raw_record(rest, contents.problem);
+    const auto record = raw_record(bytes.substr(contents.end), contents.problem);
     if (!record) {
-      contents.more_behind = has_record(rest.substr(1));
+      look_behind(bytes, contents);
       break;
     }
-    Json json = Json::parse(record->json, nullptr, false);
-    if (json.is_discarded()) {
-      contents.problem = "a record that is not JSON";
-      contents.more_behind = true;  // written completely, so not the trace of a crash
-      break;
+    if (synced_to(record->json, contents.end)) {
+      contents.marked = contents.ends_marked = true;
+    } else {
+      Json json = parse_record(record->json, contents.problem);
+      contents.damaged = json.is_discarded();  // written completely, so not the trace of a crash
+      if (contents.damaged) break;
+      contents.ends_marked = false;
+      contents.records.push_back(std::move(json));
+      contents.offsets.push_back(contents.end);
     }
-    contents.records.push_back(std::move(json));
     contents.end += record->length;
   }
   return contents;
@@ -169,9 +163,17 @@ std::string log_record(std::string text) {
   return record;
 }
 
+std::string log_mark(std::uint64_t end) {
+  return log_record(std::string(kMarkBegin) + std::to_string(end) + R"("})");
+}
+
 LogFile::LogFile(std::string path) : path_(std::move(path)) {
-  fd_ = std::make_shared<Descriptor>(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  fd_ = std::make_shared<Descriptor>(::open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd_->get() < 0) fail("cannot open " + path_ + " for writing");
+  struct stat status {};
+  if (::fstat(fd_->get(), &status) < 0) fail("cannot read " + path_);
+  if (!S_ISREG(status.st_mode))
+    throw std::system_error(EINVAL, std::generic_category(), path_ + " is not a regular file");
 }
 
 std::string LogFile::read() const {
@@ -194,7 +196,16 @@ void LogFile::truncate(std::uint64_t end) {
   if (::ftruncate(fd_->get(), static_cast<off_t>(end)) < 0 || ::fdatasync(fd_->get()) < 0)
     fail("cannot truncate " + path_);
   end_ = end;
+  sync_end_ = 0;
   dirty_tail_ = false;
+}
+
+std::string LogFile::cut(std::uint64_t end) {
+  struct stat status {};
+  if (::fstat(fd_->get(), &status) < 0) fail("cannot read " + path_);
+  std::string name = keep_torn_copy(path_, std::string_view(read()).substr(end), status);
+  truncate(end);
+  return name;
 }
 
 void LogFile::append(std::string_view record) {
@@ -210,21 +221,36 @@ void LogFile::append(std::string_view record) {
   fail("cannot write " + path_);
 }
 
-std::function<std::error_code()> LogFile::sync_job() const {
+std::function<std::error_code()> LogFile::sync_job() {
+  sync_end_ = end_;
   return [fd = fd_] {
     return ::fdatasync(fd->get()) == 0 ? std::error_code() : std::error_code(errno, std::generic_category());
   };
 }
 
+void LogFile::mark_synced() {
+  if (sync_end_ == 0) return;
+  try {
+    append(log_mark(std::exchange(sync_end_, 0)));
+  } catch (const std::system_error&) {
+    // The next record meets the same disk, and is refused with the reason.
+  }
+}
+
+void LogFile::adopt() {
+  sync_end_ = end_;
+  mark_synced();
+  if (::fdatasync(fd_->get()) < 0) fail("cannot sync " + path_);
+}
+
 void LogFile::replace(std::string_view bytes) {
   struct stat status {};
   if (::fstat(fd_->get(), &status) < 0) fail("cannot read " + path_);
-  write_temporary(path_, bytes, &status);
-  auto fd = std::make_shared<Descriptor>(::open(temporary_name(path_).c_str(), O_RDWR | O_CLOEXEC));
-  if (fd->get() < 0) fail("cannot open " + temporary_name(path_));
+  auto fd = std::make_shared<Descriptor>(write_temporary(path_, bytes, &status));
   rename_temporary(path_);
   fd_ = std::move(fd);
   end_ = bytes.size();
+  sync_end_ = 0;
   dirty_tail_ = false;
   sync_directory(path_);
 }
@@ -237,8 +263,10 @@ void LogFile::create(const std::string& path, std::string_view bytes) {
 
 Descriptor lock_log(const std::string& path) {
   const std::string name =
-      directory_of(path) / ("." + std::filesystem::path(path).filename().string() + ".~lock~");
-  Descriptor fd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+      directory_of(path) + "/." + std::filesystem::path(path).filename().string() + ".~lock~";
+  Descriptor fd(::open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (fd.get() < 0 && errno == ELOOP)
+    throw std::runtime_error(name + " is a symbolic link, which is not followed: remove it");
   if (fd.get() < 0) fail("cannot open " + name);
   // An open file description lock: it conflicts with the POSIX locks ovsdb-server and ovsdb-tool take, but
   // closing another descriptor of the file in this process does not drop it.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/db/storage.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <stdexcept>
@@ -11,11 +13,14 @@
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/notation.h"
+#include "switchd/base/log.h"
 #include "switchd/db/transaction.h"
 
 namespace vswitch::ovsdb {
 
 namespace {
+
+const log::Module kLog{"database"};
 
 std::int64_t now_ms() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
@@ -104,6 +109,12 @@ std::string record_of(const Changes& changes) {
   return text;
 }
 
+/// The bytes of a file that is visible only once it is on disk.
+std::string with_mark(std::string bytes) {
+  const std::uint64_t end = bytes.size();
+  return std::move(bytes) + log_mark(end);
+}
+
 /// The whole database without history, as the bytes of a file.
 std::string snapshot(const Database& database) {
   std::string text;
@@ -121,7 +132,7 @@ std::string snapshot(const Database& database) {
   }
   record.end();
   const std::string schema = log_record(database.schema().to_json().dump());
-  return empty ? schema : schema + log_record(std::move(text));
+  return with_mark(empty ? schema : schema + log_record(std::move(text)));
 }
 
 // Reading.
@@ -171,7 +182,8 @@ Rows replay_all(const LogContents& log, const DatabaseSchema& schema) {
     try {
       replay(log.records[i], schema, rows);
     } catch (const std::exception& error) {
-      throw std::runtime_error("record " + std::to_string(i) + ": " + error.what());
+      throw std::runtime_error("record " + std::to_string(i) + " at byte " + std::to_string(log.offsets[i]) +
+                               ": " + error.what());
     }
   }
   return rows;
@@ -227,21 +239,42 @@ bool same_but_checksum(DatabaseSchema a, const DatabaseSchema& b) {
   return a == b;
 }
 
-/// Reads the log; truncates a torn tail, refuses anything worse.
-LogContents read_log(LogFile& log, std::vector<std::string>& warnings) {
-  LogContents contents = parse_log(log.read());
-  const std::string where = log.path() + ": " + contents.problem + " at byte " + std::to_string(contents.end);
-  if (contents.records.empty()) throw std::runtime_error(log.path() + " is not an OVSDB standalone database");
-  if (contents.more_behind) {
-    throw std::runtime_error(
-        where + ", followed by more records: the file is damaged, not only truncated, and is left unchanged");
-  }
-  if (contents.end != contents.size) {
-    warnings.push_back(where + ": the last " + std::to_string(contents.size - contents.end) +
-                       " bytes were never acknowledged (a crash while writing) and are discarded");
-  }
-  log.truncate(contents.end);
-  return contents;
+std::string place_of(const LogContents& contents) {
+  return contents.problem + " at byte " + std::to_string(contents.end);
+}
+
+/// What to do about a file that is damaged: the operator decides, because it costs changes.
+std::string remedy(const std::string& path, const LogContents& contents) {
+  if (contents.records.empty()) return "restore a backup";
+  const std::string end = std::to_string(contents.end);
+  return "restore a backup, or keep a copy and give up everything from byte " + end + " on: truncate -s " +
+         end + " " + path;
+}
+
+/// Throws if the file cannot be used as far as its end, or up to a torn tail.
+LogContents read_log(const LogFile& log) {
+  const std::string bytes = log.read();
+  LogContents contents = parse_log(bytes);
+  if (contents.records.empty() && contents.behind == 0 && !is_log(bytes))
+    throw std::runtime_error(log.path() + " is not an OVSDB standalone database");
+  if (!contents.damaged && !contents.records.empty()) return contents;
+  const std::string behind =
+      contents.behind == 0 ? "" : ", followed by " + std::to_string(contents.behind) + " more records";
+  throw std::runtime_error(log.path() + ": " + place_of(contents) + behind +
+                           ": the file is damaged, not only torn by a crash, and is left unchanged; " +
+                           remedy(log.path(), contents));
+}
+
+/// Cuts off a torn tail, and keeps a copy of it.
+void cut_torn_tail(LogFile& log, const LogContents& contents, std::vector<std::string>& warnings) {
+  if (contents.end == contents.size) return log.truncate(contents.end);
+  const std::string copy = log.cut(contents.end);
+  const std::string complete =
+      contents.behind == 0 ? ""
+                           : " (" + std::to_string(contents.behind) + " complete records are among them)";
+  warnings.push_back(log.path() + ": " + place_of(contents) + ": no mark of a sync covers the last " +
+                     std::to_string(contents.size - contents.end) + " bytes" + complete +
+                     ", as if power failed while they were written; they are cut off and kept in " + copy);
 }
 
 /// Keeps the file under another name as it was before a conversion, by a hard link.
@@ -265,8 +298,9 @@ std::string joined(std::vector<std::string> words) {
 
 /// An empty file, as a package or `touch` leaves it, counts as missing.
 bool is_missing(const std::string& path) {
-  std::error_code ignored;
-  return !std::filesystem::exists(path) || std::filesystem::file_size(path, ignored) == 0;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) < 0) return errno == ENOENT;
+  return S_ISREG(status.st_mode) && status.st_size == 0;
 }
 
 /// Follows symbolic links, so that a rename replaces the file and not the link.
@@ -283,9 +317,9 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
   const std::string path = real_path(given_path);
   Descriptor lock = lock_log(path);
   ::unlink(LogFile::temporary_name(path).c_str());  // left by a writer that crashed: the lock is ours now
-  if (is_missing(path)) LogFile::create(path, log_record(database.schema().to_json().dump()));
+  if (is_missing(path)) LogFile::create(path, with_mark(log_record(database.schema().to_json().dump())));
   std::unique_ptr<Storage> storage(new Storage(std::move(lock), LogFile(path)));
-  const LogContents contents = read_log(storage->log_, warnings);
+  const LogContents contents = read_log(storage->log_);
   try {
     const DatabaseSchema written = DatabaseSchema::parse(contents.records.front());
     if (written.name != database.schema().name) {
@@ -295,6 +329,8 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
     const DatabaseSchema& schema = same ? database.schema() : written;
     std::vector<std::string> left_out;
     fill(database, schema, replay_all(contents, schema), left_out);
+    cut_torn_tail(storage->log_, contents, warnings);  // only now: a file that is refused stays as it is
+    if (same && !contents.ends_marked) storage->log_.adopt();
     if (!same) {
       const std::string backup = keep_backup(path, written);
       storage->compact(database);
@@ -305,7 +341,6 @@ std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& 
   } catch (const std::exception& error) {
     throw std::runtime_error("cannot use " + path + ": " + error.what());
   }
-  storage->compact_at_ = std::max(kCompactFloor, kCompactFactor * storage->log_.size());
   storage->compact_if_large(database);
   return storage;
 }
@@ -315,22 +350,52 @@ bool Storage::append(const Changes& changes) {
   if (record.empty()) return false;
   try {
     log_.append(log_record(std::move(record)));
+    write_trouble_.over();
     return true;
   } catch (const std::system_error& error) {
+    if (write_trouble_.is_new(error.code())) {
+      log::err(kLog,
+               "{}: the transaction is refused and changes nothing, and so will be the next ones until this "
+               "works again",
+               error.what());
+    }
     throw Error("I/O error", error.what());
   }
 }
 
+void Storage::synced() {
+  sync_trouble_.over();
+  log_.mark_synced();
+}
+
+void Storage::sync_failed(std::error_code error) {
+  if (!sync_trouble_.is_new(error)) return;
+  log::err(
+      kLog,
+      "cannot sync {}: {}: the kernel may have dropped what it could not write, so the whole database is "
+      "written to a new file in its place; check the disk",
+      log_.path(), error.message());
+}
+
 void Storage::compact(const Database& database) {
-  const std::string bytes = snapshot(database);
+  replace(snapshot(database));
+}
+
+void Storage::replace(const std::string& bytes) {
   log_.replace(bytes);
-  compact_at_ = std::max(kCompactFloor, kCompactFactor * bytes.size());
+  compact_at_ = worthwhile_for(bytes);
+}
+
+std::uint64_t Storage::worthwhile_for(const std::string& contents) {
+  return std::max(kCompactFloor, kCompactFactor * contents.size());
 }
 
 void Storage::compact_if_large(const Database& database) {
   if (log_.size() < compact_at_) return;
   try {
-    compact(database);
+    const std::string contents = snapshot(database);
+    compact_at_ = worthwhile_for(contents);
+    if (log_.size() >= compact_at_) replace(contents);
   } catch (const std::system_error& error) {
     compact_at_ = log_.size() + kCompactFloor;
     warnings_.push_back("compaction failed; the old file stays in use: " + std::string(error.what()));

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
 EVERY_SCHEMA = {"schemas", "schemas/jsonrpc", "schemas/ovsdb"}
 ALLOWED |= {
     # switchd: the daemon
-    "switchd/base": {"datapath/base"},
+    "switchd/base": {"datapath/base", "schemas"},
     "switchd/db": EVERY_SCHEMA | {"switchd/base"},
     "switchd/netlink": {"switchd/base"} | FRAMES,
     "switchd/control": EVERY_SCHEMA | {"switchd/base", "switchd/db"},

@@ -175,7 +175,7 @@ def test_detach_returns_when_the_daemon_serves(make_daemon: Callable[..., Daemon
         assert os.getsid(pid) == pid
         assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
         daemon.ovs("ovs-appctl", "exit")
-        wait_until(lambda: files_in(daemon.rundir) == [], "the daemon in the background has ended")
+        wait_until(lambda: files_in(daemon.rundir) == ["vswitchd.log"], "the daemon in the background has ended")
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -187,7 +187,37 @@ def test_detach_fails_with_the_reason_when_the_daemon_does(make_daemon: Callable
     done = subprocess.run(daemon.command("--detach"), text=True, capture_output=True, timeout=PATIENCE_S)
     assert done.returncode == 1
     assert "cannot listen on tcp:203.0.113.77:1" in done.stderr
-    assert files_in(daemon.rundir) == []
+    assert files_in(daemon.rundir) == ["vswitchd.log"]
+    assert "cannot listen on tcp:203.0.113.77:1" in (daemon.rundir / "vswitchd.log").read_text()
+
+
+def test_detached_it_logs_to_its_run_directory_or_where_it_is_told(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:
+    for extra, log in ((list[str](), None), (["--log-file", str(tmp_path / "named.log")], tmp_path / "named.log")):
+        daemon = make_daemon()
+        log = log or daemon.rundir / "vswitchd.log"
+        done = subprocess.run(daemon.command("--detach", *extra), text=True, capture_output=True, timeout=PATIENCE_S)
+        assert done.returncode == 0, done.stderr
+        try:
+            assert f"serves {daemon.socket}" in log.read_text()
+            before = len(log.read_text())
+            daemon.ovs("ovs-appctl", "vlog/set", "control:file:dbg")
+            daemon.rpc("echo")
+            assert "|control|DBG|" in log.read_text()[before:], "a line of the time after the start"
+        finally:
+            daemon.ovs("ovs-appctl", "exit")
+        wait_until(lambda: not daemon.socket.exists(), "the daemon in the background has ended")
+        assert "ends: operator command exit" in log.read_text()
+
+
+def test_directories_are_not_for_others_to_write_even_with_umask_0(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon()
+    daemon.inside = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
+    daemon.database = daemon.directory / "var" / "lib" / "conf.db"
+    daemon.start()
+    for made in (daemon.rundir, daemon.database.parent, daemon.database.parent.parent):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o755, made
+    for file in daemon.database.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) & 0o022 == 0, file
 
 
 @pytest.mark.parametrize("abstract", [False, True])

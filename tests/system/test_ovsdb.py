@@ -107,7 +107,8 @@ def test_the_file_is_read_by_ovsdb_tool_and_ovsdb_server_and_theirs_by_us(make_d
     transact(daemon, {"op": "mutate", "table": "Queue", "where": [], "mutations": [["external_ids", "delete", ["set", ["l"]]]]})
     daemon.end()
     file = str(daemon.database)
-    assert "a word to the log" in subprocess.check_output(["ovsdb-tool", "show-log", file], text=True, timeout=PATIENCE_S)
+    log = subprocess.check_output(["ovsdb-tool", "show-log", file], text=True, timeout=PATIENCE_S)
+    assert "a word to the log" in log and "synced to byte" in log
     query = json.dumps(["Open_vSwitch", {"op": "select", "table": "Queue", "where": [], "columns": ["dscp", "external_ids"]}])
     expected = [{"rows": [{"dscp": 11, "external_ids": ["map", [["k", "v\u00e9"]]]}]}]
     assert json.loads(subprocess.check_output(["ovsdb-tool", "query", file, query], timeout=PATIENCE_S)) == expected
@@ -142,6 +143,36 @@ def test_an_existing_installation_is_converted_and_kept(make_daemon: Callable[..
     assert queues(daemon) == [33]
     assert daemon.database.with_name("conf.db.backup-8.3.1").read_bytes() == before
     assert "converted" in daemon.log_text()
+
+
+def test_damage_is_refused_and_a_torn_tail_is_kept(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon().start()
+    transact(daemon, insert("Queue", {"dscp": 7}))
+    transact(daemon, insert("Queue", {"dscp": 44}))
+    daemon.end()
+    whole = daemon.database.read_bytes()
+
+    last = bytearray(whole)  # complete, acknowledged, synced: a flipped bit in it is no torn tail
+    last[whole.rindex(b'"dscp":44') + 8] ^= 1
+    daemon.database.write_bytes(last)
+    done = subprocess.run(daemon.command(), text=True, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert "SHA-1 does not match at byte" in done.stderr and "restore a backup" in done.stderr, done.stderr
+    assert daemon.database.read_bytes() == last
+
+    daemon.database.write_bytes(whole + b"OVSDB JSON 512 0123")
+    daemon.start()
+    assert queues(daemon) == [7, 44]
+    kept, = daemon.directory.glob("conf.db.torn-*")
+    assert kept.read_bytes() == b"OVSDB JSON 512 0123"
+    assert kept.stat().st_mode == daemon.database.stat().st_mode
+    assert str(kept) in daemon.log_text()
+
+
+def test_keys_for_tls_are_a_warning(daemon: Daemon) -> None:
+    ovs(daemon, "ovs-vsctl", "--no-wait", "init")
+    ovs(daemon, "ovs-vsctl", "--no-wait", "set-ssl", "/k", "/c", "/a")
+    wait_until(lambda: "TLS is not supported yet" in daemon.log_text(), "the log says that set-ssl has no effect")
 
 
 def test_backup_and_restore(daemon: Daemon, tmp_path: pathlib.Path) -> None:

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -108,8 +109,12 @@ TEST(Client, ThrowsTheErrorOfTheDaemon) {
 }
 
 TEST(Client, SaysWhenNobodyIsThere) {
-  EXPECT_THAT(failure([] { connect_to("/nonexistent/db.sock", 1s); }),
-              HasSubstr("no daemon answers on /nonexistent/db.sock (No such file"));
+  std::string directory = testing::TempDir() + "vswitch-empty-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/db.sock";
+  EXPECT_THAT(failure([&path] { connect_to(path, 1s); }),
+              HasSubstr("no daemon answers on " + path + " (No such file"));
+  ::rmdir(directory.c_str());
   EXPECT_THAT(failure([] { connect_to(std::string(200, 'x'), 1s); }), HasSubstr("longer than the 107 bytes"));
 }
 

@@ -91,8 +91,12 @@ TEST(Notation, WholeRealsAreIntegers) {
   EXPECT_EQ(parse("big", "9223372036854775807"), Datum::of(std::int64_t{INT64_MAX}));
   EXPECT_EQ(parse("big", "-9223372036854775808"), Datum::of(std::int64_t{INT64_MIN}));
   EXPECT_EQ(parse_refusal("big", "1.5"), "syntax error: expected integer");
-  EXPECT_EQ(parse_refusal("big", "9223372036854775808"), "syntax error: expected integer");
-  EXPECT_EQ(parse_refusal("big", "1e30"), "syntax error: expected integer");
+  for (const char* beyond : {"9223372036854775808", "-9223372036854775809", "18446744073709551615", "1e30",
+                             "-1e30", "99999999999999999999"}) {
+    EXPECT_EQ(parse_refusal("big", beyond),
+              "syntax error: expected integer from -9223372036854775808 to 9223372036854775807")
+        << beyond;
+  }
   EXPECT_EQ(parse("share", "3"), Datum::scalar(3.0));
 }
 

@@ -4,7 +4,10 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "schemas/ovsdb/schema.h"
+#include "switchd/base/log.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
 #include "tests/unit/switchd/control/test_client.h"
@@ -84,6 +87,31 @@ TEST_F(ManagerRows, WhatCannotBeOpenedSaysWhyAndIsTriedAgain) {
   remove(bad);
   remove(waiting);
   EXPECT_TRUE(server_.status().empty());
+}
+
+TEST_F(ManagerRows, KeysOfTlsAreNotTakenWithoutAWord) {
+  const std::string file = directory_ / "log";
+  log::open_file(file);
+  const auto warnings = [&file] {
+    std::ifstream lines(file);
+    std::size_t found = 0;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("|WARN|") != line.npos && line.find("TLS is not supported yet") != line.npos) ++found;
+    }
+    return found;
+  };
+  Transaction set(database_);
+  const Uuid row = set.insert("SSL");
+  set.add("Open_vSwitch", root_, "ssl", Datum::of(row));
+  EXPECT_FALSE(set.commit());
+  EXPECT_EQ(warnings(), 1U);
+  const control::Managers next(io_, database_, server_);  // after a restart
+  EXPECT_EQ(warnings(), 2U);
+  Transaction remove(database_);
+  remove.remove("Open_vSwitch", root_, "ssl", Datum::of(row));
+  EXPECT_FALSE(remove.commit());
+  EXPECT_EQ(warnings(), 2U);
+  log::open_file("/dev/null");
 }
 
 TEST_F(ManagerRows, LeaveTheCommandLinesRemotesAlone) {

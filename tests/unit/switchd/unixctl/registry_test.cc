@@ -166,6 +166,14 @@ TEST_F(LogFile, LineBreaksOfOthersDoNotMakeLines) {
   EXPECT_THAT(lines(path_)[0], HasSubstr("a b [2J"));
 }
 
+TEST_F(LogFile, NamesOfOthersDoNotSteerTheTerminal) {
+  log::info(module_, "device {} of {}", "a\x7f\xc2\x9b[31mb\x9b",
+            "\xe2\x80\xae"
+            "c\xe2\x81\xa6z\u00fc");
+  ASSERT_EQ(lines(path_).size(), 1u);
+  EXPECT_THAT(lines(path_)[0], ::testing::EndsWith("device a  [31mb  of  c z\u00fc"));
+}
+
 TEST_F(LogFile, RepeatedLinesAreLimitedOthersAreNot) {
   for (int i = 0; i < 1000; ++i) log::warn(module_, "frame {} could not be sent", i);
   log::warn(module_, "another thing");
