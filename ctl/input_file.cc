@@ -18,7 +18,7 @@
 namespace vswitch::ctl {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using PatienceClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kWriterPatience{1};  // the writer may be starting in the background
 constexpr std::chrono::milliseconds kBetweenLooks{20};
@@ -58,7 +58,7 @@ void wait_for_writer(const std::string& path, int fifo) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) refuse(path);
   const Descriptor out(ends[0]), in(ends[1]);
-  for (const Clock::time_point deadline = Clock::now() + kWriterPatience; Clock::now() < deadline;) {
+  for (const PatienceClock::time_point deadline = PatienceClock::now() + kWriterPatience; PatienceClock::now() < deadline;) {
     if (::tee(fifo, in.get(), 1, SPLICE_F_NONBLOCK) != 0 && errno != EINTR) return;
     std::this_thread::sleep_for(kBetweenLooks);
   }
