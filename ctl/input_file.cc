@@ -58,7 +58,8 @@ void wait_for_writer(const std::string& path, int fifo) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) refuse(path);
   const Descriptor out(ends[0]), in(ends[1]);
-  for (const PatienceClock::time_point deadline = PatienceClock::now() + kWriterPatience; PatienceClock::now() < deadline;) {
+  for (const PatienceClock::time_point deadline = PatienceClock::now() + kWriterPatience;
+       PatienceClock::now() < deadline;) {
     if (::tee(fifo, in.get(), 1, SPLICE_F_NONBLOCK) != 0 && errno != EINTR) return;
     std::this_thread::sleep_for(kBetweenLooks);
   }

@@ -36,7 +36,8 @@ void SnapshotRegistry::disuse(BridgeEntry& entry) {
 }
 
 void SnapshotRegistry::update_bridge(BridgeEntry& entry, const BridgeSpec& bridge) {
-  VlanSet flood_vlans = to_set(bridge.flood_vlans);
+  const VlanSet requested_vlans = to_set(bridge.flood_vlans);
+  VlanSet flood_vlans = requested_vlans | to_set(bridge.copy_vlans);
   for (const SessionSpec& session : bridge.sessions) {
     if (session.enabled) flood_vlans |= to_set(copy_vlans(session));
   }
@@ -45,7 +46,9 @@ void SnapshotRegistry::update_bridge(BridgeEntry& entry, const BridgeSpec& bridg
   } else {
     entry.macs->set_limits(bridge.mac_table_size, bridge.mac_aging);
     entry.stale_vlans |= flood_vlans & ~entry.flood_vlans;
+    if (entry.requested_vlans != requested_vlans) entry.stale_addresses = true;
   }
+  entry.requested_vlans = requested_vlans;
   entry.flood_vlans = flood_vlans;
   for (const PortSpec& port : bridge.ports) update_port(entry, port);
   for (const SessionSpec& session : bridge.sessions) {
@@ -135,6 +138,7 @@ void SnapshotRegistry::finish() {
 
 void SnapshotRegistry::finish_bridge(BridgeEntry& entry) {
   entry.macs->free_replaced();
+  if (std::exchange(entry.stale_addresses, false)) entry.macs->flush();
   if (entry.stale_vlans.any()) entry.macs->forget_vlans(std::exchange(entry.stale_vlans, {}));
   for (auto it = entry.ports.begin(); it != entry.ports.end();) {
     PortEntry& port = it->second;

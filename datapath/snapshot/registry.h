@@ -70,8 +70,10 @@ class SnapshotRegistry {
   };
   struct BridgeEntry {
     std::shared_ptr<MacTable> macs;
-    VlanSet flood_vlans;  ///< the requested ones, and those that hold copies
-    VlanSet stale_vlans;  ///< those that have joined them: what was learned there is not used any more
+    VlanSet flood_vlans;      ///< the requested ones, and those that hold copies
+    VlanSet stale_vlans;      ///< those that have joined them: what was learned there is not used any more
+    VlanSet requested_vlans;  ///< BridgeSpec::flood_vlans
+    bool stale_addresses = false;            ///< they have changed: all is learned again, as in Open vSwitch
     std::map<std::string, PortEntry> ports;  ///< by name
     std::vector<std::string> sessions;       ///< ids of those in `spec`
     BridgeSpec spec;                         ///< the last one

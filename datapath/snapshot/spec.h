@@ -93,7 +93,8 @@ struct BridgeSpec {
   std::string name;
   std::vector<PortSpec> ports;
   std::vector<SessionSpec> sessions;  ///< in the order in which they are tried
-  std::vector<VlanId> flood_vlans;    ///< without learning, in addition to those that hold copies
+  std::vector<VlanId> flood_vlans;    ///< without learning, as requested
+  std::vector<VlanId> copy_vlans;     ///< without learning, because they hold copies of sessions
   bool forward_bpdu = false;
   bool secure = false;
   std::size_t mac_table_size = MacTable::kDefaultCapacity;

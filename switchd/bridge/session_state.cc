@@ -182,7 +182,7 @@ SessionStatus SessionStates::decide_one(const DesiredSession& asked, const std::
   }
   if (asked.enabled) {
     const std::vector<VlanId> vlans = copy_vlans(asked);
-    bridge.flood_vlans.insert(bridge.flood_vlans.end(), vlans.begin(), vlans.end());
+    bridge.copy_vlans.insert(bridge.copy_vlans.end(), vlans.begin(), vlans.end());
   }
   const SessionSpec& copies_by =
       known.last_honoured ? *known.last_honoured : static_cast<const SessionSpec&>(asked);

@@ -62,7 +62,7 @@ class SessionStates {
 
   /// `asked[b]` are the sessions that rows configure on spec.bridges[b], whose ports are complete; `now_ms`
   /// is the wall clock, ms since 1970. Fills in the sessions of the spec, in the order in which they are
-  /// tried, and adds the VLANs that hold their copies to flood_vlans. Returns the state of every session.
+  /// tried, and fills in copy_vlans. Returns the state of every session.
   std::vector<SessionStatus> decide(const std::vector<std::vector<DesiredSession>>& asked,
                                     std::int64_t now_ms, SwitchSpec& spec);
 

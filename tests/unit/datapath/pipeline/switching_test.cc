@@ -115,15 +115,30 @@ TEST_F(Switching, FloodVlansNeitherLearnNorLookUp) {
   EXPECT_EQ(lab.addresses(), 2U);
   lab.bridge().flood_vlans = {33};
   lab.apply();
-  EXPECT_EQ(lab.addresses(), 1U) << "only what was learned in VLAN 33 is forgotten";
-  lab.expect("p1", frame().src("02:00:00:00:00:0c").dst(kB),
-             {{"p2", {frame().src("02:00:00:00:00:0c").dst(kB)}}});
-  lab.registry.macs("br0")->flush();
+  EXPECT_EQ(lab.addresses(), 0U) << "a change of flood_vlans forgets all of the bridge, as in Open vSwitch";
   lab.inject("p2", frame().src(kB).dst(kBroadcast).vlan(33));
   lab.run();
   EXPECT_EQ(lab.addresses(), 0U);
   const MemoryFrame to_b = frame().src(kA).dst(kB).vlan(33);
   lab.expect("p1", to_b, {{"p2", {to_b}}, {"p3", {to_b}}});
+}
+
+TEST_F(Switching, ASessionIntoAVlanForgetsOnlyTheAddressesOfTheVlan) {
+  lab.inject("p2", frame().src(kB).dst(kBroadcast).vlan(33));
+  lab.inject("p2", frame().src(kB).dst(kBroadcast));
+  lab.run();
+  EXPECT_EQ(lab.addresses(), 2U);
+  lab.session("s").all_ports = true;
+  lab.session("s").tags.output_vlan = 33;
+  lab.apply();
+  EXPECT_EQ(lab.addresses(), 1U);
+  lab.session("s").tags.output_vlan = 34;
+  lab.apply();
+  lab.session("s").enabled = false;
+  lab.apply();
+  EXPECT_EQ(lab.addresses(), 1U);
+  const MemoryFrame to_b = frame().src("02:00:00:00:00:0c").dst(kB);
+  lab.expect("p1", to_b, {{"p2", {to_b}}}, "known as before");
 }
 
 TEST_F(Switching, ProtectedPortsDoNotTalkToEachOther) {
