@@ -197,9 +197,14 @@ class Contract::Impl {
 
   static const Json& resolve(const Json& root, const Json& schema) {
     const Json* at = &schema;
-    if (at->contains("allOf")) at = &(*at)["allOf"][0];
-    while (at->contains("$ref")) {
-      at = &root.at(Json::json_pointer((*at)["$ref"].get_ref<const std::string&>().substr(1)));
+    for (;;) {
+      if (at->contains("allOf")) {
+        at = &(*at)["allOf"][0];
+      } else if (at->contains("$ref")) {
+        at = &root.at(Json::json_pointer((*at)["$ref"].get_ref<const std::string&>().substr(1)));
+      } else {
+        return *at;
+      }
     }
     return *at;
   }
