@@ -429,7 +429,10 @@ TEST_F(MirrorApi, WhoWatchesAPort) {
   EXPECT_EQ(who("t2"),
             "every source \"both\" all; named destination null port; vlans source \"both\" vlan off; ");
   EXPECT_EQ(who("u1"), "");
-  EXPECT_EQ(who("nowhere"), "");
+  good("mirror.set", {{"bridge", "br0"}, {"name", "named"}, {"destination", {{"ports", {"later"}}}}});
+  EXPECT_EQ(who("later"), "named destination null port; ") << "a session waits for it";
+  EXPECT_EQ(refusal("mirror.who", {{"port", "nowhere"}}),
+            "not_found port: there is no port nowhere, and no session waits for it");
 }
 
 TEST_F(MirrorApi, WhatElseIsInTheOutputVlan) {
