@@ -8,11 +8,7 @@ namespace vswitch::ctl {
 namespace {
 
 void declare_bridge_settings(CLI::App& app, const Params& params) {
-  app.add_option_function<std::string>(
-         "--fail-mode",
-         [params](const std::string& mode) { (*params)["fail_mode"] = mode == "none" ? Json() : Json(mode); },
-         "standalone, secure or none")
-      ->type_name("MODE");
+  text_or_none(app, params, "--fail-mode", "fail_mode", "standalone, secure or none")->type_name("MODE");
   number(app, params, "--mac-aging-time", "mac_aging_time", "seconds to keep an unused address")
       ->type_name("SECONDS");
   number(app, params, "--mac-table-size", "mac_table_size", "maximum number of learned addresses")
@@ -56,8 +52,12 @@ Query declare_list_bridges(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}}; };
 }
 
-Query declare_show_all(CLI::App&) {
-  return [] { return std::vector<Call>{{"bridge.list"}, {"port.list"}, {"mirror.list"}}; };
+Query declare_show_all(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  return [params] {
+    return std::vector<Call>{{"bridge.list", *params}, {"port.list", *params}, {"mirror.list", *params}};
+  };
 }
 
 /// Silent on success, like other tools; says why a bridge does not work yet.
@@ -116,7 +116,7 @@ const std::vector<Command> kBridgeCommands = {
     {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del_bridge, render_nothing},
     {"show-br", "show everything about a bridge", "br0", declare_show_bridge, render_bridge_details},
     {"list-br", "list the bridges", "", declare_list_bridges, render_bridge_list},
-    {"show", "show all bridges, ports and sessions", "", declare_show_all, render_all},
+    {"show", "show bridges with their ports and sessions", "br0", declare_show_all, render_all},
 };
 
 }  // namespace vswitch::ctl

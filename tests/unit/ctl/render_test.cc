@@ -4,6 +4,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 
 #include "tests/unit/ctl/fake_world.h"
 
@@ -301,6 +305,46 @@ TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {
 TEST(Watch, JsonIsOneLinePerLook) {
   const Invocation tool(words("stats --watch --count 3 --json"));
   EXPECT_EQ(std::count(tool.out.begin(), tool.out.end(), '\n'), 3);
+}
+
+TEST(Refusals, NameOptionsAndCommandsAsTheyAreTyped) {
+  FakeDaemon daemon;
+  const auto says = [&daemon](const std::string& line, const std::string& method,
+                              const std::string& sentence) {
+    daemon.refuse = method;
+    daemon.refusal =
+        jsonrpc::Error{1003, sentence, {{"reason", "conflict"}, {"field", ""}, {"value", nullptr}}};
+    const std::string text = Invocation(words(line), &daemon).err;
+    return text.substr(std::min(text.size(), sizeof "vswitch-ctl: " - 1));
+  };
+  const char* add = "add-mirror br0 s --source t1 --output t2";
+  EXPECT_EQ(says(add, "mirror.add", "set normal_io to the same value in both"),
+            "set --normal-io to the same value in both\n");
+  EXPECT_EQ(says("enable-mirror br0 s", "mirror.enable", "use another port, or allow normal_io"),
+            "use another port, or allow --normal-io\n");
+  EXPECT_EQ(says(add, "mirror.add", "keep_vlan requires destination.vlan"),
+            "--keep-vlan requires --output-vlan\n");
+  EXPECT_EQ(says(add, "mirror.add", "expires.at is in the past; mirror.disable ends it now."),
+            "--expires is in the past; disable-mirror ends it now.\n");
+  EXPECT_EQ(says(add, "mirror.add", "session_id is for erspan2 (ERSPAN has session_id)"),
+            "--session-id is for erspan2 (ERSPAN has --session-id)\n");
+  EXPECT_EQ(says("set-port p --tag 1", "port.set", "use vlan_mode native-tagged; t_1 and 10.0.0.1 stay"),
+            "use --vlan-mode native-tagged; t_1 and 10.0.0.1 stay\n");
+}
+
+TEST(Refusals, SayHowToNameAnUplink) {
+  FakeDaemon daemon;
+  daemon.refuse = "mirror.import";
+  daemon.refusal = jsonrpc::Error{-32602,
+                                  "say which port Uplink 1 is",
+                                  {{"reason", "invalid"},
+                                   {"field", "sessions[0].destinationPort.uplinkPortName"},
+                                   {"value", "Uplink 1"}}};
+  const std::string path = testing::TempDir() + "uplink-" + std::to_string(::getpid()) + ".json";
+  std::ofstream(path) << "[]";
+  EXPECT_EQ(Invocation({"import-mirrors", "br0", path}, &daemon).err,
+            "vswitch-ctl: say which port Uplink 1 is\n--uplink 'Uplink 1=PORT' says so\n");
+  std::remove(path.c_str());
 }
 
 TEST(Refusals, EndWithOneTheSentenceAndWhatToDo) {
