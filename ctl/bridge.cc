@@ -69,7 +69,7 @@ std::string render_bridge(const Json& bridge) {
 std::string render_bridge_list(const Json& result) {
   Table table({"BRIDGE", "PORTS", "SESSIONS", "STATE"});
   for (const Json& bridge : result["bridges"]) {
-    table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), state(bridge)});
+    table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), brief_state(bridge)});
   }
   return table.empty() ? "no bridges\n" : table.text();
 }
@@ -99,7 +99,7 @@ std::string render_all(const Json& result) {
     text += printable("bridge " + bridge["name"].get<std::string>() + "  " + state(bridge)) + '\n';
     Table ports({"PORT", "TYPE", "OFPORT", "VLANS", "STATE"});
     for (const Json& port : of_bridge(result["ports"], bridge["name"])) {
-      ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), state(port)});
+      ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), brief_state(port)});
     }
     text += ports.text(4);
     const Json sessions = of_bridge(result["mirrors"], bridge["name"]);

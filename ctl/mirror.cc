@@ -229,13 +229,19 @@ std::string render_mirror_list(const Json& result) {
   return result["mirrors"].empty() ? "no sessions\n" : session_table(result["mirrors"]);
 }
 
-/// "10.0.0.1 erspan2 session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
+/// Receivers tell sessions apart by it, so its default is worth a word.
+bool has_session_id(const Json& encap) {
+  return encap == "erspan2" || encap == "erspan3";
+}
+
+/// "10.0.0.1 erspan2, session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
 std::string endpoint_line(const Json& endpoint) {
   std::string text = endpoint["ip"].get<std::string>() + ' ' + endpoint["encap"].get<std::string>();
   for (const char* key :
        {"key", "session_id", "index", "cos", "hwid", "timestamp", "local_ip", "dst_port", "ttl", "dscp"}) {
-    if (endpoint[key].is_null()) continue;
-    const Json& value = endpoint[key];
+    const bool counts_from_0 = key == std::string_view("session_id") && has_session_id(endpoint["encap"]);
+    const Json value = endpoint[key].is_null() && counts_from_0 ? Json(0) : endpoint[key];
+    if (value.is_null()) continue;
     text += std::string(", ") + key + ' ' + (value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (endpoint["subheader"] == true) text += ", subheader";
@@ -250,10 +256,11 @@ std::string endpoint_line(const Json& endpoint) {
 /// Only for several destinations: the account of a single one is that of the session.
 std::string destination_table(const Json& destinations) {
   if (destinations.size() < 2) return {};
-  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "BY"});
+  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY"});
   for (const Json& one : destinations) {
     const Json& counters = one["counters"];
-    table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], lost_by(counters)});
+    table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], left_out(counters),
+               counters["queued"], causes(counters)});
   }
   return '\n' + table.text();
 }
@@ -281,7 +288,7 @@ std::string render_mirror_details(const Json& mirror) {
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
   if (const std::string notice = mirror.value("notice", ""); !notice.empty()) text += line("notice", notice);
-  text += line("sources", sources(mirror));
+  text += line("sources", sources_in_words(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");
     text += line("  bound", pattern + " -> " + (names.empty() ? "no port" : names));
@@ -309,22 +316,19 @@ std::string render_mirror_details(const Json& mirror) {
     text += line("made by", mirror["origin"]["owner"].get<std::string>() + ", " +
                                 mirror["origin"]["created"].get<std::string>());
   if (mirror["description"] != "") text += line("description", mirror["description"]);
-  text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
-          line("delivered", counters["delivered"].dump() + " copies");
-  if (counters["duplicate"] != 0)
-    text += line("duplicate", counters["duplicate"].dump() + " copied there by another session");
-  if (counters["sampled_out"] != 0)
-    text += line("sampled out", counters["sampled_out"].dump() + " copies left out as configured");
-  if (counters["rate_limited"] != 0)
-    text += line("rate limited", counters["rate_limited"].dump() + " copies left out as configured");
+  text += line("matched", copies(counters["matched"]) + ", one per frame and output") +
+          line("delivered", copies(counters["delivered"]));
+  for (const LeftOut& term : kLeftOut) {
+    const Json& count = counters[term.counter];
+    if (count != 0) text += line(term.label, copies(count) + ' ' + term.why);
+  }
   if (const Json truncated = counters.value("truncated", Json(0)); truncated != 0)
     text += line("truncated", truncated.dump() + " of them, to the MTU of the path");
   if (const Json foreign = counters.value("foreign_frames", Json(0)); foreign != 0)
     text += line("foreign", foreign.dump() + " frames in the output VLAN that are no copies");
-  if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
-  const std::string causes = lost_by(counters);
-  return text +
-         line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")")) +
+  if (counters["queued"] != 0) text += line("queued", copies(counters["queued"]) + " on the way");
+  const std::string by = lost_by(counters);
+  return text + line("lost", copies(counters["lost"]) + (by.empty() ? "" : " (" + by + ")")) +
          destination_table(mirror.value("destinations", Json::array()));
 }
 

@@ -131,7 +131,7 @@ std::string render_port_list(const Json& result) {
   Table table({"BRIDGE", "PORT", "TYPE", "OFPORT", "VLANS", "MTU", "MAC", "STATE"});
   for (const Json& port : result["ports"]) {
     table.add({port["bridge"], port["name"], port["type"], port["ofport"], port_vlans(port), port["mtu"],
-               port["mac"], state(port)});
+               port["mac"], brief_state(port)});
   }
   return table.empty() ? "no ports\n" : table.text();
 }
@@ -164,9 +164,10 @@ std::string render_port_details(const Json& port) {
          line("qinq ethtype", port["qinq_ethtype"]) + line("priority tags", port["priority_tags"]) +
          line("protected", port["protected"] == true ? "yes" : "no") +
          line("ifindex", or_nothing(port["ifindex"])) + line("MAC", or_nothing(port["mac"])) +
-         line("MTU", or_nothing(port["mtu"])) + line("received", counted(port["counters"], "rx")) +
-         line("sent",
-              counted(port["counters"], "tx") + ", " + port["counters"]["tx_copies"].dump() + " copies");
+         line("MTU", or_nothing(port["mtu"]) + requested(port, "mtu_request")) +
+         map_lines("option", port, "options") + map_lines("external id", port, "external_ids") +
+         line("received", counted(port["counters"], "rx")) +
+         line("sent", counted(port["counters"], "tx") + ", " + copies(port["counters"]["tx_copies"]));
 }
 
 }  // namespace
