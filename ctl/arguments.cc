@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "ctl/command.h"
@@ -36,11 +37,27 @@ Params make_params() {
   return std::make_shared<Json>(Json::object());
 }
 
+Json& member(Json& params, std::string_view path) {
+  const std::size_t dot = path.find('.');
+  Json& first = params[std::string(path.substr(0, dot))];
+  return dot == std::string_view::npos ? first : member(first, path.substr(dot + 1));
+}
+
 CLI::Option* text(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                   const std::string& help) {
   auto* option = app.add_option_function<std::string>(
-      name, [params, key](const std::string& value) { (*params)[key] = value; }, help);
+      name, [params, key](const std::string& value) { member(*params, key) = value; }, help);
   return name.starts_with('-') ? option : option->required();
+}
+
+CLI::Option* text_or_none(CLI::App& app, const Params& params, const std::string& name,
+                          const std::string& key, const std::string& help) {
+  return app.add_option_function<std::string>(
+      name,
+      [params, key](const std::string& value) {
+        member(*params, key) = value == "none" ? Json() : Json(value);
+      },
+      help);
 }
 
 CLI::Option* number(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
@@ -49,9 +66,9 @@ CLI::Option* number(CLI::App& app, const Params& params, const std::string& name
       name,
       [params, name, key, nullable](const std::string& value) {
         if (nullable && value == "none") {
-          (*params)[key] = nullptr;
+          member(*params, key) = nullptr;
         } else if (const auto parsed = parse_number(value)) {
-          (*params)[key] = *parsed;
+          member(*params, key) = *parsed;
         } else {
           throw UsageError(name + " takes a whole number" + (nullable ? " or none" : "") + ", not '" + value +
                            "'");
@@ -69,25 +86,47 @@ CLI::Option* on_off(CLI::App& app, const Params& params, const std::string& name
 CLI::Option* flag(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                   Json value, const std::string& help) {
   return app.add_flag_function(
-      name, [params, key, value = std::move(value)](std::int64_t) { (*params)[key] = value; }, help);
+      name, [params, key, value = std::move(value)](std::int64_t) { member(*params, key) = value; }, help);
 }
 
 CLI::Option* vlans(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
                    const std::string& help) {
+  return repeated(
+      app, name,
+      [params, key](const std::vector<std::string>& lists) {
+        Json all = Json::array();
+        for (const std::string& list : lists) {
+          const Json some = parse_vlans(list);
+          all.insert(all.end(), some.begin(), some.end());
+        }
+        member(*params, key) = all;
+      },
+      "LIST", help);
+}
+
+CLI::Option* repeated(CLI::App& app, const std::string& name,
+                      std::function<void(const std::vector<std::string>&)> take, const std::string& type,
+                      const std::string& help) {
+  return app.add_option_function<std::vector<std::string>>(name, std::move(take), help)
+      ->allow_extra_args(false)
+      ->type_name(type);
+}
+
+CLI::Option* seconds(CLI::App& app, const std::string& name, double& value, const std::string& help) {
+  constexpr double kMost = 1e6;
+  std::ostringstream normal;
+  normal << value;
   return app
-      .add_option_function<std::vector<std::string>>(
+      .add_option_function<std::string>(
           name,
-          [params, key](const std::vector<std::string>& lists) {
-            Json all = Json::array();
-            for (const std::string& list : lists) {
-              const Json some = parse_vlans(list);
-              all.insert(all.end(), some.begin(), some.end());
-            }
-            (*params)[key] = all;
+          [name, &value](const std::string& text) {
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error != std::errc() || end != text.data() + text.size() || !(value > 0 && value <= kMost))
+              throw UsageError(name + " takes a number of seconds, such as 0.5 or 30, not '" + text + "'");
           },
           help)
-      ->allow_extra_args(false)
-      ->type_name("LIST");
+      ->default_str(normal.str())
+      ->type_name("SECONDS");
 }
 
 void not_here(CLI::App& app, const std::string& name, const std::string& sentence, bool takes_value) {

@@ -8,11 +8,7 @@ namespace vswitch::ctl {
 namespace {
 
 void declare_bridge_settings(CLI::App& app, const Params& params) {
-  app.add_option_function<std::string>(
-         "--fail-mode",
-         [params](const std::string& mode) { (*params)["fail_mode"] = mode == "none" ? Json() : Json(mode); },
-         "standalone, secure or none")
-      ->type_name("MODE");
+  text_or_none(app, params, "--fail-mode", "fail_mode", "standalone, secure or none")->type_name("MODE");
   number(app, params, "--mac-aging-time", "mac_aging_time", "seconds to keep an unused address")
       ->type_name("SECONDS");
   number(app, params, "--mac-table-size", "mac_table_size", "maximum number of learned addresses")
@@ -56,8 +52,12 @@ Query declare_list_bridges(CLI::App&) {
   return [] { return std::vector<Call>{{"bridge.list"}}; };
 }
 
-Query declare_show_all(CLI::App&) {
-  return [] { return std::vector<Call>{{"bridge.list"}, {"port.list"}, {"mirror.list"}}; };
+Query declare_show_all(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only this bridge")->required(false);
+  return [params] {
+    return std::vector<Call>{{"bridge.list", *params}, {"port.list", *params}, {"mirror.list", *params}};
+  };
 }
 
 /// Silent on success, like other tools; says why a bridge does not work yet.
@@ -69,7 +69,7 @@ std::string render_bridge(const Json& bridge) {
 std::string render_bridge_list(const Json& result) {
   Table table({"BRIDGE", "PORTS", "SESSIONS", "STATE"});
   for (const Json& bridge : result["bridges"]) {
-    table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), state(bridge)});
+    table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), brief_state(bridge)});
   }
   return table.empty() ? "no bridges\n" : table.text();
 }
@@ -99,7 +99,7 @@ std::string render_all(const Json& result) {
     text += printable("bridge " + bridge["name"].get<std::string>() + "  " + state(bridge)) + '\n';
     Table ports({"PORT", "TYPE", "OFPORT", "VLANS", "STATE"});
     for (const Json& port : of_bridge(result["ports"], bridge["name"])) {
-      ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), state(port)});
+      ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), brief_state(port)});
     }
     text += ports.text(4);
     const Json sessions = of_bridge(result["mirrors"], bridge["name"]);
@@ -116,7 +116,7 @@ const std::vector<Command> kBridgeCommands = {
     {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del_bridge, render_nothing},
     {"show-br", "show everything about a bridge", "br0", declare_show_bridge, render_bridge_details},
     {"list-br", "list the bridges", "", declare_list_bridges, render_bridge_list},
-    {"show", "show all bridges, ports and sessions", "", declare_show_all, render_all},
+    {"show", "show bridges with their ports and sessions", "br0", declare_show_all, render_all},
 };
 
 }  // namespace vswitch::ctl

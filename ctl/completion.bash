@@ -7,18 +7,18 @@ _vswitch_ctl_names() {  # COMMAND: the names of what it lists; nothing when no d
 
 _vswitch_ctl() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} commands command='' i
-  commands=$(vswitch-ctl --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
+  commands=$(printf 'help\n' && vswitch-ctl --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ " ${commands//$'\n'/ } " == *" ${COMP_WORDS[i]} "* ]] && command=${COMP_WORDS[i]} && break
   done
   case $previous in
     --socket | --pcap) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
     --rundir) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
-    --source | -s | --output | -o | --in-port) mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word") && return ;;
+    --source | --src | -s | --output | --to | --dst | --destination | -o | --in-port) mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word") && return ;;
   esac
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(vswitch-ctl ${command:+"$command"} --help | grep -oE -- '--[a-z-]+')" -- "$word")
-  elif [[ -z $command ]]; then
+  elif [[ -z $command || $command == help ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
   elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who) ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word")

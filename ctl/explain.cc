@@ -44,10 +44,7 @@ Query declare_explain(CLI::App& app) {
   app.add_option("--match", source->match, "with --next: the next one that fits, such as tcp,tp_dst=80")
       ->needs(next)
       ->type_name("MATCH");
-  app.add_option("--wait", source->wait, "with --next: seconds to wait for it")
-      ->needs(next)
-      ->capture_default_str()
-      ->type_name("SECONDS");
+  seconds(app, "--wait", source->wait, "with --next: seconds to wait for it")->needs(next);
   return [params, source] {
     if (source->next) {
       (*params)["next"] = {{"wait", source->wait}};

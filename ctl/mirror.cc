@@ -13,27 +13,14 @@ namespace {
 /// An option whose values are collected in one member.
 void gathered(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
               void (*add)(Json&, const std::string&), const std::string& type, const std::string& help) {
-  app.add_option_function<std::vector<std::string>>(
-         name,
-         [params, key, add](const std::vector<std::string>& values) {
-           for (const std::string& value : values) add((*params)[key], value);
-         },
-         help)
-      ->allow_extra_args(false)
-      ->type_name(type);
+  repeated(
+      app, name,
+      [params, key, add](const std::vector<std::string>& values) {
+        for (const std::string& value : values) add((*params)[key], value);
+      },
+      type, help);
 }
 
-/// --x and --no-x as a member of the destination.
-void nested_flag(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
-                 const std::string& help) {
-  const auto set = [params, key](bool value) {
-    return [params, key, value](std::int64_t) { (*params)["destination"][key] = value; };
-  };
-  CLI::Option* on = app.add_flag_function(name, set(true), help);
-  on->excludes(app.add_flag_function("--no-" + name.substr(2), set(false), "the opposite of " + name));
-}
-
-/// An option that takes one of several words.
 /// One of the words of the API, or `clearer`: a better name of the word "cut", which means two things there.
 void choice(CLI::App& app, const Params& params, const std::string& names, const std::string& key,
             std::vector<std::string> words, const std::string& clearer, const std::string& help) {
@@ -45,136 +32,118 @@ void choice(CLI::App& app, const Params& params, const std::string& names, const
       ->check(CLI::IsMember(words));
 }
 
-/// Values of --endpoint and of the options about endpoints, kept here until they are joined.
-constexpr char kEndpointIps[] = "--endpoint";
-constexpr char kEndpointOptions[] = "about endpoints";
+/// The addresses given, and the settings that all of them get.
+struct Endpoints {
+  Params settings = make_params();
+  std::shared_ptr<std::vector<std::string>> ips = std::make_shared<std::vector<std::string>>();
+  std::vector<CLI::Option*> options;  ///< those that `settings` come from
 
-void declare_endpoint(CLI::App& app, const Params& params) {
-  app.add_option_function<std::vector<std::string>>(
-         "-e,--endpoint", [params](const std::vector<std::string>& ips) { (*params)[kEndpointIps] = ips; },
-         "L3: send encapsulated copies to this IP address; repeatable; the options below apply to all of "
-         "them")
+  /// Puts them into the destination. Settings without an address are for the endpoints that the session has.
+  void join(Json& params) const;
+  /// An option about endpoints was given, but no endpoint.
+  void refuse_settings_alone() const;
+};
+
+Endpoints declare_endpoints(CLI::App& app) {
+  Endpoints endpoints;
+  app.add_option("-e,--endpoint", *endpoints.ips,
+                 "L3: send encapsulated copies to this IP address; repeatable; the options below apply to "
+                 "all of them")
       ->allow_extra_args(false)
       ->type_name("IP");
-  const auto set = [params](const char* key) {
-    return [params, key](const std::string& value) { (*params)[kEndpointOptions][key] = value; };
+  const Params& settings = endpoints.settings;
+  const auto whole = [&](const char* name, const char* key, const char* help) {
+    return number(app, settings, name, key, help, true)->type_name("N");
   };
-  const auto set_number = [params](const char* key) {
-    return [params, key](std::int64_t value) { (*params)[kEndpointOptions][key] = value; };
+  endpoints.options = {
+      text(app, settings, "--encap", "encap", "gre [gre], erspan1, erspan2, erspan3 or vxlan")
+          ->type_name("ENCAP"),
+      whole("--key", "key", "GRE key or VNI of VXLAN"),
+      whole("--session-id", "session_id", "ERSPAN session, 0 to 1023 [0]"),
+      whole("--index", "index", "ERSPAN index [0]"),
+      whole("--cos", "cos", "ERSPAN class of service, 0 to 7 [that of the frame]"),
+      whole("--hwid", "hwid", "ERSPAN III hardware id, 0 to 63 [0]"),
+      text_or_none(app, settings, "--timestamp", "timestamp",
+                   "ERSPAN III time stamp in 100us [100us], 100ns or ieee1588")
+          ->type_name("UNIT"),
+      on_off(app, settings, "--subheader", "subheader",
+             "ERSPAN III with the platform subheader, which carries the full time stamp"),
+      app.get_option("--no-subheader"),
+      text_or_none(app, settings, "--local-ip", "local_ip", "source address [as the host routes]")
+          ->type_name("IP"),
+      whole("--dst-port", "dst_port", "UDP port of VXLAN [4789]"),
+      whole("--ttl", "ttl", "time to live [64]"),
+      whole("--dscp", "dscp", "DiffServ code point, 0 to 63 [0]"),
   };
-  app.add_option_function<std::string>("--encap", set("encap"),
-                                       "gre [gre], erspan1, erspan2, erspan3 or vxlan")
-      ->check(CLI::IsMember({"gre", "erspan1", "erspan2", "erspan3", "vxlan"}));
-  app.add_option_function<std::int64_t>("--key", set_number("key"), "GRE key or VNI of VXLAN")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}));
-  app.add_option_function<std::int64_t>("--session-id", set_number("session_id"),
-                                        "ERSPAN session, 0 to 1023 [0]")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1023}));
-  app.add_option_function<std::int64_t>("--index", set_number("index"), "ERSPAN index [0]")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1048575}));
-  app.add_option_function<std::int64_t>("--cos", set_number("cos"),
-                                        "ERSPAN class of service, 0 to 7 [that of the frame]")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{7}));
-  app.add_option_function<std::int64_t>("--hwid", set_number("hwid"), "ERSPAN III hardware id, 0 to 63 [0]")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{63}));
-  app.add_option_function<std::string>("--timestamp", set("timestamp"),
-                                       "ERSPAN III time stamp in 100us [100us], 100ns or ieee1588")
-      ->check(CLI::IsMember({"100us", "100ns", "ieee1588"}));
-  app.add_flag_function(
-      "--subheader", [params](std::int64_t) { (*params)[kEndpointOptions]["subheader"] = true; },
-      "ERSPAN III with the platform subheader, which carries the full time stamp");
-  app.add_option_function<std::string>("--local-ip", set("local_ip"), "source address [as the host routes]")
-      ->type_name("IP");
-  app.add_option_function<std::int64_t>("--dst-port", set_number("dst_port"), "UDP port of VXLAN [4789]")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{65535}));
-  app.add_option_function<std::int64_t>("--ttl", set_number("ttl"), "time to live [64]")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{255}));
-  app.add_option_function<std::int64_t>("--dscp", set_number("dscp"), "DiffServ code point, 0 to 63 [0]")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{63}));
+  return endpoints;
 }
 
-/// Puts the endpoints into the destination.
-void join_endpoints(Json& params) {
-  const Json options = params.value(kEndpointOptions, Json::object());
-  const Json ips = params.value(kEndpointIps, Json::array());
-  params.erase(kEndpointOptions);
-  params.erase(kEndpointIps);
-  if (ips.empty() && !options.empty())
-    throw UsageError(
-        "--" + std::string(options.begin().key()) +
-        " applies to endpoints: add --endpoint IP for every endpoint (they are replaced together)");
-  for (const Json& ip : ips) {
-    Json endpoint = options;
+void Endpoints::join(Json& params) const {
+  if (ips->empty() && !settings->empty()) params["destination"]["endpoints"] = Json::array({*settings});
+  for (const std::string& ip : *ips) {
+    Json endpoint = *settings;
     endpoint["ip"] = ip;
     params["destination"]["endpoints"].push_back(endpoint);
+  }
+}
+
+void Endpoints::refuse_settings_alone() const {
+  if (!ips->empty()) return;
+  for (const CLI::Option* option : options) {
+    if (option->count() != 0)
+      throw UsageError(option->get_name() + " applies to endpoints: add --endpoint IP for every endpoint");
   }
 }
 
 /// Matches in the flow syntax of Open vSwitch, one per option; "none" for an empty list.
 void matches(CLI::App& app, const Params& params, const std::string& name, const std::string& key,
              const std::string& help) {
-  app.add_option_function<std::vector<std::string>>(
-         name,
-         [params, name, key](const std::vector<std::string>& given) {
-           const bool clears = std::find(given.begin(), given.end(), "none") != given.end();
-           if (clears && given.size() > 1)
-             throw UsageError(name + " none removes all matches and cannot be combined with others");
-           (*params)[key] = clears ? Json() : Json(given);
-         },
-         help + "; repeatable")
-      ->allow_extra_args(false)
-      ->type_name("MATCH");
+  repeated(
+      app, name,
+      [params, name, key](const std::vector<std::string>& given) {
+        const bool clears = std::find(given.begin(), given.end(), "none") != given.end();
+        if (clears && given.size() > 1)
+          throw UsageError(name + " none removes all matches and cannot be combined with others");
+        (*params)[key] = clears ? Json() : Json(given);
+      },
+      "MATCH", help + "; repeatable");
 }
 
-void declare_mirror_settings(CLI::App& app, const Params& params) {
-  app.add_option_function<std::vector<std::string>>(
-         "-s,--source",
-         [params](const std::vector<std::string>& specs) {
-           for (const std::string& spec : specs) add_source(*params, spec);
-         },
-         "port to watch, with an optional direction :from, :to or :both [both], or all; 'vnet*' for every "
-         "port whose name matches, iface-id=ID or mac=ADDRESS for the port that has it; repeatable")
-      ->allow_extra_args(false)
-      ->type_name("PORT[:DIRECTION]");
-  app.add_option_function<std::vector<std::string>>(
-         "--source-vlan",
-         [params](const std::vector<std::string>& lists) {
-           Json& vlans = (*params)["sources"]["vlans"] = Json::array();
-           for (const std::string& list : lists) {
-             for (const Json& vlan : parse_vlans(list)) vlans.push_back(vlan);
-           }
-         },
-         "only frames of these VLANs, such as 10,20-29 (none: any VLAN); without --source, on every port")
-      ->allow_extra_args(false)
-      ->type_name("LIST");
-  app.add_option_function<std::vector<std::string>>(
-         "-o,--output",
-         [params](const std::vector<std::string>& ports) {
-           Json& names = (*params)["destination"]["ports"] = Json::array();
-           for (const std::string& port : ports) names.push_back(one_port("--output", port));
-         },
-         "port to send the copies to; repeatable")
-      ->allow_extra_args(false)
-      ->type_name("PORT");
-  app.add_option_function<std::string>(
-         "--output-vlan",
-         [params](const std::string& vlan) {
-           const Json vlans = parse_vlans(vlan);
-           if (vlans.size() != 1) throw UsageError("--output-vlan " + vlan + ": takes one VLAN");
-           (*params)["destination"]["vlan"] = vlans.front();
-         },
-         "RSPAN: send the copies in this VLAN, to every port that carries it or only to those of --output")
+Endpoints declare_mirror_settings(CLI::App& app, const Params& params) {
+  repeated(
+      app, "-s,--source,--src",
+      [params](const std::vector<std::string>& specs) {
+        for (const std::string& spec : specs) add_source(*params, spec);
+      },
+      "PORT[:DIRECTION]",
+      "port to watch, or all, with an optional direction :from (or rx, in, ingress: what its host sends), "
+      ":to (or tx, out, egress: what it is sent) or :both [both]; 'vnet*' for every port whose name "
+      "matches, iface-id=ID or mac=ADDRESS for the port that has it; repeatable");
+  vlans(app, params, "--source-vlan", "sources.vlans",
+        "only frames of these VLANs, such as 10,20-29 (none: any VLAN); without --source, on every port");
+  repeated(
+      app, "-o,--output,--to,--dst,--destination",
+      [params](const std::vector<std::string>& ports) {
+        Json& names = member(*params, "destination.ports") = Json::array();
+        if (ports == std::vector<std::string>{"none"}) return;
+        for (const std::string& port : ports) names.push_back(one_port("--output", port));
+      },
+      "PORT",
+      "port to send the copies to, or none (with --output-vlan: every port that carries it); repeatable");
+  number(app, params, "--output-vlan", "destination.vlan",
+         "RSPAN: send the copies in this VLAN, to every port that carries it or only to those of --output",
+         true)
       ->type_name("VLAN");
-  nested_flag(app, params, "--keep-vlan", "keep_vlan",
-              "with --output-vlan: keep the original tag behind the new one");
-  nested_flag(app, params, "--strip-vlan", "strip_vlan",
-              "remove the outer tag of the copies [with --source-vlan alone and --output]");
+  on_off(app, params, "--keep-vlan", "destination.keep_vlan",
+         "with --output-vlan: keep the original tag behind the new one");
+  on_off(app, params, "--strip-vlan", "destination.strip_vlan",
+         "remove the outer tag of the copies [with --source-vlan alone and --output]");
   on_off(app, params, "--normal-io", "normal_io", "the output ports also carry their own traffic");
   text(app, params, "--description", "description", "free text");
   number(app, params, "--snaplen", "snaplen", "truncate copies to this many bytes, or none", true)
       ->type_name("BYTES");
   number(app, params, "--sample", "sample", "copy one frame in N, chosen at random")->type_name("N");
-  declare_endpoint(app, params);
+  Endpoints endpoints = declare_endpoints(app);
   choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"}, "truncate",
          "copies longer than the path MTU of an endpoint are truncated [truncate], fragmented or dropped");
   choice(app, params, "--gso-packets,--superframes", "superframes", {"keep", "cut"}, "segment",
@@ -187,6 +156,7 @@ void declare_mirror_settings(CLI::App& app, const Params& params) {
   gathered(
       app, params, "--expires", "expires", add_end, "END",
       "end the session after a time (10m, 2h), packets (1000packets) or bytes (1gb), or none; repeatable");
+  return endpoints;
 }
 
 void declare_name(CLI::App& app, const Params& params) {
@@ -197,11 +167,12 @@ void declare_name(CLI::App& app, const Params& params) {
 Query declare_add_mirror(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
-  declare_mirror_settings(app, params);
+  const Endpoints endpoints = declare_mirror_settings(app, params);
   flag(app, params, "--disabled", "enabled", false, "create the session disabled");
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
-  return [params] {
-    join_endpoints(*params);
+  return [params, endpoints] {
+    endpoints.refuse_settings_alone();
+    endpoints.join(*params);
     if (!params->contains("sources"))
       throw UsageError("no source given: add --source PORT, --source all or --source-vlan N");
     if (!params->contains("destination"))
@@ -213,12 +184,12 @@ Query declare_add_mirror(CLI::App& app) {
 Query declare_set_mirror(CLI::App& app) {
   const Params params = make_params();
   declare_name(app, params);
-  declare_mirror_settings(app, params);
+  const Endpoints endpoints = declare_mirror_settings(app, params);
   for (const char* option : {"--disabled", "--enabled"}) {
     not_here(app, option, "use disable-mirror and enable-mirror to switch a session off and on", false);
   }
-  return [params] {
-    join_endpoints(*params);
+  return [params, endpoints] {
+    endpoints.join(*params);
     if (params->size() == 2) throw UsageError("no setting to change given");
     return std::vector<Call>{{"mirror.set", *params}};
   };
@@ -258,13 +229,19 @@ std::string render_mirror_list(const Json& result) {
   return result["mirrors"].empty() ? "no sessions\n" : session_table(result["mirrors"]);
 }
 
-/// "10.0.0.1 erspan2 session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
+/// Receivers tell sessions apart by it, so its default is worth a word.
+bool has_session_id(const Json& encap) {
+  return encap == "erspan2" || encap == "erspan3";
+}
+
+/// "10.0.0.1 erspan2, session_id 5; active, from 10.0.0.9 by eth0, MTU 1500"
 std::string endpoint_line(const Json& endpoint) {
   std::string text = endpoint["ip"].get<std::string>() + ' ' + endpoint["encap"].get<std::string>();
   for (const char* key :
        {"key", "session_id", "index", "cos", "hwid", "timestamp", "local_ip", "dst_port", "ttl", "dscp"}) {
-    if (endpoint[key].is_null()) continue;
-    const Json& value = endpoint[key];
+    const bool counts_from_0 = key == std::string_view("session_id") && has_session_id(endpoint["encap"]);
+    const Json value = endpoint[key].is_null() && counts_from_0 ? Json(0) : endpoint[key];
+    if (value.is_null()) continue;
     text += std::string(", ") + key + ' ' + (value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (endpoint["subheader"] == true) text += ", subheader";
@@ -279,10 +256,11 @@ std::string endpoint_line(const Json& endpoint) {
 /// Only for several destinations: the account of a single one is that of the session.
 std::string destination_table(const Json& destinations) {
   if (destinations.size() < 2) return {};
-  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "BY"});
+  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY"});
   for (const Json& one : destinations) {
     const Json& counters = one["counters"];
-    table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], lost_by(counters)});
+    table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], left_out(counters),
+               counters["queued"], causes(counters)});
   }
   return '\n' + table.text();
 }
@@ -310,7 +288,7 @@ std::string render_mirror_details(const Json& mirror) {
       line("state", state(mirror));
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
   if (const std::string notice = mirror.value("notice", ""); !notice.empty()) text += line("notice", notice);
-  text += line("sources", sources(mirror));
+  text += line("sources", sources_in_words(mirror));
   for (const auto& [pattern, ports] : mirror["bound_sources"].items()) {
     const std::string names = join(ports.get<std::vector<std::string>>(), ", ");
     text += line("  bound", pattern + " -> " + (names.empty() ? "no port" : names));
@@ -338,22 +316,19 @@ std::string render_mirror_details(const Json& mirror) {
     text += line("made by", mirror["origin"]["owner"].get<std::string>() + ", " +
                                 mirror["origin"]["created"].get<std::string>());
   if (mirror["description"] != "") text += line("description", mirror["description"]);
-  text += line("matched", counters["matched"].dump() + " copies, one per frame and output") +
-          line("delivered", counters["delivered"].dump() + " copies");
-  if (counters["duplicate"] != 0)
-    text += line("duplicate", counters["duplicate"].dump() + " copied there by another session");
-  if (counters["sampled_out"] != 0)
-    text += line("sampled out", counters["sampled_out"].dump() + " copies left out as configured");
-  if (counters["rate_limited"] != 0)
-    text += line("rate limited", counters["rate_limited"].dump() + " copies left out as configured");
+  text += line("matched", copies(counters["matched"]) + ", one per frame and output") +
+          line("delivered", copies(counters["delivered"]));
+  for (const LeftOut& term : kLeftOut) {
+    const Json& count = counters[term.counter];
+    if (count != 0) text += line(term.label, copies(count) + ' ' + term.why);
+  }
   if (const Json truncated = counters.value("truncated", Json(0)); truncated != 0)
     text += line("truncated", truncated.dump() + " of them, to the MTU of the path");
   if (const Json foreign = counters.value("foreign_frames", Json(0)); foreign != 0)
     text += line("foreign", foreign.dump() + " frames in the output VLAN that are no copies");
-  if (counters["queued"] != 0) text += line("queued", counters["queued"].dump() + " on their way");
-  const std::string causes = lost_by(counters);
-  return text +
-         line("lost", counters["lost"].dump() + " copies" + (causes.empty() ? "" : " (" + causes + ")")) +
+  if (counters["queued"] != 0) text += line("queued", copies(counters["queued"]) + " on the way");
+  const std::string by = lost_by(counters);
+  return text + line("lost", copies(counters["lost"]) + (by.empty() ? "" : " (" + by + ")")) +
          destination_table(mirror.value("destinations", Json::array()));
 }
 
@@ -363,12 +338,14 @@ const std::vector<Command> kMirrorCommands = {
     {"add-mirror", "create a mirror session",
      "br0 span0 --source t1 --output t2 --normal-io\n"
      "br0 rspan0 --source t1 --output-vlan 900 --output uplink\n"
-     "br0 rdst0 --source-vlan 900 --output t2\n"
+     "br0 rdst0 --source-vlan 900 --output t3\n"
      "br0 er0 --source t1 --endpoint 10.95.30.43 --encap erspan2 --session-id 5\n"
-     "br0 edst0 --source er1:from --output t2",
+     "br0 edst0 --source er1:from --output t4",
      declare_add_mirror, render_session},
-    {"set-mirror", "change settings of a session", "br0 span0 --source t1:from", declare_set_mirror,
-     render_session},
+    {"set-mirror", "change settings of a session",
+     "br0 span0 --source t1:from\n"
+     "br0 er0 --encap erspan3",
+     declare_set_mirror, render_session},
     {"enable-mirror", "switch a session on", "br0 span0", declare_named<kEnable>, render_session},
     {"disable-mirror", "switch a session off and keep its settings", "br0 span0", declare_named<kDisable>,
      render_session},

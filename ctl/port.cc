@@ -1,32 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about ports.
+#include <algorithm>
+
 #include "ctl/arguments.h"
 #include "ctl/command.h"
+#include "ctl/nearest.h"
 #include "ctl/render.h"
+#include "schemas/openrpc.h"
 
 namespace vswitch::ctl {
 namespace {
 
+struct Pair {
+  std::string key, value;
+};
+Pair key_and_value(const std::string& option, const std::string& setting, const std::string& example) {
+  const std::size_t equals = setting.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw UsageError(option + " " + setting + ": takes KEY=VALUE, such as " + example);
+  return {setting.substr(0, equals), setting.substr(equals + 1)};
+}
+
+/// The contract has the list.
+void check_option_name(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [known, schema] :
+       openrpc::control().document()["components"]["schemas"]["InterfaceOptions"]["properties"].items())
+    names.push_back(known);
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    throw UsageError("--option " + name + ": there is no such option" + did_you_mean(name, names));
+}
+
 void declare_port_settings(CLI::App& app, const Params& params) {
-  app.add_option_function<std::vector<std::string>>(
-         "--option",
-         [params](const std::vector<std::string>& settings) {
-           for (const std::string& setting : settings) {
-             const std::size_t equals = setting.find('=');
-             if (equals == std::string::npos || equals == 0)
-               throw UsageError("--option " + setting + ": takes KEY=VALUE, such as remote_ip=10.0.0.1");
-             (*params)["options"][setting.substr(0, equals)] = setting.substr(equals + 1);
-           }
-         },
-         "tunnel option: remote_ip, local_ip, key, dst_port, ttl, tos, csum, seq, erspan_ver ...; repeatable")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+  repeated(
+      app, "--option",
+      [params](const std::vector<std::string>& settings) {
+        for (const std::string& setting : settings) {
+          const auto [key, value] = key_and_value("--option", setting, "remote_ip=10.0.0.1");
+          check_option_name(key);
+          (*params)["options"][key] = value.empty() ? Json() : Json(value);
+        }
+      },
+      "KEY=VALUE",
+      "of a tunnel: remote_ip, local_ip, key, dst_port, ttl, tos, csum, seq, erspan_ver ...; of a patch "
+      "port: peer (KEY= removes one); repeatable");
+  repeated(
+      app, "--external-id",
+      [params](const std::vector<std::string>& settings) {
+        for (const std::string& setting : settings) {
+          const auto [key, value] = key_and_value("--external-id", setting, "iface-id=vm-7");
+          (*params)["external_ids"][key] = value.empty() ? Json() : Json(value);
+        }
+      },
+      "KEY=VALUE",
+      "external_ids of the interface, by which others know the port: iface-id, attached-mac, "
+      "vsphere-port-key ... (KEY= removes one); repeatable");
   number(app, params, "--tag", "tag", "access or native VLAN, or none", true)->type_name("VLAN");
   vlans(app, params, "--trunks", "trunks", "VLANs of a trunk or native port, such as 1,2-9 (none: all)");
-  app.add_option_function<std::string>(
-         "--vlan-mode",
-         [params](const std::string& mode) { (*params)["vlan_mode"] = mode == "none" ? Json() : Json(mode); },
-         "access, trunk, native-tagged, native-untagged, dot1q-tunnel, or none (decided by --tag)")
+  text_or_none(app, params, "--vlan-mode", "vlan_mode",
+               "access, trunk, native-tagged, native-untagged, dot1q-tunnel, or none (decided by --tag)")
       ->type_name("MODE");
   on_off(app, params, "--protected", "protected", "do not forward between protected ports");
   text(app, params, "--priority-tags", "priority_tags", "never, if-nonzero or always")->type_name("WHEN");
@@ -34,6 +66,8 @@ void declare_port_settings(CLI::App& app, const Params& params) {
   text(app, params, "--qinq-ethtype", "qinq_ethtype",
        "802.1ad or 802.1q: type of the outer tag of a dot1q-tunnel port")
       ->type_name("TYPE");
+  number(app, params, "--mtu", "mtu_request", "MTU to give the device, or none (as it is)", true)
+      ->type_name("BYTES");
   number(app, params, "--ofport", "ofport_request", "requested OpenFlow port number, or none", true)
       ->type_name("N");
 }
@@ -42,10 +76,9 @@ Query declare_add_port(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "bridge to add the port to");
   text(app, params, "port", "name", "name of the device, which may appear later");
-  app.add_option_function<std::string>(
-         "--type", [params](const std::string& type) { (*params)["type"] = type; },
-         "system: a device of this host [default]; internal: a device that the switch creates; gre, erspan, "
-         "vxlan: a tunnel")
+  text(app, params, "--type", "type",
+       "system: a device of this host [default]; internal, tap: a device that the switch creates; patch: a "
+       "link to the patch port of another bridge (--option peer=PORT); gre, erspan, vxlan: a tunnel")
       ->type_name("TYPE");
   declare_port_settings(app, params);
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");
@@ -98,7 +131,7 @@ std::string render_port_list(const Json& result) {
   Table table({"BRIDGE", "PORT", "TYPE", "OFPORT", "VLANS", "MTU", "MAC", "STATE"});
   for (const Json& port : result["ports"]) {
     table.add({port["bridge"], port["name"], port["type"], port["ofport"], port_vlans(port), port["mtu"],
-               port["mac"], state(port)});
+               port["mac"], brief_state(port)});
   }
   return table.empty() ? "no ports\n" : table.text();
 }
@@ -109,27 +142,46 @@ std::string counted(const Json& counters, const std::string& way) {
          count("_errors") + " errors";
 }
 
+std::string requested(const Json& port, const char* key) {
+  const Json request = port.value(key, Json());
+  return request.is_null() ? "" : " (requested: " + request.dump() + ")";
+}
+
+/// A line for each member of a map.
+std::string map_lines(const char* label, const Json& port, const char* map) {
+  std::string text;
+  const Json members = port.value(map, Json::object());
+  for (const auto& [key, value] : members.items()) text += line(label, key + '=' + value.get<std::string>());
+  return text;
+}
+
 std::string render_port_details(const Json& port) {
-  const std::string asked_for =
-      port["ofport_request"].is_null() ? "" : " (requested: " + port["ofport_request"].dump() + ")";
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
          line("state", state(port)) + line("type", port["type"]) +
-         line("ofport", or_nothing(port["ofport"]) + asked_for) + line("VLANs", port_vlans(port)) +
+         line("ofport", or_nothing(port["ofport"]) + requested(port, "ofport_request")) +
+         line("VLANs", port_vlans(port)) +
          line("cvlans", port["cvlans"].empty() ? "all" : vlan_list(port["cvlans"])) +
          line("qinq ethtype", port["qinq_ethtype"]) + line("priority tags", port["priority_tags"]) +
          line("protected", port["protected"] == true ? "yes" : "no") +
          line("ifindex", or_nothing(port["ifindex"])) + line("MAC", or_nothing(port["mac"])) +
-         line("MTU", or_nothing(port["mtu"])) + line("received", counted(port["counters"], "rx")) +
-         line("sent",
-              counted(port["counters"], "tx") + ", " + port["counters"]["tx_copies"].dump() + " copies");
+         line("MTU", or_nothing(port["mtu"]) + requested(port, "mtu_request")) +
+         map_lines("option", port, "options") + map_lines("external id", port, "external_ids") +
+         line("received", counted(port["counters"], "rx")) +
+         line("sent", counted(port["counters"], "tx") + ", " + copies(port["counters"]["tx_copies"]));
 }
 
 }  // namespace
 
 const std::vector<Command> kPortCommands = {
-    {"add-port", "add a device to a bridge", "br0 t1 --tag 10", declare_add_port, render_port},
-    {"set-port", "change settings of a port", "t1 --tag none --trunks 10,20-29", declare_set_port,
-     render_port},
+    {"add-port", "add a device to a bridge",
+     "br0 t1 --tag 10\n"
+     "br0 er1 --type erspan --option remote_ip=10.95.30.42 --option key=5\n"
+     "br0 to-br1 --type patch --option peer=to-br0",
+     declare_add_port, render_port},
+    {"set-port", "change settings of a port",
+     "t1 --tag none --trunks 10,20-29\n"
+     "t1 --external-id iface-id=vm-7 --mtu 9000",
+     declare_set_port, render_port},
     {"del-port", "remove a port from its bridge", "br0 t1", declare_del_port, render_nothing},
     {"show-port", "show one port in full", "t1", declare_show_port, render_port_details},
     {"list-ports", "list the ports of one bridge or of all", "br0", declare_list_ports, render_port_list},

@@ -6,8 +6,11 @@
 #include <ostream>
 #include <sstream>
 
+#include "ctl/arguments.h"
 #include "ctl/command.h"
+#include "ctl/nearest.h"
 #include "ctl/render.h"
+#include "ctl/wording.h"
 #include "schemas/openrpc.h"
 #include "schemas/plain_text.h"
 
@@ -29,6 +32,7 @@ struct Options {
 
 struct Parsed {
   Options options;
+  std::unique_ptr<CLI::App> program;  ///< knows what options are called
   const Command* command = nullptr;
   std::vector<Call> calls;
 };
@@ -50,10 +54,7 @@ void declare_globals(CLI::App& app, Options& options) {
   app.add_option("--rundir", options.rundir, "directory with its db.sock [OVS_RUNDIR, /run/vswitch]")
       ->type_name("DIR");
   app.add_flag("--json", options.json, "print the result of the session API as JSON");
-  app.add_option("--timeout", options.timeout, "seconds to wait for an answer")
-      ->check(CLI::Range(0.001, 1e6))
-      ->capture_default_str()
-      ->type_name("SECONDS");
+  seconds(app, "--timeout", options.timeout, "seconds to wait for an answer");
   app.set_version_flag("--version", std::string(kProgram) + " " VSWITCH_VERSION,
                        "print the version of the tool");
 }
@@ -61,23 +62,41 @@ void declare_globals(CLI::App& app, Options& options) {
 void declare_watch(CLI::App& app, Options& options) {
   auto* watch =
       app.add_flag("--watch,-w", options.watch, "refresh periodically, with rates, until interrupted");
-  app.add_option("--interval", options.interval, "seconds between refreshes")
-      ->needs(watch)
-      ->check(CLI::Range(0.01, 86400.0))
-      ->capture_default_str()
-      ->type_name("SECONDS");
+  seconds(app, "--interval", options.interval, "seconds between refreshes")->needs(watch);
   app.add_option("--count", options.count, "stop after this many iterations")
       ->needs(watch)
       ->check(CLI::PositiveNumber);
 }
 
+std::vector<std::string> command_names() {
+  std::vector<std::string> names{"help"};
+  for (const Command* command : commands()) names.emplace_back(command->name);
+  return names;
+}
+
+std::vector<std::string>::iterator find_command(std::vector<std::string>& arguments) {
+  const std::vector<std::string> names = command_names();
+  return std::find_first_of(arguments.begin(), arguments.end(), names.begin(), names.end());
+}
+
+[[noreturn]] void refuse_no_command(const std::vector<std::string>& extras) {
+  if (extras.empty()) throw UsageError("no command given");
+  throw UsageError("unknown command '" + extras.front() + "'" +
+                   did_you_mean(extras.front(), command_names()));
+}
+
+/// `help` and `help COMMAND` are --help and COMMAND --help.
+void take_help(std::vector<std::string>& arguments) {
+  const auto help = find_command(arguments);
+  if (help == arguments.end() || *help != "help") return;
+  const auto about = arguments.erase(help);
+  if (about != arguments.end() && find_command(arguments) != about) refuse_no_command({*about});
+  arguments.emplace_back("--help");
+}
+
 /// ovs-vsctl takes options of a command before its name, and so do we: `--may-exist add-br br0`.
 void move_behind_command(std::vector<std::string>& arguments) {
-  const auto is_command = [](const std::string& word) {
-    const auto all = commands();
-    return std::any_of(all.begin(), all.end(), [&](const Command* c) { return c->name == word; });
-  };
-  const auto command = std::find_if(arguments.begin(), arguments.end(), is_command);
+  const auto command = find_command(arguments);
   if (command == arguments.end()) return;
   std::stable_partition(arguments.begin(), command + 1, [](const std::string& word) {
     return word != "--may-exist" && word != "--if-exists";
@@ -126,49 +145,70 @@ void check_text(const Json& params) {
 }
 
 /// A wrong value is wrong usage: the contract that the daemon checks is compiled in here as well.
-void check_calls(std::vector<Call>& calls) {
+void check_calls(const CLI::App& command, const std::vector<Call>& calls) {
   for (const Call& call : calls) {
     Json copy = call.params;
     const auto violation = openrpc::control().check_params(call.method, copy);
-    if (violation) throw UsageError(violation->sentence);
+    if (violation) throw UsageError(in_options(command, violation->field, violation->sentence));
     check_text(call.params);
   }
 }
 
-/// nullopt if nothing is left to do (--help, --version): status is set.
-std::optional<Parsed> parse(std::vector<std::string> arguments, World& world, int& status) {
+/// The long names of the options of a command, and of all commands.
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* app : {&command, command.get_parent()}) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+[[noreturn]] void refuse_extra(const CLI::App& command, const std::string& extra) {
+  const std::string name = extra.substr(0, extra.find('='));
+  throw UsageError(command.get_name() + " does not take '" + extra + "'" +
+                   (name.starts_with('-') ? did_you_mean(name, option_names(command)) : ""));
+}
+
+/// What CLI11 has to say, with the command it is about.
+[[noreturn]] void refuse_arguments(const CLI::ParseError& error, std::vector<std::string>& arguments) {
+  const auto command = find_command(arguments);
+  throw UsageError((command == arguments.end() ? "" : *command + ": ") + error.what());
+}
+
+/// nullopt if nothing is left to do (--help, --version).
+std::optional<Parsed> parse(std::vector<std::string> arguments, World& world) {
   Parsed parsed;
-  CLI::App app("Sets up and shows a vswitch: bridges, ports and mirror sessions.", kProgram);
+  parsed.program = std::make_unique<CLI::App>(
+      "Sets up and shows a vswitch: bridges, ports and mirror sessions.", kProgram);
+  CLI::App& app = *parsed.program;
   app.require_subcommand(0, 1);
   app.allow_extras();  // so that the error about them is ours
   app.footer(
       "Exit status: 0 done and in the datapath, 1 refused, 2 wrong usage, 3 no daemon answers, "
       "4 the tool failed.\n"
-      "vswitch-ctl COMMAND --help shows the arguments of a command.");
+      "vswitch-ctl help COMMAND, or COMMAND --help, shows the arguments of a command.");
   declare_globals(app, parsed.options);
   const std::vector<Declared> declared = declare_commands(app, parsed.options);
+  take_help(arguments);
   move_behind_command(arguments);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
-    app.parse(arguments);
+    std::vector<std::string> backwards(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
+    app.parse(backwards);
   } catch (const CLI::ParseError& error) {
-    status = app.exit(error, world.out, world.err) == 0 ? kDone : kWrongUsage;
+    if (error.get_exit_code() != 0) refuse_arguments(error, arguments);
+    app.exit(error, world.out, world.err);
     return std::nullopt;
   }
   const auto chosen =
       std::find_if(declared.begin(), declared.end(), [](const Declared& one) { return one.app->parsed(); });
   const std::vector<std::string> extras = app.remaining(true);
-  if (chosen == declared.end()) {
-    throw UsageError(extras.empty() ? "no command given; `vswitch-ctl --help` lists the commands"
-                                    : "unknown command '" + extras.front() +
-                                          "'; `vswitch-ctl --help` lists the commands");
-  }
+  if (chosen == declared.end()) refuse_no_command(extras);
   parsed.command = chosen->command;
-  if (!extras.empty()) {
-    throw UsageError(std::string(chosen->command->name) + " does not take '" + extras.front() + "'");
-  }
+  if (!extras.empty()) refuse_extra(*chosen->app, extras.front());
   parsed.calls = chosen->query();
-  check_calls(parsed.calls);
+  check_calls(*chosen->app, parsed.calls);
   return parsed;
 }
 
@@ -203,12 +243,23 @@ void watch(const Parsed& parsed, Caller& daemon, World& world) {
   }
 }
 
+/// Where wrong usage is explained.
+std::string help_for(std::vector<std::string> arguments) {
+  const auto command = find_command(arguments);
+  if (command == arguments.end() || *command == "help") return "`vswitch-ctl help` lists the commands";
+  return "`vswitch-ctl help " + *command + "` shows the arguments";
+}
+
 /// What to do after a refusal, depending on its subject.
 std::string hint(const jsonrpc::Error& error, std::string_view command) {
   const std::string reason = error.data.is_object() ? error.data.value("reason", "") : "";
   const std::string field = error.data.is_object() ? error.data.value("field", "") : "";
   if (error.code == jsonrpc::kMethodNotFound)
     return "the daemon is older than this tool: see `vswitch-ctl version`";
+  for (const auto& [member, option] : {std::pair(".uplinkPortName", "--uplink"), {".portKey", "--port"}}) {
+    if (reason == "invalid" && field.ends_with(member) && error.data["value"].is_string())
+      return std::string(option) + " '" + error.data["value"].get<std::string>() + "=PORT' says so";
+  }
   if (reason == "not_found" && field == "bridge") return "`vswitch-ctl list-br` lists the bridges";
   if (reason == "not_found") {
     return std::string("`vswitch-ctl show` lists bridges, ports and sessions") +
@@ -261,18 +312,18 @@ std::vector<const Command*> commands() {
 int run(std::vector<std::string> arguments, World& world) {
   std::optional<Parsed> parsed;
   try {
-    int status = kDone;
-    parsed = parse(std::move(arguments), world, status);
+    parsed = parse(arguments, world);
     if (parsed) execute(*parsed, world);
-    return status;
+    return kDone;
   } catch (const UsageError& error) {
-    complain(world, error.what(), "`vswitch-ctl COMMAND --help` shows the arguments");
+    complain(world, error.what(), help_for(arguments));
     return kWrongUsage;
   } catch (const NoDaemon& error) {
     complain(world, error.what(), error.hint);
     return kNoDaemon;
   } catch (const jsonrpc::Error& error) {
-    complain(world, error.message, hint(error, parsed->command->name));  // only execute() calls the daemon
+    // Only execute() calls the daemon.
+    complain(world, in_options(*parsed->program, error.message), hint(error, parsed->command->name));
     return kRefused;
   } catch (const std::exception& error) {
     complain(world, std::string("this should not happen: ") + error.what(),

@@ -125,25 +125,53 @@ std::string port_vlans(const Json& port) {
   return text;
 }
 
+namespace {
+
 /// A name, or the notation of --source for other kinds of source.
 std::string source_name(const Json& source) {
-  if (source.contains("glob")) return source["glob"];
+  if (source.contains("glob")) {
+    const bool one_way = source["direction"] != "both";  // --source all:from
+    return source["glob"] == "*" && one_way ? Json("all") : source["glob"];
+  }
   if (source.contains("iface_id")) return "iface-id=" + source["iface_id"].get<std::string>();
   if (source.contains("mac")) return "mac=" + source["mac"].get<std::string>();
   return source["name"];
 }
 
-std::string sources(const Json& session) {
+std::string sources_with(const Json& session, std::string (*direction)(const std::string&)) {
   const Json& from = session["sources"];
   std::vector<std::string> parts;
-  for (const Json& port : from["ports"]) {
-    const std::string direction = port["direction"];
-    parts.push_back(source_name(port) + (direction == "both" ? "" : ":" + direction));
-  }
+  for (const Json& port : from["ports"]) parts.push_back(source_name(port) + direction(port["direction"]));
   std::string text = join(parts, ", ");
   if (from["all"] == true || (parts.empty() && !from["vlans"].empty())) text = "all ports";
   if (!from["vlans"].empty()) text += " vlan " + vlan_list(from["vlans"]);
   return text;
+}
+
+/// "port t2 has no device" without what goes beyond `most` characters of UTF-8.
+std::string shortened(const std::string& text, std::size_t most) {
+  const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
+  std::size_t at = 0;
+  for (std::size_t characters = 0; at < text.size(); ++at) {
+    if (begins_character(text[at]) && characters++ == most) break;
+  }
+  if (at == text.size()) return text;
+  const std::size_t space = text.rfind(' ', at);
+  return text.substr(0, space == text.npos || space < at / 2 ? at : space) + " ...";
+}
+
+}  // namespace
+
+std::string sources(const Json& session) {
+  return sources_with(session, [](const std::string& direction) {
+    return direction == "both" ? std::string() : ':' + direction;
+  });
+}
+
+std::string sources_in_words(const Json& session) {
+  return sources_with(session, [](const std::string& direction) {
+    return direction == "both" ? std::string(" (from and to)") : " (" + direction + ')';
+  });
 }
 
 std::string destination(const Json& session) {
@@ -164,9 +192,18 @@ std::string state(const Json& object) {
          (reason.empty() ? "" : ": " + reason);
 }
 
+std::string brief_state(const Json& object) {
+  constexpr std::size_t kMost = 60;
+  return shortened(state(object), kMost);
+}
+
+std::string copies(const Json& count) {
+  return count.dump() + (count == 1 ? " copy" : " copies");
+}
+
 std::string session_table(const Json& mirrors, std::size_t indent) {
-  Table table(
-      {"BRIDGE", "SESSION", "SOURCES -> DESTINATION", "NORMAL I/O", "MATCHED", "DELIVERED", "LOST", "STATE"});
+  Table table({"BRIDGE", "SESSION", "SOURCES -> DESTINATION", "NORMAL I/O", "MATCHED", "DELIVERED", "LOST",
+               "LEFT OUT", "QUEUED", "STATE"});
   for (const Json& mirror : mirrors) {
     const Json& counters = mirror["counters"];
     const std::string from = sources(mirror);
@@ -174,15 +211,30 @@ std::string session_table(const Json& mirrors, std::size_t indent) {
     table.add({mirror["bridge"], mirror["name"],
                (from.empty() ? "-" : from) + " -> " + (to.empty() ? "-" : to),
                mirror["normal_io"] == true ? "yes" : "no", counters["matched"], counters["delivered"],
-               counters["lost"], state(mirror)});
+               counters["lost"], left_out(counters), counters["queued"], brief_state(mirror)});
   }
   return table.text(indent);
+}
+
+std::int64_t left_out(const Json& counters) {
+  std::int64_t sum = 0;
+  for (const LeftOut& term : kLeftOut) sum += counters[term.counter].get<std::int64_t>();
+  return sum;
 }
 
 std::string lost_by(const Json& counters) {
   std::string text;
   for (const auto& [cause, count] : counters["lost_by"].items()) {
     if (count != 0) text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
+  }
+  return text;
+}
+
+std::string causes(const Json& counters) {
+  std::string text = lost_by(counters);
+  for (const LeftOut& term : kLeftOut) {
+    const Json& count = counters[term.counter];
+    if (count != 0) text += (text.empty() ? "" : ", ") + std::string(term.counter) + ' ' + count.dump();
   }
   return text;
 }

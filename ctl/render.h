@@ -40,11 +40,32 @@ std::string vlan_list(const Json& vlans);
 std::string port_vlans(const Json& port);
 /// "t1, t2:from", "all ports", "all ports vlan 10-12"
 std::string sources(const Json& session);
+/// The same in words: "t1 (from and to), t2 (from)"
+std::string sources_in_words(const Json& session);
 std::string destination(const Json& session);
 /// "waiting: no device t2"; the state alone when there is no reason.
 std::string state(const Json& object);
+/// The same, shortened for a line of a list.
+std::string brief_state(const Json& object);
+/// "1 copy", "0 copies"
+std::string copies(const Json& count);
+
+/// Copies that are not sent and not lost: a term of the account.
+struct LeftOut {
+  const char* counter;
+  const char* label;
+  const char* why;
+};
+inline constexpr LeftOut kLeftOut[] = {
+    {"duplicate", "duplicate", "left out: another session copied the frame there"},
+    {"sampled_out", "sampled out", "left out as configured"},
+    {"rate_limited", "rate limited", "left out as configured"},
+};
+std::int64_t left_out(const Json& counters);
 /// Why copies were lost: "queue_full 3, too_big 1".
 std::string lost_by(const Json& counters);
+/// Why copies were lost or left out: "queue_full 3, rate_limited 989".
+std::string causes(const Json& counters);
 /// The lines of a session list, one per session.
 std::string session_table(const Json& mirrors, std::size_t indent = 0);
 

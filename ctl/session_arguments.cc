@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/session_arguments.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <limits>
 #include <optional>
@@ -12,18 +14,53 @@
 namespace vswitch::ctl {
 namespace {
 
-/// Directions in the words of the API; nullopt for any other word.
-std::optional<std::string> direction_of(const std::string& word) {
-  if (word == "from" || word == "to" || word == "both") return word;
-  if (word == "ingress") return "from";  // VMware's word, from the switch's point of view
-  if (word == "egress") return "to";
+struct Direction {
+  std::string_view word;
+  const char* means;  ///< in the words of the API
+};
+constexpr Direction kDirections[] = {
+    {"from", "from"}, {"ingress", "from"}, {"rx", "from"}, {"in", "from"},  // VMware, Cisco: the switch's
+    {"to", "to"},     {"egress", "to"},    {"tx", "to"},   {"out", "to"},   // point of view
+    {"both", "both"},
+};
+
+std::optional<std::string> direction_of(std::string_view word) {
+  for (const Direction& direction : kDirections) {
+    if (direction.word == word) return direction.means;
+  }
   return std::nullopt;
 }
 
 [[noreturn]] void refuse_direction(const std::string& spec) {
   throw UsageError("--source " + spec +
-                   ": after the colon comes from (what the port's host sends), to (what it is "
-                   "sent) or both; ingress and egress mean from and to");
+                   ": after the colon comes from (what the port's host sends; also rx, in, ingress), to "
+                   "(what it is sent; also tx, out, egress) or both");
+}
+
+/// A MAC address as the API writes it, from 52:54:00:12:34:56, 52-54-00-12-34-56, 5254.0012.3456 (Cisco) or
+/// 525400123456; nullopt for anything else.
+std::optional<std::string> mac_address(std::string_view text) {
+  struct Form {
+    std::size_t digits;  ///< per group
+    char separator;
+  };
+  for (const Form& form : {Form{2, ':'}, {2, '-'}, {4, '.'}, {12, '\0'}}) {
+    std::string mac;
+    const std::size_t step = form.digits + 1;
+    bool fits = text.size() == 12 + 12 / form.digits - 1;
+    for (std::size_t i = 0, digits = 0; fits && i < text.size(); ++i) {
+      if (i % step == form.digits) {
+        fits = text[i] == form.separator;
+        continue;
+      }
+      fits = std::isxdigit(static_cast<unsigned char>(text[i])) != 0;
+      if (digits != 0 && digits % 2 == 0) mac += ':';
+      mac += text[i];
+      ++digits;
+    }
+    if (fits) return mac;
+  }
+  return std::nullopt;
 }
 
 /// "iface-id=ID" and "mac=52:54:00:12:34:56", each optionally followed by a colon and a direction. Earlier
@@ -31,27 +68,32 @@ std::optional<std::string> direction_of(const std::string& word) {
 std::optional<Json> identified_source(const std::string& spec) {
   constexpr std::string_view kIfaceId = "iface-id=";
   constexpr std::string_view kMac = "mac=";
-  constexpr std::size_t kMacLength = 17;
-  if (spec.starts_with(kIfaceId)) {
-    const std::size_t colon = spec.rfind(':');
-    const auto direction = colon == std::string::npos ? std::nullopt : direction_of(spec.substr(colon + 1));
-    return Json{{"iface_id", spec.substr(kIfaceId.size(), direction ? colon - kIfaceId.size() : spec.npos)},
-                {"direction", direction.value_or("both")}};
-  }
+  const std::size_t colon = spec.rfind(':');
+  const auto direction = colon == spec.npos ? std::nullopt : direction_of(spec.substr(colon + 1));
+  const auto value = [&](std::string_view prefix) {
+    return spec.substr(prefix.size(), direction ? colon - prefix.size() : spec.npos);
+  };
+  if (spec.starts_with(kIfaceId))
+    return Json{{"iface_id", value(kIfaceId)}, {"direction", direction.value_or("both")}};
   if (!spec.starts_with(kMac)) return std::nullopt;
-  const std::string mac = spec.substr(kMac.size(), kMacLength);
-  const std::string rest = spec.substr(kMac.size() + mac.size());
-  const auto direction = rest.empty()            ? std::optional<std::string>("both")
-                         : rest.starts_with(':') ? direction_of(rest.substr(1))
-                                                 : std::nullopt;
-  if (!direction) refuse_direction(spec);
-  return Json{{"mac", mac}, {"direction", *direction}};
+  if (const auto mac = mac_address(value(kMac)))
+    return Json{{"mac", *mac}, {"direction", direction.value_or("both")}};
+  if (colon != spec.npos && mac_address(std::string_view(spec).substr(kMac.size(), colon - kMac.size())))
+    refuse_direction(spec);
+  throw UsageError("--source " + spec + ": " + value(kMac) +
+                   " is not a MAC address, such as 52:54:00:12:34:56 or 5254.0012.3456");
 }
 
 struct Unit {
   std::string_view name;
   std::int64_t factor;
 };
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
 
 /// "10kbit" with units {kbit, 1000}: the number times the value of the unit. nullopt for anything else,
 /// including 0 and numbers that do not fit.
@@ -98,31 +140,40 @@ void add_source(Json& params, const std::string& spec) {
     return;
   }
   const auto direction = direction_of(spec.substr(colon + 1));
-  if (name == "all")
-    throw UsageError("--source all watches both directions and takes no '" + spec.substr(colon) + "'");
   if (!direction) refuse_direction(spec);
-  sources["ports"].push_back({{member, name}, {"direction", *direction}});
+  if (name == "all") {
+    sources["ports"].push_back({{"glob", "*"}, {"direction", *direction}});
+  } else {
+    sources["ports"].push_back({{member, name}, {"direction", *direction}});
+  }
 }
 
 void add_rate(Json& rate, const std::string& text) {
-  constexpr Unit kPackets[] = {{"", 1}, {"pps", 1}};
-  constexpr Unit kBits[] = {{"bit", 1}, {"kbit", 1000}, {"mbit", 1'000'000}, {"gbit", 1'000'000'000}};
+  constexpr Unit kPackets[] = {{"", 1}, {"pps", 1}, {"kpps", 1000}, {"mpps", 1'000'000}};
+  constexpr std::int64_t kK = 1000, kM = 1'000'000, kG = 1'000'000'000;
+  constexpr Unit kBits[] = {{"bit", 1},   {"bps", 1},   {"k", kK},    {"kbit", kK}, {"kbps", kK},
+                            {"kb/s", kK}, {"m", kM},    {"mbit", kM}, {"mbps", kM}, {"mb/s", kM},
+                            {"g", kG},    {"gbit", kG}, {"gbps", kG}, {"gb/s", kG}};
   if (text == "none") {
     rate = nullptr;
-  } else if (const auto packets = quantity(text, kPackets)) {
+  } else if (const auto packets = quantity(lower(text), kPackets)) {
     rate["packets"] = *packets;
-  } else if (const auto bits = quantity(text, kBits)) {
+  } else if (const auto bits = quantity(lower(text), kBits)) {
     rate["bits"] = *bits;
   } else {
     throw UsageError(
-        "--rate takes packets per second (1000), bits per second (10kbit, 5mbit, 1gbit) or none, not '" +
-        text + "'");
+        "--rate takes packets per second (1000), bits per second (10kbit, 5M, 1Gbps) or none, not '" + text +
+        "'");
   }
 }
 
 void add_end(Json& expires, const std::string& text) {
-  constexpr Unit kSpans[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-  constexpr Unit kPackets[] = {{"packets", 1}, {"packet", 1}};
+  constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86400;
+  constexpr Unit kSpans[] = {{"s", 1},       {"sec", 1},       {"second", 1},       {"seconds", 1},
+                             {"m", kMinute}, {"min", kMinute}, {"minute", kMinute}, {"minutes", kMinute},
+                             {"h", kHour},   {"hour", kHour},  {"hours", kHour},    {"d", kDay},
+                             {"day", kDay},  {"days", kDay}};
+  constexpr Unit kPackets[] = {{"packets", 1}, {"packet", 1}, {"pkts", 1}};
   constexpr Unit kBytes[] = {
       {"b", 1}, {"kb", 1000}, {"mb", 1'000'000}, {"gb", 1'000'000'000}, {"tb", 1'000'000'000'000}};
   if (text == "connection")
@@ -132,9 +183,9 @@ void add_end(Json& expires, const std::string& text) {
     expires = nullptr;
   } else if (const auto span = quantity(text, kSpans)) {
     expires["seconds"] = *span;
-  } else if (const auto packets = quantity(text, kPackets)) {
+  } else if (const auto packets = quantity(lower(text), kPackets)) {
     expires["packets"] = *packets;
-  } else if (const auto bytes = quantity(text, kBytes)) {
+  } else if (const auto bytes = quantity(lower(text), kBytes)) {
     expires["bytes"] = *bytes;
   } else {
     throw UsageError(

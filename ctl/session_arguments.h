@@ -12,14 +12,14 @@ namespace vswitch::ctl {
 /// exists.
 const std::string& one_port(const std::string& option, const std::string& name);
 
-/// "t1", "t1:from", "t1:egress", "vnet*:to", "iface-id=ID", "mac=52:54:00:12:34:56" or "all", into
+/// "t1", "t1:from", "t1:egress", "vnet*:to", "iface-id=ID", "mac=52:54:00:12:34:56", "all" or "all:rx", into
 /// params["sources"]. A colon cannot be part of a device name.
 void add_source(Json& params, const std::string& spec);
 
-/// "1000" packets or "10mbit" per second, or none.
+/// "1000" packets, or "10mbit", "10M", "10Mbps" per second, or none.
 void add_rate(Json& rate, const std::string& text);
 
-/// "10m", "1000packets", "1gb" or none.
+/// "10m", "10min", "1000packets", "1gb" or none.
 void add_end(Json& expires, const std::string& text);
 
 }  // namespace vswitch::ctl

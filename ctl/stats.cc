@@ -56,25 +56,25 @@ std::string section(const Table& table) {
 }
 
 std::string render_sessions(const Json& result) {
-  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LOST BY", "STATE"});
+  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY", "STATE"});
   for (const Json& mirror : result["mirrors"]) {
     const Json& counters = mirror["counters"];
     table.add({mirror["bridge"], mirror["name"], counters["matched"], counters["delivered"], counters["lost"],
-               lost_by(counters), state(mirror)});
+               left_out(counters), counters["queued"], causes(counters), brief_state(mirror)});
   }
   return table.empty() ? "no sessions\n" : table.text();
 }
 
 std::string watch_sessions(const Json& result, const Json& before, double seconds) {
   Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "QUEUED", "MATCHED", "DELIVERED",
-               "LOST", "STATE"});
+               "LOST", "LEFT OUT", "STATE"});
   for (const Json& mirror : result["mirrors"]) {
     const Json& now = mirror["counters"];
     const Json* then = earlier(before, "mirrors", mirror, {"uuid"});
     const Growth growth(then == nullptr ? nullptr : &(*then)["counters"], seconds);
     table.add({mirror["bridge"], mirror["name"], growth.rate(now, "matched"), growth.rate(now, "delivered"),
                growth.rate(now, "lost"), now["queued"], now["matched"], now["delivered"], now["lost"],
-               state(mirror)});
+               left_out(now), brief_state(mirror)});
   }
   return table.empty() ? "no sessions\n" : table.text();
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that import sessions from vSphere and export them to it.
+#include <cctype>
+#include <set>
+
 #include "ctl/arguments.h"
 #include "ctl/command.h"
 #include "ctl/input_file.h"
 #include "ctl/render.h"
 #include "schemas/nesting.h"
+#include "schemas/openrpc.h"
 
 namespace vswitch::ctl {
 namespace {
@@ -21,16 +25,74 @@ Json read_json(const std::string& path) {
   return json;
 }
 
-/// JSON of vSphere that contains sessions, as a member of params: one session, a list of them, the
-/// configuration of a switch, the output of export-mirrors, or a list of changes.
-void put_sessions(Json& params, const Json& given) {
-  for (const char* member : {"sessions", "vspanConfigSpec", "vspanSession"}) {
-    if (!given.is_object() || !given.contains(member) || !given[member].is_array()) continue;
-    return put_sessions(params, given[member]);
+/// An object with a member that only sessions have.
+bool is_session(const Json& object) {
+  static const std::set<std::string> kOthersToo = {
+      "key",      "name",      "description", "enabled",     "samplingRate",
+      "netstack", "_typeName", "_vimtype",    "dynamicType", "dynamicProperty"};
+  const Json& known = openrpc::control().document()["components"]["schemas"]["VspanSession"]["properties"];
+  for (const auto& [name, value] : object.items()) {
+    if (known.contains(name) && !kOthersToo.contains(name)) return true;
   }
-  const Json list = given.is_array() ? given : Json::array({given});
-  const bool changes = !list.empty() && list[0].is_object() && list[0].contains("operation");
-  params[changes ? "vspanConfigSpec" : "sessions"] = list;
+  return false;
+}
+
+/// The members as the JSON API spells them: older tools write those of Go, which begin with a capital.
+Json with_small_initials(const Json& value) {
+  if (value.is_array()) {
+    Json list = Json::array();
+    for (const Json& item : value) list.push_back(with_small_initials(item));
+    return list;
+  }
+  if (!value.is_object()) return value;
+  Json object = Json::object();
+  for (const auto& [name, member] : value.items()) {
+    std::string small = name;
+    if (!small.empty()) small[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(small[0])));
+    object[small] = with_small_initials(member);
+  }
+  return object;
+}
+
+/// What a file holds, wherever it is: objects of vSphere are given as they are, within the configuration of
+/// a switch, or as the answer of its property collector.
+struct Found {
+  Json sessions = Json::array();
+  Json changes = Json::array();  ///< vspanConfigSpec
+
+  void look_into(const Json& value) {
+    if (value.is_object() && value.contains("operation") && value.contains("vspanSession")) {
+      changes.push_back(value);
+    } else if (value.is_object() && is_session(value)) {
+      sessions.push_back(value);
+    } else if (value.is_structured()) {
+      for (const auto& [name, member] : value.items()) {
+        const bool listed = value.is_object() && (name == "vspanSession" || name == "sessions");
+        if (listed && member.is_array()) {
+          sessions.insert(sessions.end(), member.begin(), member.end());
+        } else {
+          look_into(member);
+        }
+      }
+    }
+  }
+};
+
+void put_sessions(Json& params, const Json& given, const std::string& path) {
+  Found found;
+  found.look_into(with_small_initials(given));
+  if (!found.sessions.empty() && !found.changes.empty())
+    throw UsageError(path + " holds both sessions and changes of sessions: give one kind at a time");
+  if (!found.changes.empty()) {
+    params["vspanConfigSpec"] = found.changes;
+  } else {
+    params["sessions"] = found.sessions;
+  }
+  if (found.sessions.empty() && found.changes.empty() && !given.empty()) {
+    throw UsageError(path +
+                     " holds no session of vSphere: no vspanSession, no vspanConfigSpec, and no object with "
+                     "members such as sessionType or destinationPort");
+  }
 }
 
 /// "LEFT=RIGHT" as a member of a map; split at the last '=', because only port names are known to have none.
@@ -43,14 +105,12 @@ void add_pair(Json& map, const std::string& option, const std::string& pair) {
 
 void pairs(CLI::App& app, const Params& params, const std::string& option, const std::string& key,
            const std::string& form, const std::string& help) {
-  app.add_option_function<std::vector<std::string>>(
-         option,
-         [params, option, key](const std::vector<std::string>& given) {
-           for (const std::string& pair : given) add_pair((*params)[key], option, pair);
-         },
-         help + "; repeatable")
-      ->allow_extra_args(false)
-      ->type_name(form);
+  repeated(
+      app, option,
+      [params, option, key](const std::vector<std::string>& given) {
+        for (const std::string& pair : given) add_pair((*params)[key], option, pair);
+      },
+      form, help + "; repeatable");
 }
 
 Query declare_import(CLI::App& app) {
@@ -66,7 +126,7 @@ Query declare_import(CLI::App& app) {
   flag(app, params, "--strict", "strict", true, "refuse everything that vSphere refuses");
   flag(app, params, "--dry-run", "dry_run", true, "check everything, change nothing");
   return [params, path] {
-    put_sessions(*params, read_json(*path));
+    put_sessions(*params, read_json(*path), *path);
     return std::vector<Call>{{"mirror.import", *params}};
   };
 }

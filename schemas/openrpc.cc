@@ -93,6 +93,9 @@ std::string expected(const Json& schema) {
       text += "an integer";
       if (schema.contains("minimum")) text += " from " + schema["minimum"].dump();
       if (schema.contains("maximum")) text += " to " + schema["maximum"].dump();
+    } else if (type == "string" && schema.contains("x-hexadecimal")) {
+      text += std::to_string(schema.value("minLength", 0) / 2) + " to " +
+              std::to_string(schema.value("maxLength", 0) / 2) + " bytes in hexadecimal";
     } else if (type == "string") {
       text += "a string";
       if (schema.contains("maxLength")) {
@@ -197,11 +200,15 @@ class Contract::Impl {
 
   static const Json& resolve(const Json& root, const Json& schema) {
     const Json* at = &schema;
-    if (at->contains("allOf")) at = &(*at)["allOf"][0];
-    while (at->contains("$ref")) {
-      at = &root.at(Json::json_pointer((*at)["$ref"].get_ref<const std::string&>().substr(1)));
+    for (;;) {
+      if (at->contains("allOf")) {
+        at = &(*at)["allOf"][0];
+      } else if (at->contains("$ref")) {
+        at = &root.at(Json::json_pointer((*at)["$ref"].get_ref<const std::string&>().substr(1)));
+      } else {
+        return *at;
+      }
     }
-    return *at;
   }
 
   /// The schema of the member at `path`; null when the path leaves what the schema describes.
@@ -287,6 +294,11 @@ class Contract::Impl {
       return {field, offending,
               subject + " does not have the required form: " + given + ". " +
                   schema.value("description", std::string()),
+              false};
+    }
+    if (schema.is_object() && schema.contains("x-hexadecimal") && offending.is_string()) {
+      const std::size_t bytes = offending.get_ref<const std::string&>().size() / 2;
+      return {field, offending, subject + " must be " + expected(schema) + ", not " + std::to_string(bytes),
               false};
     }
     if (!schema.is_object() || expected(schema).empty())

@@ -144,9 +144,9 @@ void add_bridge_methods(Methods& methods) {
   methods.change("bridge.del", [&database](const Json& params) { return del_bridge(database, params); });
   methods.read("bridge.get",
                [&database](const Json& params) { return show_bridge(database, params["name"])(); });
-  methods.read("bridge.list", [&database](const Json&) {
+  methods.read("bridge.list", [&database](const Json& params) {
     Json list = Json::array();
-    for (const auto& [name, bridge] : model::bridges(database))
+    for (const auto& [name, bridge] : bridges_asked_for(database, params))
       list.push_back(bridge_json(database, *bridge));
     return Json{{"bridges", list}};
   });

@@ -174,6 +174,7 @@ void add_entries(Json& entries, const Watcher& watcher, const bridge::BoundSourc
 
 Json who(const Database& database, bridge::DatapathView& datapath, const std::string& port) {
   Json entries = Json::array();
+  bool exists = false;
   for (const auto& [bridge_name, bridge] : model::bridges(database)) {
     const bool on_bridge = model::ports_of(database, *bridge).contains(port);
     for (const auto& [name, mirror] : model::mirrors_of(database, *bridge)) {
@@ -181,7 +182,10 @@ Json who(const Database& database, bridge::DatapathView& datapath, const std::st
       add_entries(entries, {*bridge, *mirror, session}, datapath.bound_sources(mirror->uuid()), port,
                   on_bridge);
     }
+    exists = exists || on_bridge;
   }
+  if (!exists && entries.empty())
+    throw not_found("port", port, "there is no port " + port + ", and no session waits for it");
   return {{"port", port}, {"sessions", entries}};
 }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/api/mirror_session.h"
 
+#include <algorithm>
+
+#include "datapath/base/ip_address.h"
 #include "datapath/flow/match.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/mirror_life.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/model/mirror_rules.h"
 #include "switchd/model/source_pattern.h"
+#include "switchd/model/tunnel_settings.h"
 
 namespace vswitch::api {
 namespace {
@@ -72,22 +76,88 @@ void apply_sources(MirrorSettings& session, const Json& sources) {
   if (!session.names_ports() && !session.vlans.empty()) session.all = false;
 }
 
-/// What the columns alone do not express: endpoints, and whether the tag is removed if the request does not
-/// say.
-void apply_destination(MirrorSettings& session, const Json& params) {
+bool same_address(const std::optional<std::string>& one, const std::string& other) {
+  if (!one) return false;
+  const auto parsed = IpAddress::parse(*one);
+  return parsed ? parsed == IpAddress::parse(other) : *one == other;
+}
+
+/// What a request to send to this address starts from: the endpoint that has it, or a new one.
+model::MirrorEndpoint endpoint_at(const MirrorSettings& session, const std::string& ip) {
+  const auto has_it = [&ip](const model::MirrorEndpoint& endpoint) { return same_address(endpoint.ip, ip); };
+  const auto first = std::find_if(session.endpoints.begin(), session.endpoints.end(), has_it);
+  if (std::count_if(session.endpoints.begin(), session.endpoints.end(), has_it) == 1) return *first;
+  model::MirrorEndpoint made;
+  made.encap = "gre";
+  return made;
+}
+
+model::MirrorEndpoint changed(model::MirrorEndpoint endpoint, const Json& given) {
+  if (given.contains("encap") && given["encap"] != endpoint.encap.value_or(""))
+    model::drop_fields_foreign_to(given["encap"].get<std::string>(), endpoint);
+  model::take_members(model::mirror_endpoint_columns(), given, endpoint);
+  return endpoint;
+}
+
+/// The endpoints that the session will have. An item without an address changes each of those it has.
+std::set<model::MirrorEndpoint> changed_endpoints(const MirrorSettings& session, const Json& list) {
+  std::set<model::MirrorEndpoint> endpoints;
+  for (const Json& given : list) {
+    if (given.contains("ip")) {
+      endpoints.insert(changed(endpoint_at(session, given["ip"]), given));
+      continue;
+    }
+    if (session.endpoints.empty())
+      throw invalid("destination.endpoints", given,
+                    "session " + session.name + " has no endpoint to change: give the ip of a new one");
+    for (const model::MirrorEndpoint& endpoint : session.endpoints)
+      endpoints.insert(changed(endpoint, given));
+  }
+  return endpoints;
+}
+
+/// Whether the outer tag is removed if the request does not say. "All ports" means their traffic; VLANs alone
+/// mean the destination end of an RSPAN VLAN.
+bool strips_by_itself(const MirrorSettings& session, bool says_all) {
+  return session.only_vlans() && !says_all && !session.output_vlan && session.endpoints.empty();
+}
+
+/// Whether the request sends the copies to a kind of place that the session does not have yet. Ports beside a
+/// VLAN only say where it leaves.
+bool moves(const MirrorSettings& session, const Json& destination) {
+  const auto gives = [&destination](const char* member) {
+    return !destination.value(member, Json()).empty();
+  };
+  return (gives("ports") && session.destination_ports.empty() && !session.output_vlan) ||
+         (gives("vlan") && !session.output_vlan) || (gives("endpoints") && session.endpoints.empty());
+}
+
+/// The destination with the members that stay because the request does not give them.
+Json with_what_stays(const MirrorSettings& session, Json destination) {
+  const Json present = model::members_of(model::mirror_columns(), session)["destination"];
+  const auto stays = [&](const char* member) {
+    if (!destination.contains(member)) destination[member] = present[member];
+  };
+  if (!moves(session, destination)) {
+    stays("ports");
+    stays("vlan");
+  }
+  if (!destination.value("vlan", Json()).is_null()) stays("keep_vlan");
+  if (session.strip_vlan != strips_by_itself(session, false)) stays("strip_vlan");
+  return destination;
+}
+
+/// What the columns alone do not express: endpoints, and whether the tag is removed.
+void apply_destination(MirrorSettings& session, const Json& params, bool keeps_endpoints) {
   const Json& destination = params["destination"];
-  session.endpoints.clear();
-  for (const Json& given : destination["endpoints"]) {
-    model::MirrorEndpoint endpoint;
-    model::take_members(model::mirror_endpoint_columns(), given, endpoint);
-    session.endpoints.insert(std::move(endpoint));
+  if (destination.contains("endpoints")) {
+    session.endpoints = changed_endpoints(session, destination["endpoints"]);
+  } else if (!keeps_endpoints) {
+    session.endpoints.clear();
   }
-  // "All ports" means their traffic; VLANs alone mean the destination end of an RSPAN VLAN.
   const bool says_all = params.contains("sources") && params["sources"].value("all", false);
-  if (destination["strip_vlan"].is_null()) {
-    session.strip_vlan =
-        session.only_vlans() && !says_all && !session.output_vlan && session.endpoints.empty();
-  }
+  if (destination.value("strip_vlan", Json()).is_null())
+    session.strip_vlan = strips_by_itself(session, says_all);
 }
 
 void refuse(const std::optional<model::Problem>& problem) {
@@ -99,10 +169,16 @@ void refuse(const std::optional<model::Problem>& problem) {
 
 }  // namespace
 
-void apply(MirrorSettings& session, const Json& params) {
+void apply(MirrorSettings& session, const Json& given) {
+  Json params = given;
+  bool keeps_endpoints = true;
+  if (params.contains("destination")) {
+    keeps_endpoints = !moves(session, given["destination"]);
+    params["destination"] = with_what_stays(session, given["destination"]);
+  }
   model::take_members(model::mirror_columns(), params, session);
   if (params.contains("sources")) apply_sources(session, params["sources"]);
-  if (params.contains("destination")) apply_destination(session, params);
+  if (params.contains("destination")) apply_destination(session, params, keeps_endpoints);
   if (const auto rate = params.find("rate"); rate != params.end() && rate->is_object() && rate->empty())
     throw invalid("rate", *rate, "rate is empty: give packets, bits or both, per second, or null");
   if (params.contains("expires")) apply_expires(session, params["expires"]);

@@ -11,8 +11,8 @@
 
 namespace vswitch::api {
 
-/// The members given in checked params replace those of the session; destination is replaced as a whole. In
-/// sources, ports and all are one setting (which ports), vlans another.
+/// The members given in checked params replace those of the session, and the others stay. In sources, ports
+/// and all are one setting (which ports), vlans another; the contract says what stays of a destination.
 void apply(model::MirrorSettings& session, const Json& params);
 
 /// The members of the contract's Mirror that are settings, except `endpoints`, which are given without their

@@ -44,6 +44,7 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
                {"name", port.name},
                {"uuid", port.uuid.to_string()},
                {"ofport", or_null(interface.ofport)},
+               {"external_ids", interface_row->map("external_ids")},
                {"priority_tags", port.priority_tags()},
                {"qinq_ethtype", port.qinq_ethtype()},
                {"mac", or_null(interface_row->str("mac_in_use"))},
@@ -119,13 +120,17 @@ Outcome show_port(const PortMethods& methods, const std::string& name) {
   };
 }
 
-/// Throws if the options of a tunnel are wrong, or if a port of another type has options.
+/// Throws if the options of a tunnel or patch port are wrong, or if a port of another type has options.
 void check_options(const model::Interface& interface) {
   if (model::is_tunnel_type(interface.type)) {
     const model::DesiredEndpoint tunnel = model::tunnel_of(interface);
     if (!tunnel.refusal.empty()) throw invalid("options", interface.options, tunnel.refusal);
+  } else if (interface.type == "patch") {
+    if (!interface.options.contains("peer"))
+      throw invalid("options", interface.options,
+                    "a patch port needs the option peer: the name of the patch port at the other end");
   } else if (!interface.options.empty()) {
-    throw invalid("options", interface.options, "options are for ports of type gre, erspan and vxlan");
+    throw invalid("options", interface.options, "options are for ports of type patch, gre, erspan and vxlan");
   }
 }
 
@@ -143,12 +148,32 @@ void check_ends(const Database& database, const model::Interface& interface) {
   }
 }
 
-void write_interface(Transaction& transaction, const Uuid& row, const Json& params) {
+/// The members given replace those of the map; null removes one.
+void change_map(std::map<std::string, std::string>& map, const Json& given) {
+  for (const auto& [key, value] : given.items()) {
+    if (value.is_null()) {
+      map.erase(key);
+    } else {
+      map[key] = value;
+    }
+  }
+}
+
+void write_interface(Transaction& transaction, const Uuid& row, Json params) {
   model::Interface interface = model::read_interface(*transaction.find("Interface", row));
+  if (params.contains("options")) {
+    change_map(interface.options, params["options"]);
+    params["options"] = interface.options;
+  }
   model::take_members(model::interface_columns(), params, interface);
   if (interface.type == "system") interface.type.clear();
   model::write_columns(model::interface_columns(), interface, params, transaction, "Interface", row);
-  if (!params.contains("options")) return;
+  if (params.contains("external_ids")) {
+    auto ids = transaction.find("Interface", row)->map("external_ids");
+    change_map(ids, params["external_ids"]);
+    transaction.set("Interface", row, "external_ids", Datum::map_of(ids));
+  }
+  if (!params.contains("options") && !params.contains("type")) return;
   check_options(interface);
   check_ends(transaction.database(), interface);
 }
@@ -165,9 +190,10 @@ Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row&
   }
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
-  const std::string field = first_difference(wanted, port_json(methods, bridge, port),
-                                             {"type", "options", "tag", "trunks", "vlan_mode", "protected",
-                                              "priority_tags", "cvlans", "qinq_ethtype", "ofport_request"});
+  const std::string field =
+      first_difference(wanted, port_json(methods, bridge, port),
+                       {"type", "options", "tag", "trunks", "vlan_mode", "protected", "priority_tags",
+                        "cvlans", "qinq_ethtype", "ofport_request", "mtu_request", "external_ids"});
   if (!field.empty())
     throw exists(field, params[field], "port " + name + " already exists with a different " + field);
   return show_port(methods, name);

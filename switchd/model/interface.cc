@@ -13,7 +13,7 @@ constexpr std::array kInterfaceColumns = {
     plain<&I::type>("type", "type", Effect::settings),
     plain<&I::options>("options", "options", Effect::settings),
     read_only<&I::mac>("mac", Effect::settings),
-    read_only<&I::mtu_request>("mtu_request", Effect::settings),
+    plain<&I::mtu_request>("mtu_request", "mtu_request", Effect::settings),
     plain<&I::ofport_request>("ofport_request", "ofport_request", Effect::settings),
     read_only<&I::ingress_policing_rate>("ingress_policing_rate", Effect::settings),
     read_only<&I::ingress_policing_kpkts_rate>("ingress_policing_kpkts_rate", Effect::settings),

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/model/tunnel_settings.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
 #include <stdexcept>
+#include <vector>
 
 namespace vswitch::model {
 
@@ -40,23 +44,45 @@ IpAddress local_address(const std::string& text, const IpAddress& remote) {
   return *address;
 }
 
-/// A member that the encapsulation has no field for.
-void refuse_fields(const MirrorEndpoint& endpoint, tunnel::Encap encap) {
-  const bool erspan3 = encap == tunnel::Encap::erspan3;
-  const bool session = encap == tunnel::Encap::erspan2 || erspan3;
-  const auto refuse = [&endpoint](const char* member, bool given, bool allowed, const char* whose) {
-    if (given && !allowed)
-      throw Refused(std::string(member) + " is for " + whose + ", not for " + endpoint.encap.value_or(""));
-  };
-  refuse("session_id", endpoint.session_id.has_value(), session, "erspan2 and erspan3");
-  refuse("index", endpoint.index.has_value(), session, "erspan2 and erspan3");
-  refuse("cos", endpoint.cos.has_value(), session, "erspan2 and erspan3");
-  refuse("hwid", endpoint.hwid.has_value(), erspan3, "erspan3");
-  refuse("timestamp", endpoint.timestamp.has_value(), erspan3, "erspan3");
-  refuse("subheader", endpoint.subheader, erspan3, "erspan3");
-  refuse("dst_port", endpoint.dst_port.has_value(), encap == tunnel::Encap::vxlan, "vxlan");
-  refuse("key", endpoint.key.has_value(), encap == tunnel::Encap::gre || encap == tunnel::Encap::vxlan,
-         "gre and vxlan (ERSPAN has session_id)");
+/// The members that only some encapsulations have a field for.
+struct FieldRule {
+  std::string_view member;
+  std::array<std::string_view, 2> encaps;
+  std::string_view whose;
+};
+constexpr FieldRule kFieldRules[] = {
+    {"session_id", {"erspan2", "erspan3"}, "erspan2 and erspan3"},
+    {"index", {"erspan2", "erspan3"}, "erspan2 and erspan3"},
+    {"cos", {"erspan2", "erspan3"}, "erspan2 and erspan3"},
+    {"hwid", {"erspan3"}, "erspan3"},
+    {"timestamp", {"erspan3"}, "erspan3"},
+    {"subheader", {"erspan3"}, "erspan3"},
+    {"dst_port", {"vxlan"}, "vxlan"},
+    {"key", {"gre", "vxlan"}, "gre and vxlan (ERSPAN has session_id)"},
+};
+
+const Column<MirrorEndpoint>& column_of(std::string_view member) {
+  const Columns<MirrorEndpoint> columns = mirror_endpoint_columns();
+  return *std::find_if(columns.begin(), columns.end(),
+                       [member](const ColumnInfo& column) { return column.member == member; });
+}
+
+/// The rules that this encapsulation breaks if their member is given.
+std::vector<FieldRule> rules_against(std::string_view encap) {
+  std::vector<FieldRule> rules;
+  std::copy_if(std::begin(kFieldRules), std::end(kFieldRules), std::back_inserter(rules),
+               [encap](const FieldRule& rule) {
+                 return std::find(rule.encaps.begin(), rule.encaps.end(), encap) == rule.encaps.end();
+               });
+  return rules;
+}
+
+void refuse_fields(const MirrorEndpoint& endpoint) {
+  const std::string encap = endpoint.encap.value_or("");
+  for (const FieldRule& rule : rules_against(encap)) {
+    if (!column_of(rule.member).is_default(endpoint))
+      throw Refused(std::string(rule.member) + " is for " + std::string(rule.whose) + ", not for " + encap);
+  }
 }
 
 template <class Number>
@@ -75,7 +101,7 @@ tunnel::TunnelEndpointSettings settings_of(const MirrorEndpoint& endpoint, MtuPo
   const auto encap = tunnel::encap_named(endpoint.encap.value_or(""));
   if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
   how.encap = *encap;
-  refuse_fields(endpoint, *encap);
+  refuse_fields(endpoint);
   if (endpoint.key) how.key = static_cast<std::uint32_t>(*endpoint.key);
   if (how.encap == tunnel::Encap::vxlan && how.key.value_or(0) >= 1U << 24)
     throw Refused("key must be a VNI, 0 to 16777215, not " + std::to_string(*how.key));
@@ -199,6 +225,10 @@ DesiredEndpoint read(const ovsdb::Uuid& row,
 }
 
 }  // namespace
+
+void drop_fields_foreign_to(std::string_view encap, MirrorEndpoint& endpoint) {
+  for (const FieldRule& rule : rules_against(encap)) column_of(rule.member).from_json(nullptr, endpoint);
+}
 
 DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint, MtuPolicy policy) {
   return read(row, [&] { return settings_of(endpoint, policy); });

@@ -28,6 +28,9 @@ struct DesiredEndpoint {
 /// is the row of the endpoint.
 DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint, MtuPolicy policy);
 
+/// Gives the members that have no field in this encapsulation their defaults.
+void drop_fields_foreign_to(std::string_view encap, MirrorEndpoint& endpoint);
+
 /// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
 /// What distinguishes the packets of one tunnel from those of another. ERSPAN packets of every type are

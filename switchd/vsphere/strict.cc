@@ -50,6 +50,10 @@ void check_own_ports(const Neighbour& one) {
 }  // namespace
 
 void check_strictly(const Json& session) {
+  for (const char* field : {"enabled", "stripOriginalVlan", "normalTrafficAllowed"}) {
+    if (session.value(field, Json()).is_null())
+      throw fault(api::invalid(field, nullptr, std::string(field) + " is missing"), "InvalidArgument");
+  }
   for (const char* role : {"sourcePortReceived", "sourcePortTransmitted"}) {
     if (names_uplinks(session, role)) {
       throw fault(api::invalid(std::string(role) + ".uplinkPortName", session[role]["uplinkPortName"],

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "schemas/device_name.h"
 #include "schemas/openrpc.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/mirror_session.h"
@@ -96,11 +97,28 @@ Json without_nothing(const Json& object) {
   return clean;
 }
 
+constexpr std::pair<std::string_view, std::string_view> kOtherTypeNames[] = {
+    {"encapRemoteMirrorSource", "encapsulatedRemoteMirrorSource"},  // in VMware's table of VspanSession
+};
+
+/// The session with what vSphere requires and people leave out, and the usual name of its type.
+Json completed(Json session) {
+  for (const auto& [field, unset] :
+       {std::pair("enabled", true), {"stripOriginalVlan", false}, {"normalTrafficAllowed", false}}) {
+    if (!session.contains(field)) session[field] = unset;
+  }
+  for (const auto& [other, usual] : kOtherTypeNames) {
+    if (session.value("sessionType", "") == other) session["sessionType"] = usual;
+  }
+  return session;
+}
+
 // ---- in
 
 class Importer {
  public:
-  Importer(const Json& session, const PortNames& names) : given_(without_nothing(session)), names_(names) {}
+  Importer(const Json& session, const PortNames& names)
+      : given_(completed(without_nothing(session))), names_(names) {}
 
   Imported run(const std::string& name);
 
@@ -122,9 +140,6 @@ class Importer {
 };
 
 void Importer::check() {
-  for (const char* field : {"enabled", "stripOriginalVlan", "normalTrafficAllowed"}) {
-    if (!gives(field)) throw api::invalid(field, nullptr, std::string(field) + " is missing");
-  }
   for (const auto& trouble :
        {wildcard_trouble(given_), type_trouble(given_.value("sessionType", kDefaultType), given_)}) {
     if (!trouble) continue;
@@ -140,6 +155,12 @@ std::string Importer::port_of(const std::string& field, bool is_uplink, const st
   const auto& known = is_uplink ? names_.by_uplink : names_.by_key;
   const auto found = known.find(label);
   std::string port = found == known.end() ? label : found->second;
+  if (found == known.end() && !device_name_trouble(label).empty()) {
+    throw api::invalid(field, label,
+                       "say which port " + label + " is: " +
+                           (is_uplink ? "in uplinks, or by external_ids:vsphere-uplink of its interface"
+                                      : "in ports, or by external_ids:vsphere-port-key of its interface"));
+  }
   auto& labels = is_uplink ? labels_.uplinks : labels_.keys;
   const auto& others = is_uplink ? labels_.keys : labels_.uplinks;
   const std::string& first = labels.emplace(port, label).first->second;
@@ -177,7 +198,8 @@ Json Importer::endpoints() {
   Json list = Json::array();
   if (!has(given_, "destinationPort", "ipAddress")) return list;
   const std::string encap = given_.value("encapType", "gre");
-  Json how = {{"encap", encap}};
+  // Given even if unset: an edit clears what vSphere has, and leaves the other settings of an endpoint.
+  Json how = {{"encap", encap}, {"session_id", nullptr}, {"cos", nullptr}, {"timestamp", nullptr}};
   if (encap != "gre") {
     if (gives("erspanId")) how["session_id"] = given_["erspanId"];
     if (gives("erspanCOS")) how["cos"] = given_["erspanCOS"];

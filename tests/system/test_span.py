@@ -53,7 +53,7 @@ def test_ping_is_seen_by_the_destination_in_both_directions(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("direction, expected", [("from", [b"1"]), ("to", [b"2"]), ("both", [b"1", b"2"]),
-                                                 ("ingress", [b"1"]), ("egress", [b"2"])])
+                                                 ("ingress", [b"1"]), ("egress", [b"2"]), ("rx", [b"1"]), ("out", [b"2"])])
 def test_direction(lab: Lab, three: list[Host], direction: str, expected: Any) -> None:
     t1, t2, t3 = three
     lab.mirror("s", "--source", f"t1:{direction}", "--output", "t3")
@@ -63,6 +63,17 @@ def test_direction(lab: Lab, three: list[Host], direction: str, expected: Any) -
     t1.wire.expect(1)
     assert [data[14:] for data in t3.wire.settle(len(expected))] == expected
     assert lab.account("s")["matched"] == len(expected)
+
+
+def test_all_with_a_direction_is_what_every_host_sends(lab: Lab, three: list[Host]) -> None:
+    t1, t2, t3 = three
+    lab.mirror("ids", "--source", "all:rx", "--to", "t3")
+    t1.wire.send(frame(mac(1), mac(2), b"1"))
+    t2.wire.expect(1)
+    t2.wire.send(frame(mac(2), mac(1), b"2"))
+    t1.wire.expect(1)
+    assert [data[14:] for data in t3.wire.settle(2)] == [b"1", b"2"]
+    assert "all:from -> t3" in lab.ctl("list-mirrors").stdout
 
 
 def test_several_sources_give_one_copy_of_each_frame(lab: Lab, three: list[Host]) -> None:

@@ -69,6 +69,16 @@ INSTANTIATE_TEST_SUITE_P(
         Asks{
             "set-port p3 --tag none --vlan-mode none --trunks none --no-protected --ofport none", "port.set",
             R"({"name":"p3","tag":null,"vlan_mode":null,"trunks":[],"protected":false,"ofport_request":null})"},
+        Asks{"set-port p3 --external-id iface-id=vm-7 --external-id a=b=c --external-id old= --mtu 9000",
+             "port.set",
+             R"({"name":"p3","external_ids":{"iface-id":"vm-7","a":"b=c","old":null},"mtu_request":9000})"},
+        Asks{"set-port p3 --mtu none --option key=", "port.set",
+             R"({"name":"p3","mtu_request":null,"options":{"key":null}})"},
+        Asks{"add-port br7 p3 --type patch --option peer=p4", "port.add",
+             R"({"bridge":"br7","name":"p3","type":"patch","options":{"peer":"p4"}})"},
+        Asks{"add-port br7 p3 --type tap", "port.add", R"({"bridge":"br7","name":"p3","type":"tap"})"},
+        Asks{"add-port br7 p3 --type ip6gre --option remote_ip=2001:db8::1", "port.add",
+             R"({"bridge":"br7","name":"p3","type":"ip6gre","options":{"remote_ip":"2001:db8::1"}})"},
         Asks{"del-port p3", "port.del", R"({"name":"p3"})"},
         Asks{"--if-exists del-port br7 p3", "port.del", R"({"bridge":"br7","name":"p3","if_exists":true})"},
         Asks{"show-port p3", "port.get", R"({"name":"p3"})"}, Asks{"list-ports", "port.list", "{}"},
@@ -110,6 +120,44 @@ INSTANTIATE_TEST_SUITE_P(
                  {"iface_id":"vm-7","direction":"both"},{"iface_id":"a:b","direction":"from"},
                  {"iface_id":"a:b","direction":"both"},{"mac":"52:54:00:00:00:07","direction":"both"},
                  {"mac":"52:54:00:00:00:08","direction":"from"}]}})"},
+        Asks{"set-mirror br7 s3 --src t1:rx --src t3:tx -s t4:in -s t5:out -s vnet*:rx -s iface-id=vm-7:tx",
+             "mirror.set",
+             R"({"bridge":"br7","name":"s3","sources":{"ports":[{"name":"t1","direction":"from"},
+                 {"name":"t3","direction":"to"},{"name":"t4","direction":"from"},{"name":"t5","direction":"to"},
+                 {"glob":"vnet*","direction":"from"},{"iface_id":"vm-7","direction":"to"}]}})"},
+        Asks{
+            "set-mirror br7 s3 --source mac=5254.0012.34AB --source mac=52-54-00-12-34-57:rx "
+            "--source mac=525400123458 --source mac=52:54:00:12:34:59:both",
+            "mirror.set",
+            R"({"bridge":"br7","name":"s3","sources":{"ports":[{"mac":"52:54:00:12:34:AB","direction":"both"},
+                 {"mac":"52:54:00:12:34:57","direction":"from"},{"mac":"52:54:00:12:34:58","direction":"both"},
+                 {"mac":"52:54:00:12:34:59","direction":"both"}]}})"},
+        Asks{"add-mirror br7 s3 --source all:from --to t2", "mirror.add",
+             R"({"bridge":"br7","name":"s3","sources":{"ports":[{"glob":"*","direction":"from"}]},
+                 "destination":{"ports":["t2"]}})"},
+        Asks{
+            "add-mirror br7 s3 --src t1 --dst t2 --destination t8", "mirror.add",
+            R"({"bridge":"br7","name":"s3","sources":{"ports":["t1"]},"destination":{"ports":["t2","t8"]}})"},
+        Asks{"set-mirror br7 s3 --output none --output-vlan none --no-keep-vlan", "mirror.set",
+             R"({"bridge":"br7","name":"s3","destination":{"ports":[],"vlan":null,"keep_vlan":false}})"},
+        Asks{"set-mirror br7 er0 --encap erspan3 --ttl none --no-subheader", "mirror.set",
+             R"({"bridge":"br7","name":"er0",
+                 "destination":{"endpoints":[{"encap":"erspan3","ttl":null,"subheader":false}]}})"},
+        Asks{"set-mirror br7 er0 -e 10.0.0.1 -e 2001:db8::1 --key 7 --local-ip none --timestamp none "
+             "--session-id 5 --index 6 --cos 3 --hwid 8 --dst-port 9 --dscp 10",
+             "mirror.set",
+             R"({"bridge":"br7","name":"er0","destination":{"endpoints":[
+                 {"ip":"10.0.0.1","key":7,"local_ip":null,"timestamp":null,"session_id":5,"index":6,"cos":3,
+                  "hwid":8,"dst_port":9,"dscp":10},
+                 {"ip":"2001:db8::1","key":7,"local_ip":null,"timestamp":null,"session_id":5,"index":6,"cos":3,
+                  "hwid":8,"dst_port":9,"dscp":10}]}})"},
+        Asks{"set-mirror br7 s3 --rate 10kpps --rate 10M", "mirror.set",
+             R"({"bridge":"br7","name":"s3","rate":{"packets":10000,"bits":10000000}})"},
+        Asks{"set-mirror br7 s3 --rate 7Gbps --expires 10min", "mirror.set",
+             R"({"bridge":"br7","name":"s3","rate":{"bits":7000000000},"expires":{"seconds":600}})"},
+        Asks{
+            "set-mirror br7 s3 --rate 3Mb/s --expires 2hours --expires 5GB", "mirror.set",
+            R"({"bridge":"br7","name":"s3","rate":{"bits":3000000},"expires":{"seconds":7200,"bytes":5000000000}})"},
         Asks{"set-mirror br7 s3 --rate 1000 --rate 5mbit", "mirror.set",
              R"({"bridge":"br7","name":"s3","rate":{"packets":1000,"bits":5000000}})"},
         Asks{"set-mirror br7 s3 --rate 1gbit --expires none", "mirror.set",
@@ -180,33 +228,62 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Says{"set-mirror br7 s7 --source t1,t3", "repeat --source for several"},
         Says{"add-mirror br7 s7 --source t1 --output t2,t3", "repeat --output for several"},
-        Says{"set-mirror br7 s7 --output none", "disable-mirror"}, Says{"", "no command given"},
-        Says{"bogus", "unknown command 'bogus'"}, Says{"list-br extra", "list-br does not take 'extra'"},
-        Says{"list-br --bogus", "does not take '--bogus'"}, Says{"add-br", "bridge is required"},
-        Says{"add-br a/b", "name: \"a/b\" cannot be the name of a device: it contains '/'"},
-        Says{"add-port br0 lo", "name: lo is the loopback device"},
+        Says{"set-mirror br7 s7 --output none --output t2", "disable-mirror"},
+        Says{"", "no command given\n`vswitch-ctl help` lists the commands"},
+        Says{"bogus", "unknown command 'bogus'\n"}, Says{"list-br extra", "list-br does not take 'extra'"},
+        Says{"list-br --bogus", "does not take '--bogus'"},
+        Says{"add-br",
+             "vswitch-ctl: add-br: bridge is required\n`vswitch-ctl help add-br` shows the arguments\n"},
+        Says{"add-mirror br7",
+             "vswitch-ctl: add-mirror: session is required\n`vswitch-ctl help add-mirror` "},
+        Says{"add-br a/b", "vswitch-ctl: \"a/b\" cannot be the name of a device: it contains '/'"},
+        Says{"add-port br0 lo", "vswitch-ctl: lo is the loopback device"},
         Says{"add-port br0 p\xff", "it is not UTF-8"},
         Says{"add-br a-name-longer-than-it-may-be", "longer than 15 bytes"},
         Says{"set-br br0", "no setting to change"}, Says{"set-port p", "no setting to change"},
         Says{"set-mirror br0 s", "no setting to change"},
-        Says{"add-port br0 p --tag 4096", "tag must be an integer from 0 to 4095 or null, not 4096"},
+        Says{"add-port br0 p --tag 4096", "--tag must be a whole number from 0 to 4095 or none, not 4096"},
         Says{"add-port br0 p --tag x", "--tag takes a whole number or none, not 'x'"},
         Says{"add-port br0 p --trunks 1-", "not a list of VLANs"},
         Says{"add-port br0 p --trunks 9-1", "not a list of VLANs"},
         Says{"add-port br0 p --trunks 1,,2", "not a list of VLANs"},
         Says{"add-port br0 p --trunks 4096", "not a list of VLANs"},
-        Says{"add-port br0 p --vlan-mode acces", "vlan_mode must be access, trunk"},
+        Says{"add-port br0 p --vlan-mode acces",
+             "--vlan-mode must be access, trunk, native-tagged, native-untagged, dot1q-tunnel or none, not "},
         Says{"add-port br0 p --type bogus",
-             "type must be \"\", system, internal, gre, erspan or vxlan, not \"bogus\""},
+             "--type must be system, internal, tap, patch, gre, erspan, vxlan, ip6gre or ip6erspan, not "
+             "\"bogus\""},
+        Says{"add-port br0 p --type gre --option remote-ip=10.0.0.1",
+             "--option remote-ip: there is no such option; did you mean remote_ip?"},
+        Says{"set-port p --external-id vm-7", "--external-id vm-7: takes KEY=VALUE"},
+        Says{"set-port p --mtu 9", "--mtu must be a whole number from 68 to 65535 or none, not 9"},
         Says{"add-port br0 p --option remote_ip", "--option remote_ip: takes KEY=VALUE"},
         Says{"add-mirror br0 s --output t2", "no source given"},
         Says{"add-mirror br0 s --source t1", "no destination given"},
-        Says{"add-mirror br0 s --source t1:rx --output t2", "after the colon comes from"},
-        Says{"add-mirror br0 s --source all:from --output t2", "both directions"},
+        Says{"add-mirror br0 s --source t1:up --output t2", "after the colon comes from"},
+        Says{"add-mirror br0 s --source all:up --output t2", "after the colon comes from"},
         Says{"set-mirror br0 s --filter tcp --filter none", "--filter none removes all matches"},
-        Says{"add-mirror br0 s --source t1 --output-vlan 900-901", "takes one VLAN"},
-        Says{"add-mirror br0 s --source t1 --output t2 --snaplen 13", "snaplen must be"},
-        Says{"add-mirror br0 s --source t1 --output t2 --sample 0", "sample must be"},
+        Says{"add-mirror br0 s --source t1 --output-vlan 900-901",
+             "--output-vlan takes a whole number or none, not '900-901'"},
+        Says{"add-mirror br0 s --source t1 --output-vlan 4096",
+             "--output-vlan must be a whole number from 1 to 4095 or none, not 4096"},
+        Says{"add-mirror br0 s --source t1 --output t2 --snaplen 13", "--snaplen must be"},
+        Says{"add-mirror br0 s --source t1 --output t2 --sample 0", "--sample must be"},
+        Says{"add-mirror br0 s --source t1 --output t2/3",
+             "--output: \"t2/3\" cannot be the name of a device"},
+        Says{"add-mirror br0 s --source t1 --endpoint 10.0.0.1 --session-id 1024",
+             "--session-id must be a whole number from 0 to 1023 or none, not 1024"},
+        Says{"set-mirror br0 s --encap erspan",
+             "--encap must be gre, erspan1, erspan2, erspan3 or vxlan, not \"erspan\""},
+        Says{"add-mirror br0 s --source t1 --output t2 --session-id 5",
+             "--session-id applies to endpoints: add --endpoint IP"},
+        Says{"set-mirror br0 s --rate 2000000gbit", "--rate must be a whole number from 1 to"},
+        Says{"add-mirror br0 s --source t1 --outptu t2", "does not take '--outptu'; did you mean --output?"},
+        Says{"add-mirror br0 s --source t1 --session_id=5", "'--session_id=5'; did you mean --session-id?"},
+        Says{"list-br --jsonn", "does not take '--jsonn'; did you mean --json?"},
+        Says{"list-mirror", "unknown command 'list-mirror'; did you mean list-mirrors?"},
+        Says{"show-mirrors", "did you mean show-mirror?"}, Says{"add-brr br0", "did you mean add-br?"},
+        Says{"list-bridges", "did you mean list-br?"}, Says{"help add-brr", "did you mean add-br?"},
         Says{"add-mirror br0 s --source t1 --output t2 --ttl 5",
              "--ttl applies to endpoints: add --endpoint IP"},
         Says{"set-mirror br0 s --rate fast", "--rate takes packets per second (1000)"},
@@ -215,9 +292,11 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"set-mirror br0 s --expires 10", "--expires takes a time"},
         Says{"set-mirror br0 s --expires 99999999999999999999d", "--expires takes a time"},
         Says{"set-mirror br0 s --expires connection", "the connection of this tool ends at once"},
-        Says{"set-mirror br0 s --source mac=52:54:00:00:00:07:rx", "after the colon comes from"},
-        Says{"set-mirror br0 s --source mac=52:54", "mac does not have the required form"},
-        Says{"set-mirror br0 s --source vnet*:rx", "after the colon comes from"},
+        Says{"set-mirror br0 s --source mac=52:54:00:00:00:07:up", "after the colon comes from"},
+        Says{"set-mirror br0 s --source mac=52:54",
+             "--source mac=52:54: 52:54 is not a MAC address, such as"},
+        Says{"set-mirror br0 s --source mac=5254.0012.345g", "is not a MAC address"},
+        Says{"set-mirror br0 s --source vnet*:up", "after the colon comes from"},
         Says{"set-mirror br0 s --disabled", "use disable-mirror and enable-mirror"},
         Says{"set-mirror br0 s --normal-io --no-normal-io", "--no-normal-io excludes --normal-io"},
         Says{"set-port p --no-protected --protected", "--no-protected excludes --protected"},
@@ -225,9 +304,11 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"explain br0 --in-port t1", "--frame HEX or --pcap FILE"},
         Says{"explain br0 --frame ffffffffffff5254000a0b0c0800", "--in-port is required"},
         Says{"explain br0 --next --frame ffffffffffff5254000a0b0c0800", "excludes"},
-        Says{"explain br0 --next --wait 0", "next.wait must be"},
+        Says{"explain br0 --next --wait 0", "--wait takes a number of seconds, such as 0.5 or 30, not '0'"},
         Says{"explain br0 --match tcp", "--match requires --next"},
-        Says{"explain br0 --in-port t1 --frame 0011", "frame must be a string of 28 to 131070"},
+        Says{"explain br0 --in-port t1 --frame 0011",
+             "--frame must be 14 to 65535 bytes in hexadecimal, not 2"},
+        Says{"list-br --timeout abc", "--timeout takes a number of seconds, such as 0.5 or 30, not 'abc'"},
         Says{"list-br --watch", "does not take '--watch'"},
         Says{"stats --interval 2", "--interval requires --watch"}));
 
@@ -258,11 +339,21 @@ TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
 }
 
 TEST(Arguments, ShowAsksThreeThings) {
-  const Invocation tool({"show"});
-  ASSERT_EQ(tool.calls.size(), 3u);
-  EXPECT_EQ(tool.calls[0].first, "bridge.list");
-  EXPECT_EQ(tool.calls[1].first, "port.list");
-  EXPECT_EQ(tool.calls[2].first, "mirror.list");
+  using Calls = std::vector<std::pair<std::string, Json>>;
+  const Json none = Json::object();
+  EXPECT_EQ(Invocation({"show"}).calls,
+            (Calls{{"bridge.list", none}, {"port.list", none}, {"mirror.list", none}}));
+  const Json br7 = {{"bridge", "br7"}};
+  EXPECT_EQ(Invocation({"show", "br7"}).calls,
+            (Calls{{"bridge.list", br7}, {"port.list", br7}, {"mirror.list", br7}}));
+}
+
+TEST(Arguments, HelpIsACommandToo) {
+  EXPECT_EQ(Invocation({"help"}).out, Invocation({"--help"}).out);
+  EXPECT_EQ(Invocation({"help"}).status, kDone);
+  EXPECT_EQ(Invocation({"help", "add-mirror"}).out, Invocation({"add-mirror", "--help"}).out);
+  EXPECT_EQ(Invocation({"help", "add-mirror"}).status, kDone);
+  EXPECT_THAT(Invocation({"add-mirror", "--help"}).out, HasSubstr("add-mirror br0 span0 --source t1"));
 }
 
 TEST(Arguments, TheSocketIsFoundInTheOrderOfTheContract) {

@@ -4,6 +4,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 
 #include "tests/unit/ctl/fake_world.h"
 
@@ -84,19 +88,61 @@ TEST(ShortForms, OfSources) {
   EXPECT_EQ(sources(session), "all ports vlan 10-11");
   session["sources"] = {{"ports", Json::array()}, {"vlans", Json::array()}, {"all", true}};
   EXPECT_EQ(sources(session), "all ports");
+  session["sources"] =
+      Json::parse(R"({"ports": [{"glob": "*", "direction": "from"}], "vlans": [], "all": false})");
+  EXPECT_EQ(sources(session), "all:from") << "as it is typed";
 }
 
 TEST(Render, SessionsAreOneLineEach) {
   FakeDaemon daemon;
   Json waiting = example_result("mirror.get");
   waiting.update({{"name", "span1"}, {"state", "waiting"}, {"reason", "no device t2"}, {"normal_io", false}});
-  waiting["counters"].update({{"matched", 1000}, {"delivered", 990}, {"lost", 10}});
+  waiting["counters"].update({{"matched", 1000},
+                              {"delivered", 11},
+                              {"lost", 10},
+                              {"lost_by", {{"queue_full", 10}}},
+                              {"duplicate", 5},
+                              {"sampled_out", 1},
+                              {"rate_limited", 970},
+                              {"queued", 3}});
+  daemon.answers["mirror.stats"] = {{{"mirrors", {waiting}}}};
   daemon.answers["mirror.list"] = {{{"mirrors", {example_result("mirror.get"), waiting}}}};
-  EXPECT_EQ(Invocation({"list-mirrors"}, &daemon).out,
-            "BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  STATE\n"
-            "br0     span0    t1 -> t2                yes               4          4     0  active\n"
-            "br0     span1    t1 -> t2                no             1000        990    10  waiting: no "
-            "device t2\n");
+  EXPECT_EQ(
+      Invocation({"list-mirrors"}, &daemon).out,
+      "BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED  "
+      "STATE\n"
+      "br0     span0    t1 -> t2                yes               4          4     0         0       0  "
+      "active\n"
+      "br0     span1    t1 -> t2                no             1000         11    10       976       3  "
+      "waiting: no device t2\n");
+  EXPECT_EQ(Invocation({"mirror-stats"}, &daemon).out,
+            "BRIDGE  SESSION  MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED  BY"
+            "                                                           STATE\n"
+            "br0     span1       1000         11    10       976       3  "
+            "queue_full 10, duplicate 5, sampled_out 1, rate_limited 970  waiting: no device t2\n");
+}
+
+TEST(Render, LongReasonsAreShortInListsAndWholeInShow) {
+  FakeDaemon daemon;
+  std::string reason = "größe";
+  for (int i = 0; i < 30; ++i) reason += ", port vnet" + std::to_string(i) + " has no device";
+  Json waiting = example_result("mirror.get");
+  waiting.update({{"state", "waiting"}, {"reason", reason}});
+  Json port = example_result("port.get");
+  port["reason"] = reason;
+  daemon.answers["mirror.list"] = {{{"mirrors", {waiting}}}};
+  daemon.answers["mirror.get"] = daemon.answers["mirror.add"] = {waiting};
+  daemon.answers["port.list"] = {{{"ports", {port}}}};
+  daemon.answers["port.get"] = {port};
+  const char* brief = "  waiting: größe, port vnet0 has no device, port vnet1 has no ...\n";
+  EXPECT_THAT(Invocation({"list-mirrors"}, &daemon).out, HasSubstr(brief));
+  EXPECT_THAT(Invocation({"show"}, &daemon).out, HasSubstr(brief));
+  EXPECT_THAT(Invocation({"list-ports"}, &daemon).out, HasSubstr(brief));
+  EXPECT_THAT(Invocation(words("show-mirror br0 span0"), &daemon).out,
+              HasSubstr("waiting: " + reason + '\n'));
+  EXPECT_THAT(Invocation(words("show-port t1"), &daemon).out, HasSubstr("waiting: " + reason + '\n'));
+  EXPECT_THAT(Invocation(words("add-mirror br0 span0 --source t1 --output t2"), &daemon).out,
+              HasSubstr("waiting: " + reason + '\n'));
 }
 
 TEST(Render, AddMirrorTellsTheStateItReached) {
@@ -122,14 +168,17 @@ TEST(Render, ShowMirror) {
   Json session = example_result("mirror.get");
   session["description"] = "for the \x1b[31mIDS";
   session.update({{"filter", {"tcp,tp_dst=80", "udp"}}, {"skip", {"arp"}}});
-  session["counters"].update(
-      {{"matched", 100}, {"delivered", 90}, {"lost", 10}, {"lost_by", {{"queue_full", 10}}}});
+  session["counters"].update({{"matched", 100},
+                              {"delivered", 1},
+                              {"rate_limited", 89},
+                              {"lost", 10},
+                              {"lost_by", {{"queue_full", 10}}}});
   daemon.answers["mirror.get"] = {session};
   EXPECT_EQ(Invocation(words("show-mirror br0 span0"), &daemon).out,
             "session       span0 on br0\n"
             "state         active\n"
             "since         2026-01-05T08:00:00Z\n"
-            "sources       t1\n"
+            "sources       t1 (from and to)\n"
             "destination   t2\n"
             "normal I/O    allowed\n"
             "filter        tcp,tp_dst=80\n"
@@ -137,8 +186,34 @@ TEST(Render, ShowMirror) {
             "skip          arp\n"
             "description   for the ?[31mIDS\n"
             "matched       100 copies, one per frame and output\n"
-            "delivered     90 copies\n"
+            "delivered     1 copy\n"
+            "rate limited  89 copies left out as configured\n"
             "lost          10 copies (queue_full 10)\n");
+}
+
+TEST(Render, ShowMirrorNamesDirectionsAndTheSessionId) {
+  FakeDaemon daemon;
+  Json session = example_result("mirror.get");
+  session["sources"]["ports"] = Json::parse(R"([{"name": "t1", "direction": "from"},
+                                                {"glob": "*", "direction": "to"}])");
+  Json endpoint = Json::parse(R"({"ip": "10.0.0.1", "encap": "erspan3", "subheader": false, "ttl": 9})");
+  for (const char* key : {"key", "session_id", "index", "cos", "hwid", "timestamp", "local_ip", "dst_port",
+                          "dscp", "state", "reason", "source", "device", "mtu"})
+    endpoint[key] = nullptr;
+  Json gre = endpoint;
+  gre["encap"] = "gre";
+  session["destination"]["endpoints"] = {endpoint, gre};
+  Json one = {{"name", "erspan3 10.0.0.1"}, {"counters", session["counters"]}};
+  one["counters"].update({{"matched", 9}, {"rate_limited", 5}, {"queued", 4}});
+  session["destinations"] = {one, one};
+  daemon.answers["mirror.get"] = {session};
+  const std::string text = Invocation(words("show-mirror br0 span0"), &daemon).out;
+  EXPECT_THAT(text, HasSubstr("sources       t1 (from), all (to)\n"));
+  EXPECT_THAT(text, HasSubstr("endpoint      10.0.0.1 erspan3, session_id 0, ttl 9\n"));
+  EXPECT_THAT(text, HasSubstr("endpoint      10.0.0.1 gre, ttl 9\n"));
+  EXPECT_THAT(text,
+              HasSubstr("DESTINATION       MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED  BY\n"
+                        "erspan3 10.0.0.1        9          4     0         5       4  rate_limited 5\n"));
 }
 
 TEST(Render, ShowMirrorTellsWhatIsToBeKnown) {
@@ -175,6 +250,9 @@ TEST(Render, ShowPort) {
                {"priority_tags", "always"},
                {"protected", true},
                {"ofport_request", 9},
+               {"options", {{"key", "7"}}},
+               {"external_ids", {{"iface-id", "vm-7"}}},
+               {"mtu_request", 9100},
                {"mtu", 9000},
                {"ifindex", nullptr},
                {"state", "down"},
@@ -192,7 +270,9 @@ TEST(Render, ShowPort) {
             "protected     yes\n"
             "ifindex       -\n"
             "MAC           52:54:00:0a:0b:0c\n"
-            "MTU           9000\n"
+            "MTU           9000 (requested: 9100)\n"
+            "option        key=7\n"
+            "external id   iface-id=vm-7\n"
             "received      4 packets, 392 bytes; 0 dropped, 0 errors\n"
             "sent          5 packets, 434 bytes; 1 dropped, 0 errors, 2 copies\n");
 }
@@ -224,12 +304,15 @@ TEST(Render, ShowBridge) {
 }
 
 TEST(Render, Show) {
-  EXPECT_EQ(Invocation({"show"}).out,
-            "bridge br0  active\n"
-            "    PORT  TYPE    OFPORT  VLANS  STATE\n"
-            "    t1    system       1  trunk  active\n"
-            "    BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  STATE\n"
-            "    br0     span0    t1 -> t2                yes               4          4     0  active\n");
+  EXPECT_EQ(
+      Invocation({"show"}).out,
+      "bridge br0  active\n"
+      "    PORT  TYPE    OFPORT  VLANS  STATE\n"
+      "    t1    system       1  trunk  active\n"
+      "    BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED"
+      "  STATE\n"
+      "    br0     span0    t1 -> t2                yes               4          4     0         0       0"
+      "  active\n");
 }
 
 TEST(Render, JsonIsTheResultOfTheApi) {
@@ -301,6 +384,46 @@ TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {
 TEST(Watch, JsonIsOneLinePerLook) {
   const Invocation tool(words("stats --watch --count 3 --json"));
   EXPECT_EQ(std::count(tool.out.begin(), tool.out.end(), '\n'), 3);
+}
+
+TEST(Refusals, NameOptionsAndCommandsAsTheyAreTyped) {
+  FakeDaemon daemon;
+  const auto says = [&daemon](const std::string& line, const std::string& method,
+                              const std::string& sentence) {
+    daemon.refuse = method;
+    daemon.refusal =
+        jsonrpc::Error{1003, sentence, {{"reason", "conflict"}, {"field", ""}, {"value", nullptr}}};
+    const std::string text = Invocation(words(line), &daemon).err;
+    return text.substr(std::min(text.size(), sizeof "vswitch-ctl: " - 1));
+  };
+  const char* add = "add-mirror br0 s --source t1 --output t2";
+  EXPECT_EQ(says(add, "mirror.add", "set normal_io to the same value in both"),
+            "set --normal-io to the same value in both\n");
+  EXPECT_EQ(says("enable-mirror br0 s", "mirror.enable", "use another port, or allow normal_io"),
+            "use another port, or allow --normal-io\n");
+  EXPECT_EQ(says(add, "mirror.add", "keep_vlan requires destination.vlan"),
+            "--keep-vlan requires --output-vlan\n");
+  EXPECT_EQ(says(add, "mirror.add", "expires.at is in the past; mirror.disable ends it now."),
+            "--expires is in the past; disable-mirror ends it now.\n");
+  EXPECT_EQ(says(add, "mirror.add", "session_id is for erspan2 (ERSPAN has session_id)"),
+            "--session-id is for erspan2 (ERSPAN has --session-id)\n");
+  EXPECT_EQ(says("set-port p --tag 1", "port.set", "use vlan_mode native-tagged; t_1 and 10.0.0.1 stay"),
+            "use --vlan-mode native-tagged; t_1 and 10.0.0.1 stay\n");
+}
+
+TEST(Refusals, SayHowToNameAnUplink) {
+  FakeDaemon daemon;
+  daemon.refuse = "mirror.import";
+  daemon.refusal = jsonrpc::Error{-32602,
+                                  "say which port Uplink 1 is",
+                                  {{"reason", "invalid"},
+                                   {"field", "sessions[0].destinationPort.uplinkPortName"},
+                                   {"value", "Uplink 1"}}};
+  const std::string path = testing::TempDir() + "uplink-" + std::to_string(::getpid()) + ".json";
+  std::ofstream(path) << "[]";
+  EXPECT_EQ(Invocation({"import-mirrors", "br0", path}, &daemon).err,
+            "vswitch-ctl: say which port Uplink 1 is\n--uplink 'Uplink 1=PORT' says so\n");
+  std::remove(path.c_str());
 }
 
 TEST(Refusals, EndWithOneTheSentenceAndWhatToDo) {

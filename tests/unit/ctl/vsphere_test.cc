@@ -32,7 +32,7 @@ class ImportMirrors : public testing::Test {
   }
 
   const std::string path_ = testing::TempDir() + "import-mirrors-" + std::to_string(::getpid()) + ".json";
-  const Json session_ = {{"key", "1"}, {"enabled", true}};
+  const Json session_ = {{"key", "1"}, {"enabled", true}, {"sessionType", "dvPortMirror"}};
 };
 
 TEST_F(ImportMirrors, TakesSessionsInEveryForm) {
@@ -42,6 +42,25 @@ TEST_F(ImportMirrors, TakesSessionsInEveryForm) {
   EXPECT_EQ(asked(sessions), wanted);
   EXPECT_EQ(asked({{"vspanSession", sessions}, {"name", "DSwitch"}}), wanted) << "config of a switch";
   EXPECT_EQ(asked({{"sessions", sessions}, {"warnings", Json::array()}}), wanted) << "export-mirrors";
+}
+
+TEST_F(ImportMirrors, FindsSessionsAtAnyDepth) {
+  const Json sessions = Json::array({session_});
+  const Json wanted = {{"bridge", "br0"}, {"sessions", sessions}};
+  EXPECT_EQ(asked({{"config", {{"vspanSession", sessions}, {"ipfixConfig", {{"samplingRate", 7}}}}}}),
+            wanted);
+  EXPECT_EQ(asked(Json::parse(R"([{"name": "config.vspanSession", "op": "assign",
+                "val": {"_typeName": "ArrayOfVMwareVspanSession", "_value": [)" +
+                              session_.dump() + "]}}]")),
+            wanted)
+      << "govc object.collect -json";
+  EXPECT_EQ(asked(Json::parse(R"({"propSet": [{"name": "config", "val": {"vspanSession": [)" +
+                              session_.dump() + "]}}]}")),
+            wanted);
+  EXPECT_EQ(asked(Json::parse(R"([{"Name": "config.vspanSession", "Val": {"VMwareVspanSession": [
+                {"Key": "1", "Enabled": true, "SessionType": "dvPortMirror"}]}}])")),
+            wanted)
+      << "older versions of govc";
 }
 
 TEST_F(ImportMirrors, TakesChanges) {
@@ -63,7 +82,10 @@ TEST_F(ImportMirrors, NamesPorts) {
 
 TEST_F(ImportMirrors, WrongUsageSaysWhatIsWrong) {
   EXPECT_THAT(given("{").err, HasSubstr("is not JSON"));
-  EXPECT_THAT(given("5").err, HasSubstr("sessions[0]"));
+  EXPECT_THAT(given("5").err, HasSubstr("holds no session of vSphere"));
+  EXPECT_THAT(given(R"({"config": {"name": "DSwitch"}})").err, HasSubstr("holds no session of vSphere"));
+  EXPECT_THAT(given(R"([{"erspanId": 5}, {"operation": "remove", "vspanSession": {"key": "1"}}])").err,
+              HasSubstr("holds both sessions and changes of sessions"));
   EXPECT_THAT(given("[]", {"--port", "50"}).err, HasSubstr("--port 50: takes vSphere's name"));
   EXPECT_THAT(given(R"({"erspanId": 5000})").err, HasSubstr("erspanId must be an integer from 0 to 1023"));
 }

@@ -97,6 +97,8 @@ TEST_F(BridgeApi, ListIsSortedAndTellsPortsAndSessions) {
   EXPECT_EQ(bridges[0]["ports"], Json({"t1", "t2", "t3"}));
   EXPECT_EQ(bridges[0]["mirrors"], Json({"span0"}));
   EXPECT_EQ(bridges[1]["name"], "br1");
+  EXPECT_EQ(good("bridge.list", {{"bridge", "br1"}})["bridges"], Json::array({bridges[1]}));
+  EXPECT_THAT(refusal("bridge.list", {{"bridge", "br9"}}), StartsWith("not_found bridge: "));
 }
 
 TEST_F(BridgeApi, Refusals) {
@@ -227,6 +229,50 @@ TEST_F(PortApi, ListsOneBridgeOrAll) {
   EXPECT_THAT(refusal("port.list", {{"bridge", "br9"}}), StartsWith("not_found bridge: "));
 }
 
+TEST_F(PortApi, PatchPortsTapsAndTunnels) {
+  good("port.add", {{"bridge", "br0"}, {"name", "to1"}, {"type", "patch"}, {"options", {{"peer", "to0"}}}});
+  EXPECT_EQ(row("Interface", "to1").str("type"), "patch");
+  EXPECT_EQ(row("Interface", "to1").map("options"), (std::map<std::string, std::string>{{"peer", "to0"}}));
+  good("port.add", {{"bridge", "br0"}, {"name", "tap7"}, {"type", "tap"}});
+  EXPECT_EQ(row("Interface", "tap7").str("type"), "tap");
+  good("port.add",
+       {{"bridge", "br0"}, {"name", "g6"}, {"type", "ip6gre"}, {"options", {{"remote_ip", "2001:db8::1"}}}});
+  EXPECT_THAT(refusal("port.add", {{"bridge", "br0"}, {"name", "p"}, {"type", "patch"}}),
+              StartsWith("invalid options: a patch port needs the option peer"));
+}
+
+TEST_F(PortApi, SetKeepsOptionsThatAreNotGiven) {
+  good("port.add", {{"bridge", "br0"},
+                    {"name", "g"},
+                    {"type", "gre"},
+                    {"options", {{"remote_ip", "192.0.2.1"}, {"key", "5"}}}});
+  const auto options = [this](const Json& given) {
+    return good("port.set", {{"name", "g"}, {"options", given}})["options"];
+  };
+  EXPECT_EQ(options({{"ttl", "9"}}), Json({{"remote_ip", "192.0.2.1"}, {"key", "5"}, {"ttl", "9"}}));
+  EXPECT_EQ(options({{"key", nullptr}}), Json({{"remote_ip", "192.0.2.1"}, {"ttl", "9"}}));
+  EXPECT_THAT(refusal("port.set", {{"name", "g"}, {"options", {{"remote_ip", nullptr}}}}),
+              testing::HasSubstr("requires valid 'remote_ip'"));
+}
+
+TEST_F(PortApi, ExternalIdsAndMtu) {
+  write("Interface", row("Interface", "t1").uuid(), "external_ids",
+        Datum::map_of(std::map<std::string, std::string>{{"attached-mac", "52:54:00:00:00:01"}}));
+  Json port =
+      good("port.set", {{"name", "t1"}, {"external_ids", {{"iface-id", "vm-7"}}}, {"mtu_request", 9000}});
+  EXPECT_EQ(port["external_ids"], Json({{"attached-mac", "52:54:00:00:00:01"}, {"iface-id", "vm-7"}}));
+  EXPECT_EQ(port["mtu_request"], 9000);
+  EXPECT_EQ(row("Interface", "t1").integer("mtu_request"), 9000);
+  port = good("port.set",
+              {{"name", "t1"}, {"external_ids", {{"attached-mac", nullptr}}}, {"mtu_request", nullptr}});
+  EXPECT_EQ(port["external_ids"], Json({{"iface-id", "vm-7"}}));
+  EXPECT_EQ(port["mtu_request"], nullptr);
+  good("port.add", {{"bridge", "br0"}, {"name", "p"}, {"external_ids", {{"a", "b"}}}, {"mtu_request", 1400}});
+  EXPECT_EQ(row("Interface", "p").map("external_ids"), (std::map<std::string, std::string>{{"a", "b"}}));
+  EXPECT_THAT(refusal("port.set", {{"name", "t1"}, {"mtu_request", 67}}),
+              StartsWith("invalid mtu_request: "));
+}
+
 TEST_F(PortApi, MayExistAcceptsTheSamePortOnly) {
   good("port.set", {{"name", "t1"}, {"tag", 11}});
   good("port.add", {{"bridge", "br0"}, {"name", "t1"}, {"may_exist", true}});
@@ -249,7 +295,8 @@ TEST_F(PortApi, Refusals) {
   EXPECT_THAT(add({{"name", "br1"}}), StartsWith("conflict name: br1 is a bridge"));
   EXPECT_THAT(add({{"type", "geneve"}}), StartsWith("invalid type: "));
   EXPECT_THAT(add({{"type", "gre"}}), testing::HasSubstr("requires valid 'remote_ip'"));
-  EXPECT_THAT(add({{"options", {{"key", "1"}}}}), testing::HasSubstr("options are for ports of type gre"));
+  EXPECT_THAT(add({{"options", {{"key", "1"}}}}),
+              testing::HasSubstr("options are for ports of type patch, gre"));
   EXPECT_THAT(add({{"type", "gre"}, {"options", {{"remote_ip", "192.0.2.1"}, {"kye", "1"}}}}),
               testing::HasSubstr("option kye is not supported"));
   EXPECT_THAT(add({{"tag", 4096}}), StartsWith("invalid tag: "));

@@ -107,6 +107,122 @@ TEST_F(MirrorApi, SetKeepsPortsWhenVlansAreGivenAndTheReverse) {
               StartsWith("invalid sources: session s has no source"));
 }
 
+TEST_F(MirrorApi, SetKeepsWhatIsNotNamedOfADestination) {
+  const auto set = [this](const Json& destination) {
+    Json now = good("mirror.set", {{"bridge", "br0"}, {"name", "r"}, {"destination", destination}});
+    return now["destination"];
+  };
+  const auto is = [](const Json& ports, const Json& vlan, bool keep, bool strip) {
+    return Json{{"ports", ports},
+                {"vlan", vlan},
+                {"keep_vlan", keep},
+                {"strip_vlan", strip},
+                {"endpoints", Json::array()}};
+  };
+  const Json none = Json::array();
+  good("mirror.add", {{"bridge", "br0"},
+                      {"name", "r"},
+                      {"sources", {{"ports", {"t1"}}}},
+                      {"destination", {{"vlan", 900}, {"ports", {"t2"}}, {"keep_vlan", true}}}});
+  EXPECT_EQ(set({{"vlan", 901}}), is({"t2"}, 901, true, false)) << "it does not leave on every port now";
+  EXPECT_EQ(set({{"ports", {"t3"}}}), is({"t3"}, 901, true, false)) << "nor without the VLAN";
+  EXPECT_EQ(set({{"keep_vlan", false}}), is({"t3"}, 901, false, false));
+  EXPECT_EQ(set({{"strip_vlan", true}}), is({"t3"}, 901, false, true));
+  EXPECT_EQ(set({{"ports", none}}), is(none, 901, false, true));
+  EXPECT_EQ(set({{"ports", {"t2"}}, {"strip_vlan", nullptr}}), is({"t2"}, 901, false, false));
+  EXPECT_EQ(set({{"keep_vlan", true}})["keep_vlan"], true);
+  EXPECT_EQ(set({{"ports", {"t3"}}, {"vlan", nullptr}}), is({"t3"}, nullptr, false, false));
+  EXPECT_EQ(set({{"vlan", 902}}), is(none, 902, false, false)) << "a session to a port moves into the VLAN";
+  const Json moved = set({{"endpoints", {{{"ip", "10.0.0.1"}}}}});
+  EXPECT_EQ(moved["vlan"], nullptr);
+  EXPECT_EQ(moved["endpoints"][0]["encap"], "gre");
+  EXPECT_EQ(set({{"ports", {"t2"}}}), is({"t2"}, nullptr, false, false));
+}
+
+TEST_F(MirrorApi, SetKeepsWhetherTheTagIsRemoved) {
+  Json rdst = {{"bridge", "br0"},
+               {"name", "rdst"},
+               {"sources", {{"vlans", {900}}}},
+               {"destination", {{"ports", {"t2"}}}}};
+  EXPECT_EQ(good("mirror.add", rdst)["destination"]["strip_vlan"], true);
+  const auto strips = [this](const Json& destination) {
+    return good(
+        "mirror.set",
+        {{"bridge", "br0"}, {"name", "rdst"}, {"destination", destination}})["destination"]["strip_vlan"];
+  };
+  EXPECT_EQ(strips({{"ports", {"t3"}}}), true);
+  EXPECT_EQ(strips({{"strip_vlan", false}}), false);
+  EXPECT_EQ(strips({{"ports", {"t2"}}}), false) << "it was asked for";
+  EXPECT_EQ(strips({{"strip_vlan", nullptr}}), true);
+  EXPECT_EQ(strips({{"endpoints", {{{"ip", "10.0.0.1"}}}}}), false) << "nobody asked for it";
+}
+
+TEST_F(MirrorApi, SetKeepsWhatIsNotNamedOfAnEndpoint) {
+  const auto set = [this](const Json& endpoints) {
+    return good("mirror.set", {{"bridge", "br0"},
+                               {"name", "er0"},
+                               {"destination", {{"endpoints", endpoints}}}})["destination"]["endpoints"];
+  };
+  Json er0 = span("er0", {"t1"}, {});
+  er0["destination"] = Json::parse(R"({"endpoints": [
+      {"ip": "10.0.0.1", "encap": "erspan2", "session_id": 5, "ttl": 10, "index": 3, "dscp": 7},
+      {"ip": "2001:db8::1", "encap": "erspan2", "session_id": 6, "cos": 2}]})");
+  good("mirror.add", er0);
+  const auto member = [](const Json& endpoints, const char* ip, const char* key) {
+    for (const Json& endpoint : endpoints) {
+      if (endpoint["ip"] == ip) return endpoint[key];
+    }
+    return Json("no such endpoint");
+  };
+  // Every endpoint of the session.
+  Json now = set(Json::parse(R"([{"encap": "erspan3", "hwid": 4}])"));
+  ASSERT_EQ(now.size(), 2u);
+  EXPECT_EQ(member(now, "10.0.0.1", "encap"), "erspan3");
+  EXPECT_EQ(member(now, "10.0.0.1", "session_id"), 5);
+  EXPECT_EQ(member(now, "10.0.0.1", "ttl"), 10);
+  EXPECT_EQ(member(now, "10.0.0.1", "hwid"), 4);
+  EXPECT_EQ(member(now, "2001:db8::1", "session_id"), 6);
+  EXPECT_EQ(member(now, "2001:db8::1", "hwid"), 4);
+  // One of them, in another notation, beside a new one.
+  now = set(Json::parse(R"([{"ip": "2001:DB8:0::1", "ttl": 20, "cos": null}, {"ip": "10.0.0.2"}])"));
+  ASSERT_EQ(now.size(), 2u);
+  EXPECT_EQ(member(now, "2001:DB8:0::1", "encap"), "erspan3");
+  EXPECT_EQ(member(now, "2001:DB8:0::1", "session_id"), 6);
+  EXPECT_EQ(member(now, "2001:DB8:0::1", "ttl"), 20);
+  EXPECT_EQ(member(now, "2001:DB8:0::1", "cos"), nullptr) << "null clears";
+  EXPECT_EQ(member(now, "10.0.0.2", "encap"), "gre");
+  EXPECT_EQ(member(now, "10.0.0.2", "ttl"), nullptr);
+  // Another encapsulation: what it has no field for goes, the rest stays.
+  now = set(Json::parse(R"([{"ip": "2001:db8::1", "encap": "vxlan", "key": 9}])"));
+  EXPECT_EQ(member(now, "2001:db8::1", "session_id"), nullptr);
+  EXPECT_EQ(member(now, "2001:db8::1", "hwid"), nullptr);
+  EXPECT_EQ(member(now, "2001:db8::1", "ttl"), 20);
+  EXPECT_EQ(member(now, "2001:db8::1", "key"), 9);
+  // Two with one address: it is not clear which is meant, so both are given in full.
+  now = set(Json::parse(R"([{"ip": "10.0.0.3", "key": 1, "ttl": 9}, {"ip": "10.0.0.3", "key": 2}])"));
+  EXPECT_EQ(member(set(Json::parse(R"([{"ip": "10.0.0.3", "key": 1}])")), "10.0.0.3", "ttl"), nullptr);
+}
+
+TEST_F(MirrorApi, AnEndpointWithoutAddressIsOneOfTheSession) {
+  good("mirror.add", span("s", {"t1"}, {"t2"}));
+  const Json without = {{"endpoints", {{{"encap", "erspan3"}}}}};
+  EXPECT_THAT(refusal("mirror.set", {{"bridge", "br0"}, {"name", "s"}, {"destination", without}}),
+              StartsWith("invalid destination.endpoints: session s has no endpoint to change: give the ip"));
+  EXPECT_THAT(refusal("mirror.add", with(span("b", {"t1"}, {}), {{"destination", without}})),
+              StartsWith("invalid destination.endpoints[0].ip: destination.endpoints[0].ip is missing"));
+  EXPECT_THAT(
+      refusal(
+          "mirror.add",
+          with(span("b", {"t1"}, {}),
+               {{"destination", {{"endpoints", {{{"ip", "10.0.0.1"}, {"encap", "gre"}, {"ttl", 256}}}}}}})),
+      StartsWith(
+          "invalid destination.endpoints[0].ttl: destination.endpoints[0].ttl must be an integer from 1"));
+  EXPECT_THAT(
+      refusal("mirror.add", with(span("b", {"t1"}, {}),
+                                 {{"destination", {{"endpoints", {{{"ip", "10.0.0.1"}, {"tll", 6}}}}}}})),
+      StartsWith("invalid destination.endpoints[0].tll: unknown parameter"));
+}
+
 TEST_F(MirrorApi, FiltersAreOneMatchOrSeveral) {
   const Json names = {{"bridge", "br0"}, {"name", "s"}};
   Json session = good("mirror.add", with(span("s", {"t1"}, {"t2"}), {{"filter", "tcp,tp_dst=80"}}));
@@ -236,8 +352,10 @@ TEST_F(MirrorApi, ARefusedChangeLeavesTheSessionAsItWas) {
   refused(
       "mirror.set",
       {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"sources", {{"ports", Json::array()}}}});
-  refused("mirror.set",
-          {{"bridge", "br0"}, {"name", "s"}, {"description", "new"}, {"destination", Json::object()}});
+  refused("mirror.set", {{"bridge", "br0"},
+                         {"name", "s"},
+                         {"description", "new"},
+                         {"destination", {{"ports", Json::array()}}}});
   EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "s"}}), before);
 }
 
@@ -311,7 +429,10 @@ TEST_F(MirrorApi, WhoWatchesAPort) {
   EXPECT_EQ(who("t2"),
             "every source \"both\" all; named destination null port; vlans source \"both\" vlan off; ");
   EXPECT_EQ(who("u1"), "");
-  EXPECT_EQ(who("nowhere"), "");
+  good("mirror.set", {{"bridge", "br0"}, {"name", "named"}, {"destination", {{"ports", {"later"}}}}});
+  EXPECT_EQ(who("later"), "named destination null port; ") << "a session waits for it";
+  EXPECT_EQ(refusal("mirror.who", {{"port", "nowhere"}}),
+            "not_found port: there is no port nowhere, and no session waits for it");
 }
 
 TEST_F(MirrorApi, WhatElseIsInTheOutputVlan) {
@@ -328,7 +449,8 @@ TEST_F(MirrorApi, WhatElseIsInTheOutputVlan) {
   const Json stats = good("mirror.stats", {{"bridge", "br0"}, {"name", "r"}})["mirrors"][0];
   EXPECT_EQ(stats["notice"], get()["notice"]);
   EXPECT_EQ(stats["counters"]["foreign_frames"], 17);
-  good("mirror.set", {{"bridge", "br0"}, {"name", "r"}, {"destination", {{"ports", {"t2"}}}}});
+  good("mirror.set",
+       {{"bridge", "br0"}, {"name", "r"}, {"destination", {{"ports", {"t2"}}, {"vlan", nullptr}}}});
 }
 
 TEST_F(MirrorApi, Explain) {

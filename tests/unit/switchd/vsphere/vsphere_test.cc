@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.import and mirror.export: what goes in comes out, field by field; what vSphere refuses; all or
 // nothing.
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <set>
 
 #include "tests/unit/switchd/api/support.h"
 
@@ -178,10 +181,6 @@ TEST_F(VsphereApi, WhatCannotBeExpressedIsRefused) {
   vspan = port_mirror("1", "t1", "t2");
   vspan["destinationPort"]["wildcardPortConnecteeType"] = {"vmVnic"};
   EXPECT_THAT(import_refusal(vspan), HasSubstr("in sourcePortReceived only"));
-  vspan = port_mirror("1", "t1", "t2");
-  vspan.erase("stripOriginalVlan");
-  EXPECT_THAT(import_refusal(vspan), StartsWith("invalid sessions[0].stripOriginalVlan: sessions[0] (session "
-                                                "1): stripOriginalVlan is missing"));
   vspan = port_mirror("1", "50", "t2");
   vspan["sourcePortTransmitted"]["portKey"] = {"51"};
   EXPECT_THAT(import_refusal(vspan, {{"ports", {{"50", "t1"}, {"51", "t1"}}}}),
@@ -191,6 +190,80 @@ TEST_F(VsphereApi, WhatCannotBeExpressedIsRefused) {
   vspan = port_mirror("1", "t1", "t2");
   vspan["erspanId"] = 1024;
   EXPECT_THAT(import_refusal(vspan), HasSubstr("sessions[0].erspanId must be an integer from 0 to 1023"));
+}
+
+TEST_F(VsphereApi, WhatIsLeftOutHasADefault) {
+  Json vspan = port_mirror("1", "t1", "t2");
+  for (const char* field : {"enabled", "normalTrafficAllowed"}) vspan.erase(field);
+  vspan["stripOriginalVlan"] = nullptr;
+  imported({vspan});
+  vspan.update({{"enabled", true}, {"normalTrafficAllowed", false}, {"stripOriginalVlan", false}});
+  EXPECT_EQ(exported("session 1"), vspan);
+  vspan.erase("stripOriginalVlan");
+  const Json error = import_refused({vspan}, {{"strict", true}});
+  EXPECT_EQ(error["data"]["field"], "sessions[0].stripOriginalVlan");
+  EXPECT_EQ(error["data"]["fault"], "InvalidArgument");
+}
+
+TEST_F(VsphereApi, ATypeMayHaveItsOtherName) {
+  Json vspan = port_mirror("9", "t1", "");
+  vspan.update(
+      {{"sessionType", "encapRemoteMirrorSource"}, {"destinationPort", {{"ipAddress", {"10.0.0.1"}}}}});
+  imported({vspan});
+  vspan["sessionType"] = "encapsulatedRemoteMirrorSource";
+  EXPECT_EQ(exported("session 9"), vspan);
+}
+
+TEST_F(VsphereApi, AnUplinkMustBeNamed) {
+  Json vspan = port_mirror("7", "t1", "");
+  vspan.update({{"sessionType", "remoteMirrorSource"},
+                {"destinationPort", {{"uplinkPortName", {"Uplink 1"}}}},
+                {"encapsulationVlanId", 900}});
+  EXPECT_EQ(
+      import_refusal(vspan),
+      "invalid sessions[0].destinationPort.uplinkPortName: sessions[0] (session 7): say which port Uplink 1 "
+      "is: in uplinks, or by external_ids:vsphere-uplink of its interface");
+  EXPECT_THAT(import_refusal(port_mirror("1", "a key", "t2")),
+              HasSubstr("say which port a key is: in ports"));
+  imported({vspan}, {{"uplinks", {{"Uplink 1", "t3"}}}});
+  EXPECT_EQ(exported("session 7"), vspan);
+}
+
+TEST_F(VsphereApi, AnEditLeavesWhatVsphereLacksOfAnEndpoint) {
+  Json vspan = port_mirror("9", "t1", "");
+  vspan.update({{"destinationPort", {{"ipAddress", {"10.0.0.1"}}}},
+                {"sessionType", "encapsulatedRemoteMirrorSource"},
+                {"encapType", "erspan2"},
+                {"erspanId", 7},
+                {"erspanCOS", 3}});
+  imported({vspan});
+  good("mirror.set", {{"bridge", "br0"},
+                      {"name", "session 9"},
+                      {"destination", {{"endpoints", {{{"ip", "10.0.0.1"}, {"ttl", 9}}}}}}});
+  vspan.erase("erspanCOS");
+  changed("edit", vspan);
+  const Json endpoint = session("session 9")["destination"]["endpoints"][0];
+  EXPECT_EQ(endpoint["ttl"], 9);
+  EXPECT_EQ(endpoint["session_id"], 7);
+  EXPECT_EQ(endpoint["cos"], nullptr);
+}
+
+TEST_F(VsphereApi, TheExamplesOfTheDocumentAreOneOfEachType) {
+  namespace fs = std::filesystem;
+  std::set<std::string> types;
+  for (const auto& file : fs::directory_iterator(VSWITCH_DOCS "/vsphere")) {
+    const Json vspan = Json::parse(std::ifstream(file.path()));
+    types.insert(vspan["sessionType"]);
+    EXPECT_EQ(vspan["sessionType"], file.path().stem().string());
+    const Json result = imported(
+        {vspan},
+        {{"ports", {{"50", "t1"}, {"51", "t2"}}}, {"uplinks", {{"Uplink 1", "t3"}}}, {"strict", true}});
+    EXPECT_THAT(result["warnings"], IsEmpty()) << file.path();
+    EXPECT_EQ(exported(vspan["name"]), vspan) << file.path();
+    good("mirror.del", {{"bridge", "br0"}, {"name", vspan["name"]}});
+  }
+  EXPECT_EQ(types, (std::set<std::string>{"dvPortMirror", "encapsulatedRemoteMirrorSource", "mixedDestMirror",
+                                          "remoteMirrorDest", "remoteMirrorSource"}));
 }
 
 TEST_F(VsphereApi, OtherFormatsOfTheSameObject) {
