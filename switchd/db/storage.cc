@@ -11,6 +11,9 @@
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/notation.h"
+#include "switchd/base/heap.h"
+#include "switchd/base/limits.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/db/transaction.h"
 
 namespace vswitch::ovsdb {
@@ -79,6 +82,14 @@ bool append_change(std::string& text, const RowChange& change) {
   return true;
 }
 
+/// One value given to many rows is one object in memory, but is written for each of them.
+void check_size(const std::string& record) {
+  if (record.size() <= limits::kRecordBytes) return;
+  throw Error("resources exhausted", "the changes of this transaction exceed " +
+                                         limits::mebibytes(limits::kRecordBytes) +
+                                         " in the database file; split it");
+}
+
 /// The record of a commit, empty if nothing persistent changed.
 std::string record_of(const Changes& changes) {
   std::string text;
@@ -92,6 +103,7 @@ std::string record_of(const Changes& changes) {
       const bool told = append_change(rows.member(change.uuid.to_string()), change);
       if (!told) text.resize(begin);
       any = any || told;
+      check_size(text);
     }
     rows.end();
     if (!any) text.resize(before);
@@ -322,16 +334,22 @@ bool Storage::append(const Changes& changes) {
 }
 
 void Storage::compact(const Database& database) {
-  const std::string bytes = snapshot(database);
-  log_.replace(bytes);
-  compact_at_ = std::max(kCompactFloor, kCompactFactor * bytes.size());
+  std::size_t size = 0;
+  {
+    const std::string bytes = snapshot(database);
+    log_.replace(bytes);
+    size = bytes.size();
+  }
+  compact_at_ = std::max(kCompactFloor, kCompactFactor * size);
+  heap::trim();  // as ovsdb-server does at this moment
 }
 
 void Storage::compact_if_large(const Database& database) {
   if (log_.size() < compact_at_) return;
   try {
     compact(database);
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
+    memory::refill_reserve();
     compact_at_ = log_.size() + kCompactFloor;
     warnings_.push_back("compaction failed; the old file stays in use: " + std::string(error.what()));
   }
