@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -17,7 +18,10 @@
 #include "schemas/ovsdb/schema.h"
 #include "switchd/api/api.h"
 #include "switchd/base/files.h"
+#include "switchd/base/heap.h"
+#include "switchd/base/limits.h"
 #include "switchd/base/log.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/managers.h"
@@ -69,9 +73,13 @@ bridge::SwitchOptions switch_options(const DaemonOptions& options) {
   return result;
 }
 
+/// A part of the descriptors is for clients, so that they leave some for ports.
 control::ServerOptions server_options(const RunDirectory& directory, const std::optional<gid_t>& group,
-                                      control::OutputGate* gate = nullptr) {
+                                      const std::shared_ptr<control::ClientMemory>& memory,
+                                      std::size_t part_of_files, control::OutputGate* gate = nullptr) {
   control::ServerOptions options;
+  options.memory = memory;
+  options.clients = std::clamp(open_files_limit() / part_of_files, limits::kFewestClients, limits::kClients);
   options.directory = directory.path();
   options.endpoint.group = group;
   options.gate = gate;
@@ -94,8 +102,12 @@ class Daemon::Parts {
       : directory_(options.rundir),
         database_(open_database(options.database)),
         switch_(io_, *database_, switch_options(options)),
-        control_(io_, dispatcher_, server_options(directory_, find_group(options.group), &gate_)),
-        operator_(io_, operator_dispatcher_, server_options(directory_, find_group(options.group))),
+        control_(io_, dispatcher_,
+                 server_options(directory_, find_group(options.group), client_memory_, limits::kControlPart,
+                                &gate_)),
+        operator_(
+            io_, operator_dispatcher_,
+            server_options(directory_, find_group(options.group), client_memory_, limits::kOperatorPart)),
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {
     wait_for_signal();
     add_handlers();
@@ -106,12 +118,27 @@ class Daemon::Parts {
   }
 
   void run() REQUIRES(roles::control) {
-    io_.run();
+    while (!step([this] { io_.run(); })) {
+    }
     notify_service_manager("STOPPING=1");
     say_farewell();
   }
 
  private:
+  /// Requests and connections catch what fails in them. Whatever is left ends one handler of the event loop,
+  /// not the switch. False if something was caught.
+  template <typename Work>
+  static bool step(Work work) {
+    try {
+      work();
+      return true;
+    } catch (const std::exception& error) {
+      log::err(kLog, "a step failed and was given up: {}", error.what());
+      memory::refill_reserve();
+      return false;
+    }
+  }
+
   void wait_for_signal() {
     signals_.async_wait([this](error_code error, int signal) {
       if (error) return;
@@ -164,8 +191,8 @@ class Daemon::Parts {
   void wait_until_applied() {
     const auto applied = std::make_shared<bool>(false);
     switch_.when_applied([applied] { *applied = true; });
-    while (!*applied && io_.run_one() > 0) {
-    }
+    bool goes_on = true;
+    while (!*applied && goes_on) step([&] { goes_on = io_.run_one() > 0; });
   }
 
   /// The changes are neither acknowledged nor known to be undone: clients ask again after they reconnect.
@@ -187,6 +214,7 @@ class Daemon::Parts {
     return {{"resident-kib", resident_kib()},
             {"sessions", control_.clients()},
             {"backlog", control_.backlog()},
+            {"in-the-works", client_memory_->used()},
             {"monitors", ovsdb_server_.monitors()},
             {"receive-ring-bytes", datapath.receive_memory_bytes},
             {"send-ring-bytes", datapath.send_memory_bytes},
@@ -210,12 +238,15 @@ class Daemon::Parts {
     control_.stop();
     operator_.stop();
     io_.restart();
-    while (control_.clients() + operator_.clients() > 0 && io_.run_one_until(deadline) > 0) {
-    }
+    bool goes_on = true;
+    while (control_.clients() + operator_.clients() > 0 && goes_on)
+      step([&] { goes_on = io_.run_one_until(deadline) > 0; });
   }
 
   RunDirectory directory_;
+  const std::shared_ptr<control::ClientMemory> client_memory_ = std::make_shared<control::ClientMemory>();
   boost::asio::io_context io_{1};
+  heap::Trimmer trimmer_{io_};
   std::unique_ptr<ovsdb::Database> database_;
   bridge::Switch switch_;
   control::OutputGate gate_;

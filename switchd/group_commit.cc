@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "switchd/base/memory_reserve.h"
+
 namespace vswitch {
 
 namespace asio = boost::asio;
@@ -43,6 +45,7 @@ void GroupCommit::begin_soon() {
 
 void GroupCommit::begin() {
   if (under_way_.valid()) return;
+  const memory::NoWayBack no_way_back;  // an exception here would leave every answer behind the gate
   ovsdb::Database::DiskWait wait = database_.begin_sync();
   if (!wait) return;
   gate_.begin();
@@ -71,6 +74,7 @@ void GroupCommit::begin() {
 
 void GroupCommit::end() {
   if (!under_way_.valid()) return;  // flush() has been here
+  const memory::NoWayBack no_way_back;
   try {
     database_.end_sync(under_way_.get());
     ++syncs_;

@@ -11,7 +11,10 @@
 
 #include "datapath/base/thread_annotations.h"
 #include "switchd/base/files.h"
+#include "switchd/base/heap.h"
+#include "switchd/base/limits.h"
 #include "switchd/base/log.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
 #include "switchd/service.h"
@@ -97,6 +100,8 @@ int serve(const CommandLine& line) {
   try {
     set_up_log(line);
     raise_open_files_limit();
+    heap::return_large_blocks();
+    memory::set_reserve_aside(limits::kReserveBytes);
     Daemon daemon(line.daemon);
     detach.ready();
     if (line.detach) log::use_stderr(false);

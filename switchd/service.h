@@ -2,6 +2,7 @@
 // What a process does to be a service: notify systemd, go to the background, raise its limits.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 namespace vswitch {
@@ -12,6 +13,8 @@ void notify_service_manager(const std::string& state);
 
 /// Raises the soft limit of open files to the hard limit: a switch has several sockets per port and worker.
 void raise_open_files_limit();
+/// The soft limit.
+std::size_t open_files_limit();
 
 /// --detach: the parent waits until the child serves, and then exits with status 0, so that a script's next
 /// line finds the daemon. If the child ends before that, the parent exits with its status, and the reason is

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace vswitch::jsonrpc {
 namespace {
 
-constexpr std::size_t kKeptCapacity = std::size_t{1}
-                                      << 20;  // one large message must not keep its memory forever
+constexpr std::size_t kKeptCapacity = std::size_t{128}
+                                      << 10;  // a large message must not keep its memory forever
 
 bool is_space(char byte) {
   return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
@@ -34,13 +35,15 @@ void StreamDecoder::feed(std::string_view bytes) {
   if (error_) return;
   // Consumed bytes are discarded once they are most of the buffer, so each byte is moved a bounded number of
   // times.
-  if (start_ == buffer_.size() || start_ > buffer_.size() / 2) {
-    if (start_ == buffer_.size() && buffer_.capacity() > kKeptCapacity) buffer_ = {};
-    buffer_.erase(0, std::min(start_, buffer_.size()));
-    scanned_ -= start_;
-    start_ = 0;
-  }
+  if (start_ > buffer_.size() / 2) discard_consumed();
   buffer_.append(bytes);
+}
+
+void StreamDecoder::discard_consumed() {
+  buffer_.erase(0, start_);
+  if (buffer_.empty() && buffer_.capacity() > kKeptCapacity) buffer_ = {};
+  scanned_ -= start_;
+  start_ = 0;
 }
 
 std::optional<Json> StreamDecoder::next() {
@@ -50,6 +53,8 @@ std::optional<Json> StreamDecoder::next() {
   try {
     Json value = Json::parse(text);
     start_ = scanned_;
+    message_memory_ = std::exchange(memory_, 0) + text.size();
+    if (is_empty()) discard_consumed();  // now: the next byte may come much later
     return value;
   } catch (const Json::exception& error) {  // parse_error, or out_of_range for 1e999
     refuse(DecodeError::Kind::not_json, "not valid JSON: " + parser_sentence(error));
@@ -100,6 +105,7 @@ void StreamDecoder::scan_structure(char byte) {
                                                 std::to_string(limits_.nesting) + " levels deep");
       }
       open_.push_back(byte == '{' ? '}' : ']');
+      count_memory(JsonMemory::container + JsonMemory::value);
       break;
     case '}':
     case ']':
@@ -111,10 +117,25 @@ void StreamDecoder::scan_structure(char byte) {
       break;
     case '"':
       inside_ = Inside::string;
+      count_memory(JsonMemory::string);
+      break;
+    case ',':
+      count_memory(JsonMemory::value);
+      break;
+    case ':':
+      count_memory(JsonMemory::member);
       break;
     default:
       break;
   }
+}
+
+/// Refuses a message before the parser takes the memory.
+void StreamDecoder::count_memory(std::size_t bytes) {
+  memory_ += bytes;
+  if (memory_ <= limits_.memory_bytes) return;
+  refuse(DecodeError::Kind::too_large, "a message may take at most " + std::to_string(limits_.memory_bytes) +
+                                           " bytes of memory: it has too many values; split it");
 }
 
 void StreamDecoder::scan_string(char byte) {
@@ -144,7 +165,7 @@ void StreamDecoder::scan_string(char byte) {
 
 void StreamDecoder::refuse(DecodeError::Kind kind, const std::string& message) {
   buffer_ = {};
-  start_ = scanned_ = 0;
+  start_ = scanned_ = memory_ = 0;
   open_.clear();
   error_.emplace(kind, message);
   throw *error_;

@@ -38,6 +38,9 @@ struct DecodeLimits {
   /// takes about 0.2 s to parse.
   std::size_t message_bytes = std::size_t{16} << 20;
   std::size_t nesting = kMaxNesting;
+  /// Memory of one message once it is parsed, estimated while it arrives: short values take up to 30 times
+  /// the memory of their text.
+  std::size_t memory_bytes = std::size_t{256} << 20;
 };
 
 class StreamDecoder {
@@ -56,11 +59,18 @@ class StreamDecoder {
   /// True if next() has consumed all bytes fed.
   bool is_empty() const { return start_ == buffer_.size(); }
 
+  /// About what the message that next() returned last takes in memory.
+  std::size_t message_memory() const { return message_memory_; }
+  /// Bytes held for what has arrived and was not returned yet.
+  std::size_t buffered() const { return buffer_.capacity(); }
+
  private:
+  void discard_consumed();
   bool find_end();
   void skip_plain_text();
   void scan_string(char byte);
   void scan_structure(char byte);
+  void count_memory(std::size_t bytes);
   [[noreturn]] void refuse(DecodeError::Kind kind, const std::string& message);
 
   enum class Inside : unsigned char { structure, string, escape, unicode };
@@ -69,7 +79,9 @@ class StreamDecoder {
   std::string buffer_;
   std::size_t start_ = 0;    // first byte of the current message
   std::size_t scanned_ = 0;  // first byte not looked at yet
-  std::string open_;         // closing brackets still expected, innermost last
+  std::size_t memory_ = 0;   // of the current message as a tree, without the characters of its strings
+  std::size_t message_memory_ = 0;
+  std::string open_;  // closing brackets still expected, innermost last
   Inside inside_ = Inside::structure;
   int unicode_digits_ = 0;    // of the \uXXXX being read
   bool unicode_zero_ = true;  // all of them 0 so far

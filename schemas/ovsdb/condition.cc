@@ -137,4 +137,16 @@ std::optional<Uuid> Condition::only_row() const {
   return std::nullopt;
 }
 
+std::size_t Condition::cost() const {
+  std::size_t cost = 1;
+  for (const Clause& clause : clauses) cost += std::max<std::size_t>(1, clause.argument.size());
+  return cost;
+}
+
+bool Condition::reads(std::size_t column) const {
+  return std::any_of(clauses.begin(), clauses.end(), [column](const Clause& clause) {
+    return clause.column == column && clause.function != Function::yes && clause.function != Function::no;
+  });
+}
+
 }  // namespace vswitch::ovsdb

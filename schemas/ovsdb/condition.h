@@ -34,6 +34,9 @@ struct Condition {
   bool any_holds(std::span<const Datum> row) const;
   /// The UUID of the only row that can satisfy all clauses, if one of them names it.
   std::optional<Uuid> only_row() const;
+  /// What it takes at most to test one row: 1 for each clause and each element of an argument, and 1.
+  std::size_t cost() const;
+  bool reads(std::size_t column) const;
 };
 
 /// The column an operation names; throws Error "unknown column".

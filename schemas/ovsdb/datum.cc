@@ -119,6 +119,49 @@ std::size_t Datum::hash() const {
   return sum;
 }
 
+DatumDraft::DatumDraft(const Datum& datum) {
+  unite(datum);
+}
+
+void DatumDraft::unite(const Datum& elements) {
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    std::optional<Atom> value;
+    if (elements.is_map()) value = elements.values()[i];
+    elements_.try_emplace(elements_.end(), elements.keys()[i], std::move(value));
+  }
+}
+
+void DatumDraft::remove(const Datum& elements) {
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const auto found = elements_.find(elements.keys()[i]);
+    if (found == elements_.end()) continue;
+    const bool pairs = elements.is_map() && found->second.has_value();
+    if (!pairs || *found->second == elements.values()[i]) elements_.erase(found);
+  }
+}
+
+Datum DatumDraft::finish() const {
+  std::vector<Atom> keys;
+  std::vector<Atom> values;
+  keys.reserve(elements_.size());
+  for (const auto& [key, value] : elements_) {
+    keys.push_back(key);
+    if (value) values.push_back(*value);
+  }
+  return Datum::from_sorted(std::move(keys), std::move(values));
+}
+
+std::size_t Datum::memory() const {
+  std::size_t bytes = 0;
+  for (const std::span<const Atom> atoms : {keys(), values()}) {
+    for (const Atom& atom : atoms) {
+      const std::string* text = std::get_if<std::string>(&atom);
+      bytes += sizeof(Atom) + (text ? text->size() : 0);
+    }
+  }
+  return bytes;
+}
+
 Datum united(const Datum& a, const Datum& b) {
   if (a.empty()) return b;
   if (included(b, a)) return a;

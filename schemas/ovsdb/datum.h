@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -75,6 +76,8 @@ class Datum {
   friend bool operator==(const Datum& a, const Datum& b);
   friend bool operator<(const Datum& a, const Datum& b);
   std::size_t hash() const;
+  /// Bytes that it takes, about.
+  std::size_t memory() const;
 
  private:
   struct Body {
@@ -86,8 +89,25 @@ class Datum {
   friend Datum without(const Datum&, const Datum&);
   friend Datum difference(const Datum&, const Datum&);
   friend Datum with_difference(const Datum&, const Datum&);
+  friend class DatumDraft;
 
   std::shared_ptr<const Body> body_;
+};
+
+/// A datum that changes many times in a row. Each change costs its own elements, whereas a new Datum would cost
+/// all of them.
+class DatumDraft {
+ public:
+  explicit DatumDraft(const Datum& datum);
+
+  std::size_t size() const { return elements_.size(); }
+  /// The same as united() and without().
+  void unite(const Datum& elements);
+  void remove(const Datum& elements);
+  Datum finish() const;
+
+ private:
+  std::map<Atom, std::optional<Atom>> elements_;  ///< a set has no values
 };
 
 /// a with the elements of b whose keys a lacks (RFC 7047 mutator "insert").

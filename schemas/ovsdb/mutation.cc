@@ -151,4 +151,10 @@ Datum Mutation::apply(const Datum& value) const {
   return result;
 }
 
+// The elements of the argument were checked when it was parsed, those of the draft when it was made.
+void Mutation::apply(DatumDraft& draft) const {
+  mutator == Mutator::insert ? draft.unite(argument) : draft.remove(argument);
+  check_number(draft.size(), column->type);
+}
+
 }  // namespace vswitch::ovsdb

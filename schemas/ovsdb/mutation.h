@@ -21,6 +21,10 @@ struct Mutation {
   /// The new value. Throws Error "domain error" (division by zero), "range error" (overflow) and "constraint
   /// violation" when the result is not allowed in the column.
   Datum apply(const Datum& value) const;
+  /// Whether it changes elements one by one, so that it can be applied to a draft.
+  bool edits() const { return mutator == Mutator::insert || mutator == Mutator::remove; }
+  /// The same as apply(), for a mutation that edits.
+  void apply(DatumDraft& draft) const;
 };
 
 }  // namespace vswitch::ovsdb

@@ -321,9 +321,13 @@ void check_constraints(const Datum& datum, const ColumnType& type) {
   if (type.value) {
     for (const Atom& value : datum.values()) check_constraints(value, *type.value);
   }
-  if (datum.size() >= type.min && datum.size() <= type.max) return;
+  check_number(datum.size(), type);
+}
+
+void check_number(std::size_t elements, const ColumnType& type) {
+  if (elements >= type.min && elements <= type.max) return;
   throw Error("constraint violation",
-              "Attempted to store " + std::to_string(datum.size()) + " elements in " + type.to_text() + ".");
+              "Attempted to store " + std::to_string(elements) + " elements in " + type.to_text() + ".");
 }
 
 void check_type(const Datum& datum, const ColumnType& type) {

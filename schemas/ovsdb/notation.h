@@ -53,6 +53,8 @@ void append_text(std::string& text, const std::string& string);
 /// Throws Error if a value violates its enum, range or length, or if the number of elements is not allowed.
 void check_constraints(const Atom& atom, const BaseType& type);
 void check_constraints(const Datum& datum, const ColumnType& type);
+/// Only the number of elements.
+void check_number(std::size_t elements, const ColumnType& type);
 /// check_constraints(), and checks that the atoms have the column's type at all (for values made in code).
 void check_type(const Datum& datum, const ColumnType& type);
 

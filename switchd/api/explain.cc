@@ -13,6 +13,7 @@
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/rows.h"
+#include "switchd/base/limits.h"
 #include "switchd/model/mirror.h"
 
 namespace vswitch::api {
@@ -103,6 +104,10 @@ void explain_next(const ExplainMethods& methods, control::Client& session, const
       reply(std::move(result));
     }
   };
+  if (waiting.requests.size() >= limits::kExplainNext) {
+    throw unavailable("this client has " + std::to_string(limits::kExplainNext) +
+                      " pending `explain --next` requests, which is its limit; wait for one of them");
+  }
   const auto request = methods.frames.explain_next(bridge, in_port, std::move(match), patience, done);
   if (!request) throw unavailable("too many pending `explain --next` requests (limit 8); retry later");
   *number = *request;

@@ -16,6 +16,7 @@
 #include "datapath/snapshot/compile.h"
 #include "datapath/snapshot/registry.h"
 #include "switchd/base/log.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/datapath_start.h"
@@ -209,6 +210,11 @@ class Switch::Impl {
         write_status(status_, transaction);
         if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
+    } catch (const std::bad_alloc&) {
+      log::err(kLog, "there was too little memory to apply the settings; trying again");
+      under_way_.reset();
+      short_of_memory_ = true;
+      memory::refill_reserve();
     } catch (const std::exception& error) {
       log::err(kBridgeLog, "the settings could not be applied: {}", error.what());
       under_way_.reset();
@@ -303,7 +309,13 @@ class Switch::Impl {
     ovsdb::Transaction transaction(database_);
     fill(transaction);
     own_commit_ = true;
-    const auto error = transaction.commit();
+    std::optional<ovsdb::Error> error;
+    try {
+      error = transaction.commit();
+    } catch (...) {
+      own_commit_ = false;  // or the next commit of a client would pass for ours
+      throw;
+    }
     own_commit_ = false;  // nothing had changed, so no listener consumed it
     if (error)
       log::err(kBridgeLog, "the state of the switch could not be written to the database: {}", error->what());
@@ -328,6 +340,8 @@ class Switch::Impl {
   }
 
   void housekeeping() REQUIRES(roles::control) {
+    schedule_housekeeping();  // first: whatever fails below is tried again
+    if (std::exchange(short_of_memory_, false)) request_apply();
     const TimeNs now = steady_now();
     for (const DesiredBridge& bridge : desired_.bridges) {
       if (const auto macs = registry_.macs(bridge.spec.name)) macs->sweep(now);
@@ -343,7 +357,6 @@ class Switch::Impl {
       });
       if (attachments_.wants_retry()) request_apply();
     }
-    schedule_housekeeping();
   }
 
   boost::asio::io_context& io_;
@@ -371,6 +384,7 @@ class Switch::Impl {
   std::vector<SessionStatus> sessions_;
   std::optional<Desired> under_way_;  ///< what apply() is working on, over several turns of the event loop
   bool outdated_ = false;             ///< and a newer configuration exists
+  bool short_of_memory_ = false;      ///< the last apply() gave up for this reason
   bool begun_before_ = false;         ///< this is not the first time
   std::vector<std::function<void()>> waiting_;
   std::vector<std::function<void()>> waiting_for_next_;

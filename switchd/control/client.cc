@@ -22,8 +22,12 @@ std::string name_for(const std::string& endpoint, std::uint64_t id,
 
 }  // namespace
 
-Client::Client(const std::string& endpoint, std::optional<PeerCredentials> peer)
-    : id_(next_id()), name_(name_for(endpoint, id_, peer)), peer_(peer) {}
+Client::Client(const std::string& endpoint, std::optional<PeerCredentials> peer,
+               std::shared_ptr<ClientMemory> memory)
+    : id_(next_id()),
+      name_(name_for(endpoint, id_, peer)),
+      peer_(peer),
+      memory_(std::make_shared<MemoryAccount>(std::move(memory))) {}
 
 void Client::send(const Json& message) {
   send_text(jsonrpc::to_text(message));

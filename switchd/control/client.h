@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "schemas/json.h"
+#include "switchd/control/client_memory.h"
 
 namespace vswitch::control {
 
@@ -28,8 +29,10 @@ struct PeerCredentials {
 /// client in on_close(); a Reply may safely outlive the client.
 class Client : public std::enable_shared_from_this<Client> {
  public:
-  /// endpoint: where the client connected, such as "db.sock"; its name is made from it.
-  Client(const std::string& endpoint, std::optional<PeerCredentials> peer);
+  /// endpoint: where the client connected, such as "db.sock"; its name is made from it. memory: of all
+  /// clients.
+  Client(const std::string& endpoint, std::optional<PeerCredentials> peer,
+         std::shared_ptr<ClientMemory> memory = std::make_shared<ClientMemory>());
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   virtual ~Client() = default;
@@ -53,6 +56,9 @@ class Client : public std::enable_shared_from_this<Client> {
   /// logged.
   void close(const std::string& reason);
 
+  /// Counts what is kept for this client until the share is destroyed, such as a monitor. Throws over_limit().
+  MemoryShare keep(std::size_t bytes) { return {memory_, bytes}; }
+
   /// Called once, in order of registration, when the client ends; at once if it has ended already.
   void on_close(std::function<void()> callback);
 
@@ -72,11 +78,13 @@ class Client : public std::enable_shared_from_this<Client> {
   /// The transport calls it when the connection is over: runs the on_close() callbacks. Later calls do
   /// nothing.
   void ended();
+  const std::shared_ptr<MemoryAccount>& memory() const { return memory_; }
 
  private:
   std::uint64_t id_;
   std::string name_;
   std::optional<PeerCredentials> peer_;
+  std::shared_ptr<MemoryAccount> memory_;
   bool open_ = true;
   std::vector<std::function<void()>> on_close_;
   std::map<std::type_index, std::shared_ptr<void>> states_;

@@ -5,10 +5,12 @@
 #include <boost/asio/post.hpp>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <utility>
 
+#include "switchd/base/memory_reserve.h"
 #include "switchd/control/log.h"
 
 namespace vswitch::control {
@@ -23,27 +25,52 @@ constexpr std::size_t kGather = 16;            // queued messages passed to the 
 }  // namespace
 
 // A JSON-RPC 2.0 batch: one answer, an array, when all its requests are answered (specification, section 6).
+// The answers are kept as text, which takes a tenth of the memory of the trees.
 struct Connection::Batch {
   Json items;
   std::size_t next = 0;
   std::size_t waiting = 0;
-  Json answers = Json::array();
+  std::string answers;
+  std::optional<std::string> stopped;  // why: an answer was left out, and nothing more is executed
+  MemoryShare requests;                // until the last one is answered
+  MemoryShare answered;
 
   bool complete() const { return next == items.size() && waiting == 0; }
+
+  void append(const std::string& answer) {
+    answers += answers.empty() ? '[' : ',';
+    answers += answer;
+    answered.resize_anyway(answers.capacity());
+  }
 };
 
 Connection::Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-                       Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate)
-    : Client(endpoint, peer),
+                       Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate,
+                       std::shared_ptr<ClientMemory> memory)
+    : Client(endpoint, peer, std::move(memory)),
       socket_(std::move(socket)),
       dispatcher_(dispatcher),
       limits_(limits),
       gate_(gate),
       decoder_(limits.decode),
+      input_(keep(0)),
+      output_(keep(0)),
       stall_timer_(socket_.get_executor()) {}
 
 std::shared_ptr<Connection> Connection::self() {
   return std::static_pointer_cast<Connection>(shared_from_this());
+}
+
+// Runs what may need memory or meet something that nobody foresaw: that ends this connection, not the daemon.
+template <typename Work>
+void Connection::guarded(Work work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    drop(error.what());  // first: a log line takes memory, too
+    log::err(kLog, "{} disconnected: {}", name(), error.what());
+    memory::refill_reserve();
+  }
 }
 
 void Connection::start() {
@@ -59,7 +86,7 @@ void Connection::wait_readable() {
   waiting_readable_ = true;
   socket_.async_wait(Socket::wait_read, [self = self()](error_code error) {
     self->waiting_readable_ = false;
-    if (!error && self->is_open() && !self->closing_) self->read();
+    if (!error && self->is_open() && !self->closing_) self->guarded([&] { self->read(); });
   });
 }
 
@@ -79,7 +106,7 @@ void Connection::schedule_turn() {
   turn_scheduled_ = true;
   asio::post(socket_.get_executor(), [self = self()] {
     self->turn_scheduled_ = false;
-    self->turn();
+    self->guarded([&] { self->turn(); });
   });
 }
 
@@ -105,7 +132,7 @@ void Connection::turn() {
   } catch (const jsonrpc::DecodeError& error) {
     return refuse({jsonrpc::kParseError, error.what()});
   }
-  if (!is_open() || closing_) return;
+  if (!is_open() || closing_ || !count_input()) return;
   if (more && (batch_ || !decoder_.is_empty())) {
     schedule_turn();
   } else if (input_ended_) {
@@ -113,6 +140,19 @@ void Connection::turn() {
   } else {
     wait_readable();
   }
+}
+
+// An unfinished message is bounded by itself, but not those of all clients together.
+bool Connection::count_input() {
+  const std::size_t bytes = decoder_.buffered();
+  if (bytes > input_.bytes()) {
+    if (const auto why = memory()->refusal_because_of_all(bytes - input_.bytes())) {
+      refuse(over_limit(*why));
+      return false;
+    }
+  }
+  input_.resize_anyway(bytes);
+  return true;
 }
 
 // One unit of work; false if more bytes are needed first.
@@ -123,9 +163,10 @@ bool Connection::take_next() {
   }
   std::optional<Json> value = decoder_.next();
   if (!value) return false;
+  input_.resize_anyway(std::min(input_.bytes(), decoder_.buffered()));  // the text has become the value
   if (!value->is_array()) {
-    handle(std::move(*value), false, [this](const std::optional<Json>& answer) {
-      if (answer) send(*answer);
+    handle(std::move(*value), false, decoder_.message_memory(), [this](const std::optional<Json>& answer) {
+      if (answer) send_answer(*answer);
     });
   } else if (spoken_ == jsonrpc::Version::v1) {
     refuse({jsonrpc::kInvalidRequest, "a message must be a JSON object"});
@@ -133,8 +174,7 @@ bool Connection::take_next() {
     send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr,
                              {jsonrpc::kInvalidRequest, "a batch must not be empty"}));
   } else {
-    batch_ = std::make_shared<Batch>();
-    batch_->items = std::move(*value);
+    begin_batch(std::move(*value));
   }
   return true;
 }
@@ -159,7 +199,7 @@ void Connection::wait_for_hangup() {
 
 // ---- handling
 
-void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
+void Connection::handle(Json value, bool in_batch, std::size_t memory, const Deliver& deliver) {
   try {
     const jsonrpc::Message message = jsonrpc::parse_message(std::move(value));
     const auto* request = std::get_if<jsonrpc::Request>(&message);
@@ -171,38 +211,103 @@ void Connection::handle(Json value, bool in_batch, const Deliver& deliver) {
                                     {{"field", "jsonrpc"}, {"value", nullptr}});
     }
     spoken_ = request->version;
-    dispatch(*request, deliver);
+    dispatch(*request, memory, deliver);
   } catch (const jsonrpc::InvalidMessage& error) {
     if (error.version == jsonrpc::Version::v1 && !in_batch) return refuse(error);
     deliver(jsonrpc::make_error(jsonrpc::Version::v2, error.id, error));
   }
 }
 
-void Connection::dispatch(const jsonrpc::Request& request, const Deliver& deliver) {
+void Connection::dispatch(const jsonrpc::Request& request, std::size_t memory, const Deliver& deliver) {
   if (!request.wants_reply) {
     dispatcher_.dispatch(*this, request, Reply(request, nullptr));
     return deliver(std::nullopt);
   }
+  std::shared_ptr<MemoryShare> share;  // shared, because a std::function can be copied
+  try {
+    share = std::make_shared<MemoryShare>(keep(memory));
+  } catch (const jsonrpc::Error& error) {
+    return deliver(jsonrpc::make_error(request.version, request.id, error));
+  }
   ++unanswered_;
-  const auto sink = [weak = weak_from_this(), this, deliver](std::optional<Json> answer) {
+  const auto sink = [weak = weak_from_this(), this, deliver, share](std::optional<Json> answer) {
     const std::shared_ptr<Client> alive = weak.lock();
     if (!alive) return;
-    deliver(std::move(answer));
-    answered();
+    guarded([&] {
+      deliver(std::move(answer));
+      answered();
+    });
   };
   dispatcher_.dispatch(*this, request, Reply(request, sink));
 }
 
+// An answer for which there is no room becomes a refusal.
+void Connection::send_answer(const Json& answer) {
+  std::string text = jsonrpc::to_text(answer);
+  if (const auto why = memory()->refusal(text.size())) {
+    const auto version = answer.contains("jsonrpc") ? jsonrpc::Version::v2 : jsonrpc::Version::v1;
+    text = jsonrpc::to_text(jsonrpc::make_error(version, answer.at("id"), over_limit(*why)));
+  }
+  send_text(std::move(text));
+}
+
+void Connection::begin_batch(Json items) {
+  auto batch = std::make_shared<Batch>();
+  batch->items = std::move(items);
+  try {
+    batch->requests = keep(decoder_.message_memory());
+    batch->answered = keep(0);
+  } catch (const jsonrpc::Error& error) {
+    return send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, error));
+  }
+  batch_ = std::move(batch);
+}
+
 void Connection::handle_batch_element() {
   const std::shared_ptr<Batch> batch = batch_;
+  if (batch->stopped) return give_up_rest(batch);
   Json value = std::move(batch->items[batch->next++]);
   if (batch->next == batch->items.size()) batch_.reset();
   ++batch->waiting;
-  handle(std::move(value), true, [this, batch](std::optional<Json> answer) {
+  handle(std::move(value), true, 0, [this, batch](const std::optional<Json>& answer) {
     --batch->waiting;
-    if (answer) batch->answers.push_back(std::move(*answer));
-    if (batch->complete() && !batch->answers.empty()) send(batch->answers);
+    if (answer) answer_in_batch(*batch, *answer);
+    send_if_complete(*batch);
   });
+}
+
+// An answer that exceeds the bound is replaced by a refusal, which is as large as its id: all ids together have
+// come in one message.
+void Connection::answer_in_batch(Batch& batch, const Json& answer) {
+  std::string text = jsonrpc::to_text(answer);
+  if (batch.answers.size() + text.size() > limits_.batch_bytes) {
+    batch.stopped =
+        "the answers of this batch exceed " + limits::mebibytes(limits_.batch_bytes) + "; split it";
+  } else if (!batch.stopped) {
+    batch.stopped = memory()->refusal(text.size());
+  }
+  if (batch.stopped) {
+    text = jsonrpc::to_text(
+        jsonrpc::make_error(jsonrpc::Version::v2, answer.at("id"), over_limit(*batch.stopped)));
+  }
+  batch.append(text);
+}
+
+// One refusal for all of them: there may be millions.
+void Connection::give_up_rest(const std::shared_ptr<Batch>& batch) {
+  const std::size_t left = batch->items.size() - std::exchange(batch->next, batch->items.size());
+  batch_.reset();
+  const std::string why =
+      *batch->stopped + " (its last " + std::to_string(left) + " requests were not executed)";
+  batch->append(jsonrpc::to_text(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, over_limit(why))));
+  send_if_complete(*batch);
+}
+
+void Connection::send_if_complete(Batch& batch) {
+  if (!batch.complete() || batch.answers.empty()) return;
+  batch.answers += ']';
+  batch.answered.resize_anyway(0);  // it counts as backlog from here on
+  send_text(std::move(batch.answers));
 }
 
 void Connection::answered() {
@@ -229,7 +334,12 @@ void Connection::write(std::string text) {
               backlog_);
     return drop("does not read");
   }
+  if (const auto why = memory()->refusal(text.size())) {
+    log::warn(kLog, "{} disconnected: {} bytes are queued for it, and {}", name(), backlog_, *why);
+    return drop("does not read");
+  }
   backlog_ += text.size();
+  output_.resize_anyway(backlog_);
   queue_.push_back({std::move(text), gate_ == nullptr ? 0 : gate_->needed()});
   if (!waiting_to_write_) write_queue();
   if (overloaded()) watch_progress();
@@ -267,8 +377,10 @@ void Connection::wait_writable() {
 void Connection::write_on() {
   waiting_to_write_ = false;
   if (!is_open()) return;
-  write_queue();
-  resume_if_relieved();
+  guarded([this] {
+    write_queue();
+    resume_if_relieved();
+  });
 }
 
 std::size_t Connection::write_some(error_code& error) {
@@ -283,6 +395,7 @@ std::size_t Connection::write_some(error_code& error) {
 void Connection::written(std::size_t bytes) {
   ++progress_;
   backlog_ -= bytes;
+  output_.resize_anyway(backlog_);
   front_offset_ += bytes;
   while (!queue_.empty() && front_offset_ >= queue_.front().text.size()) {
     front_offset_ -= queue_.front().text.size();
@@ -338,6 +451,9 @@ void Connection::finish(const std::string& reason) {
   ended();
   batch_.reset();
   queue_.clear();
+  decoder_ = jsonrpc::StreamDecoder(limits_.decode);
+  input_.resize_anyway(0);
+  output_.resize_anyway(0);
   if (all_sent && !input_ended_) {
     linger();
   } else {
@@ -375,6 +491,7 @@ void Connection::discard_input() {
 void Connection::close_socket() {
   error_code ignored;
   socket_.close(ignored);
+  counted_.reset();
 }
 
 }  // namespace vswitch::control

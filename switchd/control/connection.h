@@ -10,6 +10,11 @@
 // or notifications bring the backlog to `drop_bytes`, it is disconnected with a line in the log. One answer
 // may be larger than all of this: only what is already queued when a message is added counts.
 //
+// Memory. Everything that the connection holds for its client counts (client_memory.h): input, requests until
+// they are answered, the answers of a batch as text, the queue. What would exceed a bound is refused: one
+// request, the rest of a batch, or, if there is no request to answer, the connection. An exception that
+// nobody foresaw, std::bad_alloc among them, ends the connection too.
+//
 // Messages that the OutputGate does not let pass stay queued: they may not be sent yet.
 //
 // Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
@@ -27,6 +32,7 @@
 #include <string>
 
 #include "schemas/jsonrpc/stream_decoder.h"
+#include "switchd/base/limits.h"
 #include "switchd/control/client.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/output_gate.h"
@@ -37,6 +43,7 @@ struct ConnectionLimits {
   jsonrpc::DecodeLimits decode;
   std::size_t pause_bytes = std::size_t{1} << 20;
   std::size_t drop_bytes = std::size_t{16} << 20;
+  std::size_t batch_bytes = limits::kBatchAnswerBytes;  ///< of the answers of one batch, as text
   std::size_t unanswered = 4096;  ///< pending requests of one client; further ones wait in its socket
   std::chrono::steady_clock::duration stall = std::chrono::seconds(60);
   std::chrono::steady_clock::duration linger = std::chrono::seconds(2);
@@ -48,9 +55,12 @@ class Connection final : public Client {
 
   /// The dispatcher, and the gate unless it is null, must outlive the io_context's run.
   Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
-             Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate = nullptr);
+             Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate,
+             std::shared_ptr<ClientMemory> memory);
 
   void start();
+  /// Holds this until its socket is closed, which may be later than its end.
+  void count_in(std::shared_ptr<void> sockets) { counted_ = std::move(sockets); }
 
   /// Ends at once: sends nothing more and calls the on_close() callbacks from here. For the end of the
   /// server.
@@ -64,20 +74,29 @@ class Connection final : public Client {
   using Deliver = std::function<void(std::optional<Json>)>;
 
   std::shared_ptr<Connection> self();
+  template <typename Work>
+  void guarded(Work work);
 
   void wait_readable();
   void read();
   void schedule_turn();
   void turn();
+  bool count_input();
   bool take_next();
   bool overloaded() const;
   void resume_if_relieved();
   void end_of_input();
   void wait_for_hangup();
 
-  void handle(Json value, bool in_batch, const Deliver& deliver);
+  void send_answer(const Json& answer);
+  void begin_batch(Json items);
   void handle_batch_element();
-  void dispatch(const jsonrpc::Request& request, const Deliver& deliver);
+  void answer_in_batch(Batch& batch, const Json& answer);
+  void give_up_rest(const std::shared_ptr<Batch>& batch);
+  void send_if_complete(Batch& batch);
+  /// memory: what the value takes, until it is answered; 0 for one of a batch, which counts as a whole.
+  void handle(Json value, bool in_batch, std::size_t memory, const Deliver& deliver);
+  void dispatch(const jsonrpc::Request& request, std::size_t memory, const Deliver& deliver);
   void answered();
   void refuse(const jsonrpc::Error& error);
 
@@ -104,6 +123,9 @@ class Connection final : public Client {
   OutputGate* const gate_;
 
   jsonrpc::StreamDecoder decoder_;
+  std::shared_ptr<void> counted_;
+  MemoryShare input_;             // what the decoder holds
+  MemoryShare output_;            // backlog_
   std::shared_ptr<Batch> batch_;  // in progress, one element per turn
   std::optional<jsonrpc::Version> spoken_;
   std::size_t unanswered_ = 0;

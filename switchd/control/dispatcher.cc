@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "switchd/base/log.h"
+#include "switchd/base/memory_reserve.h"
 
 namespace vswitch::control {
 namespace {
@@ -53,10 +54,13 @@ struct Reply::Slot {
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
     if (!sink) return;
-    log::dbg(kDispatcherLog, "the handler of {} gave no answer",
-             request.method);  // normal when the daemon ends
-    deliver(jsonrpc::make_error(request.version, request.id,
-                                {jsonrpc::kInternalError, "internal error: the request was not answered"}));
+    try {
+      log::dbg(kDispatcherLog, "the handler of {} gave no answer",
+               request.method);  // normal when the daemon ends
+      deliver(jsonrpc::make_error(request.version, request.id,
+                                  {jsonrpc::kInternalError, "internal error: the request was not answered"}));
+    } catch (const std::exception&) {  // no memory for the answer; a destructor must not throw
+    }
   }
   void deliver(std::optional<Json> message) {
     if (sink) std::exchange(sink, nullptr)(std::move(message));
@@ -141,6 +145,7 @@ void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply
   } catch (const jsonrpc::Error& error) {
     reply.fail(error);
   } catch (const std::exception& error) {
+    memory::refill_reserve();  // what the request had is free again
     log::err(kDispatcherLog, "{} of {} failed: {}", request.method, client.name(), error.what());
     fail_internally(request, reply, error.what());
   }

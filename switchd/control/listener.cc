@@ -157,8 +157,17 @@ class Listener : public OpenRemote {
   void wait() {
     socket_.async_wait(asio::posix::stream_descriptor::wait_read,
                        [this, alive = life_.watch()](error_code error) {
-                         if (!error && !alive.expired()) accept_some();
+                         if (!error && !alive.expired()) accept_or_rest();
                        });
+  }
+
+  // A failure, such as too little memory, must not end the listening.
+  void accept_or_rest() {
+    try {
+      accept_some();
+    } catch (const std::exception& error) {
+      rest(error.what());
+    }
   }
 
   void accept_some() {
@@ -170,7 +179,7 @@ class Listener : public OpenRemote {
       if (fd >= 0) {
         take(fd, peer);
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        return rest();
+        return rest(std::strerror(errno));
       } else if (errno != EINTR && errno != ECONNABORTED) {
         break;
       }
@@ -189,8 +198,8 @@ class Listener : public OpenRemote {
   }
 
   // The listening socket stays readable: without a pause this would spin.
-  void rest() {
-    log::warn(kLog, "{}: cannot accept a client: {}", label_, std::strerror(errno));
+  void rest(const std::string& why) {
+    log::warn(kLog, "{}: cannot accept a client: {}", label_, why);
     pause_.expires_after(kAcceptPause);
     pause_.async_wait([this, alive = life_.watch()](error_code error) {
       if (!error && !alive.expired()) wait();
@@ -315,10 +324,11 @@ class Connector final : public OpenRemote {
     socket_ = StreamSocket(socket_.get_executor());
     socket_.async_connect(peer, [this, alive = life_.watch()](error_code error) {
       if (alive.expired()) return;
-      if (error) {
-        failed_to_connect(error.message());
-      } else {
+      if (error) return failed_to_connect(error.message());
+      try {
         connected();
+      } catch (const std::exception& failure) {
+        failed_to_connect(failure.what());
       }
     });
   }

@@ -54,12 +54,17 @@ void Server::stop() {
 }
 
 std::shared_ptr<Client> Server::admit(const std::string& remote, Arrival arrival) {
-  if (clients_.size() >= options_.clients) {
-    log::warn(kLog, "{}: client refused: limit of {} clients reached", arrival.from, options_.clients);
+  if (static_cast<std::size_t>(sockets_.use_count()) > options_.clients) {
+    log::warn(
+        kLog,
+        "{}: client refused: limit of {} clients reached; end idle ones, or raise the limit of open files",
+        arrival.from, options_.clients);
     return nullptr;
   }
-  auto connection = std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer,
-                                                 dispatcher_, options_.limits, options_.gate);
+  auto connection =
+      std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer, dispatcher_,
+                                   options_.limits, options_.gate, options_.memory);
+  connection->count_in(sockets_);
   clients_[connection->id()] = {remote, connection};
   connection->on_close([this, id = connection->id()] { clients_.erase(id); });
   ++admitted_;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "switchd/base/limits.h"
 #include "switchd/control/connection.h"
 #include "switchd/control/listener.h"
 
@@ -21,7 +22,9 @@ struct ServerOptions {
   RemoteOptions endpoint;
   OutputGate* gate = nullptr;  ///< of all clients
   ConnectionLimits limits;
-  std::size_t clients = 4096;  ///< further clients are turned away with a line in the log
+  std::size_t clients = limits::kClients;  ///< further clients are turned away with a line in the log
+  /// Of all clients, also those of other servers.
+  std::shared_ptr<ClientMemory> memory = std::make_shared<ClientMemory>();
 };
 
 /// What Manager.status and `system.info` report of one remote.
@@ -72,6 +75,9 @@ class Server {
   ServerOptions options_;
   std::map<std::string, std::unique_ptr<OpenRemote>> remotes_;
   std::map<std::uint64_t, Admitted> clients_;
+  /// Shared by all connections: those that have ended and still wait for their peer count, too, because each
+  /// has a descriptor.
+  const std::shared_ptr<void> sockets_ = std::make_shared<char>();
   std::uint64_t admitted_ = 0;
 };
 

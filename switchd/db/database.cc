@@ -3,10 +3,14 @@
 
 #include <algorithm>
 
+#include "switchd/base/memory_reserve.h"
+#include "switchd/db/db_log.h"
 #include "switchd/db/integrity.h"
 #include "switchd/db/storage.h"
 
 namespace vswitch::ovsdb {
+
+namespace {}  // namespace
 
 Table::Table(const TableSchema& schema) : schema_(&schema), indexes_(schema.indexes.size()) {}
 
@@ -114,6 +118,16 @@ void Database::remove_listener(ListenerId id) {
   if (!telling_) std::erase_if(listeners_, [](const auto& entry) { return !entry.second; });
 }
 
+// The commit is done: a listener that fails must not keep it from the others.
+void Database::tell(const Listener& listener, const Changes& changes) {
+  try {
+    listener(changes);
+  } catch (const std::exception& error) {
+    memory::refill_reserve();
+    log::err(kLog, "a commit could not be passed on: {}", error.what());
+  }
+}
+
 void Database::notify(std::shared_ptr<const Changes> changes) {
   untold_.push_back(std::move(changes));
   if (telling_) return;
@@ -123,7 +137,7 @@ void Database::notify(std::shared_ptr<const Changes> changes) {
     untold_.pop_front();
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       const Listener listener = listeners_[i].second;  // a copy: the list may grow, or lose it, meanwhile
-      if (listener) listener(*told);
+      if (listener) tell(listener, *told);
     }
   }
   telling_ = false;

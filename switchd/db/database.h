@@ -25,6 +25,7 @@
 
 #include "schemas/ovsdb/error.h"
 #include "schemas/ovsdb/schema.h"
+#include "switchd/base/limits.h"
 #include "switchd/db/changes.h"
 #include "switchd/db/row.h"
 
@@ -88,12 +89,21 @@ class Table {
   std::vector<std::unordered_multimap<std::size_t, Uuid>> indexes_;  ///< hash of the indexed columns -> row
 };
 
+/// What one transaction may take, because the others wait for it. Beyond it, an operation fails with "resources
+/// exhausted".
+struct TransactLimits {
+  std::size_t operations = limits::kOperations;
+  std::uint64_t steps = limits::kSteps;
+  std::size_t bytes = limits::kResultBytes;  ///< of results, and of values that are copied into many rows
+};
+
 /// What the OVSDB dialect knows about the sender of a transaction.
 struct TransactContext {
   std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
   bool read_only = false;                                  ///< refuse writes (database _Server)
   std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
   std::size_t first = 0;  ///< index of the first operation: 1 in the params of a request
+  TransactLimits limits = {};
 };
 
 /// Outcome of Database::transact().
@@ -147,7 +157,8 @@ class Database {
   /// again.
   void end_sync(std::error_code outcome);
 
-  /// Executes the operations (array of <operation>) of an OVSDB `transact`. Defined in execute.cc.
+  /// Executes the operations (array of <operation>) of an OVSDB `transact`. Throws Error if there are too many
+  /// of them. Defined in execute.cc.
   TransactResult transact(const nlohmann::json& operations, const TransactContext& context = {});
 
   /// Rewrites the file without history now. Throws std::runtime_error; the old file then stays in use.
@@ -164,6 +175,7 @@ class Database {
   void store(const Changes& changes);
   void sync();
   void notify(std::shared_ptr<const Changes> changes);
+  static void tell(const Listener& listener, const Changes& changes);
 
   DatabaseSchema schema_;
   bool has_circle_;

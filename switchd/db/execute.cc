@@ -9,6 +9,7 @@
 #include "schemas/ovsdb/condition.h"
 #include "schemas/ovsdb/mutation.h"
 #include "schemas/ovsdb/notation.h"
+#include "switchd/base/heap.h"
 #include "switchd/db/transaction.h"
 
 namespace vswitch::ovsdb {
@@ -47,26 +48,121 @@ bool is_integer(const Json& json) {
   return json.is_number_integer() && (!json.is_number_unsigned() || json.get<std::int64_t>() >= 0);
 }
 
+Error exhausted(const std::string& details) {
+  return Error("resources exhausted", details);
+}
+
+/// What the operations have taken of the limits of their transaction.
+class Budget {
+ public:
+  explicit Budget(const TransactLimits& limits) : limits_(limits) {}
+
+  std::size_t bytes() const { return bytes_; }
+
+  void take(std::size_t bytes) {
+    bytes_ += bytes;
+    if (bytes_ <= limits_.bytes) return;
+    throw exhausted("the results and values of this transaction exceed " + limits::mebibytes(limits_.bytes) +
+                    " of memory; select fewer rows or columns, or split it");
+  }
+  /// Rows that are looked at, and the clauses or elements of each of them.
+  void visit(std::size_t rows, std::size_t cost) {
+    visits_ += std::uint64_t{rows} * cost;
+    if (visits_ <= limits_.steps) return;
+    throw exhausted("the operations of this transaction take more than " + std::to_string(limits_.steps) +
+                    " steps (rows times clauses); name rows by _uuid or by an index, or split it");
+  }
+
+ private:
+  const TransactLimits limits_;
+  std::size_t bytes_ = 0;
+  std::uint64_t visits_ = 0;
+};
+
+/// Columns that `mutate` edits again and again in one transaction, such as the ports of a bridge. The first
+/// edit makes a new value; from the second on they are collected in a draft, which becomes the value of the row
+/// before anything reads it. So N insertions cost N steps, and not the size of the column each.
+class Drafts {
+ public:
+  explicit Drafts(Budget& budget) : budget_(budget) {}
+
+  /// Applies a mutation that edits.
+  void edit(Row& row, const Mutation& mutation) {
+    const std::size_t column = mutation.column->index;
+    const auto [at, first] = edits_[{row.schema().index, column}].try_emplace(&row);
+    std::optional<DatumDraft>& draft = at->second;
+    if (!draft) budget_.visit(1, row[column].size());
+    if (first) return row.set(column, mutation.apply(row[column]));
+    if (!draft) draft.emplace(row[column]);
+    mutation.apply(*draft);
+  }
+  /// To be called before a column is read or written in another way than by edit().
+  void finish(std::size_t table, std::size_t column) {
+    finish_if(table, [column](std::size_t edited) { return edited == column; });
+  }
+  void finish(std::size_t table, const Condition& condition) {
+    finish_if(table, [&condition](std::size_t edited) { return condition.reads(edited); });
+  }
+  void finish(std::size_t table) {
+    finish_if(table, [](std::size_t) { return true; });
+  }
+  void finish_all() {
+    for (const auto& [place, rows] : edits_) set_all(place.second, rows);
+    edits_.clear();
+  }
+
+ private:
+  using Place = std::pair<std::size_t, std::size_t>;       ///< table and column
+  using Rows = std::map<Row*, std::optional<DatumDraft>>;  ///< without a draft: edited once
+
+  /// Forgets the rows, because they may be gone later.
+  template <class Which>
+  void finish_if(std::size_t table, const Which& which) {
+    auto at = edits_.lower_bound({table, 0});
+    while (at != edits_.end() && at->first.first == table) {
+      const std::size_t column = at->first.second;
+      if (which(column)) set_all(column, at->second);
+      at = which(column) ? edits_.erase(at) : std::next(at);
+    }
+  }
+
+  static void set_all(std::size_t column, const Rows& rows) {
+    for (const auto& [row, draft] : rows) {
+      if (draft) row->set(column, draft->finish());
+    }
+  }
+
+  Budget& budget_;
+  std::map<Place, Rows> edits_;
+};
+
 class Execution {
  public:
-  Execution(Database& database, const TransactContext& context) : context_(context), transaction_(database) {}
+  Execution(Database& database, const TransactContext& context)
+      : context_(context), budget_(context.limits), transaction_(database) {}
 
-  /// The results of all operations; stops at the first error. True if all succeeded.
+  /// The results of all operations; stops at the first error. True if all succeeded. Throws Error if there are
+  /// too many.
   bool run(const Json& operations, Json& results) {
     count_ = operations.size() - context_.first;
+    check_count();
     for (number_ = 1; number_ <= count_; ++number_) {
       try {
-        results.push_back(execute(operations[context_.first + number_ - 1]));
+        Json result = execute(operations[context_.first + number_ - 1]);
+        budget_.take(memory_of(result));
+        results.push_back(std::move(result));
       } catch (const Error& error) {
         results.push_back(error.to_json());
         while (results.size() < count_) results.push_back(nullptr);
         return false;
       }
     }
+    drafts_.finish_all();
     return true;
   }
 
   std::optional<Error> commit() { return transaction_.commit(); }
+  std::size_t bytes() const { return budget_.bytes(); }
 
  private:
   using Handler = Json (Execution::*)(const Json&);
@@ -103,6 +199,12 @@ class Execution {
         {"assert", {&Execution::assert_lock, false, {{"lock", is_name}}}},
     };
     return all;
+  }
+
+  void check_count() const {
+    if (count_ <= context_.limits.operations) return;
+    throw exhausted("the transaction has " + std::to_string(count_) + " operations, and " +
+                    std::to_string(context_.limits.operations) + " are allowed; split it");
   }
 
   Error misparsed(const Json& json, const std::string& why) const { return syntax_error(json, failed(why)); }
@@ -156,9 +258,12 @@ class Execution {
 
   std::vector<Uuid> matches(const Json& json, const TableSchema& table) {
     const Condition condition = Condition::parse(json["where"], table, &names_);
+    drafts_.finish(table.index, condition);
+    const std::size_t cost = condition.cost();
     std::vector<Uuid> found;
     if (const auto uuid = condition.only_row()) {
       const Row* row = transaction_.find(table.index, *uuid);
+      budget_.visit(1, cost);
       if (row && condition.all_hold(row->data())) found.push_back(*uuid);
       return found;
     }
@@ -171,6 +276,7 @@ class Execution {
       // The committed index does not know the rows that this transaction has touched.
       const auto& touched = transaction_.overlay()[table.index];
       const Table& committed = transaction_.database().table(table.index);
+      budget_.visit(1 + touched.size(), cost);
       for (const Uuid& uuid : committed.with_equal_index(index, *probe)) {
         if (!touched.contains(uuid)) collect(*committed.find(uuid));
       }
@@ -179,6 +285,7 @@ class Execution {
       }
       return found;
     }
+    budget_.visit(transaction_.rows_after(table.index), cost);
     transaction_.for_each(table.index, collect);
     return found;
   }
@@ -259,8 +366,10 @@ class Execution {
     const TableSchema& table = table_of(json);
     const std::vector<Uuid> found = matches(json, table);
     const std::vector<std::size_t> columns = parse_columns(json, table);
+    drafts_.finish(table.index);
     std::set<std::vector<Datum>> seen;
     Json rows = Json::array();
+    Budget rows_only = budget_;  // the result counts as a whole when it is complete
     for (const Uuid& uuid : found) {
       std::vector<Datum> values = project(transaction_.find(table.index, uuid)->data(), columns);
       Json row = Json::object();
@@ -268,7 +377,9 @@ class Execution {
         const ColumnSchema& column = table.columns[columns[i]];
         row[column.name] = to_json(values[i], column.type);
       }
-      if (seen.insert(std::move(values)).second) rows.push_back(std::move(row));
+      if (!seen.insert(std::move(values)).second) continue;
+      rows_only.take(memory_of(row));
+      rows.push_back(std::move(row));
     }
     return {{"rows", std::move(rows)}};
   }
@@ -284,6 +395,8 @@ class Execution {
       throw error;
     }
     const std::vector<Uuid> found = matches(json, table);
+    for (const auto& [column, datum] : values) drafts_.finish(table.index, column->index);
+    budget_.visit(found.size(), values.size());
     for (const Uuid& uuid : found) {
       Row& row = transaction_.modify_row(table.index, uuid);
       for (const auto& [column, datum] : values) row.set(column->index, datum);
@@ -297,18 +410,31 @@ class Execution {
     for (const Json& mutation : json["mutations"])
       mutations.push_back(Mutation::parse(mutation, table, &names_));
     const std::vector<Uuid> found = matches(json, table);
+    for (const Mutation& mutation : mutations) prepare(table, mutation, found.size());
     for (const Uuid& uuid : found) {
       Row& row = transaction_.modify_row(table.index, uuid);
-      for (const Mutation& mutation : mutations) {
-        row.set(mutation.column->index, mutation.apply(row[mutation.column->index]));
-      }
+      for (const Mutation& mutation : mutations) mutate(row, mutation);
     }
     return {{"count", found.size()}};
+  }
+
+  /// Each row gets a copy of its own of the elements.
+  void prepare(const TableSchema& table, const Mutation& mutation, std::size_t rows) {
+    budget_.visit(rows, 1 + mutation.argument.size());
+    budget_.take(rows * mutation.argument.memory());
+    if (!mutation.edits()) drafts_.finish(table.index, mutation.column->index);
+  }
+
+  void mutate(Row& row, const Mutation& mutation) {
+    if (mutation.edits()) return drafts_.edit(row, mutation);
+    budget_.visit(1, row[mutation.column->index].size());
+    row.set(mutation.column->index, mutation.apply(row[mutation.column->index]));
   }
 
   Json remove(const Json& json) {
     const TableSchema& table = table_of(json);
     const std::vector<Uuid> found = matches(json, table);
+    drafts_.finish(table.index);
     for (const Uuid& uuid : found) transaction_.erase_row(table.index, uuid);
     return {{"count", found.size()}};
   }
@@ -326,6 +452,7 @@ class Execution {
       expected.insert(project(row.data(), columns));
     }
     std::set<std::vector<Datum>> present;
+    drafts_.finish(table.index);
     for (const Uuid& uuid : matches(json, table)) {
       present.insert(project(transaction_.find(table.index, uuid)->data(), columns));
     }
@@ -359,7 +486,9 @@ class Execution {
   }
 
   const TransactContext& context_;
+  Budget budget_;
   Transaction transaction_;
+  Drafts drafts_{budget_};
   NamedUuids names_;
   std::size_t number_ = 0;  ///< of the operation, starting at 1
   std::size_t count_ = 0;
@@ -371,7 +500,9 @@ TransactResult Database::transact(const Json& operations, const TransactContext&
   Json results = Json::array();
   try {
     Execution execution(*this, context);
-    if (execution.run(operations, results)) {
+    const bool succeeded = execution.run(operations, results);
+    heap::released(execution.bytes());
+    if (succeeded) {
       if (const auto error = execution.commit()) results.push_back(error->to_json());
     }
   } catch (const NotYet& waiting) {

@@ -16,9 +16,6 @@
 
 namespace vswitch::ovsdb {
 
-/// Change of the number of strong references to each row, by table.
-using ReferenceDeltas = std::vector<std::unordered_map<Uuid, std::ptrdiff_t>>;
-
 /// Tables that are not root can keep each other alive in a cycle: reference counting then does not find all
 /// garbage, and finish_transaction() uses mark and sweep. The schema of the switch has no such cycle.
 bool has_circle(const DatabaseSchema& schema);

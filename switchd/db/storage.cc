@@ -13,14 +13,15 @@
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/notation.h"
-#include "switchd/base/log.h"
+#include "switchd/base/heap.h"
+#include "switchd/base/limits.h"
+#include "switchd/base/memory_reserve.h"
+#include "switchd/db/db_log.h"
 #include "switchd/db/transaction.h"
 
 namespace vswitch::ovsdb {
 
 namespace {
-
-const log::Module kLog{"database"};
 
 std::int64_t now_ms() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
@@ -84,6 +85,14 @@ bool append_change(std::string& text, const RowChange& change) {
   return true;
 }
 
+/// One value given to many rows is one object in memory, but is written for each of them.
+void check_size(const std::string& record) {
+  if (record.size() <= limits::kRecordBytes) return;
+  throw Error("resources exhausted", "the changes of this transaction exceed " +
+                                         limits::mebibytes(limits::kRecordBytes) +
+                                         " in the database file; split it");
+}
+
 /// The record of a commit, empty if nothing persistent changed.
 std::string record_of(const Changes& changes) {
   std::string text;
@@ -97,6 +106,7 @@ std::string record_of(const Changes& changes) {
       const bool told = append_change(rows.member(change.uuid.to_string()), change);
       if (!told) text.resize(begin);
       any = any || told;
+      check_size(text);
     }
     rows.end();
     if (!any) text.resize(before);
@@ -379,6 +389,7 @@ void Storage::sync_failed(std::error_code error) {
 
 void Storage::compact(const Database& database) {
   replace(snapshot(database));
+  heap::trim();  // as ovsdb-server does at this moment
 }
 
 void Storage::replace(const std::string& bytes) {
@@ -396,7 +407,8 @@ void Storage::compact_if_large(const Database& database) {
     const std::string contents = snapshot(database);
     compact_at_ = worthwhile_for(contents);
     if (log_.size() >= compact_at_) replace(contents);
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
+    memory::refill_reserve();
     compact_at_ = log_.size() + kCompactFloor;
     warnings_.push_back("compaction failed; the old file stays in use: " + std::string(error.what()));
   }

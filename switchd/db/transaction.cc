@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "schemas/ovsdb/notation.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/db/integrity.h"
 #include "switchd/db/storage.h"
 
@@ -163,20 +164,27 @@ Changes Transaction::changes() const {
   return changes;
 }
 
+// From the moment at which the file has the changes, memory must get them, too.
+void Transaction::swap_in(const Changes& changes, const ReferenceDeltas& deltas) {
+  memory::require_reserve();
+  const memory::NoWayBack no_way_back;
+  database_.store(changes);
+  for (const TableChanges& table : changes.tables) {
+    for (const RowChange& row : table.rows)
+      database_.tables_[table.schema->index].replace(row.uuid, row.after);
+  }
+  for (std::size_t table = 0; table < deltas.size(); ++table) {
+    for (const auto& [uuid, delta] : deltas[table]) database_.tables_[table].add_references(uuid, delta);
+  }
+}
+
 std::optional<Error> Transaction::commit() {
   if (refusal_) return refusal_;
   try {
     const ReferenceDeltas deltas = finish_transaction(*this);
     auto changed = std::make_shared<Changes>(changes());
     if (changed->empty()) return std::nullopt;
-    database_.store(*changed);
-    for (const TableChanges& table : changed->tables) {
-      for (const RowChange& row : table.rows)
-        database_.tables_[table.schema->index].replace(row.uuid, row.after);
-    }
-    for (std::size_t table = 0; table < deltas.size(); ++table) {
-      for (const auto& [uuid, delta] : deltas[table]) database_.tables_[table].add_references(uuid, delta);
-    }
+    swap_in(*changed, deltas);
     if (database_.storage_) database_.storage_->compact_if_large(database_);
     if (!database_.on_unsynced_) database_.sync();
     database_.notify(std::move(changed));

@@ -2,6 +2,7 @@
 // A set of changes to a database that takes effect as a whole or not at all.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include "switchd/db/database.h"
 
 namespace vswitch::ovsdb {
+
+/// Change of the number of strong references to each row, by table.
+using ReferenceDeltas = std::vector<std::unordered_map<Uuid, std::ptrdiff_t>>;
 
 /// Reads through the transaction see its own changes. The first refusal of insert(), set() and the like is
 /// kept and returned by commit(), so a caller may ignore it until then; names of tables, columns and rows
@@ -64,6 +68,7 @@ class Transaction {
  private:
   void check_writable(const Row& row, const ColumnSchema& column, const Datum& datum);
   Changes changes() const;
+  void swap_in(const Changes& changes, const ReferenceDeltas& deltas);
 
   Database& database_;
   std::vector<TableOverlay> overlay_;  ///< by table

@@ -175,7 +175,11 @@ class LinkMonitor::Impl {
     readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                          [this](boost::system::error_code error) {
                            if (error == boost::asio::error::operation_aborted) return;  // the monitor is gone
-                           sync();
+                           try {
+                             sync();
+                           } catch (const std::exception& failure) {  // the next event comes in any case
+                             log::err(kLog, "a change was not followed: {}", failure.what());
+                           }
                            wait();
                          });
   }

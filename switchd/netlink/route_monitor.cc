@@ -16,10 +16,13 @@
 #include <system_error>
 #include <utility>
 
+#include "switchd/base/log.h"
 #include "switchd/netlink/netlink_socket.h"
 
 namespace vswitch::netlink {
 namespace {
+
+const log::Module kRouteLog{"netlink"};
 
 constexpr std::uint16_t kValid =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
@@ -149,8 +152,12 @@ class RouteMonitor::Impl {
     readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                          [this](boost::system::error_code error) {
                            if (error == boost::asio::error::operation_aborted) return;  // the monitor is gone
-                           drain();
-                           changed_();
+                           try {
+                             drain();
+                             changed_();
+                           } catch (const std::exception& failure) {  // the next event comes in any case
+                             log::err(kRouteLog, "a change was not followed: {}", failure.what());
+                           }
                            wait();
                          });
   }

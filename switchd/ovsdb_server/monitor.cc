@@ -8,6 +8,7 @@
 #include "schemas/jsonrpc/message.h"
 #include "schemas/ovsdb/error.h"
 #include "schemas/ovsdb/notation.h"
+#include "switchd/base/limits.h"
 
 namespace vswitch::ovsdb {
 
@@ -148,12 +149,19 @@ void View::parse_request(const Json& request, MonitoredTable& table) {
 
 Json View::initial(const Database& database) const {
   Json updates = Json::object();
+  std::size_t bytes = 0;
   for (const MonitoredTable& table : tables_) {
     if (!table.select.initial) continue;
     const bool v1 = version_ == MonitorVersion::update;
     for (const Row& row : database.table(table.schema->index)) {
       if (!table.condition.any_holds(row.data())) continue;
       Json columns = columns_to_json(table, row, &MonitorSelect::initial, v1);
+      bytes += memory_of(columns);
+      if (bytes > limits::kResultBytes) {
+        throw Error("resources exhausted", "the rows of this monitor exceed " +
+                                               limits::mebibytes(limits::kResultBytes) +
+                                               " of memory; monitor fewer tables or columns");
+      }
       add_row(updates, *table.schema, row.uuid(), {{v1 ? "new" : "initial", std::move(columns)}});
     }
   }

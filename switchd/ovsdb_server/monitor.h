@@ -49,7 +49,8 @@ class View {
   View(MonitorVersion version, const DatabaseSchema& schema, const nlohmann::json& requests);
 
   MonitorVersion version() const { return version_; }
-  /// <table-updates> of all existing rows; an empty object if there are none.
+  /// <table-updates> of all existing rows; an empty object if there are none. Throws Error if
+  /// they take too much memory.
   nlohmann::json initial(const Database& database) const;
   /// <table-updates> of a commit; null if nothing in view changed.
   nlohmann::json update(const Changes& changes) const;

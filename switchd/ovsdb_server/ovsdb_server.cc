@@ -7,11 +7,15 @@
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/error.h"
+#include "switchd/base/limits.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/ovsdb_server/server_database.h"
 
 namespace vswitch::ovsdb {
 
 namespace {
+
+constexpr std::size_t kLockBytes = 1024;  // a lock's place in maps and queues, about
 
 Json lock_name(const jsonrpc::Request& request) {
   const Json& params = request.params;
@@ -104,7 +108,7 @@ void OvsdbServer::add_methods(control::Dispatcher& dispatcher) {
 }
 
 OvsdbServer::ClientState& OvsdbServer::client_of(control::Client& client) {
-  const auto [at, first] = clients_.try_emplace(client.id(), ClientState{&client, {}});
+  const auto [at, first] = clients_.try_emplace(client.id(), ClientState{&client, {}, {}});
   if (first) {
     client.on_close([alive = alive_, id = client.id()] {
       if (*alive) (*alive)->forget(id);
@@ -115,7 +119,7 @@ OvsdbServer::ClientState& OvsdbServer::client_of(control::Client& client) {
 
 void OvsdbServer::forget(std::uint64_t client) {
   clients_.erase(client);
-  std::erase_if(views_, [](const auto& entry) { return entry.second.expired(); });
+  drop_unused_views();
   std::erase_if(waits_, [client](const Wait& wait) {
     if (wait.client == client) wait.reply.forget();
     return wait.client == client;
@@ -182,7 +186,14 @@ void OvsdbServer::expire(std::uint64_t serial) {
 }
 
 void OvsdbServer::retry(Waits::iterator wait) {
-  const TransactResult result = attempt(wait->client, *wait->served, wait->params, wait->since);
+  wait->due = false;
+  TransactResult result;
+  try {
+    result = attempt(wait->client, *wait->served, wait->params, wait->since);
+  } catch (const std::exception& error) {  // too little memory: this request ends, the others go on
+    result.reply = std::make_shared<Json>(Json::array({Error("internal error", error.what()).to_json()}));
+    memory::refill_reserve();
+  }
   if (result.waiting()) {
     if (result.retry_after_ms) arm(wait, *result.retry_after_ms);
     return;
@@ -193,16 +204,27 @@ void OvsdbServer::retry(Waits::iterator wait) {
 }
 
 void OvsdbServer::schedule_retry() {
-  if (retry_scheduled_ || waits_.empty()) return;
-  retry_scheduled_ = true;
+  for (Wait& wait : waits_) wait.due = true;
+  if (!waits_.empty()) post_retry();
+}
+
+void OvsdbServer::post_retry() {
+  if (std::exchange(retry_posted_, true)) return;
   boost::asio::post(io_, [alive = alive_] {
-    if (*alive) (*alive)->retry_all();
+    if (*alive) (*alive)->retry_due();
   });
 }
 
-void OvsdbServer::retry_all() {
-  retry_scheduled_ = false;
-  for (auto wait = waits_.begin(); wait != waits_.end();) retry(wait++);
+// For a moment, and then it is the clients' turn. A retry may commit, and then all are due again.
+void OvsdbServer::retry_due() {
+  retry_posted_ = false;
+  const Clock::time_point until = Clock::now() + std::chrono::milliseconds(limits::kWaitsTurnMs);
+  for (;;) {
+    const auto wait = std::find_if(waits_.begin(), waits_.end(), [](const Wait& each) { return each.due; });
+    if (wait == waits_.end()) return;
+    if (Clock::now() >= until) return post_retry();
+    retry(wait);
+  }
 }
 
 void OvsdbServer::cancel(control::Client& client, const jsonrpc::Request& request) {
@@ -247,9 +269,14 @@ Json OvsdbServer::monitor(control::Client& client, const jsonrpc::Request& reque
   for (const Monitor& other : state.monitors) {
     if (other.id == params[1]) throw syntax_error(params[1], "duplicate monitor ID");
   }
+  if (state.monitors.size() >= limits::kMonitors) {
+    throw Error("resources exhausted", "a client may have " + std::to_string(limits::kMonitors) +
+                                           " monitors; cancel some, or monitor several tables in one");
+  }
+  control::MemoryShare memory = client.keep(memory_of(params));
   auto view = shared_view(*served.database, version, params[2]);
   Json rows = view->view.initial(*served.database);
-  state.monitors.push_back({params[1], std::move(view)});
+  state.monitors.push_back({params[1], std::move(view), std::move(memory)});
   return since ? Json::array({false, Uuid().to_string(), std::move(rows)}) : rows;
 }
 
@@ -269,9 +296,12 @@ Json OvsdbServer::monitor_change(control::Client& client, const jsonrpc::Request
   const SharedView& before = *found->view;
   auto after = std::make_shared<SharedView>(
       SharedView{before.view.with_conditions(params[2]), before.database, nullptr, {}});
+  control::MemoryShare memory = client.keep(memory_of(params));
   Json updates = before.view.transition(after->view, *before.database);
   found->id = params[1];
+  found->memory = std::move(memory);
   found->view = std::move(after);
+  drop_unused_views();
   if (!updates.is_null()) {
     client.send_text(update_notification(found->view->view.version(), found->id, jsonrpc::to_text(updates)));
   }
@@ -284,25 +314,42 @@ Json OvsdbServer::monitor_cancel(control::Client& client, const jsonrpc::Request
   const auto cancelled =
       std::erase_if(monitors, [&](const Monitor& monitor) { return monitor.id == request.params[0]; });
   if (cancelled == 0) throw jsonrpc::Error(jsonrpc::kInvalidParams, "unknown monitor");
+  drop_unused_views();
   return Json::object();
+}
+
+void OvsdbServer::drop_unused_views() {
+  std::erase_if(views_, [](const auto& entry) { return entry.second.expired(); });
+}
+
+void OvsdbServer::notify(ClientState& state, Database& database, const Changes& changes) {
+  for (const Monitor& monitor : state.monitors) {
+    SharedView& shared = *monitor.view;
+    if (shared.database != &database) continue;
+    if (shared.seen != &changes) {
+      const Json update = shared.view.update(changes);
+      shared.update = update.is_null() ? std::string() : jsonrpc::to_text(update);
+      shared.seen = &changes;
+    }
+    if (!shared.update.empty())
+      state.client->send_text(update_notification(shared.view.version(), monitor.id, shared.update));
+  }
 }
 
 void OvsdbServer::notify(Database& database, const Changes& changes) {
   for (auto& [id, state] : clients_) {
-    for (const Monitor& monitor : state.monitors) {
-      SharedView& shared = *monitor.view;
-      if (shared.database != &database) continue;
-      if (shared.seen != &changes) {
-        shared.seen = &changes;
-        const Json update = shared.view.update(changes);
-        shared.update = update.is_null() ? std::string() : jsonrpc::to_text(update);
-      }
-      if (!shared.update.empty())
-        state.client->send_text(update_notification(shared.view.version(), monitor.id, shared.update));
+    try {
+      notify(state, database, changes);
+    } catch (const std::exception& error) {  // it has missed an update, so what it knows is not true any more
+      state.client->close(std::string("a monitor could not be updated: ") + error.what());
+      memory::refill_reserve();
     }
   }
   for (auto& [id, state] : clients_) {
-    for (const Monitor& monitor : state.monitors) monitor.view->seen = nullptr;
+    for (const Monitor& monitor : state.monitors) {
+      monitor.view->seen = nullptr;
+      monitor.view->update = {};
+    }
   }
   schedule_retry();
 }
@@ -311,10 +358,11 @@ void OvsdbServer::notify(Database& database, const Changes& changes) {
 
 Json OvsdbServer::lock(control::Client& client, const jsonrpc::Request& request, bool steal) {
   const std::string name = lock_name(request);
-  client_of(client);
+  ClientState& state = client_of(client);
   if (locks_.asked(name, client.id())) {
     throw syntax_error(request.params, "must issue \"unlock\" before new \"" + request.method + "\"");
   }
+  state.locks[name] = client.keep(kLockBytes + name.size());
   if (!steal) return {{"locked", locks_.lock(name, client.id())}};
   if (const auto former = locks_.steal(name, client.id())) notify_lock("stolen", *former, name);
   return {{"locked", true}};
@@ -325,6 +373,7 @@ Json OvsdbServer::unlock(control::Client& client, const jsonrpc::Request& reques
   if (!locks_.asked(name, client.id())) {
     throw syntax_error(request.params, "unlock: \"unlock\" without \"lock\" or \"steal\"");
   }
+  client_of(client).locks.erase(name);
   if (const auto owner = locks_.unlock(name, client.id())) notify_lock("locked", *owner, name);
   return Json::object();
 }

@@ -4,7 +4,8 @@
 // A commit, whoever made it, reaches the clients through Database::on_commit(): each distinct view computes
 // its update once, and every client with that view gets it. The reply to the client that made the commit is
 // sent afterwards, as client libraries expect. Transactions that wait (operation `wait`) are retried after
-// the commit, from the event loop, so that their own notifications precede their replies as well.
+// the commit, from the event loop, so that their own notifications precede their replies as well; a few per
+// turn, because a client may have thousands of them.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -59,10 +60,12 @@ class OvsdbServer {
   struct Monitor {
     Json id;
     std::shared_ptr<SharedView> view;
+    control::MemoryShare memory;
   };
   struct ClientState {
     control::Client* client;
     std::vector<Monitor> monitors;
+    std::map<std::string, control::MemoryShare> locks;  ///< owned, or waited for
   };
   /// A transaction that waits.
   struct Wait {
@@ -74,6 +77,7 @@ class OvsdbServer {
     control::Reply reply;
     Clock::time_point since;
     boost::asio::steady_timer timer;
+    bool due = false;  ///< to be tried again: there was a commit
   };
   using Waits = std::list<Wait>;
 
@@ -90,8 +94,9 @@ class OvsdbServer {
   void arm(Waits::iterator wait, std::int64_t after_ms);
   void expire(std::uint64_t serial);
   void retry(Waits::iterator wait);
-  void retry_all();
+  void retry_due();
   void schedule_retry();
+  void post_retry();
   void cancel(control::Client& client, const jsonrpc::Request& request);
 
   Json monitor(control::Client& client, const jsonrpc::Request& request, MonitorVersion version);
@@ -99,6 +104,8 @@ class OvsdbServer {
   Json monitor_cancel(control::Client& client, const jsonrpc::Request& request);
   std::shared_ptr<SharedView> shared_view(Database& database, MonitorVersion version, const Json& requests);
   void notify(Database& database, const Changes& changes);
+  void notify(ClientState& state, Database& database, const Changes& changes);
+  void drop_unused_views();
 
   Json lock(control::Client& client, const jsonrpc::Request& request, bool steal);
   Json unlock(control::Client& client, const jsonrpc::Request& request);
@@ -112,7 +119,7 @@ class OvsdbServer {
   Locks locks_;
   Waits waits_;
   std::uint64_t next_wait_ = 1;
-  bool retry_scheduled_ = false;
+  bool retry_posted_ = false;
   std::string server_id_;
   /// Callbacks of clients and of the event loop may arrive after destruction.
   std::shared_ptr<OvsdbServer*> alive_;

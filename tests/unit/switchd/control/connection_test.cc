@@ -18,9 +18,11 @@ class ControlConnection : public ::testing::Test {
  protected:
   ControlConnection() { add_handlers(); }
 
-  void start(control::ConnectionLimits limits = {}) {
+  void start(control::ConnectionLimits limits = {}, control::ClientMemory::Limits memory = {}) {
     control::ServerOptions options;
     options.limits = limits;
+    options.memory = std::make_shared<control::ClientMemory>(memory);
+    memory_ = options.memory;
     options.gate = &gate_;
     thread_ = std::make_unique<ServerThread>(options);
     std::swap(thread_->dispatcher(), dispatcher_);
@@ -36,6 +38,11 @@ class ControlConnection : public ::testing::Test {
     const control::Dispatcher::PlainHandler breaks = [](control::Client&, const jsonrpc::Request&) -> Json {
       throw std::runtime_error("disk on fire");
     };
+    const control::Dispatcher::PlainHandler starves = [](control::Client&, const jsonrpc::Request&) -> Json {
+      throw std::bad_alloc();
+    };
+    dispatcher_.add("starve", starves);
+    dispatcher_.add_v1("starve", starves);
     dispatcher_.add("break", breaks);
     dispatcher_.add_v1("break", breaks);
     const control::Dispatcher::Handler later = [this](control::Client& client, const jsonrpc::Request&,
@@ -95,6 +102,20 @@ class ControlConnection : public ::testing::Test {
   int closed_ = 0;
   int notes_ = 0;
   std::unique_ptr<ServerThread> thread_;
+  std::shared_ptr<control::ClientMemory> memory_;  // control thread only
+
+  std::size_t in_the_works() {
+    return thread_->run([this] { return memory_->used(); });
+  }
+  /// Waits until the requests have come in.
+  bool parked(std::size_t wanted) {
+    for (int i = 0; i < kPatienceMs / 5; ++i) {
+      if (thread_->run([this] { return later_.size(); }) == wanted) return true;
+      std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  }
+  static std::string sentence(const Json& answer) { return answer.at("error").at("message"); }
 
   static bool has_input(const TestClient& client, std::chrono::milliseconds within) {
     pollfd poll_fd{client.fd(), POLLIN, 0};
@@ -433,6 +454,178 @@ TEST_F(ControlConnection, UnansweredRequestsOfOneClientAreBounded) {
   EXPECT_EQ(seen, 3u);
   EXPECT_EQ(ask("release"), 3);
   for (int id = 0; id < 3; ++id) EXPECT_EQ(client.receive().value().at("id"), id);
+}
+
+TEST_F(ControlConnection, ABatchWhoseAnswersExceedTheBoundStopsThere) {
+  control::ConnectionLimits limits;
+  limits.batch_bytes = 2 << 20;
+  start(limits);
+  TestClient client = connect();
+  Json batch = Json::array();
+  for (int id = 0; id < 10; ++id)
+    batch.push_back(v2(id, id < 5 ? "echo" : "count", {std::string(600'000, 'x')}));
+  const Json answers = client.call(batch);
+  ASSERT_EQ(answers.size(), 5u);
+  for (std::size_t id = 0; id < 3; ++id) EXPECT_TRUE(answers[id].contains("result"));
+  EXPECT_EQ(answers[3].at("id"), 3);
+  EXPECT_EQ(sentence(answers[3]), "the answers of this batch exceed 2 MiB; split it");
+  EXPECT_EQ(answers[4].at("id"), nullptr);
+  EXPECT_EQ(sentence(answers[4]),
+            "the answers of this batch exceed 2 MiB; split it (its last 6 requests were not executed)");
+  EXPECT_EQ(client.call(v2(1, "count")).at("result"), 1) << "none of them was";
+  EXPECT_LT(in_the_works(), 10'000u);
+}
+
+// Errors are answers: a batch of numbers gets an error for each of them.
+TEST_F(ControlConnection, ABatchOfNonsenseIsBoundedToo) {
+  control::ConnectionLimits limits;
+  limits.batch_bytes = 1 << 20;
+  start(limits);
+  TestClient client = connect();
+  std::string numbers = "[1";
+  for (int i = 1; i < 100'000; ++i) numbers += ",1";
+  client.send(numbers + "]");
+  const std::string answers = client.receive().value().dump();
+  EXPECT_LT(answers.size(), (1u << 20) + 1'000u);
+  EXPECT_THAT(answers, HasSubstr("requests were not executed"));
+}
+
+TEST_F(ControlConnection, AnswersThatComeLaterKeepToTheBoundOfTheirBatch) {
+  control::ConnectionLimits limits;
+  limits.batch_bytes = 1 << 20;
+  start(limits);
+  TestClient client = connect();
+  client.send(Json({v2("a", "later"), v2("b", "echo", {std::string((1 << 20) - 200, 'x')})}));
+  ASSERT_TRUE(parked(1));
+  thread_->run([this] {
+    for (const control::Reply& reply : std::exchange(later_, {})) reply(std::string(500, 'y'));
+  });
+  const Json answers = client.receive().value();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].at("id"), "b");
+  EXPECT_EQ(answers[1].at("id"), "a");
+  EXPECT_EQ(sentence(answers[1]), "the answers of this batch exceed 1 MiB; split it");
+}
+
+TEST_F(ControlConnection, WhatOneClientHasInTheWorksIsBounded) {
+  start({}, {.client = 1 << 20, .all = 100 << 20, .always = 1000});
+  TestClient client = connect(), other = connect();
+  const Json text = {std::string(300'000, 'x')};
+  for (int id = 0; id < 3; ++id) client.send(v1(id, "later", text));
+  ASSERT_TRUE(parked(3));
+  const Json refused = client.call(v1(3, "later", text));
+  EXPECT_EQ(refused.at("id"), 3);
+  EXPECT_EQ(refused.at("error").at("error"), "resources exhausted");
+  EXPECT_EQ(
+      refused.at("error").at("details"),
+      "the requests and answers of this client exceed 1 MiB of memory; wait for answers and read them, or "
+      "split the request");
+  EXPECT_EQ(client.call(v2(4, "later", text)).at("error").at("code"), control::kOverLimit);
+  EXPECT_EQ(client.call(Json({v2(5, "later", text)})).at("error").at("code"), control::kOverLimit);
+  EXPECT_EQ(client.call(v1(6, "echo", {"small"})).at("result"), Json({"small"})) << "the connection goes on";
+  EXPECT_EQ(other.call(v1(7, "echo", text)).at("result"), text) << "nobody else notices";
+  EXPECT_EQ(ask("release"), 3);
+  for (int id = 0; id < 3; ++id) EXPECT_EQ(client.receive().value().at("result"), "at last");
+  EXPECT_EQ(client.call(v1(8, "echo", text)).at("result"), text) << "answered requests count no more";
+}
+
+TEST_F(ControlConnection, ManySmallValuesCountAsTheMemoryTheyTake) {
+  start({}, {.client = 1 << 20, .all = 100 << 20, .always = 1000});
+  TestClient client = connect();
+  Json values = Json::array();
+  for (int i = 0; i < 30'000; ++i) values.push_back(Json::object());  // 90 KB of text, 2 MB of memory
+  EXPECT_EQ(client.call(v1(1, "later", values)).at("error").at("error"), "resources exhausted");
+}
+
+TEST_F(ControlConnection, AMessageOfTooManyValuesIsRefusedBeforeItIsParsed) {
+  control::ConnectionLimits limits;
+  limits.decode.memory_bytes = 1 << 20;
+  start(limits);
+  TestClient client = connect();
+  std::string text = "[[]";
+  for (int i = 0; i < 30'000; ++i) text += ",[]";
+  client.send(std::string_view(text));  // without its end
+  EXPECT_THAT(sentence(client.receive().value()), HasSubstr("at most 1048576 bytes of memory"));
+  EXPECT_TRUE(client.ended());
+}
+
+TEST_F(ControlConnection, AllClientsTogetherAreBoundedAndASmallOneIsServed) {
+  start({}, {.client = 1 << 20, .all = 2 << 20, .always = 100'000});
+  const Json text = {std::string(800'000, 'x')};
+  std::vector<TestClient> greedy;
+  for (int i = 0; i < 2; ++i) greedy.push_back(connect());
+  for (TestClient& client : greedy) client.send(v1(1, "later", text));
+  ASSERT_TRUE(parked(2));
+  TestClient third = connect();
+  EXPECT_THAT(third.call(v1(1, "later", text)).at("error").at("details"),
+              HasSubstr("the requests and answers of all clients exceed 2 MiB of memory; try again later"));
+  EXPECT_EQ(third.call(v1(2, "echo", {std::string(30'000, 'y')})).at("id"), 2) << "it has little";
+  greedy.clear();
+  EXPECT_TRUE(thread_->becomes(1));
+  EXPECT_EQ(ask("release"), 2);
+  third.send(v1(3, "later", text));
+  EXPECT_TRUE(parked(1));
+}
+
+TEST_F(ControlConnection, UnfinishedMessagesCount) {
+  start({}, {.client = 1 << 20, .all = 2 << 20, .always = 100'000});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(connect());
+    clients.back().send("[\"" + std::string(500'000, 'x'));
+    thread_->clients();
+  }
+  const Json refused = clients.back().receive().value();
+  EXPECT_THAT(sentence(refused), HasSubstr("the requests and answers of all clients exceed 2 MiB"));
+  EXPECT_TRUE(clients.back().ended());
+  EXPECT_LT(in_the_works(), (3u << 20));
+  EXPECT_EQ(ask("echo"), Json::object());
+  clients.clear();
+  EXPECT_TRUE(thread_->becomes(0));
+  EXPECT_EQ(in_the_works(), 0u);
+}
+
+TEST_F(ControlConnection, AHugeMessageLeavesNoBufferBehind) {
+  start();
+  TestClient client = connect();
+  EXPECT_EQ(client.call(v1(1, "echo", {std::string(4'000'000, 'x')})).at("id"), 1);
+  EXPECT_LT(in_the_works(), 1u << 20);
+}
+
+TEST_F(ControlConnection, NoMemoryForOneRequestEndsThatRequest) {
+  start();
+  TestClient client = connect();
+  EXPECT_EQ(client.call(v1(1, "starve")).at("error").at("error"), "internal error");
+  EXPECT_EQ(client.call(v2(2, "starve")).at("error").at("code"), jsonrpc::kInternalError);
+  EXPECT_EQ(client.call(v2(3, "echo")).at("id"), 3);
+}
+
+// An ended connection keeps its descriptor while it waits for the peer to read the last answer.
+TEST_F(ControlConnection, ClientsThatDoNotLeaveCount) {
+  control::ServerOptions options;
+  options.clients = 2;
+  options.limits.linger = 60s;
+  thread_ = std::make_unique<ServerThread>(options);
+  std::swap(thread_->dispatcher(), dispatcher_);
+  thread_->start();
+  std::vector<TestClient> rude;
+  for (int i = 0; i < 2; ++i) {
+    rude.push_back(connect());
+    rude.back().send(std::string_view("nonsense"));
+    EXPECT_TRUE(rude.back().receive().has_value());
+  }
+  ASSERT_TRUE(thread_->becomes(0));
+  TestClient third = connect();
+  third.send(v2(1, "echo"));
+  EXPECT_TRUE(third.ended()) << "the descriptors of the first two are still in use";
+  rude.clear();
+  for (int i = 0; i < kPatienceMs / 5; ++i) {
+    TestClient fourth = connect();
+    fourth.send(v2(1, "echo"));
+    if (!fourth.ended()) return;
+    std::this_thread::sleep_for(5ms);
+  }
+  FAIL() << "nobody is served after they have gone";
 }
 
 TEST_F(ControlConnection, ManyClientsAtOnce) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations of `transact`, their results and their errors.
+#include <algorithm>
+#include <random>
+
 #include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
@@ -240,6 +243,112 @@ TEST_F(Transact, VersionChangesWithTheRowOnly) {
   EXPECT_EQ((*db.find("Root", id(1)))["_version"], first);
   good(R"({"op":"update","table":"Root","where":[],"row":{"name":"b"}})");
   EXPECT_NE((*db.find("Root", id(1)))["_version"], first);
+}
+
+TEST_F(Transact, MutationsInOneTransactionAreThoseOfMany) {
+  std::mt19937 random(4711);
+  const auto number = [&random](unsigned below) { return std::to_string(random() % below); };
+  const auto key = [&] { return R"("k)" + number(12) + R"(")"; };
+  const auto mutation = [&]() -> std::string {
+    const std::string pair = "[\"map\",[[" + key() + R"(,"v)" + number(3) + R"("]]])";
+    switch (random() % 6) {
+      case 0:
+        return R"({"op":"mutate","table":"Root","where":[],"mutations":[["config","delete",)" + pair + "]]}";
+      case 1:
+        return R"({"op":"mutate","table":"Root","where":[],"mutations":[["config","delete",["set",[)" +
+               key() + "]]]]}";
+      case 2:
+        return R"({"op":"update","table":"Root","where":[["config","includes",)" + pair +
+               R"(]],"row":{"label":"l)" + number(9) + R"("}})";
+      case 3:
+        return R"({"op":"mutate","table":"Root","where":[["name","==","b"]],"mutations":[["number","+=",1],["config","insert",)" +
+               pair + "]]}";
+      case 4:
+        if (random() % 4 == 0)
+          return R"({"op":"update","table":"Root","where":[],"row":{"config":)" + pair + "}}";
+        return R"({"op":"select","table":"Root","where":[],"columns":["name","config"]})";
+      default:
+        return R"({"op":"mutate","table":"Root","where":[],"mutations":[["config","insert",)" + pair + "]]}";
+    }
+  };
+  const std::string rows = insert("Root", 1, R"({"name":"a","number":1,"label":"x"})") + "," +
+                           insert("Root", 2, R"({"name":"b","number":2,"label":"y"})");
+  for (int round = 0; round < 40; ++round) {
+    Database one(test::schema()), many(test::schema());
+    test::good(one, rows);
+    test::good(many, rows);
+    std::string all;
+    Json expected = Json::array();
+    for (int i = 0; i < 30; ++i) {
+      const std::string each = mutation();
+      all += (i ? "," : "") + each;
+      expected.push_back(test::good(many, each)[0]);
+    }
+    const auto sorted = [](Json results) {
+      for (Json& result : results) {
+        if (result.contains("rows")) std::sort(result["rows"].begin(), result["rows"].end());
+      }
+      return results;
+    };
+    EXPECT_EQ(sorted(test::good(one, all)), sorted(expected)) << all;
+    for (const std::uint64_t row : {1, 2}) {
+      for (const char* column : {"config", "label", "number"})
+        EXPECT_EQ((*one.find("Root", id(row)))[column], (*many.find("Root", id(row)))[column]) << all;
+    }
+  }
+}
+
+TEST_F(Transact, AColumnThatIsEditedAgainAndAgainKeepsToItsSize) {
+  good(insert("Node", 7, R"({"name":"n"})") + "," +
+       insert("Root", 2, R"({"name":"r","nodes":)" + ref(7) + "}") + "," +
+       insert("Watch", 1, R"({"name":"w","some":)" + ref(7) + "}"));
+  const std::string less =
+      R"({"op":"mutate","table":"Watch","where":[],"mutations":[["some","delete",)" + ref(7) + "]]}";
+  const std::string more =
+      R"({"op":"mutate","table":"Watch","where":[],"mutations":[["some","insert",)" + ref(8) + "]]}";
+  EXPECT_EQ(refusal(more + "," + less + "," + less.substr(0, less.find(ref(7))) + ref(8) + "]]}"),
+            "constraint violation: Attempted to store 0 elements in set of 1 or more uuids.");
+}
+
+TEST_F(Transact, ATransactionIsBounded) {
+  good(insert("Root", 1, R"({"name":"a","number":1,"label":")" + std::string(1000, 'l') + "\"}") + "," +
+       insert("Root", 2, R"({"name":"b","number":2})"));
+  const std::string all = R"({"op":"select","table":"Root","where":[]})";
+  const std::string named =
+      R"({"op":"select","table":"Root","where":[["label","!=","x"],["label","!=","y"]]})";
+  const auto refused = [this](const std::string& operations, const TransactLimits& limits) {
+    const Json results = run(operations, {.limits = limits});
+    for (const Json& result : results) {
+      if (result.is_object() && result.value("error", "") == "resources exhausted")
+        return result["details"].get<std::string>();
+    }
+    return "granted: " + results.dump();
+  };
+  EXPECT_EQ(
+      refused(all + "," + named, {.steps = 7}),
+      "the operations of this transaction take more than 7 steps (rows times clauses); name rows by _uuid or "
+      "by an index, or split it");
+  EXPECT_EQ(refused(all + "," + named, {.steps = 8}).substr(0, 7), "granted");
+  EXPECT_EQ(
+      refused(all, {.bytes = 2000}),
+      "the results and values of this transaction exceed 2000 bytes of memory; select fewer rows or columns, "
+      "or split it");
+  EXPECT_EQ(refused(all, {.bytes = 10'000}).substr(0, 7), "granted");
+  EXPECT_EQ(refused(all + "," + all + "," + all + "," + all + "," + all, {.bytes = 10'000}).substr(0, 11),
+            "the results");
+  // One value, many rows: each gets a copy.
+  const std::string wide =
+      R"({"op":"mutate","table":"Root","where":[],"mutations":[["config","insert",["map",[["k",")" +
+      std::string(6000, 'v') + R"("]]]]]})";
+  EXPECT_EQ(refused(wide, {.bytes = 10'000}).substr(0, 11), "the results");
+  EXPECT_EQ(refused(wide, {.bytes = 20'000}).substr(0, 7), "granted");
+  try {
+    run(all + "," + all + "," + all, {.limits = {.operations = 2}});
+    ADD_FAILURE() << "three operations";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.error, "resources exhausted");
+    EXPECT_EQ(error.details, "the transaction has 3 operations, and 2 are allowed; split it");
+  }
 }
 
 }  // namespace

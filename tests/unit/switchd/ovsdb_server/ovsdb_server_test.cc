@@ -2,6 +2,7 @@
 // The methods of the OVSDB dialect as clients meet them: replies, notifications, and their order.
 #include "switchd/ovsdb_server/ovsdb_server.h"
 
+#include "switchd/base/limits.h"
 #include "tests/unit/switchd/db/support.h"
 
 namespace vswitch::ovsdb {
@@ -16,6 +17,7 @@ class FakeClient final : public control::Client {
  public:
   FakeClient() : control::Client("test", std::nullopt) {}
   void hang_up() { ended(); }
+  std::size_t memory_used() const { return memory()->used(); }
   std::vector<Json> received;
 
  private:
@@ -254,6 +256,65 @@ TEST_F(OvsdbServerTest, NothingIsCalledAfterItsEnd) {
   EXPECT_FALSE(transaction.commit());
   io.restart();
   io.run();
+}
+
+TEST_F(OvsdbServerTest, MonitorsAndLocksCountForTheirClient) {
+  const std::size_t before = alice->memory_used();
+  const std::string request = R"({"Root":{"where":[["name","==",")" + std::string(50'000, 'x') + R"("]]}}])";
+  call(alice, "monitor_cond", R"(["Test","m",)" + request);
+  EXPECT_GT(alice->memory_used(), before + 50'000);
+  call(alice, "monitor_cond_change", R"(["m","n",{"Root":[{"where":[]}]}])");
+  EXPECT_LT(alice->memory_used(), before + 5'000);
+  call(alice, "lock", R"([")" + std::string(50'000, 'l') + R"("])");
+  EXPECT_GT(alice->memory_used(), before + 50'000);
+  call(alice, "unlock", R"([")" + std::string(50'000, 'l') + R"("])");
+  call(alice, "monitor_cancel", R"(["n"])");
+  EXPECT_EQ(alice->memory_used(), before);
+}
+
+TEST_F(OvsdbServerTest, AClientHasABoundedNumberOfMonitors) {
+  for (std::size_t i = 0; i < limits::kMonitors; ++i)
+    EXPECT_EQ(call(alice, "monitor", R"(["Test",)" + std::to_string(i) + R"(,{"Leaf":{}}])"), Json::object());
+  EXPECT_EQ(
+      details(alice, "monitor", R"(["Test","more",{"Leaf":{}}])"),
+      "resources exhausted: a client may have 1024 monitors; cancel some, or monitor several tables in one");
+  EXPECT_EQ(call(bob, "monitor", R"(["Test","more",{"Leaf":{}}])"), Json::object());
+}
+
+TEST_F(OvsdbServerTest, CancelledMonitorsLeaveNoViewBehind) {
+  for (int i = 0; i < 10; ++i) {
+    call(alice, "monitor_cond",
+         R"(["Test","m",{"Leaf":{"where":[["value","==",)" + std::to_string(i) + "]]}}]");
+    call(alice, "monitor_cancel", R"(["m"])");
+  }
+  EXPECT_EQ(server.distinct_views(), 0U);
+}
+
+TEST_F(OvsdbServerTest, TooManyOperationsEndTheRequest) {
+  std::string operations = R"(["Test")";
+  for (std::size_t i = 0; i <= limits::kOperations; ++i) operations += ",0";
+  EXPECT_EQ(details(alice, "transact", operations + "]"),
+            "resources exhausted: the transaction has 100001 operations, and 100000 are allowed; split it");
+}
+
+// A commit makes all waiting transactions due. Others are served in between, however many there are.
+TEST_F(OvsdbServerTest, WaitingTransactionsAreTriedInTurns) {
+  std::string rows;
+  for (int i = 0; i < 200; ++i)
+    rows += (i ? "," : "") + std::string(R"({"name":"n)") + std::to_string(i) + R"("})";
+  for (int i = 0; i < 300; ++i) {
+    send(alice, "transact",
+         R"(["Test",{"op":"wait","table":"Root","where":[],"columns":["name"],"until":"==","rows":[)" + rows +
+             "]}]",
+         i);
+  }
+  EXPECT_EQ(server.waiting(), 300U);
+  call(bob, "transact", "[\"Test\"," + insert("Root", 1, R"({"name":"now"})") + "]");
+  io.restart();
+  int turns = 0;
+  while (io.poll_one() != 0) ++turns;
+  EXPECT_GT(turns, 1) << "at 10 ms each";
+  EXPECT_EQ(server.waiting(), 300U);
 }
 
 }  // namespace

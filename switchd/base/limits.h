@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much one client may take: the bounds that keep it from harming the switch and the other clients.
+//
+// What a client has in the works is its unfinished message, its requests without an answer, the answers that
+// it has not read, its monitors and its locks. All of it counts in bytes of memory, estimated where JSON is a
+// tree (switchd/control/client_memory.h). A request that would exceed a bound is refused with a sentence that
+// names the bound; nobody else notices. switchd/control/README.md has the table for users.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace vswitch::limits {
+
+inline constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+// Memory.
+inline constexpr std::size_t kClientBytes =
+    256 * kMiB;  ///< of one client, everything that it has in the works
+inline constexpr std::size_t kAllClientsBytes = 1024 * kMiB;  ///< of all clients together
+/// Up to here a client is served even if the others have used up what is for all.
+inline constexpr std::size_t kAlwaysBytes = 1 * kMiB;
+inline constexpr std::size_t kBatchAnswerBytes = 64 * kMiB;  ///< text of the answers of one batch
+inline constexpr std::size_t kResultBytes = 256 * kMiB;  ///< results of one transaction, rows of one monitor
+inline constexpr std::size_t kRecordBytes = 128 * kMiB;  ///< what one transaction writes to the file
+inline constexpr std::size_t kMonitors = 1024;  ///< of one client; ovs-vswitchd's clients have 1 to 3
+inline constexpr std::size_t kExplainNext = 4;  ///< pending, of one client; there are 8 for all
+
+// Work. A transaction cannot be interrupted: these bound the time that the others wait for it.
+inline constexpr std::size_t kOperations = 100'000;  ///< of one transaction
+inline constexpr std::uint64_t kSteps = 50'000'000;  ///< clauses tested and elements copied by its operations
+inline constexpr std::int64_t kWaitsTurnMs = 10;     ///< of waiting transactions, before it is others' turn
+
+// The way out if memory is short in spite of all this (switchd/base/memory_reserve.h). Destroying a JSON tree
+// takes 16 bytes per element of its widest array, and a message has room for 8 million.
+inline constexpr std::size_t kReserveBytes = 128 * kMiB;
+/// Memory is given back to the system after so much was released.
+inline constexpr std::size_t kTrimBytes = 16 * kMiB;
+
+// Descriptors. Clients of the control socket may use a quarter of RLIMIT_NOFILE, those of the operator socket
+// a sixteenth; the rest is for ports, which take five each with two workers.
+inline constexpr std::size_t kClients = 4096;  ///< of a server, however many descriptors there are
+inline constexpr std::size_t kControlPart = 4;
+inline constexpr std::size_t kOperatorPart = 16;
+inline constexpr std::size_t kFewestClients = 4;
+
+/// "64 MiB"; bytes if it is not a whole number of them.
+inline std::string mebibytes(std::size_t bytes) {
+  return bytes % kMiB == 0 ? std::to_string(bytes / kMiB) + " MiB" : std::to_string(bytes) + " bytes";
+}
+
+}  // namespace vswitch::limits
