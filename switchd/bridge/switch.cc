@@ -211,7 +211,7 @@ class Switch::Impl {
         if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
     } catch (const std::bad_alloc&) {
-      log::err(kLog, "there was too little memory to apply the settings; trying again");
+      log::err(kBridgeLog, "there was too little memory to apply the settings; trying again");
       under_way_.reset();
       short_of_memory_ = true;
       memory::refill_reserve();
