@@ -41,7 +41,8 @@ void StreamDecoder::feed(std::string_view bytes) {
 
 void StreamDecoder::discard_consumed() {
   buffer_.erase(0, start_);
-  if (buffer_.empty() && buffer_.capacity() > kKeptCapacity) buffer_ = {};
+  if (buffer_.empty() && buffer_.capacity() > kKeptCapacity)
+    std::string().swap(buffer_);  // = {} would keep it
   scanned_ -= start_;
   start_ = 0;
 }
@@ -164,7 +165,7 @@ void StreamDecoder::scan_string(char byte) {
 }
 
 void StreamDecoder::refuse(DecodeError::Kind kind, const std::string& message) {
-  buffer_ = {};
+  std::string().swap(buffer_);
   start_ = scanned_ = memory_ = 0;
   open_.clear();
   error_.emplace(kind, message);

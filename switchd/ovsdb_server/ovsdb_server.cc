@@ -348,7 +348,7 @@ void OvsdbServer::notify(Database& database, const Changes& changes) {
   for (auto& [id, state] : clients_) {
     for (const Monitor& monitor : state.monitors) {
       monitor.view->seen = nullptr;
-      monitor.view->update = {};
+      std::string().swap(monitor.view->update);
     }
   }
   schedule_retry();
