@@ -99,8 +99,13 @@ class Lab(contextlib.AbstractContextManager):
         def counters() -> dict[str, Any]:
             return self.rpc("mirror.stats", bridge=bridge, name=mirror)["mirrors"][0]["counters"]
 
-        wait_until(lambda: counters()["queued"] == 0, "no copy is queued")
-        settled = counters()
+        settled: dict[str, Any] = {}
+
+        def is_settled() -> bool:  # of one reading: another frame may come between two
+            settled.update(counters())
+            return settled["queued"] == 0
+
+        wait_until(is_settled, "no copy is queued")
         assert settled["lost"] == sum(settled["lost_by"].values()), settled
         parts = ("delivered", "lost", "duplicate", "sampled_out", "rate_limited")
         assert settled["matched"] == sum(settled[part] for part in parts), settled
