@@ -22,7 +22,7 @@ const log::Module kManagersLog{"managers"};
 constexpr std::chrono::seconds kTick{1};
 
 void warn_about_tls() {
-  log::warn(kLog,
+  log::warn(kManagersLog,
             "row in table SSL (set-ssl) has no effect: TLS is not supported yet, and ssl: and pssl: remotes "
             "are refused; `ovs-vsctl del-ssl` removes it");
 }
