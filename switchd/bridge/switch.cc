@@ -42,8 +42,10 @@ namespace {
 const log::Module kBridgeLog{"bridge"};
 
 constexpr std::chrono::seconds kHousekeeping{1};
-constexpr std::chrono::milliseconds kDrainPatience{100};  // for copies that still need a removed device
-constexpr std::int64_t kDefaultStatsIntervalMs = 5000;    // Open vSwitch's default for stats-update-interval
+// For copies that still need a removed device: normally microseconds, but on a busy machine a mirror thread may
+// not run for a while, and the name of an internal port must be free when its removal is acknowledged.
+constexpr std::chrono::milliseconds kDrainPatience{1000};
+constexpr std::int64_t kDefaultStatsIntervalMs = 5000;  // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
 }  // namespace
