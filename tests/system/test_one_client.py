@@ -46,8 +46,8 @@ class Slowest:
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         context = multiprocessing.get_context("fork")
-        self.slowest = context.Value("d", 0.0)
-        self.count = context.Value("i", 0)
+        self.slowest: Any = context.Value("d", 0.0)
+        self.count: Any = context.Value("i", 0)
         self.done = context.Event()
         self.process = context.Process(target=self.ask)
 

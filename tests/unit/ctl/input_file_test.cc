@@ -98,7 +98,8 @@ TEST_F(InputFile, AFifoWithAWriterIsRead) {
   std::thread writer([this] {
     const int fd = ::open(path("fifo").c_str(), O_WRONLY | O_CLOEXEC);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a writer that takes its time
-    EXPECT_EQ(::write(fd, R"([{"key":"1"}])", 13), 13);
+    const std::string text = R"([{"key":"1","sessionType":"dvPortMirror"}])";
+    EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
     ::close(fd);
   });
   const Invocation tool({"import-mirrors", "br0", path("fifo")});
