@@ -22,6 +22,8 @@ from net import PATIENCE_S, threads
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VSWITCH_BUILD", ROOT / "build" / "release")).resolve()
+# What a sanitizer takes of memory and time says nothing about the program, and it ends a program that runs out of memory.
+SANITIZED = "VSWITCH_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
 VSWITCHD = BUILD / "vswitchd"
 VSWITCH_CTL = BUILD / "vswitch-ctl"
 

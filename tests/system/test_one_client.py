@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lab import Daemon, Rpc, RpcError, wait_until
+from lab import SANITIZED, Daemon, Rpc, RpcError, wait_until
 from switch import Lab
 
 MIB = 1 << 20
@@ -146,6 +146,7 @@ def alive(daemon: Daemon) -> None:
     assert daemon.rpc("echo", ["x"], version=1) == ["x"]
 
 
+@pytest.mark.skipif(SANITIZED, reason="memory and time of a build with sanitizers are not the program's")
 def test_a_batch_is_bounded_and_others_are_answered_meanwhile(daemon: Daemon) -> None:
     before = memory_mib(daemon)
     with Slowest(daemon) as other:
@@ -159,6 +160,7 @@ def test_a_batch_is_bounded_and_others_are_answered_meanwhile(daemon: Daemon) ->
     wait_until(lambda: memory_mib(daemon) < before + 40, "the memory is given back")
 
 
+@pytest.mark.skipif(SANITIZED, reason="memory and time of a build with sanitizers are not the program's")
 def test_the_results_of_a_transaction_are_bounded(daemon: Daemon) -> None:
     insert_rows(daemon, 2000)
     before = memory_mib(daemon)
@@ -173,6 +175,7 @@ def test_the_results_of_a_transaction_are_bounded(daemon: Daemon) -> None:
     wait_until(lambda: memory_mib(daemon) < before + 60, "the memory is given back")
 
 
+@pytest.mark.skipif(SANITIZED, reason="memory and time of a build with sanitizers are not the program's")
 def test_parked_requests_of_one_client_are_bounded(daemon: Daemon) -> None:
     before = memory_mib(daemon)
     with Rpc(daemon.socket) as rpc:
@@ -197,6 +200,7 @@ def limited(make_daemon: Make, address_space_mib: int) -> Daemon:
     return daemon
 
 
+@pytest.mark.skipif(SANITIZED, reason="memory and time of a build with sanitizers are not the program's")
 @pytest.mark.parametrize("room_mib", [30, 80])
 def test_too_little_memory_ends_requests_and_not_the_switch(make_daemon: Make, room_mib: int) -> None:
     daemon = limited(make_daemon, room_mib)
