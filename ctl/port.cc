@@ -155,6 +155,13 @@ std::string map_lines(const char* label, const Json& port, const char* map) {
   return text;
 }
 
+/// What the host has put on the device; most have nothing.
+std::string egress_line(const Json& port) {
+  const Json egress = port.value("egress", Json());
+  if (egress.is_null()) return "";
+  return line("egress", egress.get<std::string>() + " (frames take the kernel's ordinary path)");
+}
+
 std::string render_port_details(const Json& port) {
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
          line("state", state(port)) + line("type", port["type"]) +
@@ -164,7 +171,7 @@ std::string render_port_details(const Json& port) {
          line("qinq ethtype", port["qinq_ethtype"]) + line("priority tags", port["priority_tags"]) +
          line("protected", port["protected"] == true ? "yes" : "no") +
          line("ifindex", or_nothing(port["ifindex"])) + line("MAC", or_nothing(port["mac"])) +
-         line("MTU", or_nothing(port["mtu"]) + requested(port, "mtu_request")) +
+         line("MTU", or_nothing(port["mtu"]) + requested(port, "mtu_request")) + egress_line(port) +
          map_lines("option", port, "options") + map_lines("external id", port, "external_ids") +
          line("received", counted(port["counters"], "rx")) +
          line("sent", counted(port["counters"], "tx") + ", " + copies(port["counters"]["tx_copies"]));

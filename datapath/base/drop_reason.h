@@ -39,7 +39,7 @@ enum class DropKind : std::uint8_t {
   X(port_waiting, loss, "the port has no device") \
   X(link_down, loss, "the device of the port is down") \
   X(too_big, loss, "longer than the MTU of the port's device or of the path to the endpoint") \
-  X(no_buffers, loss, "the device had no room for it") \
+  X(no_buffers, loss, "the device had no room for it, or a queueing discipline or filter on it dropped it") \
   X(send_error, error, "the device refused it") \
   X(queue_full, loss, "the mirror queue was full: the mirror thread was too slow") \
   X(session_budget, loss, "the session had used up its share of the mirror queue") \

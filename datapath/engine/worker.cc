@@ -9,13 +9,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace vswitch {
 
 namespace {
 
 constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
-constexpr int kMaxEvents = 64;
+constexpr int kMaxEvents = 256;
+constexpr std::size_t kTurn = 512;  // frames, sends and copies of a bridge before it is another bridge's turn
 constexpr std::size_t kBacklog = 64 * 1024;  // of copies: the mirror thread is behind
 
 int checked(int fd, const char* what) {
@@ -83,49 +85,49 @@ void Worker::wait_seen(std::uint64_t generation) const {
 
 bool Worker::step(int timeout_ms) {
   epoll_event events[kMaxEvents];
-  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, timeout_ms);
-  now_ = clock_();
+  const bool anybody_waits =
+      std::any_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.bridge != nullptr; });
+  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, anybody_waits ? 0 : timeout_ms);
+  const TimeNs woken = now_ = clock_();
   if (ready > 0) counters_.wakeups.add();
   // In this order: a wake() after the published snapshot was read must still be pending at the next wait.
   for (int i = 0; i < ready; ++i) {
     if (events[i].data.u64 == kWakeToken) take_wake();
   }
   refresh();
-  bool received = false;
   for (int i = 0; i < ready; ++i) {
-    if (events[i].data.u64 == kWakeToken) continue;
-    // The event may be older than the snapshot: a port that has disappeared meanwhile is not in it, or has
-    // another device by now.
-    const PortConfig* port = snapshot_ == nullptr
-                                 ? nullptr
-                                 : snapshot_->port(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
-    if (port != nullptr && port->device != nullptr && port->worker == number_)
-      received |= receive_from(*port);
+    if (events[i].data.u64 != kWakeToken) line_up(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
+  }
+  bool received = false;
+  for (Line& line : lines_) {
+    if (line.bridge == nullptr) continue;
+    received |= serve(line);
+    if (refresh()) break;  // the lines are others now
   }
   if (received) {
-    counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - now_, 0)));
+    counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - woken, 0)));
     spin_.received(now_);
   }
   return received;
 }
 
-/// Takes the published snapshot and updates the epoll set to match it.
-void Worker::refresh() {
+/// Takes the published snapshot and updates the epoll set to match it. False if it is the one in use.
+bool Worker::refresh() {
   const Snapshot* latest = published_.load(std::memory_order_acquire);
-  if (latest == snapshot_) return;
+  if (latest == snapshot_) return false;
   snapshot_ = latest;
-  const auto is_mine = [this, latest](std::uint32_t number, const std::shared_ptr<Port>& device) {
-    const PortConfig* port = latest->port(PortNo{number});
-    return port != nullptr && port->worker == number_ && port->device == device;
-  };
   for (auto it = received_from_.begin(); it != received_from_.end();) {
-    if (is_mine(it->first, it->second)) {
+    if (is_mine(PortNo{it->first}, it->second)) {
       ++it;
       continue;
     }
     epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second->receive_fd(), nullptr);
+    if (!turns_[it->first].rest.empty()) it->second->release();
+    turns_[it->first] = {};
     it = received_from_.erase(it);
   }
+  sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
+  turns_.resize(sends_.size());
   for (const PortConfig* port : snapshot_->ports) {
     if (port == nullptr || port->worker != number_ || port->device == nullptr) continue;
     if (received_from_.contains(index(port->number))) continue;
@@ -137,38 +139,108 @@ void Worker::refresh() {
           .add();  // no memory, or fs.epoll.max_user_watches: the next snapshot tries again
     }
   }
-  sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
+  arrange_lines();
   spin_.set_limit(snapshot_->work.spin);
   admission_.set_snapshot(*snapshot_);
   seen_.store(snapshot_->generation, std::memory_order_release);
   seen_.notify_all();
-}
-
-bool Worker::receive_from(const PortConfig& in) {
-  copies_.begin(clock_());
-  const std::size_t count = in.device->receive(raw_);
-  now_ = clock_();
-  if (next_frames_.anybody_waits()) [[unlikely]]
-    next_frames_.look(in, std::span(raw_).first(count));
-  for (std::size_t i = 0; i < count; ++i) handle(in, raw_[i], i);
-  flush_sends();
-  if (admission_.queue(now_)) mirror_thread_.wake();
-  copies_.end();
-  if (count == 0) return false;
-  in.device->release();
-  counters_.batches.add();
-  counters_.frames.add(count);
   return true;
 }
 
-void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
+bool Worker::is_mine(PortNo number, const std::shared_ptr<Port>& device) const {
+  const PortConfig* port = snapshot_->port(number);
+  return port != nullptr && port->worker == number_ && port->device == device;
+}
+
+/// The port has something to receive. The event may be older than the snapshot: a port that has disappeared
+/// meanwhile is not in it, or has another device by now.
+void Worker::line_up(PortNo number) {
+  const PortConfig* port = snapshot_ == nullptr ? nullptr : snapshot_->port(number);
+  if (port == nullptr || !received_from_.contains(index(number))) return;
+  PortTurn& turn = turns_[index(number)];
+  if (std::exchange(turn.in_line, true)) return;
+  const auto line_of = [this](const BridgeConfig* bridge) {
+    return std::find_if(lines_.begin(), lines_.end(),
+                        [&](const Line& line) { return line.bridge == bridge; });
+  };
+  auto line = line_of(port->bridge);
+  if (line == lines_.end()) line = line_of(nullptr);
+  if (line == lines_.end()) line = lines_.insert(line, Line{});
+  line->bridge = port->bridge;
+  line->ports.push_back(number);
+}
+
+/// Puts the ports that wait into the lines of the snapshot's bridges, in the same order.
+void Worker::arrange_lines() {
+  for (Line& line : std::exchange(lines_, {})) {
+    for (const PortNo number : line.ports) {
+      // Not in line any more: its device is gone.
+      if (std::exchange(turns_[index(number)].in_line, false)) line_up(number);
+    }
+  }
+}
+
+/// One turn of a bridge. False if nothing was received.
+bool Worker::serve(Line& line) {
+  bool received = false;
+  // Each of these ports once: an emptied one is not in line again before epoll says so.
+  std::size_t ports = line.ports.size();
+  for (std::size_t room = kTurn; room > 0 && ports > 0; --ports) {
+    const PortNo number = line.ports.front();
+    line.ports.pop_front();
+    const std::size_t work = serve_port(*snapshot_->port(number), room);
+    received |= work != 0;
+    room -= std::min(room, work);
+    PortTurn& turn = turns_[index(number)];
+    turn.in_line = !turn.rest.empty();
+    if (turn.in_line) line.ports.push_back(number);
+  }
+  if (line.ports.empty()) line.bridge = nullptr;
+  return received;
+}
+
+/// Handles the rest of the port's last batch or else a new one, as far as there is room. Returns the work that
+/// it was; 0 if there were no frames.
+std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
+  std::vector<RawFrame>& rest = turns_[index(in.number)].rest;
+  copies_.begin(clock_());
+  std::span<const RawFrame> frames = rest;
+  if (rest.empty()) {
+    frames = std::span(raw_).first(in.device->receive(raw_));
+    if (next_frames_.anybody_waits()) [[unlikely]]
+      next_frames_.look(in, frames);
+    if (!frames.empty()) counters_.batches.add();
+    counters_.frames.add(frames.size());
+  }
+  now_ = clock_();
+  const bool any = !frames.empty();
+  const std::size_t work = handle_some(in, frames, room);
+  flush_sends();
+  if (admission_.queue(now_)) mirror_thread_.wake();
+  copies_.end();
+  rest = std::vector(frames.begin(), frames.end());
+  if (any && rest.empty()) in.device->release();
+  return work;
+}
+
+/// Takes from `frames` what there is room for, but at least one.
+std::size_t Worker::handle_some(const PortConfig& in, std::span<const RawFrame>& frames, std::size_t room) {
+  std::size_t work = 0;
+  std::size_t handled = 0;
+  for (; handled < frames.size() && work < room; ++handled) work += handle(in, frames[handled], handled);
+  frames = frames.subspan(handled);
+  return work;
+}
+
+/// Returns the work that the frame was: itself, each send and each copy count one.
+std::size_t Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
   PortCell& cell = in.counters->of(sender_);
   cell.received_frames.add();
   ParseResult parsed = parse(raw);
   cell.received_bytes.add(raw.bytes.size() + (raw.stripped_tag ? kTagLength : 0));
   if (parsed.drop != DropReason::none) {
     cell.received_drops[static_cast<std::size_t>(parsed.drop)].add();
-    return;
+    return 1;
   }
   frames_[at] = parsed.frame;
   if (parsed.frame.dst.is_multicast()) cell.received_multicast.add();
@@ -176,6 +248,7 @@ void Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_t at) {
   admission_.note(verdict, frames_[at], now_);  // first: determines which copies continue beyond patches
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);
+  return 1 + verdict.sends.size() + verdict.copies.size();
 }
 
 void Worker::learn(const Verdict& verdict) {

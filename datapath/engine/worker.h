@@ -3,14 +3,21 @@
 // the mirror queue.
 //
 // Order within a batch: decide all frames, send the production frames, and only then queue the copies.
-// Settings are read once per batch: the worker takes the published snapshot before it handles the events of
-// epoll, and reports that, so that the control thread knows when an old snapshot is no longer in use.
+// Settings are read once per batch: between the turns of two bridges the worker takes the published snapshot,
+// and reports that, so that the control thread knows when an old snapshot is no longer in use.
+//
+// Bridges take turns. A broadcast on 500 ports is 500 sends, so a turn is measured in sends and not in
+// frames: a bridge whose hosts flood it makes the ports of other bridges, and the control thread, wait for one
+// turn of about a millisecond. The ports of a bridge are served in the order in which they became ready; one
+// whose frames exceed the turn goes to the end of the line with the rest of its batch.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -64,12 +71,28 @@ class Worker {
   struct HeaderBytes {
     std::array<std::uint8_t, kMaxHeaderLength> bytes;
   };
+  /// The ports of a bridge that have something to receive.
+  struct Line {
+    const BridgeConfig* bridge = nullptr;  ///< null: nobody's, to be used again
+    std::deque<PortNo> ports = {};
+  };
+  struct PortTurn {
+    bool in_line = false;
+    std::vector<RawFrame> rest =
+        {};  ///< of a batch that exceeded the turn; the device still holds its memory
+  };
 
   void run();
   void take_wake() REQUIRES(roles::worker);
-  void refresh() REQUIRES(roles::worker);
-  bool receive_from(const PortConfig& in) REQUIRES(roles::worker);
-  void handle(const PortConfig& in, const RawFrame& raw, std::size_t at) REQUIRES(roles::worker);
+  bool refresh() REQUIRES(roles::worker);
+  bool is_mine(PortNo number, const std::shared_ptr<Port>& device) const REQUIRES(roles::worker);
+  void line_up(PortNo number) REQUIRES(roles::worker);
+  void arrange_lines() REQUIRES(roles::worker);
+  bool serve(Line& line) REQUIRES(roles::worker);
+  std::size_t serve_port(const PortConfig& in, std::size_t room) REQUIRES(roles::worker);
+  std::size_t handle_some(const PortConfig& in, std::span<const RawFrame>& frames, std::size_t room)
+      REQUIRES(roles::worker);
+  std::size_t handle(const PortConfig& in, const RawFrame& raw, std::size_t at) REQUIRES(roles::worker);
   void learn(const Verdict& verdict) REQUIRES(roles::worker);
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame) REQUIRES(roles::worker);
   void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) REQUIRES(roles::worker);
@@ -92,6 +115,8 @@ class Worker {
   CopyAdmission admission_;
   TimeNs now_ GUARDED_BY(roles::worker) = 0;
   Spin spin_ GUARDED_BY(roles::worker);
+  std::vector<Line> lines_ GUARDED_BY(roles::worker);
+  std::vector<PortTurn> turns_ GUARDED_BY(roles::worker);  ///< by PortNo
   std::array<RawFrame, kBatchSize> raw_ GUARDED_BY(roles::worker);
   std::array<Frame, kBatchSize> frames_ GUARDED_BY(roles::worker);
   std::vector<std::vector<OutgoingFrame>> sends_ GUARDED_BY(roles::worker);  ///< by PortNo

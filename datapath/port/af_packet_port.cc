@@ -3,6 +3,7 @@
 // and one sending socket per sender (af_packet_send).
 #include "datapath/port/af_packet_port.h"
 
+#include <atomic>
 #include <vector>
 
 #include "datapath/port/af_packet_receive.h"
@@ -19,7 +20,7 @@ class AfPacketPort final : public Port {
       const bool sends_copies = i + options.mirror_senders >= options.senders;
       const bool by_xdp = sends_copies ? options.xdp_copies : options.xdp_transmit;
       senders_.push_back(
-          std::make_unique<af_packet::Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr));
+          std::make_unique<af_packet::Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr, ordinary_));
     }
   }
 
@@ -29,6 +30,7 @@ class AfPacketPort final : public Port {
   void send(SenderId sender, std::span<OutgoingFrame> frames) override {
     senders_[index(sender)]->send(frames);
   }
+  void use_ordinary_path(bool ordinary) override { ordinary_.store(ordinary, std::memory_order_relaxed); }
   std::uint64_t receive_overruns() override { return receiver_.overruns(); }
   std::size_t receive_memory() override { return receiver_.memory(); }
   std::size_t send_memory() override { return xdp_.memory(); }
@@ -36,6 +38,7 @@ class AfPacketPort final : public Port {
  private:
   af_packet::Receiver receiver_;
   XdpSender xdp_;
+  std::atomic<bool> ordinary_ = false;  // read by the senders
   std::vector<std::unique_ptr<af_packet::Sender>> senders_;
 };
 

@@ -4,7 +4,8 @@
 //
 // Receive: one TPACKET_V2 ring of small slots. A frame too long for a slot (jumbo frame, GSO packet) is
 // queued whole on the socket instead and fetched from there in order. The slots are even smaller until the
-// port is busy. Send: one socket per sender, sendmmsg(2); production frames bypass the queueing discipline.
+// port is busy. Send: one socket per sender, sendmmsg(2); production frames bypass the queueing discipline
+// unless they are told not to.
 // README.md in this folder has the reasons and the costs.
 //
 // The device is in promiscuous mode while the port exists. It may go down and up, change its MTU or its name,
@@ -55,7 +56,7 @@ struct AfPacketOptions {
   std::size_t slots = 1024;
   /// slots and slot_size of the ring until the port is busy. The larger ring is created in the network
   /// namespace of the thread that receives, which must be the one the port was opened in.
-  std::size_t first_slots = 384;
+  std::size_t first_slots = 1024;
   std::size_t first_slot_size = 256;
   /// Bytes, a power of two from 256 to 32768. 76 of them are overhead.
   std::size_t slot_size = 2048;

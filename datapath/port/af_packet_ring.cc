@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "datapath/base/background.h"
+#include "datapath/base/socket_buffer.h"
 #include "datapath/port/af_packet_socket.h"
 
 namespace vswitch::af_packet {
@@ -38,9 +39,7 @@ RingSize full_size(const AfPacketOptions& options) {
 Ring::Ring(const RingSize& size, const std::string& device) : size_(size), fd_(packet_socket(device)) {
   set_option(fd_, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "cannot set TPACKET_V2 for " + device);
   set_option(fd_, SOL_PACKET, PACKET_COPY_THRESH, 1, "cannot set PACKET_COPY_THRESH for " + device);
-  set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE,
-             static_cast<int>(size.queue_bytes / 2),  // the kernel doubles it
-             "cannot set SO_RCVBUFFORCE for " + device);
+  if (!set_receive_buffer(fd_.get(), size.queue_bytes)) fail("cannot set SO_RCVBUF for " + device);
   if (!map())
     fail("cannot allocate a receive ring of " + std::to_string(size.bytes()) + " bytes for " + device);
 }

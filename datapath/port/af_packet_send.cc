@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "datapath/base/socket_buffer.h"
 #include "datapath/base/switch_mark.h"
 #include "datapath/port/af_packet_socket.h"
 #include "datapath/port/device_query.h"
@@ -21,6 +22,8 @@ namespace {
 constexpr std::size_t kSendBytes = 576 * 1024;        // in flight to the device, all senders together
 constexpr std::size_t kSendBytesAtLeast = 64 * 1024;  // per sender
 constexpr std::size_t kSendBytesAtMost = 192 * 1024;
+/// Per sender, in a queueing discipline that somebody has put on the device: its limits count, not ours.
+constexpr std::size_t kQueueingBytes = 16 << 20;
 
 /// The arguments of sendmmsg(2): 8 KiB per thread, not per port.
 struct Messages {
@@ -39,24 +42,38 @@ struct Messages {
 
 }  // namespace
 
-Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp)
-    : ifindex_(options.ifindex), bypasses_(bypasses), xdp_(xdp), fd_(packet_socket(options.name)) {
+Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp,
+               const std::atomic<bool>& ordinary)
+    : ifindex_(options.ifindex),
+      bypasses_(bypasses),
+      xdp_(xdp),
+      in_flight_(std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost)),
+      ordinary_(ordinary),
+      fd_(packet_socket(options.name)) {
   if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
-  const std::size_t bytes = std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost);
-  set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(bytes / 2),  // the kernel doubles it
-             "cannot set SO_SNDBUFFORCE for " + options.name);
+  if (!set_send_buffer(fd_.get(), in_flight_)) fail("cannot set SO_SNDBUF for " + options.name);
   set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark, "cannot set SO_MARK for " + options.name);
   bind_to(fd_, ifindex_, 0, options.name);
 }
 
 void Sender::send(std::span<OutgoingFrame> frames) {
+  if (ordinary_.load(std::memory_order_relaxed) != on_ordinary_path_) [[unlikely]]
+    change_path();
   if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
-  if (xdp_ != nullptr && queueing_left_ == 0) frames = frames.subspan(xdp_->send(frames, fd_.get()));
+  if (xdp_ != nullptr && !on_ordinary_path_ && queueing_left_ == 0)
+    frames = frames.subspan(xdp_->send(frames, fd_.get()));
   while (!frames.empty()) {
     const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), kBatchSize));
     send_batch(batch);
     frames = frames.subspan(batch.size());
   }
+}
+
+void Sender::change_path() {
+  on_ordinary_path_ = !on_ordinary_path_;
+  queueing_left_ = 0;
+  set_send_buffer(fd_.get(), on_ordinary_path_ ? kQueueingBytes : in_flight_);
+  if (bypasses_) bypass_queueing(!on_ordinary_path_);
 }
 
 bool Sender::bypass_queueing(bool bypass) {
@@ -123,7 +140,7 @@ std::size_t Sender::refused(int error, std::span<OutgoingFrame> frames) {
 /// ordinary path the kernel segments it. All frames then take that path, so that they stay in order, until it
 /// is time to check whether the device can segment now.
 bool Sender::start_queueing() {
-  if (!bypasses_ || queueing_left_ > 0 || !bypass_queueing(false)) return false;
+  if (!bypasses_ || on_ordinary_path_ || queueing_left_ > 0 || !bypass_queueing(false)) return false;
   queueing_left_ = kBatchesBeforeRetrying;
   return true;
 }

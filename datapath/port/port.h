@@ -42,6 +42,10 @@ class Port {
   /// (device gone), send_error. The frames behind a refused one are still sent.
   virtual void send(SenderId sender, std::span<OutgoingFrame> frames) = 0;
 
+  /// From now on frames leave by the ordinary path of the kernel, past what the host has put on the device
+  /// (queueing discipline, filters, captures), or, with false, by the fastest one again. Any thread.
+  virtual void use_ordinary_path(bool /*ordinary*/) {}
+
   /// Frames lost before receive() could see them, since the port was created (ring full, memory short). Call
   /// it regularly: an AF_PACKET port also detects a stuck ring here. Any thread.
   virtual std::uint64_t receive_overruns() = 0;

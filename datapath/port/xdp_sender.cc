@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "datapath/base/background.h"
+#include "datapath/base/socket_buffer.h"
 #include "datapath/base/switch_mark.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_port.h"
@@ -184,9 +185,9 @@ class XdpSocket {
   }
 
   bool attach(int ifindex) {
-    constexpr int kInFlight = kSlots * 2 * kMaxFrameLength;  // the kernel doubles it
+    constexpr std::size_t kInFlight = kSlots * 4 * kMaxFrameLength;
     if (!set_option(fd_, SOL_SOCKET, SO_MARK, kSwitchMark)) return false;
-    if (!set_option(fd_, SOL_SOCKET, SO_SNDBUFFORCE, kInFlight)) return false;
+    if (!set_send_buffer(fd_.get(), kInFlight)) return false;
     sockaddr_xdp address{};
     address.sxdp_family = AF_XDP;
     address.sxdp_flags = XDP_COPY;

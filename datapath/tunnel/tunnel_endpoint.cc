@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "datapath/base/socket_buffer.h"
 #include "datapath/port/port.h"
 #include "datapath/tunnel/raw_socket.h"
 
@@ -39,8 +40,7 @@ void set_ipv6_options(const UniqueFd& fd, const TunnelEndpointSettings& settings
 UniqueFd open_sender(const TunnelEndpointSettings& settings) {
   UniqueFd fd = open_raw_socket(settings);
   block_receive(fd);  // a raw socket also receives all packets of its protocol
-  set_socket_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBytes / 2,
-                    "SO_SNDBUFFORCE");  // the kernel doubles it
+  set_send_buffer(fd.get(), kSendBytes);
   settings.remote.v6 ? set_ipv6_options(fd, settings) : set_ipv4_options(fd, settings);
   return fd;
 }

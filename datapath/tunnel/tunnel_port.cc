@@ -16,6 +16,7 @@
 #include <array>
 #include <vector>
 
+#include "datapath/base/socket_buffer.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/frame/left_undone.h"
 #include "datapath/tunnel/pieces.h"
@@ -63,8 +64,7 @@ void receive_only_from(const UniqueFd& fd, const IpAddress& remote, std::span<co
 UniqueFd open_receiver(const tunnel::TunnelEndpointSettings& settings, std::span<const IpAddress> not_to) {
   UniqueFd fd = tunnel::open_raw_socket(settings);
   receive_only_from(fd, settings.remote, not_to);
-  tunnel::set_socket_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes / 2,
-                            "SO_RCVBUFFORCE");  // the kernel doubles it
+  set_receive_buffer(fd.get(), kReceiveBytes);
   return fd;
 }
 

@@ -36,7 +36,10 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
   const model::Interface interface = model::read_interface(*interface_row);
   const model::PortState state = model::state_of(*interface_row);
   const auto ifindex = interface_row->integer("ifindex");
-  const std::string* copies_only = interface_row->value("status", "copies_only");
+  const auto status = [&](const char* key) {
+    const std::string* value = interface_row->value("status", key);
+    return value == nullptr ? Json() : Json(*value);
+  };
   Json json = model::members_of(model::port_columns(), port);
   json.update(model::members_of(model::interface_columns(), interface));
   if (interface.type.empty()) json["type"] = "system";
@@ -52,7 +55,8 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
                {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
                {"state", state.state},
                {"reason", state.reason},
-               {"copies_only", copies_only == nullptr ? Json() : Json(*copies_only)},
+               {"copies_only", status("copies_only")},
+               {"egress", status("egress")},
                {"counters", counters_of(methods.counters, *interface_row)}});
   return json;
 }

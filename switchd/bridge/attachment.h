@@ -86,6 +86,7 @@ class Attachment {
   InterfaceType type = InterfaceType::system;
   std::string not_isolated;            ///< why the host's stack still sees the device
   std::string not_configured;          ///< why MTU or MAC are not as requested
+  std::string egress;                  ///< what the host has put on the way out, which frames pass therefore
   std::uint64_t earlier_overruns = 0;  ///< of devices that this interface had before
   std::uint64_t earlier_resets = 0;    ///< carrier changes, likewise
 

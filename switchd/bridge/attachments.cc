@@ -91,6 +91,7 @@ void Attachments::reconcile_interface(const DesiredInterface& interface) {
   if (tries) try_to_open(interface, attachment, was_renamed);
   if (attachment.open() == nullptr || !has_device(interface.type)) return;
   configure(interface, attachment);
+  choose_path(interface, attachment);
   if (const netlink::Link* now = links_.find(interface.name)) attachment.open()->resets = now->link_resets;
 }
 
@@ -258,6 +259,30 @@ void Attachments::configure(const DesiredInterface& interface, Attachment& attac
   if (trouble && *trouble != attachment.not_configured)
     log::warn(kPortLog, "{}: {}", interface.name, *trouble);
   attachment.not_configured = trouble.value_or("");
+}
+
+/// The host's own devices (internal ports) pass what is on them in any case.
+std::string Attachments::egress_of(const std::string& name, const Attachment& attachment) const {
+  const netlink::Link* link = links_.find(name);
+  if (link == nullptr || attachment.open() == nullptr || attachment.type != InterfaceType::system) return "";
+  return egress_.on(*link);
+}
+
+void Attachments::choose_path(const DesiredInterface& interface, Attachment& attachment) {
+  const std::string egress = egress_of(interface.name, attachment);
+  attachment.open()->device->use_ordinary_path(!egress.empty());
+  if (egress == attachment.egress) return;
+  attachment.egress = egress;
+  if (egress.empty())
+    log::info(kPortLog, "{}: frames leave by the fastest path again", interface.name);
+  else
+    log::info(kPortLog, "{}: frames leave by the kernel's ordinary path: {}", interface.name, egress);
+}
+
+bool Attachments::is_egress_outdated() const {
+  return std::any_of(by_name_.begin(), by_name_.end(), [this](const auto& item) {
+    return item.second.open() != nullptr && egress_of(item.first, item.second) != item.second.egress;
+  });
 }
 
 /// The host gets its device back at once; frames that workers still receive at this moment do no harm.

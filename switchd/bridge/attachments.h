@@ -19,6 +19,7 @@
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/model/datapath_settings.h"
+#include "switchd/netlink/egress_monitor.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 
@@ -30,10 +31,12 @@ class Attachments {
 
   /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when reconcile() must be
   /// called again.
-  Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation, const Endpoints& endpoints,
-              std::size_t senders, std::size_t mirror_senders, std::function<void()> go_on)
+  Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation,
+              const netlink::EgressMonitor& egress, const Endpoints& endpoints, std::size_t senders,
+              std::size_t mirror_senders, std::function<void()> go_on)
       : links_(links),
         isolation_(isolation),
+        egress_(egress),
         endpoints_(endpoints),
         senders_(senders),
         mirror_senders_(mirror_senders),
@@ -58,6 +61,9 @@ class Attachments {
 
   /// Call about once a second: a stopped receive ring is noticed when the overruns of its port are read.
   void poll() REQUIRES(roles::control);
+
+  /// The host has put something on a device, or removed it, since reconcile().
+  bool is_egress_outdated() const;
 
   /// nullptr for an interface that is not wanted.
   const Attachment* find(const std::string& interface) const;
@@ -85,11 +91,14 @@ class Attachments {
   void log_change(const DesiredInterface& interface, const Attachment& attachment,
                   const std::string& earlier) const;
   void configure(const DesiredInterface& interface, Attachment& attachment);
+  std::string egress_of(const std::string& name, const Attachment& attachment) const;
+  void choose_path(const DesiredInterface& interface, Attachment& attachment);
   void retire(Attachment& attachment);
   void give_back(int ifindex);
 
   netlink::LinkMonitor& links_;
   netlink::HostIsolation& isolation_;
+  const netlink::EgressMonitor& egress_;
   const Endpoints& endpoints_;
   const std::size_t senders_;
   const std::size_t mirror_senders_;

@@ -59,6 +59,7 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   if (works && !attachment.not_isolated.empty()) status["warning"] = attachment.not_isolated;
   if (works && !attachment.not_configured.empty()) status["warning"] = attachment.not_configured;
   if (!copies_only.empty()) status["copies_only"] = copies_only;
+  if (works && !attachment.egress.empty()) status["egress"] = attachment.egress;
   warn_of(interface.unsupported, row, "interface " + interface.name);
   status.insert(interface.unsupported.begin(), interface.unsupported.end());
   if (link != nullptr && works) {

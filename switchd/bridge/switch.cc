@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "datapath/base/socket_buffer.h"
 #include "datapath/base/thread_annotations.h"
 #include "datapath/engine/datapath.h"
 #include "datapath/snapshot/compile.h"
@@ -31,6 +32,7 @@
 #include "switchd/bridge/switch_queries.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
+#include "switchd/netlink/egress_monitor.h"
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 #include "switchd/netlink/route_monitor.h"
@@ -59,12 +61,13 @@ class Switch::Impl {
         routes_(io, links_, [this] { routes_changed(); }),
         endpoints_(routes_),
         isolation_(options.rundir),
+        egress_(io, [this] { egress_changed(); }),
         worker_option_(options.workers),
         settings_(settings_at_start(database, options.workers, processors_)),
         datapath_(start_datapath(
             settings_, [this] { frame_caught(); }, trouble_at_start_)),
         registry_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
-        attachments_(links_, isolation_, endpoints_, datapath_->senders(),
+        attachments_(links_, isolation_, egress_, endpoints_, datapath_->senders(),
                      datapath_->senders() - datapath_->workers(),
                      [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
         timer_(io),
@@ -73,6 +76,7 @@ class Switch::Impl {
           request_apply();
         }) {
     for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
+    if (const std::string limits = buffer_limits(); !limits.empty()) log::warn(kBridgeLog, "{}", limits);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
       roles::control.assert_held();
       if (!std::exchange(own_commit_, false))
@@ -117,6 +121,11 @@ class Switch::Impl {
     roles::control.assert_held();
     links_.sync();
     if (endpoints_.refresh()) request_apply();
+  }
+
+  void egress_changed() {
+    roles::control.assert_held();
+    if (attachments_.is_egress_outdated()) request_apply();
   }
 
   /// Called on a worker's thread.
@@ -367,6 +376,7 @@ class Switch::Impl {
   netlink::RouteMonitor routes_;
   Endpoints endpoints_;
   netlink::HostIsolation isolation_;
+  netlink::EgressMonitor egress_;
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
   model::DatapathSettings settings_;  ///< the settings in effect; at_start as of the start

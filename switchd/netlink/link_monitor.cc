@@ -22,6 +22,7 @@
 #include <system_error>
 #include <unordered_map>
 
+#include "datapath/base/socket_buffer.h"
 #include "datapath/base/unique_fd.h"
 #include "switchd/base/log.h"
 #include "switchd/netlink/netlink_socket.h"
@@ -37,7 +38,7 @@ const log::Module kLog{"netlink"};
 constexpr int kDumpTries = 10;
 
 constexpr unsigned kLowerUp = 1U << 16;            // IFF_LOWER_UP, which <net/if.h> lacks
-constexpr int kLinkEventBuffer = 2 * 1024 * 1024;  // about 1500 notifications; more at once cause a new dump
+constexpr std::size_t kLinkEventBuffer = 4 << 20;  // about 1500 notifications; more at once cause a new dump
 constexpr std::uint32_t kSpeedUnknown = 0xffffffff;  // SPEED_UNKNOWN
 constexpr std::size_t kEventMessage = 64 * 1024;
 
@@ -162,8 +163,7 @@ class LinkMonitor::Impl {
       throw std::system_error(errno, std::generic_category(), "cannot listen for changes of network devices");
     }
     nl_socket_set_msg_buf_size(socket, kEventMessage);
-    const int bytes = kLinkEventBuffer;
-    ::setsockopt(nl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    set_receive_buffer(nl_socket_get_fd(socket), kLinkEventBuffer);
   }
 
   static int on_event(nl_msg* message, void* self) {

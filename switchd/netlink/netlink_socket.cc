@@ -102,10 +102,10 @@ void NetlinkSocket::Free::operator()(nl_sock* socket) const {
   nl_socket_free(socket);
 }
 
-NetlinkSocket::NetlinkSocket() : socket_(nl_socket_alloc()) {
+NetlinkSocket::NetlinkSocket(int protocol) : socket_(nl_socket_alloc()) {
   if (!socket_) throw std::bad_alloc();
-  if (nl_connect(socket_.get(), NETLINK_ROUTE) < 0) {
-    throw std::system_error(errno, std::generic_category(), "cannot open an rtnetlink socket");
+  if (nl_connect(socket_.get(), protocol) < 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot open a netlink socket");
   }
   nl_socket_set_msg_buf_size(socket_.get(), 64 * 1024);  // the longest message of a dump is 32 KiB
   const int on = 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to the kernel over rtnetlink(7), with the kernel's own error text if it refuses. A thin layer over
+// Requests to the kernel over netlink(7), with the kernel's own error text if it refuses. A thin layer over
 // libnl-3.
 #pragma once
 
@@ -40,13 +40,13 @@ struct NetlinkRefusal {
   std::string text;  ///< extended acknowledgement (Linux 4.12) if there is one, else strerror()
 };
 
-/// A NETLINK_ROUTE socket in the network namespace of the thread that creates it. One thread at a time.
+/// A netlink socket in the network namespace of the thread that creates it. One thread at a time.
 class NetlinkSocket {
  public:
   using Handler = std::function<void(const nlmsghdr&)>;
 
-  /// Throws std::system_error.
-  NetlinkSocket();
+  /// `protocol` as for netlink(7). Throws std::system_error.
+  explicit NetlinkSocket(int protocol = NETLINK_ROUTE);
 
   /// Sends and waits for the acknowledgement.
   std::optional<NetlinkRefusal> request(const NetlinkMessage& message);

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "datapath/base/socket_buffer.h"
 #include "switchd/base/log.h"
 #include "switchd/netlink/netlink_socket.h"
 
@@ -26,7 +27,7 @@ const log::Module kRouteLog{"netlink"};
 
 constexpr std::uint16_t kValid =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
-constexpr int kRouteEventBuffer = 1024 * 1024;
+constexpr std::size_t kRouteEventBuffer = 2 << 20;
 
 IpAddress address_in(const nlattr* attribute) {
   return IpAddress::from_bytes(
@@ -142,8 +143,7 @@ class RouteMonitor::Impl {
       events_.reset();
       throw std::system_error(errno, std::generic_category(), "cannot listen for changes of routes");
     }
-    const int bytes = kRouteEventBuffer;
-    ::setsockopt(nl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    set_receive_buffer(nl_socket_get_fd(socket), kRouteEventBuffer);
     readable_.assign(nl_socket_get_fd(socket));
     wait();
   }

@@ -77,3 +77,29 @@ sh ovs-vsctl get interface s2-eth2 ofport ofport_request
     assert '"0000000000000001"\nnetdev\nstandalone\n' in said, said
     assert "2\n2\n" in said, "OpenFlow port numbers are those that it asked for"
     nothing_is_left(lab)
+
+
+@pytest.mark.skipif(not shutil.which("iperf"), reason="needs iperf")
+def test_limited_links_are_limited(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """Between two switches as well. A busy machine can only make them slower."""
+    topology = tmp_path / "topology.py"
+    topology.write_text("""
+from mininet.topo import Topo
+
+class Between(Topo):
+    def build(self):
+        one, two = self.addSwitch('s1'), self.addSwitch('s2')
+        self.addLink(self.addHost('h1'), one)
+        self.addLink(self.addHost('h2'), two)
+        self.addLink(one, two, bw=10)
+
+topos = {'between': Between}
+""")
+    said = mn(lab, "--custom", str(topology), "--topo", "between", "--link", "tc", "--switch", "ovsbr,datapath=user",
+              "--controller", "none",
+              commands="pingall\nh1 iperf -s -p 5001 &\nh2 timeout 20 iperf -c h1 -t 2\nsh ovs-vsctl get interface s1-eth2 status:egress\n")
+    assert "Results: 0% dropped (2/2 received)" in said
+    assert '"qdisc htb"' in said
+    rate = re.search(r"([\d.]+) Mbits/sec", said)
+    assert rate and float(rate[1]) < 20, said
+    nothing_is_left(lab)

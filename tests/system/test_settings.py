@@ -120,9 +120,9 @@ def test_receive_rings_of_busy_ports_keep_to_their_bound(lab: Lab) -> None:
         return (stats(lab)["memory"]["receive_bytes"] - first) // 1024
 
     set_config(lab, "receive-ring-kib=512")
-    assert grown("t1") == 512 - 96
+    assert grown("t1") == 512 - 256
     set_config(lab, "receive-ring-kib=4096")
-    assert grown("t2") == 4096 - 96
+    assert grown("t2") == 4096 - 256
 
 
 def at_once(lab: Lab, host: Host, frames: Any) -> None:
