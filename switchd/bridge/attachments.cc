@@ -18,6 +18,7 @@ namespace {
 
 const log::Module kPortLog{"port"};
 
+constexpr std::size_t kLooksTogether = 16;   // at the isolation of devices: 0.1 ms each
 constexpr std::uint32_t kDefaultMtu = 1500;  // of the local port of a bridge without other ports
 
 /// Chosen so that they are whole blocks of 32 KiB.
@@ -344,6 +345,40 @@ void Attachments::poll() {
   for (const auto& [name, attachment] : by_name_) {
     if (attachment.open() != nullptr) attachment.open()->device->receive_overruns();
   }
+}
+
+bool Attachments::look_at_isolation(const std::string& interface, Attachment& attachment) {
+  const Open* open = attachment.open();
+  if (open == nullptr || attachment.type != InterfaceType::system) return false;
+  const netlink::Isolation isolation = isolation_.look(open->ifindex);
+  const std::string trouble = isolation.trouble.value_or("");
+  if (isolation.was_lost)
+    log::warn(kPortLog, "{}: somebody removed what keeps the host's own stack away from the device; {}",
+              interface, trouble.empty() ? "it is back" : trouble);
+  else if (!trouble.empty() && trouble != attachment.not_isolated)
+    log::warn(kPortLog, "{}: {}", interface, trouble);
+  return std::exchange(attachment.not_isolated, trouble) != trouble;
+}
+
+bool Attachments::look_at_isolation(const std::set<int>& ifindexes) {
+  bool has_changed = false;
+  for (auto& [name, attachment] : by_name_) {
+    const Open* open = attachment.open();
+    if (open != nullptr && (ifindexes.empty() || ifindexes.contains(open->ifindex)))
+      has_changed |= look_at_isolation(name, attachment);
+  }
+  return has_changed;
+}
+
+bool Attachments::look_at_some_isolation() {
+  bool has_changed = false;
+  auto next = by_name_.upper_bound(looked_at_);
+  for (std::size_t i = 0; i < std::min(kLooksTogether, by_name_.size()); ++i, ++next) {
+    if (next == by_name_.end()) next = by_name_.begin();
+    has_changed |= look_at_isolation(next->first, next->second);
+    looked_at_ = next->first;
+  }
+  return has_changed;
 }
 
 bool Attachments::look_elsewhere() {

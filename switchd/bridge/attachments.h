@@ -66,6 +66,12 @@ class Attachments {
   /// Looks at devices in other network namespaces. True if something has changed: start a walk.
   [[nodiscard]] bool look_elsewhere() REQUIRES(roles::control);
 
+  /// Looks whether the host's stack is still kept away from devices, and keeps it away again. `ifindexes`: of
+  /// these, or of all if it is empty. True if the state of a port has changed: start a walk.
+  [[nodiscard]] bool look_at_isolation(const std::set<int>& ifindexes) REQUIRES(roles::control);
+  /// The same for a few of all, in turns. Call about once a second.
+  [[nodiscard]] bool look_at_some_isolation() REQUIRES(roles::control);
+
   /// nullptr for an interface that is not wanted.
   const Attachment* find(const std::string& interface) const;
   /// The device of an interface, whatever it is called and wherever it is; nullptr if there is none.
@@ -96,6 +102,7 @@ class Attachments {
   /// `device_stays`: of an internal port.
   void retire(Attachment& attachment, bool device_stays = false);
   void give_back(int ifindex);
+  bool look_at_isolation(const std::string& interface, Attachment& attachment);
 
   netlink::LinkMonitor& links_;
   netlink::HostIsolation& isolation_;
@@ -107,6 +114,7 @@ class Attachments {
   const std::function<void()> go_on_;
   std::unique_ptr<RingStock> rings_ = std::make_unique<RingStock>();
   std::map<std::string, Attachment> by_name_;
+  std::string looked_at_;     ///< the interface that look_at_some_isolation() looked at last
   std::size_t opening_ = 0;   ///< attachments in the state `opening`
   std::size_t opened_ = 0;    ///< by reconcile() itself, in this call
   bool is_complete_ = true;   ///< reconcile() has nothing left to wait for

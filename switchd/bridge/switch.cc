@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -34,6 +35,7 @@
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 #include "switchd/netlink/route_monitor.h"
+#include "switchd/netlink/tc_monitor.h"
 
 namespace vswitch::bridge {
 
@@ -70,6 +72,11 @@ class Switch::Impl {
                             roles::control.assert_held();
                             if (attachments_.look_elsewhere()) request_apply();
                           }),
+        tc_monitor_(io,
+                    [this](const std::set<int>& ifindexes) {
+                      roles::control.assert_held();
+                      if (attachments_.look_at_isolation(ifindexes)) request_apply();
+                    }),
         attachments_(links_, isolation_, internal_devices_, endpoints_, datapath_->senders(),
                      datapath_->senders() - datapath_->workers(),
                      [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
@@ -358,7 +365,7 @@ class Switch::Impl {
     }
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
     attachments_.poll();
-    if (attachments_.look_elsewhere()) request_apply();
+    if (attachments_.look_elsewhere() || attachments_.look_at_some_isolation()) request_apply();
     if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
@@ -386,6 +393,7 @@ class Switch::Impl {
     return registry_.is_used_up(id, quota, life);
   }};
   InternalDevices internal_devices_;
+  netlink::TcMonitor tc_monitor_;
   Attachments attachments_;
   boost::asio::steady_timer timer_;
   WallTimer next_end_;  ///< of a session
