@@ -61,7 +61,10 @@ bool Attachments::reconcile(const Desired& desired) {
     it = by_name_.erase(it);
   }
   internal_devices_.remove_given_up();
-  if (!std::exchange(has_cleaned_, true)) internal_devices_.remove_leftovers(wanted_internal);
+  if (!std::exchange(has_cleaned_, true)) {
+    for (const std::string& line : internal_devices_.remove_leftovers(wanted_internal))
+      log::info(kPortLog, "{}", line);
+  }
   for (const DesiredBridge& bridge : desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) reconcile_interface(interface);
   }

@@ -118,7 +118,7 @@ void InternalDevices::remove_given_up() {
   links_.sync();
 }
 
-void InternalDevices::remove_leftovers(const std::set<std::string>& wanted) {
+std::vector<std::string> InternalDevices::remove_leftovers(const std::set<std::string>& wanted) {
   std::vector<netlink::Link> leftovers;
   for (const auto& [name, link] : links_.links()) {
     const std::string port = port_of_mark(link.alias);
@@ -129,14 +129,16 @@ void InternalDevices::remove_leftovers(const std::set<std::string>& wanted) {
   std::vector<std::future<std::optional<std::string>>> removals;
   for (const netlink::Link& link : leftovers)
     removals.push_back(in_background([name = link.name] { return remove_tap(name); }));
+  std::vector<std::string> lines;
   for (std::size_t i = 0; i < leftovers.size(); ++i) {
     const std::string& name = leftovers[i].name;
-    if (const auto trouble = removals[i].valid() ? removals[i].get() : remove_tap(name))
-      log::warn(kInternalLog, "{}: its port is gone, but it stays: {}", name, *trouble);
-    else
-      log::info(kInternalLog, "{}: removed, because its port is gone", name);
+    const auto trouble = removals[i].valid() ? removals[i].get() : remove_tap(name);
+    lines.push_back(
+        "device " + name +
+        (trouble ? " stays, but its port is gone: " + *trouble : " removed: it belonged to an internal port"));
   }
   if (!leftovers.empty()) links_.sync();
+  return lines;
 }
 
 }  // namespace vswitch::bridge

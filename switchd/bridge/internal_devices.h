@@ -43,8 +43,9 @@ class InternalDevices {
   /// the name is free.
   void give_up(Open& open);
   void remove_given_up();
-  /// Removes the devices of this run directory that no program has open and whose port is not in `wanted`.
-  void remove_leftovers(const std::set<std::string>& wanted);
+  /// Removes the devices of this run directory that no program has open and whose port is not in `wanted`. Returns a
+  /// sentence about each.
+  std::vector<std::string> remove_leftovers(const std::set<std::string>& wanted);
 
  private:
   /// The name of the device that an earlier daemon made for the interface, or that of the interface.

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <chrono>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -85,7 +86,7 @@ class Switch::Impl {
           roles::control.assert_held();
           request_apply();
         }) {
-    for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
+    clean_leftovers();
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
       roles::control.assert_held();
       if (!std::exchange(own_commit_, false))
@@ -115,6 +116,14 @@ class Switch::Impl {
   std::size_t queued_copy_bytes() const { return datapath_->queued_copy_bytes(); }
 
  private:
+  void clean_leftovers() {
+    try {
+      for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
+    } catch (const std::runtime_error& error) {
+      log::warn(kBridgeLog, "devices may still be isolated from the host's stack: {}", error.what());
+    }
+  }
+
   void links_changed(const std::vector<std::string>& names) {
     roles::control.assert_held();
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {

@@ -168,17 +168,13 @@ class HostIsolation::Impl {
 
   std::vector<std::string> clean_leftovers() {
     std::vector<std::string> cleaned;
-    try {
-      for (const Qdisc& qdisc : ingress_qdiscs(0)) {
-        const std::optional<IsolationOwner> owner =
-            remove(qdisc.ifindex, [this](const IsolationOwner& one) { return !lives_.lives(one); });
-        if (!owner) continue;
-        cleaned.push_back("device " + name_of(qdisc.ifindex) + " returned to the host's stack: process " +
-                          std::to_string(owner->pid) + " (run directory " + owner->rundir +
-                          "), which has ended, had isolated it");
-      }
-    } catch (const Refused& error) {
-      cleaned.push_back(std::string("devices may still be isolated from the host's stack: ") + error.what());
+    for (const Qdisc& qdisc : ingress_qdiscs(0)) {
+      const std::optional<IsolationOwner> owner =
+          remove(qdisc.ifindex, [this](const IsolationOwner& one) { return !lives_.lives(one); });
+      if (!owner) continue;
+      cleaned.push_back("device " + name_of(qdisc.ifindex) + " returned to the host's stack: process " +
+                        std::to_string(owner->pid) + " (run directory " + owner->rundir +
+                        "), which has ended, had isolated it");
     }
     return cleaned;
   }

@@ -46,10 +46,9 @@ class HostIsolation {
   [[nodiscard]] std::optional<std::string> release(int ifindex);
 
   /// Removes what daemons that have ended left behind, with the clsact they had created. Returns a sentence per
-  /// device that was cleaned or could not be cleaned.
+  /// device. Throws std::runtime_error with a sentence if the kernel refuses, as others() does.
   std::vector<std::string> clean_leftovers();
-  /// The devices that other daemons have isolated, with a sentence about each. Throws std::runtime_error if the
-  /// kernel does not list them.
+  /// The devices that other daemons have isolated, with a sentence about each.
   std::vector<std::string> others();
 
  private:

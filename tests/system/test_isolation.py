@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import VSWITCHD, Daemon, wait_until
+from lab import VSWITCH_CTL, VSWITCHD, Daemon, wait_until
 from net import BROADCAST, Host, frame, mac, run, stop
 from switch import Lab
 
@@ -119,7 +119,8 @@ def test_two_daemons_leave_each_others_alone(lab: Lab, tmp_path: pathlib.Path) -
 def in_namespaces_of_its_own(lab: Lab, directory: pathlib.Path, rundir: pathlib.Path) -> subprocess.Popen[bytes]:
     """As in a container with the host's network: other processes, and another directory behind the path of the run directory."""
     rundir.mkdir(exist_ok=True)
-    script = f'mount -t tmpfs none {rundir} && exec {VSWITCHD} --rundir {rundir} --db {directory}/container.db --log-file {directory}/container.log'
+    files = f"--db {directory}/container.db --log-file {directory}/container.log"
+    script = f"mount -t tmpfs none {rundir} && exec {VSWITCHD} --rundir {rundir} {files}"
     return subprocess.Popen(["ip", "netns", "exec", lab.net.switch, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
                              script], stdin=subprocess.DEVNULL)
 
@@ -174,3 +175,40 @@ def test_isolation_that_cannot_be_set_up_is_said_by_the_port(lab: Lab, tmp_path:
         assert without.log_text().count("bpf(2) refused") == 1
     finally:
         without.end()
+
+
+def test_devices_are_released_without_a_daemon(lab: Lab, tmp_path: pathlib.Path) -> None:
+    t1 = port_of_the_host(lab)
+    other = another(lab, tmp_path / "other")
+    try:
+        other.ctl("add-br", "br9")
+        lab.net.host("t2")
+        other.ctl("add-port", "br9", "t2")
+        ip = ("ip", "-br", "link", "show", "type", "tun")
+
+        def released(*options: str) -> subprocess.CompletedProcess[str]:
+            return lab.net.switch_run(VSWITCH_CTL, "--rundir", lab.daemon.rundir, "release-devices", *options, check=False)
+
+        refused = released("--cleanup")
+        assert refused.returncode == 1 and f"pid {lab.daemon.pid}" in refused.stderr, refused
+        assert owners(lab, "t1") == [lab.daemon.pid]
+        lab.daemon.kill9()
+        assert not is_seen_by_the_host(t1)
+        done = released()
+        assert done.returncode == 0
+        assert "device t1 returned to the host's stack" in done.stdout
+        assert f"device t2 stays a port: process {other.pid}" in done.stdout and "lives" in done.stdout
+        assert is_seen_by_the_host(t1)
+        assert owners(lab, "t2") == [other.pid]
+        assert lab.net.switch_run(*ip).stdout.count("\n") == 2, "br0 waits for the next daemon"
+        assert "device br0 removed" in released("--cleanup").stdout
+        left = lab.net.switch_run(*ip).stdout
+        assert left.count("\n") == 1 and "br9" in left, "the other's stays"
+        again = released("--cleanup").stdout
+        assert "br0" not in again and "t1" not in again
+    finally:
+        other.end()
+    assert "no device is held" in lab.net.switch_run(VSWITCH_CTL, "--rundir", tmp_path / "none", "release-devices").stdout
+    assert not (tmp_path / "none").exists()
+    lab.daemon.start()
+    assert owners(lab, "t1") == [lab.daemon.pid]
