@@ -46,6 +46,9 @@ struct Command {
   std::string (*render)(const Json& result);
   /// For commands with --watch: the same with rates. `before` is the result `seconds` earlier, null at first.
   std::string (*watch)(const Json& result, const Json& before, double seconds) = nullptr;
+  /// For commands that need no daemon and make no calls: the arguments, besides --rundir, with which the program
+  /// vswitchd does the work. `app` has been parsed.
+  std::vector<std::string> (*local)(const CLI::App& app) = nullptr;
 };
 
 // The tables, one file each.

@@ -2,11 +2,31 @@
 // vswitch-ctl: the tool in front of the session API.
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <thread>
 
 #include "ctl/program.h"
+
+namespace {
+
+/// In place of this program: the one beside it, or else in PATH.
+int become_vswitchd(const std::vector<std::string>& arguments) {
+  std::vector<char*> argv{const_cast<char*>("vswitchd")};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) ::execv((self.parent_path() / "vswitchd").c_str(), argv.data());
+  ::execvp(argv.front(), argv.data());
+  throw vswitch::ctl::NoDaemon("cannot run vswitchd, which does this: " + std::string(std::strerror(errno)),
+                               "install it beside vswitch-ctl, or in PATH");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   namespace ctl = vswitch::ctl;
@@ -20,6 +40,7 @@ int main(int argc, char** argv) {
           },
       .connect = ctl::connect_to,
       .sleep = [](std::chrono::duration<double> time) { std::this_thread::sleep_for(time); },
+      .run_vswitchd = become_vswitchd,
       .terminal = ::isatty(STDOUT_FILENO) == 1,
   };
   return ctl::run({argv + 1, argv + argc}, world);

@@ -35,17 +35,21 @@ struct Parsed {
   std::unique_ptr<CLI::App> program;  ///< knows what options are called
   const Command* command = nullptr;
   std::vector<Call> calls;
+  std::vector<std::string> local;  ///< of a command that vswitchd does
 };
+
+std::string run_directory(const Options& options, const World& world) {
+  std::string rundir = options.rundir;
+  if (rundir.empty()) rundir = world.environment("OVS_RUNDIR").value_or("");
+  return rundir.empty() ? "/run/vswitch" : rundir;
+}
 
 std::string socket_path(const Options& options, const World& world) {
   if (!options.socket.empty()) return options.socket;
   if (options.rundir.empty()) {
     if (const auto path = world.environment("VSWITCH_SOCKET"); path && !path->empty()) return *path;
   }
-  std::string rundir = options.rundir;
-  if (rundir.empty()) rundir = world.environment("OVS_RUNDIR").value_or("");
-  if (rundir.empty()) rundir = "/run/vswitch";
-  return rundir + "/db.sock";
+  return run_directory(options, world) + "/db.sock";
 }
 
 void declare_globals(CLI::App& app, Options& options) {
@@ -209,6 +213,7 @@ std::optional<Parsed> parse(std::vector<std::string> arguments, World& world) {
   if (!extras.empty()) refuse_extra(*chosen->app, extras.front());
   parsed.calls = chosen->query();
   check_calls(*chosen->app, parsed.calls);
+  if (parsed.command->local != nullptr) parsed.local = parsed.command->local(*chosen->app);
   return parsed;
 }
 
@@ -283,6 +288,12 @@ void warn(World& world, const Json& session) {
   if (!notice.empty()) world.err << kProgram << ": warning: " << printable(notice) << '\n';
 }
 
+int run_vswitchd(const Parsed& parsed, World& world) {
+  std::vector<std::string> arguments = parsed.local;
+  arguments.insert(arguments.begin(), {"--rundir", run_directory(parsed.options, world)});
+  return world.run_vswitchd(arguments);
+}
+
 void execute(const Parsed& parsed, World& world) {
   double seconds = parsed.options.timeout;
   for (const Call& call : parsed.calls) seconds += call.waits;
@@ -313,6 +324,7 @@ int run(std::vector<std::string> arguments, World& world) {
   std::optional<Parsed> parsed;
   try {
     parsed = parse(arguments, world);
+    if (parsed && parsed->command->local != nullptr) return run_vswitchd(*parsed, world);
     if (parsed) execute(*parsed, world);
     return kDone;
   } catch (const UsageError& error) {

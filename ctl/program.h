@@ -26,7 +26,9 @@ struct World {
   std::function<std::unique_ptr<Caller>(const std::string& socket_path, std::chrono::milliseconds timeout)>
       connect;
   std::function<void(std::chrono::duration<double>)> sleep;  ///< between two iterations of --watch
-  bool terminal = false;                                     ///< out is a terminal: --watch redraws it
+  /// Runs vswitchd to its end. Returns its exit status; throws NoDaemon if it cannot be found.
+  std::function<int(const std::vector<std::string>& arguments)> run_vswitchd;
+  bool terminal = false;  ///< out is a terminal: --watch redraws it
 };
 
 /// `arguments` without the program's name.

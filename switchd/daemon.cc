@@ -159,6 +159,11 @@ class Daemon::Parts {
     }
   }
 
+  void exit(bool cleanup) {
+    if (cleanup) switch_.remove_internal_devices_at_end();
+    stop(cleanup ? "operator command exit --cleanup" : "operator command exit");
+  }
+
   void stop(const std::string& why) {
     log::info(kLog, "ends: {}", why);
     io_.stop();
@@ -170,7 +175,7 @@ class Daemon::Parts {
     const bridge::SwitchView view = switch_.view();
     register_api(dispatcher_, *database_, view);
     vsphere::register_methods(dispatcher_, *database_, view.applied);
-    unixctl::add_common(commands_, {.exit = [this](bool) { stop("operator command exit"); },
+    unixctl::add_common(commands_, {.exit = [this](bool cleanup) { exit(cleanup); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});
     unixctl::add_fdb_commands(commands_, *database_, view.fdb);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "datapath/base/thread_annotations.h"
 #include "switchd/base/files.h"
@@ -17,6 +18,7 @@
 #include "switchd/base/memory_reserve.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
+#include "switchd/release_devices.h"
 #include "switchd/service.h"
 
 namespace vswitch {
@@ -29,6 +31,8 @@ struct CommandLine {
   std::string log_file;
   std::string log_level = "info";
   bool detach = false;
+  bool release_devices = false;
+  bool cleanup = false;
 };
 
 std::string check_remote(const std::string& text) {
@@ -68,6 +72,12 @@ void describe(CLI::App& app, CommandLine& line) {
       ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
       ->capture_default_str();
   app.add_flag("--detach", line.detach, "run in the background, once the daemon is ready");
+  auto* release = app.add_flag("--release-devices", line.release_devices,
+                               "start no daemon: give the host back the devices of one that was killed, as "
+                               "vswitch-ctl release-devices does");
+  app.add_flag("--cleanup", line.cleanup,
+               "with --release-devices: also remove the devices of its internal ports")
+      ->needs(release);
 }
 
 // After --detach, file names must mean the same in any working directory.
@@ -91,6 +101,14 @@ void set_up_log(const CommandLine& line) {
       throw std::system_error(error, "cannot make the run directory " + line.daemon.rundir);
     log::open_file(line.daemon.rundir + "/vswitchd.log");
   }
+}
+
+int release(const CommandLine& line) {
+  log::use_stderr(false);
+  const std::vector<std::string> lines = release_devices(line.daemon.rundir, line.cleanup);
+  for (const std::string& text : lines) std::printf("%s\n", text.c_str());
+  if (lines.empty()) std::printf("no device is held by a daemon that has ended\n");
+  return 0;
 }
 
 int serve(const CommandLine& line) {
@@ -131,7 +149,7 @@ int main(int argc, char** argv) {
   }
   try {
     vswitch::make_absolute(line);
-    return vswitch::serve(line);
+    return line.release_devices ? vswitch::release(line) : vswitch::serve(line);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "vswitchd: %s\n", error.what());
     return 1;

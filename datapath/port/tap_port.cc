@@ -3,21 +3,26 @@
 //
 // A tap device has no batches: one read(2) or writev(2) per frame. Its file can be written from several
 // threads at once, so all senders share it. VLAN tags are part of the data in both directions.
+//
+// Everything goes through that file, which stays with the device whatever it is called and wherever it is.
 #include "datapath/port/tap_port.h"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "datapath/base/unique_fd.h"
 #include "datapath/port/vnet_header.h"
@@ -42,21 +47,41 @@ ifreq request_for(const std::string& name) {
   return request;
 }
 
-UniqueFd open_tap(const std::string& name) {
+UniqueFd open_driver(const std::string& name) {
+  UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) fail(errno, "cannot open /dev/net/tun for the internal port " + name);
+  return fd;
+}
+
+/// Returns 0 or errno. Without IFF_TUN_EXCL it creates the device or attaches to an existing one.
+int attach(int fd, const std::string& name, int flags) {
+  ifreq request = request_for(name);
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags);
+  return ::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+std::string why_not_attached(int error, const std::string& name) {
+  const std::string cannot = "cannot open the internal port " + name + ": ";
+  if (error == EBUSY) return cannot + "another program has the tap open";
+  if (error == EINVAL) return cannot + "the device with this name is not a tap with a single queue";
+  return cannot + std::strerror(error);
+}
+
+struct OpenTap {
+  UniqueFd fd;
+  bool is_new = false;
+};
+
+OpenTap open_tap(const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ) {
     fail(EINVAL, "\"" + name + "\" is not a device name: device names have 1 to 15 characters");
   }
-  UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) fail(errno, "cannot open /dev/net/tun to create the internal port " + name);
-  ifreq request = request_for(name);
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
-  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
-    const int error = errno;
-    if (error == EBUSY)
-      fail(error, "cannot create the internal port " + name + ": a device with this name already exists");
-    fail(error, "cannot create the internal port " + name);
-  }
-  return fd;
+  UniqueFd fd = open_driver(name);
+  int error = attach(fd.get(), name, IFF_TUN_EXCL);
+  if (error == 0) return {std::move(fd), true};
+  if (error == EBUSY) error = attach(fd.get(), name, 0);
+  if (error != 0) throw std::runtime_error(why_not_attached(error, name));
+  return {std::move(fd), false};
 }
 
 /// Tells the host's stack what it may leave to the port: unfinished checksums and GSO packets.
@@ -67,39 +92,51 @@ void set_offloads(int fd, const std::string& name) {
     fail(errno, "cannot set the offloads of the internal port " + name);
 }
 
-void set_mac(const std::string& name, const MacAddr& mac) {
-  const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request = request_for(name);
+void set_mac(int fd, const std::string& name, const MacAddr& mac) {
+  ifreq request{};
   request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
   std::memcpy(request.ifr_hwaddr.sa_data, mac.octets.data(), mac.octets.size());
-  if (::ioctl(control.get(), SIOCSIFHWADDR, &request) != 0) {
+  if (::ioctl(fd, SIOCSIFHWADDR, &request) != 0) {
     fail(errno, "cannot set the address of the internal port " + name + " to " + mac.to_string());
   }
 }
 
-void set_mtu(const std::string& name, std::uint32_t mtu) {
-  const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request = request_for(name);
-  request.ifr_mtu = static_cast<int>(mtu);
-  if (::ioctl(control.get(), SIOCSIFMTU, &request) != 0) {
-    fail(errno, "cannot set the MTU of the internal port " + name + " to " + std::to_string(mtu));
-  }
+/// Whoever had the device before may have used longer headers.
+void set_header_length(int fd, const std::string& name) {
+  const int length = sizeof(VnetHeader);
+  if (::ioctl(fd, TUNSETVNETHDRSZ, &length) != 0)
+    fail(errno, "cannot set the header of frames of the internal port " + name);
 }
 
-class TapPort final : public Port {
+bool is_same_file(const UniqueFd& one, const UniqueFd& other) {
+  struct stat a {
+  }, b{};
+  return ::fstat(one.get(), &a) == 0 && ::fstat(other.get(), &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
+class OpenTapPort final : public TapPort {
  public:
-  explicit TapPort(const TapOptions& options)
-      : tap_(open_tap(options.name)),
-        poll_(::epoll_create1(EPOLL_CLOEXEC)),
-        arena_(std::make_unique_for_overwrite<std::uint8_t[]>(kArenaBytes)) {
-    set_offloads(tap_.get(), options.name);
-    if (options.mac) set_mac(options.name, *options.mac);
-    if (options.mtu) set_mtu(options.name, *options.mtu);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (!poll_ || ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, tap_.get(), &event) != 0) {
-      fail(errno, "cannot poll the internal port " + options.name);
-    }
+  explicit OpenTapPort(const TapOptions& options) : OpenTapPort(options, open_tap(options.name)) {}
+
+  bool is_new() const override { return is_new_; }
+
+  std::optional<TapPlace> place() const override {
+    ifreq request{};
+    if (::ioctl(tap_.get(), TUNGETIFF, &request) != 0) return std::nullopt;
+    TapPlace place{.name = request.ifr_name, .netns = {}};
+    UniqueFd netns(::ioctl(tap_.get(), TUNGETDEVNETNS));
+    const UniqueFd home(::ioctl(tap_.get(), SIOCGSKNS));  // of the file, not of the device
+    if (netns && home && !is_same_file(netns, home)) place.netns = std::move(netns);
+    return place;
+  }
+
+  void set_persistent(bool on) override { ::ioctl(tap_.get(), TUNSETPERSIST, on ? 1L : 0L); }
+
+  void detach() override {
+    ::ioctl(tap_.get(), TUNSETOFFLOAD, 0L);  // the next program may not expect GSO packets
+    const UniqueFd nothing(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    if (nothing) ::dup3(nothing.get(), tap_.get(), O_CLOEXEC);
   }
 
   /// An epoll instance that watches the tap. Once the device is deleted, its file signals EPOLLERR forever
@@ -128,6 +165,21 @@ class TapPort final : public Port {
   std::uint64_t receive_overruns() override { return 0; }
 
  private:
+  OpenTapPort(const TapOptions& options, OpenTap tap)
+      : tap_(std::move(tap.fd)),
+        poll_(::epoll_create1(EPOLL_CLOEXEC)),
+        arena_(std::make_unique_for_overwrite<std::uint8_t[]>(kArenaBytes)),
+        is_new_(tap.is_new) {
+    set_header_length(tap_.get(), options.name);
+    set_offloads(tap_.get(), options.name);
+    if (options.mac && is_new_) set_mac(tap_.get(), options.name, *options.mac);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (!poll_ || ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, tap_.get(), &event) != 0) {
+      fail(errno, "cannot poll the internal port " + options.name);
+    }
+  }
+
   /// Length of the frame, 0 if none waits.
   std::size_t receive_one(std::span<std::uint8_t> room, RawFrame& frame) {
     VnetHeader vnet;
@@ -180,12 +232,23 @@ class TapPort final : public Port {
   const UniqueFd tap_;
   const UniqueFd poll_;
   const std::unique_ptr<std::uint8_t[]> arena_;  // the frames of one batch
+  const bool is_new_;
 };
 
 }  // namespace
 
-std::unique_ptr<Port> open_tap_port(const TapOptions& options) {
-  return std::make_unique<TapPort>(options);
+std::unique_ptr<TapPort> open_tap_port(const TapOptions& options) {
+  return std::make_unique<OpenTapPort>(options);
+}
+
+std::optional<std::string> remove_tap(const std::string& name) {
+  try {
+    const OpenTap tap = open_tap(name);
+    if (::ioctl(tap.fd.get(), TUNSETPERSIST, 0L) == 0) return std::nullopt;
+    return "cannot remove the internal port " + name + ": " + std::strerror(errno);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
 }
 
 }  // namespace vswitch

@@ -6,13 +6,16 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "datapath/port/port.h"
+#include "datapath/port/tap_port.h"
 #include "datapath/tunnel/tunnel_endpoint.h"
 #include "switchd/bridge/desired.h"
+#include "switchd/netlink/link.h"
 
 namespace vswitch::bridge {
 
@@ -65,6 +68,13 @@ struct Open {
   // Of a tunnel port:
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint = {};  ///< the endpoint that its device sends to
   std::vector<IpAddress> not_to = {};                     ///< DesiredInterface::not_to of its device
+  // Of an internal port (internal_devices.h):
+  TapPort* tap = nullptr;                       ///< `device`
+  bool is_new = false;                          ///< the device did not exist when it was opened
+  bool made = false;                            ///< a switch made the device: it goes with its row
+  std::optional<netlink::Link> elsewhere = {};  ///< the device in another network namespace, at the last look
+  std::optional<MacAddr> requested_mac = {};    ///< at the last look
+  std::optional<std::uint32_t> followed_mtu = {};  ///< the MTU that it was given to follow the other ports
 };
 
 struct Linked {};

@@ -9,7 +9,6 @@
 
 #include "datapath/base/background.h"
 #include "datapath/port/af_packet_port.h"
-#include "datapath/port/tap_port.h"
 #include "datapath/tunnel/tunnel_port.h"
 #include "switchd/base/log.h"
 
@@ -19,6 +18,9 @@ namespace {
 
 const log::Module kPortLog{"port"};
 
+constexpr std::size_t kLooksTogether = 16;   // at the isolation of devices: 0.1 ms each
+constexpr std::uint32_t kDefaultMtu = 1500;  // of the local port of a bridge without other ports
+
 /// Chosen so that they are whole blocks of 32 KiB.
 std::size_t slots_of(std::size_t ring_kib) {
   return ring_kib / 32 * 32 * 1024 / AfPacketOptions{}.slot_size;
@@ -27,10 +29,6 @@ std::size_t slots_of(std::size_t ring_kib) {
 std::string no_device(const std::string& name) {
   return "could not open network device " + name +
          " (No such device)";  // the message of Open vSwitch, which scripts match
-}
-
-std::string renamed(const std::string& name) {
-  return "another program, such as a udev rule, renames the device " + name + " that the switch creates";
 }
 
 std::shared_ptr<tunnel::TunnelEndpoint> endpoint_of(const Endpoints& endpoints,
@@ -45,8 +43,12 @@ bool Attachments::reconcile(const Desired& desired) {
   opened_ = 0;
   is_complete_ = true;
   std::set<std::string> wanted;
+  std::set<std::string> wanted_internal;
   for (const DesiredBridge& bridge : desired.bridges) {
-    for (const DesiredInterface& interface : bridge.interfaces) wanted.insert(interface.name);
+    for (const DesiredInterface& interface : bridge.interfaces) {
+      wanted.insert(interface.name);
+      if (interface.type == InterfaceType::internal) wanted_internal.insert(interface.name);
+    }
   }
   for (auto it = by_name_.begin(); it != by_name_.end();) {
     if (wanted.contains(it->first)) {
@@ -54,13 +56,22 @@ bool Attachments::reconcile(const Desired& desired) {
       continue;
     }
     if (it->second.is(AttachmentState::opening)) finish_opening(it->second);
+    if (it->second.type == InterfaceType::internal && it->second.open() == nullptr) has_cleaned_ = false;
     retire(it->second);
     it = by_name_.erase(it);
+  }
+  internal_devices_.remove_given_up();
+  if (!std::exchange(has_cleaned_, true)) {
+    for (const std::string& line : internal_devices_.remove_leftovers(wanted_internal))
+      log::info(kPortLog, "{}", line);
   }
   for (const DesiredBridge& bridge : desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) reconcile_interface(interface);
   }
-  if (is_complete_) ++round_;
+  if (is_complete_) {
+    ++round_;
+    for (const DesiredBridge& bridge : desired.bridges) set_followed_mtus(bridge);
+  }
   if (!is_complete_ && opening_ == 0) go_on_();  // otherwise the last thread does
   return is_complete_;
 }
@@ -76,11 +87,12 @@ void Attachments::reconcile_interface(const DesiredInterface& interface) {
     finish_opening(attachment);
     log_change(interface, attachment, earlier);
   }
-  const bool was_renamed = is_renamed(interface, attachment);
   if (is_obsolete(interface, attachment)) {
-    const bool gone = has_device(interface.type) && links_.find(interface.name) == nullptr;
+    const bool gone = has_device(interface.type) && link(interface.name) == nullptr;
     log::info(kPortLog, "{}: device {}", interface.name, gone ? "is gone" : "is closed");
-    retire(attachment);
+    const bool stays = attachment.type == interface.type && !interface.refusal.empty();  // its row is there
+    retire(attachment, stays);
+    internal_devices_.remove_given_up();
   }
   const bool tries = attachment.open() == nullptr && !is_tried(interface, attachment);
   attachment.type = interface.type;
@@ -88,29 +100,23 @@ void Attachments::reconcile_interface(const DesiredInterface& interface) {
     is_complete_ = false;
     return;
   }
-  if (tries) try_to_open(interface, attachment, was_renamed);
+  if (tries) try_to_open(interface, attachment);
   if (attachment.open() == nullptr || !has_device(interface.type)) return;
   configure(interface, attachment);
   choose_path(interface, attachment);
-  if (const netlink::Link* now = links_.find(interface.name)) attachment.open()->resets = now->link_resets;
+  if (const netlink::Link* now = link(interface.name)) attachment.open()->resets = now->link_resets;
 }
 
 /// There is a device, but it is not the interface's any more.
-bool Attachments::is_obsolete(const DesiredInterface& interface, const Attachment& attachment) const {
-  const Open* open = attachment.open();
+bool Attachments::is_obsolete(const DesiredInterface& interface, Attachment& attachment) {
+  Open* open = attachment.open();
   if (open == nullptr) return false;
   if (attachment.type != interface.type || !interface.refusal.empty()) return true;
   if (interface.type == InterfaceType::tunnel)
     return open->endpoint != endpoint_of(endpoints_, interface) || open->not_to != interface.not_to;
+  if (interface.type == InterfaceType::internal) return !internal_devices_.locate(interface.name, *open);
   const netlink::Link* link = links_.find(interface.name);
   return link == nullptr || link->generation != open->generation;
-}
-
-/// The device that the switch created exists under another name.
-bool Attachments::is_renamed(const DesiredInterface& interface, const Attachment& attachment) const {
-  return attachment.open() != nullptr && attachment.type == InterfaceType::internal &&
-         interface.type == InterfaceType::internal && links_.find(interface.name) == nullptr &&
-         links_.find(attachment.open()->ifindex) != nullptr;
 }
 
 /// A thread has tried to open it with the settings of this round, and failed.
@@ -119,13 +125,11 @@ bool Attachments::is_tried(const DesiredInterface& interface, const Attachment& 
          attachment.type == interface.type;
 }
 
-void Attachments::try_to_open(const DesiredInterface& interface, Attachment& attachment, bool was_renamed) {
+void Attachments::try_to_open(const DesiredInterface& interface, Attachment& attachment) {
   const std::string earlier = attachment.error();
   if (!attachment.is(AttachmentState::waiting)) attachment.become(Waiting{});
   if (!interface.refusal.empty()) {
     attachment.become(Refused{interface.refusal});
-  } else if (was_renamed) {
-    attachment.become(Failed{.error = renamed(interface.name)});  // and it would be renamed again, at once
   } else if (interface.type == InterfaceType::system) {
     try_system(interface, attachment, earlier);
   } else if (interface.type == InterfaceType::internal) {
@@ -144,8 +148,9 @@ void Attachments::log_change(const DesiredInterface& interface, const Attachment
     log::warn(kPortLog, "{}: {}", interface.name, attachment.error());
   if (attachment.open() != nullptr && interface.tunnel)
     log::info(kPortLog, "{}: attached, tunnel to {}", interface.name, interface.tunnel->label);
-  else if (attachment.open() != nullptr)
-    log::info(kPortLog, "{}: attached, ifindex {}", interface.name, attachment.open()->ifindex);
+  else if (const Open* open = attachment.open())
+    log::info(kPortLog, "{}: {}, ifindex {}", interface.name,
+              open->tap != nullptr && !open->is_new ? "taken over" : "attached", open->ifindex);
 }
 
 void Attachments::try_system(const DesiredInterface& interface, Attachment& attachment,
@@ -232,29 +237,30 @@ void Attachments::try_tunnel(const DesiredInterface& interface, Attachment& atta
 }
 
 void Attachments::try_internal(const DesiredInterface& interface, Attachment& attachment) {
-  std::shared_ptr<Port> device;
   try {
-    device = open_tap_port({.name = interface.name, .senders = senders_, .mac = interface.mac, .mtu = {}});
-  } catch (const std::system_error& error) {
-    return attachment.become(Failed{.error = error.what()});
+    attachment.become(internal_devices_.open(interface));
+    ++opened_;
+  } catch (const std::runtime_error& error) {
+    attachment.become(Failed{.error = error.what()});
   }
-  links_.sync();
-  const netlink::Link* link = links_.find(interface.name);
-  if (link == nullptr) return attachment.become(Failed{.error = renamed(interface.name)});
-  attachment.become(
-      Open{.device = std::move(device), .ifindex = link->ifindex, .generation = link->generation});
-  ++opened_;
 }
 
 /// Settings of the device itself. A refusal by the kernel is a warning: frames pass all the same.
 void Attachments::configure(const DesiredInterface& interface, Attachment& attachment) {
-  const netlink::Link* link = links_.find(interface.name);
+  Open& open = *attachment.open();
+  const netlink::Link* link = this->link(interface.name);
   if (link == nullptr) return;
   std::optional<std::string> trouble;
-  if (interface.mtu_request && link->mtu != *interface.mtu_request)
-    trouble = links_.set_mtu(interface.name, *interface.mtu_request);
-  if (interface.type == InterfaceType::internal && interface.mac && link->mac != *interface.mac) {
-    trouble = links_.set_mac(interface.name, *interface.mac);
+  const bool wants_mtu = interface.mtu_request && link->mtu != *interface.mtu_request;
+  const std::optional<MacAddr> mac = mac_to_set(interface, open);
+  const bool wants_mac = mac && link->mac != *mac;
+  if (open.elsewhere) {
+    if (wants_mtu || wants_mac)
+      trouble = "the MTU and the address of " + interface.name +
+                " can only be set in the network namespace where it is";
+  } else {
+    if (wants_mtu) trouble = links_.set_mtu(link->name, *interface.mtu_request);
+    if (wants_mac) trouble = links_.set_mac(link->name, *mac);
   }
   if (trouble && *trouble != attachment.not_configured)
     log::warn(kPortLog, "{}: {}", interface.name, *trouble);
@@ -285,14 +291,55 @@ bool Attachments::is_egress_outdated() const {
   });
 }
 
+/// The address is the host's to change, unless the row has one.
+std::optional<MacAddr> Attachments::mac_to_set(const DesiredInterface& interface, Open& open) {
+  if (interface.type != InterfaceType::internal) return std::nullopt;
+  const std::optional<MacAddr> before = std::exchange(open.requested_mac, interface.mac);
+  if (interface.mac || !before) return interface.mac;
+  return interface.default_mac;
+}
+
+/// As in Open vSwitch: internal ports get the smallest MTU of the others when that changes, and never have a larger
+/// one; in between, the host may choose a smaller one. Without other ports it is its choice.
+void Attachments::set_followed_mtus(const DesiredBridge& bridge) {
+  const std::optional<std::uint32_t> smallest = smallest_mtu(bridge);
+  for (const DesiredInterface& interface : bridge.interfaces) {
+    Open* open = by_name_[interface.name].open();
+    const netlink::Link* link = this->link(interface.name);
+    if (open == nullptr || link == nullptr || open->tap == nullptr || open->elsewhere) continue;
+    const std::optional<std::uint32_t> before =
+        std::exchange(open->followed_mtu, interface.follows_mtu ? smallest.value_or(0) : 0);
+    const bool has_followed = before.value_or(0) != 0;
+    if (!interface.follows_mtu || (!smallest && !has_followed)) continue;
+    const std::uint32_t mtu = smallest.value_or(kDefaultMtu);
+    const bool has_changed = before ? *before != mtu : open->is_new;
+    if (link->mtu == mtu || (link->mtu < mtu && !has_changed)) continue;
+    if (const auto trouble = links_.set_mtu(link->name, mtu))
+      log::warn(kPortLog, "{}: {}", interface.name, *trouble);
+  }
+}
+
+std::optional<std::uint32_t> Attachments::smallest_mtu(const DesiredBridge& bridge) const {
+  std::optional<std::uint32_t> smallest;
+  for (const DesiredInterface& interface : bridge.interfaces) {
+    const Attachment* attachment = find(interface.name);
+    const netlink::Link* link = this->link(interface.name);
+    if (link == nullptr || interface.follows_mtu || attachment == nullptr || attachment->open() == nullptr)
+      continue;
+    smallest = std::min(smallest.value_or(link->mtu), link->mtu);
+  }
+  return smallest;
+}
+
 /// The host gets its device back at once; frames that workers still receive at this moment do no harm.
-void Attachments::retire(Attachment& attachment) {
+void Attachments::retire(Attachment& attachment, bool device_stays) {
   Open* open = attachment.open();
   if (open == nullptr) return;
   attachment.earlier_overruns += open->device->receive_overruns();
   attachment.earlier_resets += open->resets;
   if (attachment.type == InterfaceType::system) give_back(open->ifindex);
-  retired_.push_back({std::move(open->device), attachment.type});
+  if (open->tap != nullptr && !device_stays) internal_devices_.give_up(*open);
+  retired_.push_back(std::move(open->device));
   attachment.become(Waiting{});
 }
 
@@ -300,18 +347,25 @@ void Attachments::give_back(int ifindex) {
   if (const auto trouble = isolation_.release(ifindex)) log::warn(kPortLog, "{}", *trouble);
 }
 
-/// Closing a packet socket waits until all processors have released it (12 ms each, measured): helper threads
-/// do that, for several ports at once. A tap is closed at once: its name must be free.
+/// Closing a packet socket or a tap waits until all processors have released it (12 ms each, measured): helper
+/// threads do that, for several ports at once.
 void Attachments::close_retired() {
   std::erase_if(closing_, [](const std::future<void>& one) { return !one.valid() || is_ready(one); });
-  std::vector<std::future<void>> taps;  // this function waits for them at its end
-  for (Retired& retired : std::exchange(retired_, {})) {
-    auto closed = in_background([device = std::move(retired.device)]() mutable { device.reset(); });
-    (retired.type == InterfaceType::system ? closing_ : taps).push_back(std::move(closed));
-  }
+  for (std::shared_ptr<Port>& retired : std::exchange(retired_, {}))
+    closing_.push_back(in_background([device = std::move(retired)]() mutable { device.reset(); }));
 }
 
-void Attachments::end_opening() {
+void Attachments::release_all(bool removes_internal) {
+  for (auto& [name, attachment] : by_name_) {
+    if (attachment.is(AttachmentState::opening)) finish_opening(attachment);
+    Open* open = attachment.open();
+    if (open == nullptr) continue;
+    if (attachment.type == InterfaceType::system) give_back(open->ifindex);
+    if (open->tap != nullptr && removes_internal) internal_devices_.give_up(*open);
+    retired_.push_back(std::move(open->device));
+  }
+  internal_devices_.remove_given_up();
+  by_name_.clear();
   closing_.push_back(in_background([rings = std::move(rings_)]() mutable { rings.reset(); }));
 }
 
@@ -321,9 +375,70 @@ void Attachments::poll() {
   }
 }
 
+bool Attachments::look_at_isolation(const std::string& interface, Attachment& attachment) {
+  const Open* open = attachment.open();
+  if (open == nullptr || attachment.type != InterfaceType::system) return false;
+  const netlink::Isolation isolation = isolation_.look(open->ifindex);
+  const std::string trouble = isolation.trouble.value_or("");
+  if (isolation.was_lost)
+    log::warn(kPortLog, "{}: somebody removed what keeps the host's own stack away from the device; {}",
+              interface, trouble.empty() ? "it is back" : trouble);
+  else if (!trouble.empty() && trouble != attachment.not_isolated)
+    log::warn(kPortLog, "{}: {}", interface, trouble);
+  return std::exchange(attachment.not_isolated, trouble) != trouble;
+}
+
+bool Attachments::look_at_isolation(const std::set<int>& ifindexes) {
+  bool has_changed = false;
+  for (auto& [name, attachment] : by_name_) {
+    const Open* open = attachment.open();
+    if (open != nullptr && (ifindexes.empty() || ifindexes.contains(open->ifindex)))
+      has_changed |= look_at_isolation(name, attachment);
+  }
+  return has_changed;
+}
+
+bool Attachments::look_at_some_isolation() {
+  bool has_changed = false;
+  auto next = by_name_.upper_bound(looked_at_);
+  for (std::size_t i = 0; i < std::min(kLooksTogether, by_name_.size()); ++i, ++next) {
+    if (next == by_name_.end()) next = by_name_.begin();
+    has_changed |= look_at_isolation(next->first, next->second);
+    looked_at_ = next->first;
+  }
+  return has_changed;
+}
+
+bool Attachments::look_elsewhere() {
+  bool has_changed = false;
+  for (auto& [name, attachment] : by_name_) {
+    Open* open = attachment.open();
+    if (open == nullptr || !open->elsewhere) continue;
+    const auto before = open->elsewhere;
+    has_changed |= !internal_devices_.locate(name, *open) || open->elsewhere != before;
+  }
+  return has_changed;
+}
+
+const netlink::Link* Attachments::link(const std::string& interface) const {
+  const Attachment* attachment = find(interface);
+  const Open* open = attachment == nullptr ? nullptr : attachment->open();
+  if (open != nullptr && open->tap != nullptr) return internal_devices_.link(*open);
+  return attachment == nullptr || has_device(attachment->type) ? links_.find(interface) : nullptr;
+}
+
 const Attachment* Attachments::find(const std::string& interface) const {
   const auto found = by_name_.find(interface);
   return found == by_name_.end() ? nullptr : &found->second;
+}
+
+bool Attachments::has_renamed(const std::string& device) const {
+  const netlink::Link* link = links_.find(device);
+  return link != nullptr && std::any_of(by_name_.begin(), by_name_.end(), [link](const auto& item) {
+           const Open* open = item.second.open();
+           return open != nullptr && open->tap != nullptr && !open->elsewhere &&
+                  open->ifindex == link->ifindex;
+         });
 }
 
 bool Attachments::wants_retry() const {

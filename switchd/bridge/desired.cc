@@ -54,15 +54,15 @@ VlanPolicy vlan_policy(const model::Port& port) {
   return policy;
 }
 
-/// The MAC address of a device that the switch creates: as requested, or one that stays the same across
-/// restarts.
-MacAddr internal_mac(const model::Bridge& bridge, const model::Interface& interface) {
-  if (const auto mac = MacAddr::parse(interface.mac.value_or(""))) return *mac;
-  if (interface.name == bridge.name) {
-    const auto hwaddr = bridge.other_config.find("hwaddr");
-    const auto mac = hwaddr != bridge.other_config.end() ? MacAddr::parse(hwaddr->second) : std::nullopt;
-    if (mac) return *mac;
-  }
+std::optional<MacAddr> requested_mac(const model::Bridge& bridge, const model::Interface& interface) {
+  if (const auto mac = MacAddr::parse(interface.mac.value_or(""))) return mac;
+  const auto hwaddr = bridge.other_config.find("hwaddr");
+  if (interface.name != bridge.name || hwaddr == bridge.other_config.end()) return std::nullopt;
+  return MacAddr::parse(hwaddr->second);
+}
+
+/// Of a device that the switch makes.
+MacAddr default_mac(const model::Interface& interface) {
   MacAddr mac;
   const std::size_t hash = std::hash<std::string>{}(interface.uuid.to_string());
   for (std::size_t i = 0; i < mac.octets.size(); ++i)
@@ -87,7 +87,9 @@ DesiredInterface desired_interface(const model::Bridge& bridge, const model::Por
   const std::string& type = interface.type;
   if (type == "internal" || type == "tap" || interface.name == bridge.name) {
     desired.type = InterfaceType::internal;
-    desired.mac = internal_mac(bridge, interface);
+    desired.mac = requested_mac(bridge, interface);
+    desired.default_mac = default_mac(interface);
+    desired.follows_mtu = !interface.mtu_request;
   } else if (type == "patch") {
     desired.type = InterfaceType::patch;
     if (const auto peer = interface.options.find("peer"); peer != interface.options.end())

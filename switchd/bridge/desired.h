@@ -42,7 +42,10 @@ struct DesiredInterface {
   ovsdb::Uuid port_row;
   std::string name;
   InterfaceType type = InterfaceType::system;
-  std::optional<MacAddr> mac;  ///< for devices that the switch creates
+  std::optional<MacAddr> mac;  ///< requested, for an internal port
+  MacAddr default_mac = {};    ///< of a device that the switch makes
+  /// It has the smallest MTU of the ports of the bridge that do not follow, unless `mtu_request` is set.
+  bool follows_mtu = false;
   std::optional<std::uint32_t> mtu_request;
   std::optional<std::int64_t> ofport_request;
   std::string refusal;                    ///< not empty: why it cannot be a port, as a sentence

@@ -53,11 +53,11 @@ std::optional<std::string> datapath_id_in(const Row& bridge) {
   return canonical;
 }
 
-void write_datapath_id(const DesiredBridge& bridge, const netlink::LinkMonitor& links,
+void write_datapath_id(const DesiredBridge& bridge, const Attachments& attachments,
                        Transaction& transaction) {
   RowWriter row(transaction, "Bridge", bridge.row);
   if (row.row() == nullptr) return;
-  const netlink::Link* local = links.find(bridge.spec.name);
+  const netlink::Link* local = attachments.link(bridge.spec.name);
   if (const auto wanted = datapath_id_in(*row.row())) {
     row.set("datapath_id", *wanted);
   } else if (local != nullptr) {
@@ -78,8 +78,8 @@ void write_types(const Uuid& root_row, Transaction& transaction) {
 
 }  // namespace
 
-void write_identity(const Desired& desired, const netlink::LinkMonitor& links, Transaction& transaction) {
-  for (const DesiredBridge& bridge : desired.bridges) write_datapath_id(bridge, links, transaction);
+void write_identity(const Desired& desired, const Attachments& attachments, Transaction& transaction) {
+  for (const DesiredBridge& bridge : desired.bridges) write_datapath_id(bridge, attachments, transaction);
   if (desired.root) write_types(*desired.root, transaction);
 }
 

@@ -2,8 +2,8 @@
 // How the switch and its bridges identify themselves to clients: versions, supported types, datapath ids.
 #pragma once
 
+#include "switchd/bridge/attachments.h"
 #include "switchd/bridge/desired.h"
-#include "switchd/netlink/link_monitor.h"
 
 namespace vswitch::ovsdb {
 class Transaction;
@@ -18,7 +18,6 @@ void write_versions(const ovsdb::Uuid& root, ovsdb::Transaction& transaction);
 /// Writes Open_vSwitch.datapath_types and iface_types, and datapath_version and datapath_id of each bridge.
 /// The datapath_id is other_config:datapath-id if that is valid, otherwise it is made from the MAC address of
 /// the local port, as in Open vSwitch.
-void write_identity(const Desired& desired, const netlink::LinkMonitor& links,
-                    ovsdb::Transaction& transaction);
+void write_identity(const Desired& desired, const Attachments& attachments, ovsdb::Transaction& transaction);
 
 }  // namespace vswitch::bridge

@@ -36,6 +36,23 @@ void warn_of(const Unsupported& unsupported, RowWriter& row, const std::string& 
   }
 }
 
+/// What is worth knowing of a device that works: warnings, and where it is if one would not look there.
+std::map<std::string, std::string> remarks(const DesiredInterface& interface, const Attachment& attachment,
+                                           const netlink::Link* link) {
+  std::map<std::string, std::string> status;
+  const bool is_elsewhere = attachment.open() != nullptr && attachment.open()->elsewhere;
+  const bool is_renamed = link != nullptr && link->name != interface.name;
+  if (is_elsewhere) status["device"] = link->name + " in another network namespace";
+  if (is_renamed && !is_elsewhere) status["device"] = link->name;
+  std::string warning;
+  for (const std::string& one :
+       {is_renamed && !is_elsewhere ? "the device is called " + link->name + " now" : "",
+        attachment.not_isolated, attachment.not_configured})
+    warning += (warning.empty() || one.empty() ? "" : "; ") + one;
+  if (!warning.empty()) status["warning"] = warning;
+  return status;
+}
+
 /// `copies_only`: the sessions that make it carry only copies; so for write_tunnel().
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
                 const netlink::Link* link, const std::string& copies_only) {
@@ -54,10 +71,9 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   } else {
     status["state"] = "down";
     status["reason"] = link->up ? "no carrier: the other end is down"
-                                : "the device is down (ip link set " + interface.name + " up)";
+                                : "the device is down (ip link set " + link->name + " up)";
   }
-  if (works && !attachment.not_isolated.empty()) status["warning"] = attachment.not_isolated;
-  if (works && !attachment.not_configured.empty()) status["warning"] = attachment.not_configured;
+  if (works) status.merge(remarks(interface, attachment, link));
   if (!copies_only.empty()) status["copies_only"] = copies_only;
   if (works && !attachment.egress.empty()) status["egress"] = attachment.egress;
   warn_of(interface.unsupported, row, "interface " + interface.name);
@@ -125,7 +141,7 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
       continue;
     }
     write_link(row, interface, *attachment,
-               has_device(interface.type) ? status.links.find(interface.name) : nullptr, copies_only);
+               has_device(interface.type) ? status.attachments.link(interface.name) : nullptr, copies_only);
   }
 }
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <set>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -36,6 +38,7 @@
 #include "switchd/netlink/host_isolation.h"
 #include "switchd/netlink/link_monitor.h"
 #include "switchd/netlink/route_monitor.h"
+#include "switchd/netlink/tc_monitor.h"
 
 namespace vswitch::bridge {
 
@@ -44,9 +47,10 @@ namespace {
 const log::Module kBridgeLog{"bridge"};
 
 constexpr std::chrono::seconds kHousekeeping{1};
-// For copies that still need a removed device: normally microseconds, but on a busy machine a mirror thread may
-// not run for a while, and the name of an internal port must be free when its removal is acknowledged.
-constexpr std::chrono::milliseconds kDrainPatience{1000};
+// For copies that still need a removed device, so that it is the host's again as a whole (promiscuous mode) when
+// its removal is acknowledged: normally microseconds. If a mirror thread does not run for so long, housekeeping
+// closes it.
+constexpr std::chrono::milliseconds kDrainPatience{100};
 constexpr std::int64_t kDefaultStatsIntervalMs = 5000;  // Open vSwitch's default for stats-update-interval
 constexpr std::int64_t kMinStatsIntervalMs = 1000;
 
@@ -67,7 +71,17 @@ class Switch::Impl {
         datapath_(start_datapath(
             settings_, [this] { frame_caught(); }, trouble_at_start_)),
         registry_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
-        attachments_(links_, isolation_, egress_, endpoints_, datapath_->senders(),
+        internal_devices_(io, links_, options.rundir,
+                          [this] {
+                            roles::control.assert_held();
+                            if (attachments_.look_elsewhere()) request_apply();
+                          }),
+        tc_monitor_(io,
+                    [this](const std::set<int>& ifindexes) {
+                      roles::control.assert_held();
+                      if (attachments_.look_at_isolation(ifindexes)) request_apply();
+                    }),
+        attachments_(links_, isolation_, egress_, internal_devices_, endpoints_, datapath_->senders(),
                      datapath_->senders() - datapath_->workers(),
                      [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
         timer_(io),
@@ -75,7 +89,7 @@ class Switch::Impl {
           roles::control.assert_held();
           request_apply();
         }) {
-    for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
+    clean_leftovers();
     if (const std::string limits = buffer_limits(); !limits.empty()) log::warn(kBridgeLog, "{}", limits);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
       roles::control.assert_held();
@@ -91,8 +105,7 @@ class Switch::Impl {
     // No ports remain: the datapath releases the devices, then the host gets them back.
     desired_ = {};
     endpoints_.reconcile(desired_);
-    (void)attachments_.reconcile(desired_);
-    attachments_.end_opening();
+    attachments_.release_all(removes_internal_);
     publish();
   }
 
@@ -101,17 +114,28 @@ class Switch::Impl {
     (outdated_ ? waiting_for_next_ : waiting_).push_back(std::move(done));
   }
 
+  void remove_internal_devices_at_end() { removes_internal_ = true; }
+
   SwitchView view(AppliedView& applied) { return {applied, queries_, queries_, queries_, waiters_}; }
   std::size_t queued_copy_bytes() const { return datapath_->queued_copy_bytes(); }
 
  private:
+  void clean_leftovers() {
+    try {
+      for (const std::string& line : isolation_.clean_leftovers()) log::info(kBridgeLog, "{}", line);
+    } catch (const std::runtime_error& error) {
+      log::warn(kBridgeLog, "devices may still be isolated from the host's stack: {}", error.what());
+    }
+  }
+
   void links_changed(const std::vector<std::string>& names) {
     roles::control.assert_held();
     const bool concerns_us = std::any_of(names.begin(), names.end(), [this](const std::string& name) {
       const Attachment* attachment = attachments_.find(name);
-      // A failed attempt to create a device is also reported; the next one is due with the statistics.
-      return attachment != nullptr &&
-             !(attachment->type == InterfaceType::internal && attachment->is(AttachmentState::failed));
+      // A failed attempt to open a device is also reported; the next one is due with the statistics.
+      if (attachment != nullptr)
+        return !(attachment->type == InterfaceType::internal && attachment->is(AttachmentState::failed));
+      return attachments_.has_renamed(name);
     });
     if (concerns_us) request_apply();
   }
@@ -217,7 +241,7 @@ class Switch::Impl {
         // Only once: if another program writes different ones later, as ovs-ctl does, they stay.
         if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
           write_versions(*desired_.root, transaction);
-        write_identity(desired_, links_, transaction);
+        write_identity(desired_, attachments_, transaction);
         write_status(status_, transaction);
         if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
@@ -278,7 +302,7 @@ class Switch::Impl {
 
   void add_device(PortSpec& port) {
     const Attachment* attachment = attachments_.find(port.name);
-    const netlink::Link* link = links_.find(port.name);
+    const netlink::Link* link = attachments_.link(port.name);
     port.device = attachment->device();
     port.endpoint = attachment->endpoint();
     if (!has_device(attachment->type)) return;
@@ -359,6 +383,7 @@ class Switch::Impl {
     }
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
     attachments_.poll();
+    if (attachments_.look_elsewhere() || attachments_.look_at_some_isolation()) request_apply();
     if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
@@ -386,6 +411,8 @@ class Switch::Impl {
   SessionStates session_states_{[this](const std::string& id, const QuotaSpec& quota, std::uint64_t life) {
     return registry_.is_used_up(id, quota, life);
   }};
+  InternalDevices internal_devices_;
+  netlink::TcMonitor tc_monitor_;
   Attachments attachments_;
   boost::asio::steady_timer timer_;
   WallTimer next_end_;  ///< of a session
@@ -398,6 +425,7 @@ class Switch::Impl {
   bool outdated_ = false;             ///< and a newer configuration exists
   bool short_of_memory_ = false;      ///< the last apply() gave up for this reason
   bool begun_before_ = false;         ///< this is not the first time
+  bool removes_internal_ = false;     ///< at the end
   std::vector<std::function<void()>> waiting_;
   std::vector<std::function<void()>> waiting_for_next_;
   Concern requested_ = Concern::nothing;  ///< of an apply() that has been posted
@@ -417,6 +445,10 @@ Switch::Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOpt
     : impl_(std::make_unique<Impl>(io, database, std::move(options))) {}
 
 Switch::~Switch() = default;
+
+void Switch::remove_internal_devices_at_end() {
+  impl_->remove_internal_devices_at_end();
+}
 
 void Switch::when_applied(std::function<void()> done) {
   roles::control.assert_held();

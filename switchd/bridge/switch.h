@@ -51,8 +51,10 @@ class Switch : public AppliedView {
   /// settings in the database. Throws std::system_error if the machine refuses netlink sockets, threads or
   /// memory.
   Switch(boost::asio::io_context& io, ovsdb::Database& database, SwitchOptions options);
-  /// Gives every device back to the host.
+  /// Gives every device back to the host. Those of internal ports stay as they are, for the next daemon.
   ~Switch() override;
+  /// Those that a switch has made go at the end.
+  void remove_internal_devices_at_end();
 
   void when_applied(std::function<void()> done) override;
   /// Valid as long as the switch exists.

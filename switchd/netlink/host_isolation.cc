@@ -8,9 +8,9 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,16 +20,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <set>
 #include <span>
-#include <sstream>
 #include <stdexcept>
 #include <utility>
 
 #include "datapath/base/switch_mark.h"
 #include "datapath/base/unique_fd.h"
+#include "switchd/netlink/isolation_owner.h"
 #include "switchd/netlink/netlink_socket.h"
 
 namespace vswitch::netlink {
@@ -39,7 +38,11 @@ constexpr std::uint32_t kIngress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 constexpr std::uint32_t kEgress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
 constexpr std::uint32_t kLastPrecedence = 16;  // tried from 1 upwards
 constexpr int kListTries = 3;                  // things may change while the kernel lists them
-constexpr std::size_t kNameLength = 250;       // CLS_BPF_NAME_LEN is 256
+constexpr const char* kNotFirst =
+    "filters of another program come before those of the switch on the device (tc filter show): what they "
+    "let "
+    "through, the host's own stack sees and sends";
+constexpr const char* kStillSees = "the host's own stack still sees the device: ";
 
 // --------------------------------------------------------------------------------------------------------------
 // programs
@@ -93,65 +96,10 @@ UniqueFd load(std::span<const bpf_insn> program, const char* name) {
   return UniqueFd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
 }
 
-// -----------------------------------------------------------------------------------------------------------------
-// owner
-
-/// Start time of a process in clock ticks since boot (proc(5), /proc/PID/stat field 22); 0 if there is no
-/// such process.
-std::uint64_t start_time(long pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  const std::size_t name_end = text.rfind(')');  // field 2 may contain anything
-  if (name_end == std::string::npos) return 0;
-  std::istringstream fields(text.substr(name_end + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;
-  return fields ? std::stoull(field) : 0;
-}
-
-std::uint64_t pid_namespace() {
-  struct stat status {};
-  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
-}
-
-/// The daemon that installed a filter on a device.
-struct Owner {
-  long pid = 0;
-  std::uint64_t start = 0;
-  std::uint64_t pidns = 0;
-  bool made_clsact = false;
-  std::string rundir;
-
-  std::string to_string() const {
-    std::ostringstream text;
-    text << "vswitch pid=" << pid << " start=" << start << " pidns=" << pidns
-         << " clsact=" << (made_clsact ? "made" : "found") << " rundir=" << rundir;
-    return text.str().substr(0, kNameLength);
-  }
-
-  static std::optional<Owner> parse(const std::string& text) {
-    Owner owner;
-    char clsact[8] = "";
-    int rundir_at = 0;
-    const int fields = std::sscanf(text.c_str(), "vswitch pid=%ld start=%lu pidns=%lu clsact=%5s rundir=%n",
-                                   &owner.pid, &owner.start, &owner.pidns, clsact, &rundir_at);
-    if (fields != 4 || rundir_at == 0) return std::nullopt;
-    owner.made_clsact = std::string(clsact) == "made";
-    owner.rundir = text.substr(static_cast<std::size_t>(rundir_at));
-    return owner;
-  }
-
-  /// Same process. The run directory may be truncated in the name.
-  bool is(const Owner& other) const {
-    return pid == other.pid && start == other.start && pidns == other.pidns;
-  }
-};
-
 struct Filter {
   std::uint32_t handle = 0;
   std::uint32_t info = 0;  // precedence and protocol
-  std::optional<Owner> owner;
+  std::optional<IsolationOwner> owner;
 };
 
 /// Has "clsact" or "ingress".
@@ -160,7 +108,8 @@ struct Qdisc {
   std::string kind;
 };
 
-struct CannotList : std::runtime_error {
+/// The kernel's answer to what must not fail unnoticed.
+struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -168,13 +117,8 @@ struct CannotList : std::runtime_error {
 
 class HostIsolation::Impl {
  public:
-  explicit Impl(std::string rundir) {
-    self_.pid = ::getpid();
-    self_.start = start_time(self_.pid);
-    self_.pidns = pid_namespace();
-    self_.rundir = std::move(rundir);
-    self_.rundir = Owner::parse(self_.to_string())->rundir;  // as it appears in a name
-  }
+  explicit Impl(std::string rundir)
+      : self_(IsolationOwner::of_this_process(std::move(rundir))), lives_(self_) {}
 
   ~Impl() {
     for (const int ifindex : std::set(isolated_)) release(ifindex);
@@ -183,42 +127,38 @@ class HostIsolation::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  std::optional<std::string> isolate(int ifindex) {
-    if (isolated_.contains(ifindex)) return std::nullopt;
-    if (std::optional<std::string> refusal = load_programs()) return refusal;
-    std::string found;
+  /// Adds what is missing. Nothing is in the ordinary case, which costs two lists of filters.
+  Isolation isolate(int ifindex) {
+    if (std::optional<std::string> refusal = load_programs()) return {.trouble = std::move(refusal)};
     try {
-      for (const Qdisc& qdisc : ingress_qdiscs(ifindex)) found = qdisc.kind;
-    } catch (const CannotList& error) {
-      return std::string("the host's own stack still sees the device: ") + error.what();
-    }
-    if (found.empty()) {
-      if (const auto refusal = change_clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex)) {
-        return "the host's own stack still sees the device: cannot add a clsact queueing discipline: " +
-               refusal->text;
+      IsolationOwner owner = self_;
+      std::vector<std::uint32_t> missing;
+      bool comes_first = true;
+      for (const std::uint32_t parent : {kIngress, kEgress}) {
+        const std::vector<Filter> found = filters(ifindex, parent);
+        const auto mine = std::find_if(found.begin(), found.end(), [this](const Filter& one) {
+          return one.owner && one.owner->is(self_);
+        });
+        if (mine == found.end()) {
+          missing.push_back(parent);
+          continue;
+        }
+        owner.made_clsact = owner.made_clsact || mine->owner->made_clsact;
+        comes_first = comes_first && std::none_of(found.begin(), mine, is_of_somebody_else);
       }
+      if (missing.empty())
+        return {.trouble = comes_first ? std::nullopt : std::optional<std::string>(kNotFirst)};
+      return add(ifindex, std::move(missing), owner);
+    } catch (const Refused& error) {
+      return {.trouble = std::string(kStillSees) + error.what()};
     }
-    Owner owner = self_;
-    owner.made_clsact = found.empty();
-    isolated_.insert(ifindex);
-    std::optional<NetlinkRefusal> refusal = add_filter(ifindex, kIngress, drop_all_, owner);
-    // An ingress queueing discipline has one list of filters, for what arrives.
-    if (!refusal && found != "ingress") refusal = add_filter(ifindex, kEgress, drop_foreign_, owner);
-    if (refusal) {
-      release(ifindex);
-      return "the host's own stack still sees the device: cannot add a filter: " + refusal->text;
-    }
-    if (found != "ingress") return std::nullopt;
-    return "the host's own stack may still send on the device: its ingress queueing discipline, which is not "
-           "ours, "
-           "leaves no room for clsact";
   }
 
   std::optional<std::string> release(int ifindex) {
     if (!isolated_.contains(ifindex)) return std::nullopt;
     try {
-      remove(ifindex, [&](const Owner& owner) { return owner.is(self_); });
-    } catch (const CannotList& error) {
+      remove(ifindex, [&](const IsolationOwner& owner) { return owner.is(self_); });
+    } catch (const Refused& error) {
       return "device " + std::to_string(ifindex) +
              " is still isolated from the host's stack: " + error.what();
     }
@@ -228,26 +168,72 @@ class HostIsolation::Impl {
 
   std::vector<std::string> clean_leftovers() {
     std::vector<std::string> cleaned;
-    try {
-      for (const Qdisc& qdisc : ingress_qdiscs(0)) {
-        const std::optional<Owner> owner =
-            remove(qdisc.ifindex, [&](const Owner& one) { return is_leftover(one); });
-        if (!owner) continue;
-        cleaned.push_back("device " + std::to_string(qdisc.ifindex) +
-                          " returned to the host's stack: process " + std::to_string(owner->pid) +
-                          " (run directory " + owner->rundir + ") had isolated it");
-      }
-    } catch (const CannotList& error) {
-      cleaned.push_back(std::string("devices may still be isolated from the host's stack: ") + error.what());
+    for (const Qdisc& qdisc : ingress_qdiscs(0)) {
+      const std::optional<IsolationOwner> owner =
+          remove(qdisc.ifindex, [this](const IsolationOwner& one) { return !lives_.lives(one); });
+      if (!owner) continue;
+      cleaned.push_back("device " + name_of(qdisc.ifindex) + " returned to the host's stack: process " +
+                        std::to_string(owner->pid) + " (run directory " + owner->rundir +
+                        "), which has ended, had isolated it");
     }
     return cleaned;
   }
 
+  std::vector<std::string> others() {
+    std::vector<std::string> found;
+    for (const Qdisc& qdisc : ingress_qdiscs(0)) {
+      for (const Filter& filter : filters(qdisc.ifindex, kIngress)) {
+        if (!filter.owner || filter.owner->is(self_)) continue;
+        found.push_back("device " + name_of(qdisc.ifindex) + " stays a port: process " +
+                        std::to_string(filter.owner->pid) + " (run directory " + filter.owner->rundir +
+                        ") lives");
+      }
+    }
+    return found;
+  }
+
  private:
-  bool is_leftover(const Owner& owner) const {
-    if (owner.rundir == self_.rundir) return true;
-    // In another PID namespace we cannot tell which processes exist.
-    return owner.pidns == self_.pidns && start_time(owner.pid) != owner.start;
+  static std::string name_of(int ifindex) {
+    char name[IF_NAMESIZE];
+    return ::if_indextoname(static_cast<unsigned>(ifindex), name) == nullptr ? std::to_string(ifindex) : name;
+  }
+
+  std::string ingress_kind(int ifindex) {
+    const std::vector<Qdisc> qdiscs = ingress_qdiscs(ifindex);
+    return qdiscs.empty() ? "" : qdiscs.front().kind;
+  }
+
+  /// Not the head of a list (handle 0), and not of another daemon.
+  static bool is_of_somebody_else(const Filter& filter) { return filter.handle != 0 && !filter.owner; }
+
+  /// Of all or none.
+  Isolation add(int ifindex, std::vector<std::uint32_t> parents, IsolationOwner owner) {
+    const std::string kind = ingress_kind(ifindex);
+    // An ingress queueing discipline has one list of filters, for what arrives.
+    if (kind == "ingress") std::erase(parents, kEgress);
+    Isolation result{.was_lost = !parents.empty() && isolated_.contains(ifindex)};
+    if (kind.empty()) {
+      if (const auto refusal = change_clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex)) {
+        result.trouble = kStillSees + ("cannot add a clsact queueing discipline: " + refusal->text);
+        return result;
+      }
+      owner.made_clsact = true;
+    }
+    isolated_.insert(ifindex);
+    for (const std::uint32_t parent : parents) {
+      const auto refusal = add_filter(ifindex, parent, parent == kIngress ? drop_all_ : drop_foreign_, owner);
+      if (!refusal) continue;
+      (void)release(ifindex);
+      result.trouble = kStillSees + ("cannot add a filter: " + refusal->text);
+      return result;
+    }
+    if (kind == "ingress")
+      result.trouble =
+          "the host's own stack may still send on the device: its ingress queueing discipline, which is not "
+          "ours, leaves no room for clsact";
+    else if (!parents.empty())
+      result.trouble = isolate(ifindex).trouble;  // which filter comes first
+    return result;
   }
 
   std::optional<std::string> load_programs() {
@@ -269,7 +255,7 @@ class HostIsolation::Impl {
     return header;
   }
 
-  /// Lists objects of the kernel; `read` converts each message. Throws CannotList: objects missing from half
+  /// Lists objects of the kernel; `read` converts each message. Throws Refused: objects missing from half
   /// a list would be taken for nonexistent.
   template <typename Item>
   std::vector<Item> list(const char* what, const NetlinkMessage& message,
@@ -283,7 +269,7 @@ class HostIsolation::Impl {
       if (!refusal) return found;
       if (refusal->error != EAGAIN) break;
     }
-    throw CannotList(std::string("cannot list ") + what + ": " + refusal->text);
+    throw Refused(std::string("cannot list ") + what + ": " + refusal->text);
   }
 
   /// The "clsact" or "ingress" of each device that has one; of one device unless `ifindex` is 0.
@@ -310,7 +296,7 @@ class HostIsolation::Impl {
 
   /// Before the filters of others, except if filters of another kind have taken a precedence.
   std::optional<NetlinkRefusal> add_filter(int ifindex, std::uint32_t parent, const UniqueFd& program,
-                                           const Owner& owner) {
+                                           const IsolationOwner& owner) {
     std::optional<NetlinkRefusal> refusal;
     for (std::uint32_t precedence = 1; precedence <= kLastPrecedence; ++precedence) {
       tcmsg header = tc_header(ifindex, parent);
@@ -338,16 +324,17 @@ class HostIsolation::Impl {
           nlattr* kind = nlmsg_find_attr(received, sizeof tc, TCA_KIND);
           if (options != nullptr && kind != nullptr && std::strcmp(nla_get_string(kind), "bpf") == 0) {
             nlattr* name = nla_find(static_cast<nlattr*>(nla_data(options)), nla_len(options), TCA_BPF_NAME);
-            if (name != nullptr) filter.owner = Owner::parse(nla_get_string(name));
+            if (name != nullptr) filter.owner = IsolationOwner::parse(nla_get_string(name));
           }
           return filter;
         });
   }
 
   /// Removes the filters whose owner `matches`, and the clsact if an owner had created it and nothing else
-  /// uses it. Returns an owner of what was removed. Throws CannotList.
-  std::optional<Owner> remove(int ifindex, const std::function<bool(const Owner&)>& matches) {
-    std::optional<Owner> removed;
+  /// uses it. Returns an owner of what was removed. Throws Refused.
+  std::optional<IsolationOwner> remove(int ifindex,
+                                       const std::function<bool(const IsolationOwner&)>& matches) {
+    std::optional<IsolationOwner> removed;
     bool made_clsact = false;
     for (const std::uint32_t parent : {kIngress, kEgress}) {
       for (const Filter& filter : filters(ifindex, parent)) {
@@ -357,7 +344,9 @@ class HostIsolation::Impl {
         header.tcm_info = filter.info;
         const NetlinkMessage message(RTM_DELTFILTER, 0, header);
         nla_put_string(message.get(), TCA_KIND, "bpf");
-        netlink_.request(message);
+        const std::optional<NetlinkRefusal> refusal = netlink_.request(message);
+        if (refusal && refusal->error != ENOENT && refusal->error != ENODEV)
+          throw Refused("cannot remove a filter: " + refusal->text);
         made_clsact = made_clsact || filter.owner->made_clsact;
         removed = filter.owner;
       }
@@ -369,7 +358,8 @@ class HostIsolation::Impl {
   }
 
   NetlinkSocket netlink_;
-  Owner self_;
+  const IsolationOwner self_;
+  const SignOfLife lives_;
   std::set<int> isolated_;  // by ifindex
   UniqueFd drop_all_;
   UniqueFd drop_foreign_;
@@ -379,6 +369,9 @@ HostIsolation::HostIsolation(std::string rundir) : impl_(std::make_unique<Impl>(
 HostIsolation::~HostIsolation() = default;
 
 std::optional<std::string> HostIsolation::isolate(int ifindex) {
+  return impl_->isolate(ifindex).trouble;
+}
+Isolation HostIsolation::look(int ifindex) {
   return impl_->isolate(ifindex);
 }
 std::optional<std::string> HostIsolation::release(int ifindex) {
@@ -386,6 +379,9 @@ std::optional<std::string> HostIsolation::release(int ifindex) {
 }
 std::vector<std::string> HostIsolation::clean_leftovers() {
   return impl_->clean_leftovers();
+}
+std::vector<std::string> HostIsolation::others() {
+  return impl_->others();
 }
 
 }  // namespace vswitch::netlink

@@ -9,6 +9,8 @@
 // Whose. The names of the filters say which daemon installed them, for people (`tc filter show dev X
 // ingress`) and for the next daemon:
 //     vswitch pid=71 start=8125 pidns=4026531836 clsact=made rundir=/run/vswitch
+// Whether that daemon lives is seen by a socket that it holds, also from another pid namespace. What belongs to a
+// daemon that lives is left alone.
 // A clsact that existed before, and filters of others, stay as they are. While ours are installed, frames
 // reach the filters of others only if those have precedence.
 #pragma once
@@ -20,10 +22,14 @@
 
 namespace vswitch::netlink {
 
+struct Isolation {
+  std::optional<std::string> trouble = {};  ///< why the host may still see the device, as a sentence
+  bool was_lost = false;                    ///< somebody had removed it
+};
+
 class HostIsolation {
  public:
-  /// `rundir` distinguishes this daemon from others on the machine. Throws std::system_error if a netlink
-  /// socket cannot be opened.
+  /// `rundir`: for people. Throws std::system_error if a socket cannot be opened.
   explicit HostIsolation(std::string rundir);
   /// Releases everything.
   ~HostIsolation();
@@ -32,15 +38,18 @@ class HostIsolation {
   /// sees the device (bpf(2) not permitted, device gone, ...): a reason for a warning, since the switch works
   /// without isolation. Calling it twice does nothing more.
   [[nodiscard]] std::optional<std::string> isolate(int ifindex);
+  /// Looks whether the device is still isolated, and isolates it again if it is not.
+  [[nodiscard]] Isolation look(int ifindex);
 
   /// Restores the device. A device that is gone, or was never isolated, is not an error. Returns nothing, or
   /// a sentence that says why the host may still be without the device; then the destructor tries once more.
   [[nodiscard]] std::optional<std::string> release(int ifindex);
 
-  /// Call it once, before the first isolate(): removes what earlier daemons left behind, namely filters of
-  /// the same run directory and those of processes that no longer exist, with the clsact they had created.
-  /// Returns a sentence per device that was cleaned or could not be cleaned.
+  /// Removes what daemons that have ended left behind, with the clsact they had created. Returns a sentence per
+  /// device. Throws std::runtime_error with a sentence if the kernel refuses, as others() does.
   std::vector<std::string> clean_leftovers();
+  /// The devices that other daemons have isolated, with a sentence about each.
+  std::vector<std::string> others();
 
  private:
   class Impl;

@@ -7,7 +7,6 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -25,6 +24,7 @@
 #include "datapath/base/socket_buffer.h"
 #include "datapath/base/unique_fd.h"
 #include "switchd/base/log.h"
+#include "switchd/netlink/link_message.h"
 #include "switchd/netlink/netlink_socket.h"
 
 // After <net/if.h>: linux/if.h would define the same names.
@@ -37,49 +37,9 @@ namespace {
 const log::Module kLog{"netlink"};
 constexpr int kDumpTries = 10;
 
-constexpr unsigned kLowerUp = 1U << 16;            // IFF_LOWER_UP, which <net/if.h> lacks
 constexpr std::size_t kLinkEventBuffer = 4 << 20;  // about 1500 notifications; more at once cause a new dump
 constexpr std::uint32_t kSpeedUnknown = 0xffffffff;  // SPEED_UNKNOWN
 constexpr std::size_t kEventMessage = 64 * 1024;
-
-/// An RTM_NEWLINK message, parsed.
-struct LinkMessage {
-  Link link;
-  std::optional<std::uint32_t> carrier_changes;  // since the device was created
-};
-
-std::string kind_of(nlattr* link_info) {
-  const nlattr* kind =
-      nla_find(static_cast<nlattr*>(nla_data(link_info)), nla_len(link_info), IFLA_INFO_KIND);
-  return kind == nullptr ? "" : nla_get_string(const_cast<nlattr*>(kind));
-}
-
-std::optional<LinkMessage> read_link(const nlmsghdr& header) {
-  auto* message = const_cast<nlmsghdr*>(&header);
-  if (nlmsg_datalen(message) < static_cast<int>(sizeof(ifinfomsg))) return std::nullopt;
-  const auto& info = *static_cast<const ifinfomsg*>(nlmsg_data(message));
-  if (info.ifi_family != AF_UNSPEC)
-    return std::nullopt;  // AF_BRIDGE: about a bridge's port, not about a device
-  nlattr* attributes[IFLA_MAX + 1];
-  if (nlmsg_parse(message, sizeof info, attributes, IFLA_MAX, nullptr) < 0 ||
-      attributes[IFLA_IFNAME] == nullptr) {
-    return std::nullopt;
-  }
-  LinkMessage result;
-  Link& link = result.link;
-  link.ifindex = info.ifi_index;
-  link.name = nla_get_string(attributes[IFLA_IFNAME]);
-  link.up = (info.ifi_flags & IFF_UP) != 0;
-  link.carrier = (info.ifi_flags & kLowerUp) != 0;
-  link.ethernet = info.ifi_type == ARPHRD_ETHER;
-  if (nlattr* mtu = attributes[IFLA_MTU]) link.mtu = nla_get_u32(mtu);
-  if (nlattr* mac = attributes[IFLA_ADDRESS]; mac != nullptr && nla_len(mac) == 6) {
-    std::memcpy(link.mac.octets.data(), nla_data(mac), 6);
-  }
-  if (nlattr* link_info = attributes[IFLA_LINKINFO]) link.kind = kind_of(link_info);
-  if (nlattr* changes = attributes[IFLA_CARRIER_CHANGES]) result.carrier_changes = nla_get_u32(changes);
-  return result;
-}
 
 }  // namespace
 
@@ -188,10 +148,10 @@ class LinkMonitor::Impl {
     const std::optional<LinkMessage> message = read_link(header);
     if (!message) return;
     if (header.nlmsg_type == RTM_NEWLINK) update(*message);
-    if (header.nlmsg_type == RTM_DELLINK) remove(message->link.ifindex);
+    if (header.nlmsg_type == RTM_DELLINK) forget(message->link.ifindex);
   }
 
-  void remove(int ifindex) {
+  void forget(int ifindex) {
     const auto device = devices_.find(ifindex);
     if (device == devices_.end()) return;
     forget_name(device->second.name, ifindex);
@@ -281,7 +241,7 @@ class LinkMonitor::Impl {
     for (const auto& [ifindex, device] : devices_) {
       if (!seen.contains(ifindex)) gone.push_back(ifindex);
     }
-    for (const int ifindex : gone) remove(ifindex);
+    for (const int ifindex : gone) forget(ifindex);
   }
 
   const Changed changed_;
@@ -329,6 +289,19 @@ std::optional<std::string> LinkMonitor::set_mac(const std::string& name, const M
       name, "set the address of " + name + " to " + mac.to_string(), 0, 0, [&](nl_msg* message) {
         nla_put(message, IFLA_ADDRESS, static_cast<int>(mac.octets.size()), mac.octets.data());
       });
+}
+
+std::optional<std::string> LinkMonitor::set_alias(const std::string& name, const std::string& alias) {
+  return impl_->change(name, "set the alias of " + name, 0, 0,
+                       [&](nl_msg* message) { nla_put_string(message, IFLA_IFALIAS, alias.c_str()); });
+}
+
+std::optional<std::string> remove_link(const Link& link) {
+  ifinfomsg info{};
+  info.ifi_index = link.ifindex;
+  const std::optional<NetlinkRefusal> refusal = NetlinkSocket().request(NetlinkMessage(RTM_DELLINK, 0, info));
+  if (!refusal || refusal->error == ENODEV) return std::nullopt;
+  return "cannot remove " + link.name + ": " + refusal->text;
 }
 
 }  // namespace vswitch::netlink

@@ -15,33 +15,13 @@
 #include <string_view>
 #include <vector>
 
-#include "datapath/base/types.h"
+#include "switchd/netlink/link.h"
 
 namespace boost::asio {
 class io_context;
 }
 
 namespace vswitch::netlink {
-
-/// A network device as the kernel describes it.
-struct Link {
-  int ifindex = 0;
-  std::string name;
-  bool up = false;       ///< administratively (IFF_UP)
-  bool carrier = false;  ///< up and the other end is there (IFF_LOWER_UP)
-  std::uint32_t mtu = 0;
-  MacAddr mac;                         ///< zero for devices that are not Ethernet
-  bool ethernet = false;               ///< ARPHRD_ETHER: only such a device can be a port
-  std::string kind;                    ///< "veth", "tun", "bridge", ...; empty for physical devices and lo
-  std::optional<std::uint64_t> speed;  ///< bits per second, if the driver reports it
-  std::optional<bool> full_duplex;     ///< if the driver reports it
-  std::uint64_t link_resets = 0;       ///< carrier changes since the device was first seen
-  /// Differs from that of every other device that ever had this name (or index): code that has opened a
-  /// device compares it.
-  std::uint64_t generation = 0;
-
-  bool operator==(const Link&) const = default;
-};
 
 class LinkMonitor {
  public:
@@ -65,10 +45,15 @@ class LinkMonitor {
   [[nodiscard]] std::optional<std::string> set_up(const std::string& name, bool up);
   [[nodiscard]] std::optional<std::string> set_mtu(const std::string& name, std::uint32_t mtu);
   [[nodiscard]] std::optional<std::string> set_mac(const std::string& name, const MacAddr& mac);
+  [[nodiscard]] std::optional<std::string> set_alias(const std::string& name, const std::string& alias);
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// The device is gone when it returns, whoever uses it. A device that is gone already is not an error. Any thread:
+/// it takes 20 ms, but several devices can go at the same time.
+[[nodiscard]] std::optional<std::string> remove_link(const Link& link);
 
 }  // namespace vswitch::netlink

@@ -15,7 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
+#include <stdexcept>
 #include <thread>
 
 #include "switchd/netlink/netlink_socket.h"
@@ -56,7 +56,7 @@ void attach_egress_program(const Namespace& space, const std::string& device,
 
 class TapPortTest : public PlatformTest {
  protected:
-  std::unique_ptr<Port> open(TapOptions options = {}) {
+  std::unique_ptr<TapPort> open(TapOptions options = {}) {
     if (options.name.empty()) options.name = "int0";
     const Inside inside(host_);
     auto port = open_tap_port(options);
@@ -165,40 +165,102 @@ TEST_F(TapPortTest, ATaggedGsoPacketArrivesWhole) {
   EXPECT_EQ(seen->vnet.checksum_start, 34);
 }
 
-TEST_F(TapPortTest, TheDeviceGoesWithThePort) {
+TEST_F(TapPortTest, TheDeviceGoesWithThePortUnlessItIsPersistent) {
+  TapOptions options;
+  options.name = "int0";
+  options.mac = MacAddr{{0x02, 1, 2, 3, 4, 5}};
+  const auto exists = [this] { return run(host_, "ip -o link | grep -c int0 || true") != "0\n"; };
   {
-    TapOptions options;
-    options.name = "int0";
-    options.mac = MacAddr{{0x02, 1, 2, 3, 4, 5}};
-    options.mtu = 8888;
     const auto port = open(options);
-    const std::string link = run(host_, "ip link show int0");
-    EXPECT_NE(link.find("02:01:02:03:04:05"), std::string::npos) << link;
-    EXPECT_NE(link.find("mtu 8888"), std::string::npos) << link;
+    EXPECT_TRUE(port->is_new());
+    EXPECT_NE(run(host_, "ip link show int0").find("02:01:02:03:04:05"), std::string::npos);
   }
-  EXPECT_EQ(run(host_, "ip -o link | grep -c int0 || true"), "0\n");
+  EXPECT_FALSE(exists());
+  open(options)->set_persistent(true);
+  EXPECT_TRUE(exists());
+  {
+    const Inside inside(host_);
+    EXPECT_EQ(remove_tap("int0"), std::nullopt);
+  }
+  EXPECT_FALSE(exists());
+}
+
+TEST_F(TapPortTest, APersistentDeviceIsTakenOverWithWhatTheHostGaveIt) {
+  open()->set_persistent(true);
+  run(host_, "ip addr add 192.0.2.1/24 dev int0; ip link set int0 address 02:00:00:00:00:09");
+  const RawSocket socket(host_, "int0");
+  EXPECT_EQ(socket.send(test_frame(60)), 0);  // nobody takes it, and it does not wait either
+  TapOptions options;
+  options.name = "int0";
+  options.mac = MacAddr{{0x02, 1, 2, 3, 4, 5}};
+  const auto port = open(options);
+  EXPECT_FALSE(port->is_new());
+  EXPECT_EQ(poll_port(*port, 10ms), 0);
+  const std::string shown = run(host_, "ip addr show int0");
+  EXPECT_NE(shown.find("192.0.2.1/24"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("02:00:00:00:00:09"), std::string::npos) << shown;
+  ASSERT_EQ(socket.send(tcp_frame(3000), tcp_vnet(1448)), 0);
+  const std::vector<Got> got = receive(*port, 1);
+  ASSERT_EQ(got.size(), 1U);
+  EXPECT_EQ(got[0].bytes, tcp_frame(3000));
+}
+
+TEST_F(TapPortTest, ItWorksOnWhereverItIsMovedAndWhateverItIsCalled) {
+  const auto port = open();
+  EXPECT_EQ(port->place()->name, "int0");
+  EXPECT_FALSE(port->place()->netns);
+  const Namespace container;
+  run(host_, "ip link set int0 netns " + container.path());
+  run(container, "ip link set int0 name eth0 up");
+  ASSERT_TRUE(port->place());
+  EXPECT_EQ(port->place()->name, "eth0");
+  EXPECT_TRUE(port->place()->netns);
+  const RawSocket socket(container, "eth0");
+  ASSERT_EQ(socket.send(test_frame(100)), 0);
+  EXPECT_EQ(receive(*port, 1).size(), 1U);
+  ASSERT_EQ(send(*port, test_frame(200)), DropReason::none);
+  EXPECT_TRUE(socket.receive());
+  run(container, "ip link set eth0 netns " + host_.path());
+  EXPECT_FALSE(port->place()->netns);
+  run(host_, "ip link del eth0");
+  EXPECT_FALSE(port->place());
+}
+
+TEST_F(TapPortTest, WhatIsDetachedLooksLikeADeviceThatIsGone) {
+  run(host_, "ip tuntap add int0 mode tap");
+  const auto port = open();
+  port->detach();
+  std::array<RawFrame, 4> frames;
+  EXPECT_EQ(port->receive(frames), 0U);
+  EXPECT_EQ(poll_port(*port, 20ms), 0);
+  EXPECT_EQ(send(*port, test_frame(70)), DropReason::port_waiting);
+  EXPECT_NE(run(host_, "ethtool -k int0").find("tcp-segmentation-offload: off"), std::string::npos);
+  EXPECT_FALSE(open()->is_new()) << "it is there, and free";
 }
 
 TEST_F(TapPortTest, OpeningSaysWhatIsWrong) {
-  const auto sentence = [&](TapOptions options) -> std::string {
+  const auto sentence = [&](const std::string& name) -> std::string {
+    TapOptions options;
+    options.name = name;
     try {
       open(options);
       return "";
-    } catch (const std::system_error& error) {
+    } catch (const std::runtime_error& error) {
       return error.what();
     }
   };
-  make_veth(host_, "taken", host_, "other");
+  const std::string cannot = "cannot open the internal port x0: ";
+  make_veth(host_, "x0", host_, "other");
+  EXPECT_EQ(sentence("x0"), cannot + "the device with this name is not a tap with a single queue");
+  run(host_, "ip link del x0");
   TapOptions options;
-  options.name = "taken";
-  EXPECT_EQ(sentence(options),
-            "cannot create the internal port taken: a device with this name already exists: Device or "
-            "resource busy");
-  options.name = "waytoolongforalink";
-  EXPECT_NE(sentence(options).find("1 to 15 characters"), std::string::npos);
+  options.name = "x0";
+  const auto port = open(options);
+  EXPECT_EQ(sentence("x0"), cannot + "another program has the tap open");
+  EXPECT_NE(sentence("waytoolongforalink").find("1 to 15 characters"), std::string::npos);
   options.name = "int1";
-  options.mtu = 10;
-  EXPECT_NE(sentence(options).find("MTU of the internal port int1 to 10"), std::string::npos);
+  options.mac = MacAddr{{0x01, 0, 0, 0, 0, 1}};
+  EXPECT_THROW(open(options), std::runtime_error);
   EXPECT_EQ(run(host_, "ip -o link | grep -c int1 || true"), "0\n");
 }
 

@@ -92,7 +92,7 @@ def tc(lab: Lab, device: str) -> Any:
 
 
 def test_in_order_the_end_leaves_nothing_behind(lab: Lab) -> None:
-    before = lab.net.switch_run("ip", "-o", "link").stdout.count("\n") - 1  # br0 goes with the daemon
+    before = lab.net.switch_run("ip", "-o", "link").stdout.count("\n")
     host = lab.net.host("t1", "10.95.0.2")
     run("ip", "-n", lab.net.switch, "addr", "add", "10.95.0.1/24", "dev", "t1")
     untouched = tc(lab, "t1")
@@ -104,7 +104,7 @@ def test_in_order_the_end_leaves_nothing_behind(lab: Lab) -> None:
     assert tc(lab, "t1") == untouched
     host.ping("10.95.0.1")
     assert "promiscuity 0" in lab.net.switch_run("ip", "-d", "link", "show", "t1").stdout
-    assert lab.net.switch_run("ip", "-o", "link").stdout.count("\n") == before + 1
+    assert lab.net.switch_run("ip", "-o", "link").stdout.count("\n") == before + 1, "with t1; br0 is the host's"
     assert sorted(path.name for path in lab.daemon.rundir.iterdir()) == []
 
 

@@ -338,6 +338,17 @@ TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
   }
 }
 
+TEST(Arguments, DevicesAreReleasedByVswitchdWithoutADaemon) {
+  using Words = std::vector<std::string>;
+  const Invocation tool({"--rundir", "/run/x", "release-devices"});
+  EXPECT_EQ(tool.status, kDone);
+  EXPECT_EQ(tool.vswitchd, (Words{"--rundir", "/run/x", "--release-devices"}));
+  EXPECT_TRUE(tool.calls.empty());
+  EXPECT_EQ(Invocation({"release-devices", "--cleanup"}, nullptr, {{"OVS_RUNDIR", "/run/y"}}).vswitchd,
+            (Words{"--rundir", "/run/y", "--release-devices", "--cleanup"}));
+  EXPECT_EQ(Invocation({"release-devices", "t1"}).status, kWrongUsage);
+}
+
 TEST(Arguments, ShowAsksThreeThings) {
   using Calls = std::vector<std::pair<std::string, Json>>;
   const Json none = Json::object();

@@ -67,7 +67,12 @@ struct Invocation {
                       timeout = time;
                       return std::make_unique<FakeCaller>(answering);
                     },
-                .sleep = [&](std::chrono::duration<double> time) { slept.push_back(time.count()); }};
+                .sleep = [&](std::chrono::duration<double> time) { slept.push_back(time.count()); },
+                .run_vswitchd =
+                    [&](const std::vector<std::string>& given) {
+                      vswitchd = given;
+                      return kDone;
+                    }};
     status = run(std::move(arguments), world);
     out = out_stream.str();
     err = err_stream.str();
@@ -78,6 +83,7 @@ struct Invocation {
   std::string out, err, socket;
   std::chrono::milliseconds timeout{0};
   std::vector<double> slept;
+  std::vector<std::string> vswitchd;  ///< the arguments that it was run with
   std::vector<std::pair<std::string, Json>> calls;
 };
 
