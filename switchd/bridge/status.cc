@@ -36,9 +36,10 @@ void warn_of(const Unsupported& unsupported, RowWriter& row, const std::string& 
   }
 }
 
-/// `copies_only`: the sessions that make it carry only copies; so for write_tunnel().
+/// `copies_only`: the sessions that make it carry only copies; so for write_tunnel(). `shared`: who else uses
+/// the device, as a sentence.
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
-                const netlink::Link* link, const std::string& copies_only) {
+                const netlink::Link* link, const std::string& copies_only, const std::string& shared) {
   std::map<std::string, std::string> status;
   const bool works = attachment.works();
   if (!works) {
@@ -54,10 +55,15 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   } else {
     status["state"] = "down";
     status["reason"] = link->up ? "no carrier: the other end is down"
-                                : "the device is down (ip link set " + interface.name + " up)";
+                       : interface.type == InterfaceType::internal
+                           ? "no host uses it (ip link set " + interface.name + " up)"
+                           : "the device is down (ip link set " + interface.name + " up)";
   }
-  if (works && !attachment.not_isolated.empty()) status["warning"] = attachment.not_isolated;
-  if (works && !attachment.not_configured.empty()) status["warning"] = attachment.not_configured;
+  for (const std::string& warning : {attachment.not_isolated, attachment.not_configured, shared}) {
+    if (!works || warning.empty()) continue;
+    std::string& text = status["warning"];
+    text += (text.empty() ? "" : "; ") + warning;
+  }
   if (!copies_only.empty()) status["copies_only"] = copies_only;
   warn_of(interface.unsupported, row, "interface " + interface.name);
   status.insert(interface.unsupported.begin(), interface.unsupported.end());
@@ -124,7 +130,8 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
       continue;
     }
     write_link(row, interface, *attachment,
-               has_device(interface.type) ? status.links.find(interface.name) : nullptr, copies_only);
+               has_device(interface.type) ? status.links.find(interface.name) : nullptr, copies_only,
+               status.shared_devices.of(interface.name));
   }
 }
 
