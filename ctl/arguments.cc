@@ -12,13 +12,6 @@
 namespace vswitch::ctl {
 namespace {
 
-std::optional<std::int64_t> parse_number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 constexpr std::int64_t kLastVlan = 4095;
 
 void add_range(Json& into, std::string_view item, std::string_view whole) {
@@ -32,6 +25,13 @@ void add_range(Json& into, std::string_view item, std::string_view whole) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
 
 Params make_params() {
   return std::make_shared<Json>(Json::object());

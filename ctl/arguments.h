@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,9 @@ void not_here(CLI::App& app, const std::string& name, const std::string& sentenc
 
 /// A duration in seconds, into `value`, whose present value is the default.
 CLI::Option* seconds(CLI::App& app, const std::string& name, double& value, const std::string& help);
+
+/// A decimal number; nullopt for anything else.
+std::optional<std::int64_t> parse_number(std::string_view text);
 
 /// "1,2-9" -> 1,2,3,...,9. Throws UsageError.
 Json parse_vlans(std::string_view text);

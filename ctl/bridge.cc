@@ -75,7 +75,7 @@ std::string render_bridge_list(const Json& result) {
 }
 
 std::string render_bridge_details(const Json& bridge) {
-  return line("bridge", bridge["name"]) + line("state", state(bridge)) +
+  return line("bridge", bridge["name"]) + line("state", state(bridge)) + notice(bridge) +
          line("datapath id", or_nothing(bridge["datapath_id"])) +
          line("fail mode", or_nothing(bridge["fail_mode"])) +
          line("addresses", "at most " + bridge["mac_table_size"].dump() + ", kept " +

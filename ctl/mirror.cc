@@ -55,6 +55,21 @@ Endpoints declare_endpoints(CLI::App& app) {
   const auto whole = [&](const char* name, const char* key, const char* help) {
     return number(app, settings, name, key, help, true)->type_name("N");
   };
+  const auto inheritable = [&](const char* name, const char* key, const char* help) {
+    return app
+        .add_option_function<std::string>(
+            name,
+            [settings, name, key](const std::string& value) {
+              const auto parsed = parse_number(value);
+              if (!parsed && value != "inherit" && value != "none")
+                throw UsageError(std::string(name) + " takes a whole number, inherit or none, not '" + value +
+                                 "'");
+              (*settings)[key] = parsed ? Json(*parsed) : Json();
+              (*settings)[std::string("inherit_") + key] = value == "inherit";
+            },
+            help)
+        ->type_name("N");
+  };
   endpoints.options = {
       text(app, settings, "--encap", "encap", "gre [gre], erspan1, erspan2, erspan3 or vxlan")
           ->type_name("ENCAP"),
@@ -72,8 +87,9 @@ Endpoints declare_endpoints(CLI::App& app) {
       text_or_none(app, settings, "--local-ip", "local_ip", "source address [as the host routes]")
           ->type_name("IP"),
       whole("--dst-port", "dst_port", "UDP port of VXLAN [4789]"),
-      whole("--ttl", "ttl", "time to live [64]"),
-      whole("--dscp", "dscp", "DiffServ code point, 0 to 63 [0]"),
+      inheritable("--ttl", "ttl", "time to live [64], or inherit: that of the packet in the copy"),
+      inheritable("--dscp", "dscp",
+                  "DiffServ code point, 0 to 63 [0], or inherit: that of the packet in the copy"),
   };
   return endpoints;
 }
@@ -244,6 +260,8 @@ std::string endpoint_line(const Json& endpoint) {
     if (value.is_null()) continue;
     text += std::string(", ") + key + ' ' + (value.is_string() ? value.get<std::string>() : value.dump());
   }
+  if (endpoint["inherit_ttl"] == true) text += ", ttl inherit";
+  if (endpoint["inherit_dscp"] == true) text += ", dscp inherit";
   if (endpoint["subheader"] == true) text += ", subheader";
   if (!endpoint["state"].is_null()) text += "; " + endpoint["state"].get<std::string>();
   if (!endpoint["reason"].is_null()) return text + ": " + endpoint["reason"].get<std::string>();

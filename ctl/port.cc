@@ -123,7 +123,7 @@ Query declare_list_ports(CLI::App& app) {
 }
 
 std::string render_port(const Json& port) {
-  if (port["state"] == "active") return {};
+  if (port["state"] == "active" && port["reason"] == "") return {};
   return printable(port["name"].get<std::string>() + ' ' + state(port)) + '\n';
 }
 
@@ -164,7 +164,7 @@ std::string egress_line(const Json& port) {
 
 std::string render_port_details(const Json& port) {
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
-         line("state", state(port)) + line("type", port["type"]) +
+         line("state", state(port)) + notice(port) + line("type", port["type"]) +
          line("ofport", or_nothing(port["ofport"]) + requested(port, "ofport_request")) +
          line("VLANs", port_vlans(port)) +
          line("cvlans", port["cvlans"].empty() ? "all" : vlan_list(port["cvlans"])) +

@@ -197,6 +197,11 @@ std::string brief_state(const Json& object) {
   return shortened(state(object), kMost);
 }
 
+std::string notice(const Json& object) {
+  const std::string text = object.value("notice", "");
+  return text.empty() ? "" : line("notice", text);
+}
+
 std::string copies(const Json& count) {
   return count.dump() + (count == 1 ? " copy" : " copies");
 }

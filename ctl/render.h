@@ -47,6 +47,8 @@ std::string destination(const Json& session);
 std::string state(const Json& object);
 /// The same, shortened for a line of a list.
 std::string brief_state(const Json& object);
+/// A line about what has no effect; empty if there is nothing.
+std::string notice(const Json& object);
 /// "1 copy", "0 copies"
 std::string copies(const Json& count);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
@@ -15,7 +16,9 @@ Query declare_mirror_stats(CLI::App& app) {
   const Params params = make_params();
   text(app, params, "bridge", "bridge", "only this bridge")->required(false);
   text(app, params, "session", "name", "only this session")->required(false);
-  return [params] { return std::vector<Call>{{"mirror.stats", *params}}; };
+  const auto resets = std::make_shared<bool>(false);
+  app.add_flag("--reset", *resets, "start the counters from zero instead of showing them");
+  return [params, resets] { return std::vector<Call>{{*resets ? "mirror.reset" : "mirror.stats", *params}}; };
 }
 
 Query declare_stats(CLI::App&) {
@@ -56,6 +59,7 @@ std::string section(const Table& table) {
 }
 
 std::string render_sessions(const Json& result) {
+  if (result.contains("reset")) return {};  // done
   Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY", "STATE"});
   for (const Json& mirror : result["mirrors"]) {
     const Json& counters = mirror["counters"];
@@ -66,6 +70,7 @@ std::string render_sessions(const Json& result) {
 }
 
 std::string watch_sessions(const Json& result, const Json& before, double seconds) {
+  if (result.contains("reset")) return {};  // done
   Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "QUEUED", "MATCHED", "DELIVERED",
                "LOST", "LEFT OUT", "STATE"});
   for (const Json& mirror : result["mirrors"]) {
@@ -165,8 +170,8 @@ std::string watch_stats(const Json& result, const Json& before, double seconds) 
 }  // namespace
 
 const std::vector<Command> kStatsCommands = {
-    {"mirror-stats", "show the counters of sessions", "br0 span0 --watch", declare_mirror_stats,
-     render_sessions, watch_sessions},
+    {"mirror-stats", "show the counters of sessions, or start them from zero",
+     "br0 span0 --watch\nbr0 span0 --reset", declare_mirror_stats, render_sessions, watch_sessions},
     {"stats", "show the counters of ports, sessions and threads, and drops by reason", "--watch",
      declare_stats, render_stats, watch_stats},
 };

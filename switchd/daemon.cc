@@ -180,7 +180,9 @@ class Daemon::Parts {
                                     .coverage = [this] { return coverage(); }});
     unixctl::add_fdb_commands(commands_, *database_, view.fdb);
     unixctl::add_datapath_commands(commands_, *database_, view.counters, view.datapath);
-    unixctl::add_mirror_commands(commands_, *database_, view.counters);
+    unixctl::add_mirror_commands(commands_, *database_, view.counters, view.applied);
+    unixctl::add_tunnel_commands(commands_, *database_, view.datapath);
+    unixctl::add_unsupported_commands(commands_, *database_);
     unixctl::add_trace_command(commands_, *database_, view.explain, view.datapath);
     unixctl::add_ovsdb_commands(commands_, *database_, control_);
     commands_.serve(operator_dispatcher_);

@@ -66,6 +66,8 @@ struct RawFrame {
   std::optional<VlanTag> stripped_tag;  ///< outer tag that the kernel removed from `bytes`
   Offload offload;
   bool truncated = false;  ///< the receive memory was too small: count and drop
+  bool congested =
+      false;  ///< its way through a tunnel met congestion of which it cannot tell: count and drop
 };
 
 /// A parsed frame. `payload` points into the memory of the RawFrame.
@@ -83,7 +85,7 @@ struct Frame {
   std::optional<VlanTag> inner_tag() const;
 };
 
-/// A frame, or why there is none: DropReason::malformed or receive_truncated.
+/// A frame, or why there is none: DropReason::malformed, receive_truncated or congestion_mark.
 struct ParseResult {
   Frame frame;
   DropReason drop = DropReason::none;
@@ -137,6 +139,8 @@ struct OutgoingFrame {
   Offload offload;                        ///< checksum_start counts from the first byte of the header
   DropReason outcome = DropReason::none;  ///< set by send(): none = the device accepted it
   bool cut_to_mtu = false;                ///< it has been truncated to the MTU of the path
+  std::uint8_t ttl = 0;                   ///< of the IP header that a tunnel puts in front of it
+  std::uint8_t tos = 0;                   ///< the same: DSCP and ECN
 
   std::size_t length() const { return header.size() + payload.size(); }
 };

@@ -34,6 +34,10 @@ std::optional<VlanTag> Frame::inner_tag() const {
 
 ParseResult parse(const RawFrame& raw) {
   ParseResult result;
+  if (raw.congested) {
+    result.drop = DropReason::congestion_mark;
+    return result;
+  }
   if (raw.truncated) {
     result.drop = DropReason::receive_truncated;
     return result;

@@ -129,6 +129,11 @@ void Decider::deliver(const PortConfig& in, const PortConfig& out, const BridgeT
   } else if (!out.is_patch && out.device == nullptr) {
     send.drop = DropReason::port_waiting;
   }
+  // Nobody misses it. Sessions that watch the port copy it all the same, as in Open vSwitch.
+  if (out.no_host && carried_ == nullptr && send.drop == DropReason::none) {
+    note("not sent to ", out.name, ": the host does not use it");
+    return mirror(out, out.mirrors_to, send.tags, true);
+  }
   carried_ == nullptr ? verdict_.sends.push_back(send) : carry_out(out, send.tags, send.drop);
   if (send.drop != DropReason::none) return note("not sent to ", out.name, ": ", send.drop);
   note("send to ", out.name, send.tags.count == 0 ? " untagged" : " tagged");

@@ -92,6 +92,7 @@ PortConfig BridgeCompilation::port_config(const PortSpec& port) const {
     config.own_packets.finish();
   }
   config.link_up = port.link_up;
+  config.no_host = port.no_host;
   config.counters = entry.counters;
   config.worker = registry_.worker_of(entry.number);
   return config;

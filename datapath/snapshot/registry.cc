@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/snapshot/registry.h"
 
+#include <algorithm>
+
 #include "datapath/snapshot/snapshot.h"
 
 namespace vswitch {
@@ -193,6 +195,19 @@ std::shared_ptr<DestinationCounters> SnapshotRegistry::destination_counters(cons
   auto& counters = sessions_.at(session).destinations[destination];
   if (counters == nullptr) counters = std::make_shared<DestinationCounters>(senders_);
   return counters;
+}
+
+void SnapshotRegistry::restart_account(const std::string& session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  SessionEntry& entry = found->second;
+  entry.counters = std::make_shared<SessionCounters>(senders_);
+  entry.destinations.clear();
+  if (entry.foreign != nullptr) entry.foreign = std::make_shared<ForeignCounters>(senders_);
+  for (auto& [name, bridge] : bridges_) {
+    if (std::find(bridge.sessions.begin(), bridge.sessions.end(), session) != bridge.sessions.end())
+      bridge.compiled.reset();
+  }
 }
 
 bool SnapshotRegistry::is_used_up(const std::string& session, const QuotaSpec& quota,

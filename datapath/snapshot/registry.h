@@ -110,6 +110,9 @@ class SnapshotRegistry {
   const SessionEntry* session(const std::string& id) const;
   std::shared_ptr<PortCounters> port_counters(const std::string& bridge, const std::string& port) const;
   std::shared_ptr<MacTable> macs(const std::string& bridge) const;
+  /// The counters of the session and its destinations start anew with the next compile(). Copies that are
+  /// queued meanwhile belong to the account that ends, so both balance.
+  void restart_account(const std::string& session) REQUIRES(roles::control);
   /// For a session of the last spec; created on first use.
   std::shared_ptr<DestinationCounters> destination_counters(const std::string& session,
                                                             const std::string& destination);

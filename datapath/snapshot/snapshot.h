@@ -39,6 +39,7 @@ struct PortConfig {
   tunnel::OwnCopies
       own_packets;  ///< of a tunnel port: copies of these packets never enter it, not even through a patch
   bool link_up = true;       ///< of a tunnel port: no copy of them enters it, by a patch either
+  bool no_host = false;      ///< PortSpec::no_host
   std::uint32_t worker = 0;  ///< the worker that receives from it
   std::shared_ptr<PortCounters> counters;
 

@@ -37,6 +37,7 @@ struct PortSpec {
   bool is_protected = false;
   std::shared_ptr<Port> device;  ///< null if there is none
   bool link_up = true;           ///< frames sent to the device arrive somewhere
+  bool no_host = false;          ///< an internal port that the host does not use: what it misses is no loss
   bool is_patch = false;
   std::string patch_peer;                            ///< name of the other end
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port

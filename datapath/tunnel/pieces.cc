@@ -6,6 +6,7 @@
 
 #include "datapath/frame/checksum.h"
 #include "datapath/frame/segment.h"
+#include "datapath/tunnel/inherit.h"
 
 namespace vswitch::tunnel {
 
@@ -107,6 +108,11 @@ DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std
     write_encapsulation(*how, facts, frame, header.first(room));
   }
   pieces_.push_back({.header = header, .payload = payload, .offload = offload, .cut_to_mtu = cut_to_mtu});
+  if (endpoint != nullptr && endpoint->settings().inherits()) {
+    const OuterFields outer = outer_fields(endpoint->settings(), header.subspan(room), payload);
+    pieces_.back().ttl = outer.ttl;
+    pieces_.back().tos = outer.tos;
+  }
   return DropReason::none;
 }
 

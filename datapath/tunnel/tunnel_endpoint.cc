@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "datapath/base/socket_buffer.h"
 #include "datapath/port/port.h"
@@ -57,6 +58,29 @@ UniqueFd open_path_mtu_socket(const TunnelEndpointSettings& settings) {
   return fd;
 }
 
+/// Control messages with the TTL and TOS of one packet (ip(7), ipv6(7)).
+class OuterHeader {
+ public:
+  void attach(msghdr& message, const OutgoingFrame& packet, bool v6) {
+    message.msg_control = buffer_.data();
+    message.msg_controllen = buffer_.size();
+    cmsghdr* next = CMSG_FIRSTHDR(&message);
+    put(*next, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_HOPLIMIT : IP_TTL, packet.ttl);
+    next = CMSG_NXTHDR(&message, next);
+    put(*next, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, packet.tos);
+  }
+
+ private:
+  static void put(cmsghdr& message, int level, int type, int value) {
+    message.cmsg_level = level;
+    message.cmsg_type = type;
+    message.cmsg_len = CMSG_LEN(sizeof value);
+    std::memcpy(CMSG_DATA(&message), &value, sizeof value);
+  }
+
+  alignas(cmsghdr) std::array<std::uint8_t, 2 * CMSG_SPACE(sizeof(int))> buffer_{};
+};
+
 /// Bytes of frame that fit in an IP packet of `packet` bytes.
 std::size_t room(const TunnelEndpointSettings& settings, std::size_t packet) {
   const std::size_t headers = (settings.remote.v6 ? Ipv6View::kLength : Ipv4View::kLength) +
@@ -87,6 +111,7 @@ void TunnelEndpoint::send(std::span<OutgoingFrame> packets) {
   const socklen_t address_length = settings_.remote.to_sockaddr(address);
   std::array<std::array<iovec, 2>, kBatchSize> parts;
   std::array<mmsghdr, kBatchSize> messages{};
+  std::array<OuterHeader, kBatchSize> outer;
   while (!packets.empty()) {
     const std::size_t count = std::min(packets.size(), kBatchSize);
     for (std::size_t i = 0; i < count; ++i) {
@@ -97,6 +122,7 @@ void TunnelEndpoint::send(std::span<OutgoingFrame> packets) {
       messages[i].msg_hdr.msg_namelen = address_length;
       messages[i].msg_hdr.msg_iov = parts[i].data();
       messages[i].msg_hdr.msg_iovlen = parts[i].size();
+      if (settings_.inherits()) outer[i].attach(messages[i].msg_hdr, packets[i], settings_.remote.v6);
     }
     const int sent = ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
     const std::size_t done = sent > 0 ? static_cast<std::size_t>(sent) : refused(errno, packets);

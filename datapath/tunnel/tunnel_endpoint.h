@@ -28,7 +28,13 @@ struct TunnelEndpointSettings {
   Encapsulation encapsulation;
   std::uint8_t ttl = 64;
   std::uint8_t dscp = 0;
+  bool inherit_ttl = false;   ///< the TTL is that of the packet in the frame, if there is one
+  bool inherit_dscp = false;  ///< the same for the DSCP
+  bool inherit_ecn = false;   ///< ECN of that packet goes into the header, and back at the other end
   bool dont_fragment = true;
+
+  /// Whether the IP headers of packets differ, see inherit.h.
+  bool inherits() const { return inherit_ttl || inherit_dscp || inherit_ecn; }
 
   bool operator==(const TunnelEndpointSettings&) const = default;
 };
@@ -60,8 +66,8 @@ class TunnelEndpoint {
   /// can see. Any thread.
   std::uint32_t next_sequence() { return sequence_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Sends without blocking, in order. The `header` of each packet begins with the encapsulation. Sets each
-  /// outcome: none, trouble(), too_big, no_buffers, send_error. Any thread.
+  /// Sends without blocking, in order. The `header` of each packet begins with the encapsulation; with
+  /// settings().inherits(), `ttl` and `tos` are those of its IP header. Sets each outcome: none, trouble(), too_big, no_buffers, send_error. Any thread.
   void send(std::span<OutgoingFrame> packets);
 
  private:

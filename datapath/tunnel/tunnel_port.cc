@@ -14,11 +14,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "datapath/base/socket_buffer.h"
 #include "datapath/base/unique_fd.h"
+#include "datapath/frame/headers.h"
 #include "datapath/frame/left_undone.h"
+#include "datapath/tunnel/inherit.h"
 #include "datapath/tunnel/pieces.h"
 #include "datapath/tunnel/raw_socket.h"
 
@@ -63,6 +66,8 @@ void receive_only_from(const UniqueFd& fd, const IpAddress& remote, std::span<co
 
 UniqueFd open_receiver(const tunnel::TunnelEndpointSettings& settings, std::span<const IpAddress> not_to) {
   UniqueFd fd = tunnel::open_raw_socket(settings);
+  // An IPv4 packet comes with its header.
+  if (settings.remote.v6) tunnel::set_socket_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS");
   receive_only_from(fd, settings.remote, not_to);
   set_receive_buffer(fd.get(), kReceiveBytes);
   return fd;
@@ -92,6 +97,21 @@ std::span<const std::uint8_t> behind_ip(std::span<const std::uint8_t> packet, bo
   return packet.size() < header ? std::span<const std::uint8_t>() : packet.subspan(header);
 }
 
+/// DSCP and ECN of a received packet.
+std::uint8_t tos_of(std::span<const std::uint8_t> packet, bool v6, msghdr& message) {
+  if (!v6) {
+    const auto header = Ipv4View::of(packet);
+    return header ? header->tos() : 0;
+  }
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != IPPROTO_IPV6 || one->cmsg_type != IPV6_TCLASS) continue;
+    int traffic_class = 0;
+    std::memcpy(&traffic_class, CMSG_DATA(one), sizeof traffic_class);
+    return static_cast<std::uint8_t>(traffic_class);
+  }
+  return 0;
+}
+
 class TunnelPort final : public Port {
  public:
   TunnelPort(std::shared_ptr<tunnel::TunnelEndpoint> endpoint, std::size_t senders,
@@ -109,10 +129,16 @@ class TunnelPort final : public Port {
     const std::size_t wanted = std::min(into.size(), kBatchSize);
     std::array<iovec, kBatchSize> parts;
     std::array<mmsghdr, kBatchSize> messages{};
+    struct alignas(cmsghdr) Control {
+      std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> bytes;
+    };
+    std::array<Control, kBatchSize> control;
     for (std::size_t i = 0; i < wanted; ++i) {
       parts[i] = {arena_.get() + i * kMaxPacketLength, kMaxPacketLength};
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
+      messages[i].msg_hdr.msg_control = control[i].bytes.data();
+      messages[i].msg_hdr.msg_controllen = control[i].bytes.size();
     }
     const int got =
         ::recvmmsg(receiver_.get(), messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
@@ -122,8 +148,12 @@ class TunnelPort final : public Port {
       const tunnel::TunnelEndpointSettings& settings = endpoint_->settings();
       const auto frame = tunnel::decapsulate(settings.encapsulation, behind_ip(packet, settings.remote.v6));
       if (!frame) continue;
-      into[count++] = {
-          .bytes = *frame, .stripped_tag = {}, .offload = left_undone(*frame, endpoint_->longest_frame())};
+      const std::span<std::uint8_t> writable(arena_.get() + (frame->data() - arena_.get()), frame->size());
+      const std::uint8_t tos = tos_of(packet, settings.remote.v6, messages[i].msg_hdr);
+      into[count++] = {.bytes = *frame,
+                       .stripped_tag = {},
+                       .offload = left_undone(*frame, endpoint_->longest_frame()),
+                       .congested = settings.inherit_ecn && !tunnel::take_congestion_mark(tos, writable)};
     }
     return count;
   }

@@ -54,6 +54,9 @@ class StreamDecoder {
   /// at each later call.
   std::optional<Json> next();
 
+  /// Changes the limit of memory_bytes for what has not been looked at yet.
+  void limit_memory(std::size_t bytes) { limits_.memory_bytes = bytes; }
+
   /// True between messages: if the stream ends here, no message is truncated.
   bool at_border() const { return open_.empty() && scanned_ == buffer_.size(); }
   /// True if next() has consumed all bytes fed.

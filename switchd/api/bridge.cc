@@ -48,7 +48,8 @@ Json bridge_json(const Database& database, const Row& row) {
                {"ports", ports},
                {"mirrors", mirrors},
                {"state", state.state},
-               {"reason", state.reason}});
+               {"reason", state.reason},
+               {"notice", model::notice_of(row)}});
   return json;
 }
 

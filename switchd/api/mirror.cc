@@ -76,13 +76,20 @@ std::string endpoint_name(const Row& endpoint) {
 /// The account of each destination: ports by their name, endpoints by encapsulation and address.
 Json destinations_json(const Database& database, const Account& account) {
   Json list = Json::array();
+  bridge::CounterMap
+      former;  // endpoints: their rows are gone, their copies are in the account of the session
   for (const auto& [name, counters] : account.of_destinations) {
     const auto uuid = Uuid::parse(name);
     const Row* endpoint = uuid ? database.find("Mirror_Endpoint", *uuid) : nullptr;
-    if (uuid && endpoint == nullptr) continue;  // a former destination
+    if (uuid && endpoint == nullptr) {
+      for (const auto& [key, count] : counters) former[key] += count;
+      continue;
+    }
     list.push_back({{"name", endpoint == nullptr ? name : endpoint_name(*endpoint)},
                     {"counters", account_json(counters)}});
   }
+  if (former["matched"] != 0)
+    list.push_back({{"name", "former endpoints"}, {"counters", account_json(former)}});
   return list;
 }
 
@@ -274,6 +281,27 @@ Json mirror_stats(const MirrorMethods& methods, const Json& params) {
   return {{"mirrors", mirrors}};
 }
 
+/// The sessions that the parameters name: one, those of a bridge, or all.
+std::vector<const Row*> mirrors_asked_for(const Database& database, const Json& params) {
+  if (params.contains("name")) {
+    if (!params.contains("bridge"))
+      throw invalid("bridge", nullptr, "bridge is missing: a session name is unique only within its bridge");
+    return {&mirror_named(database, bridge_named(database, params["bridge"]), params["name"])};
+  }
+  std::vector<const Row*> mirrors;
+  for (const auto& [bridge_name, bridge] : bridges_asked_for(database, params)) {
+    for (const auto& [name, mirror] : model::mirrors_of(database, *bridge)) mirrors.push_back(mirror);
+  }
+  return mirrors;
+}
+
+Outcome reset_mirrors(const MirrorMethods& methods, const Json& params) {
+  std::vector<Uuid> mirrors;
+  for (const Row* mirror : mirrors_asked_for(methods.database, params)) mirrors.push_back(mirror->uuid());
+  methods.counters.reset_mirror_counters(mirrors);
+  return [count = mirrors.size()] { return Json{{"reset", count}}; };
+}
+
 }  // namespace
 
 void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge::DatapathView& datapath) {
@@ -292,6 +320,7 @@ void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge
     return change(shared, {client, *bound}, params, {{"enabled", false}}, "mirror.disable");
   });
   methods.change("mirror.del", [shared](const Json& params) { return del_mirror(shared, params); });
+  methods.change("mirror.reset", [shared](const Json& params) { return reset_mirrors(shared, params); });
   methods.read("mirror.get", [shared](const Json& params) {
     return show_mirror(shared, params["bridge"], params["name"])();
   });

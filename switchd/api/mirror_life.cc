@@ -60,8 +60,10 @@ std::int64_t time_of(const Json& at) {
   return *ms;
 }
 
-std::optional<std::int64_t> number_in(const Json& object, const char* key) {
-  return object.contains(key) ? std::optional(object[key].get<std::int64_t>()) : std::nullopt;
+/// Null clears the limit; one that is not given stays.
+void take_limit(const Json& expires, const char* key, std::optional<std::int64_t>& limit) {
+  if (!expires.contains(key)) return;
+  limit = expires[key].is_null() ? std::nullopt : std::optional(expires[key].get<std::int64_t>());
 }
 
 std::string user_name(uid_t uid) {
@@ -90,8 +92,11 @@ Json number_or_null(const Row& mirror, const char* key) {
 }  // namespace
 
 void apply_expires(model::MirrorSettings& session, const Json& expires) {
-  session.expires_at = session.expires_packets = session.expires_bytes = std::nullopt;
-  session.expires_with_connection = false;
+  const std::int64_t now = wall_now_ms();
+  if (expires.is_null() || session.has_ended(now)) {  // what had ended it must not end it again
+    session.expires_at = session.expires_packets = session.expires_bytes = std::nullopt;
+    session.expires_with_connection = false;
+  }
   if (expires.is_null()) return;
   if (expires.empty()) {
     throw invalid("expires", expires,
@@ -99,17 +104,17 @@ void apply_expires(model::MirrorSettings& session, const Json& expires) {
   }
   if (expires.contains("seconds") && expires.contains("at"))
     throw invalid("expires.at", expires["at"], "expires.seconds and expires.at exclude each other: give one");
-  const std::int64_t now = wall_now_ms();
   if (expires.contains("seconds")) session.expires_at = now + expires["seconds"].get<std::int64_t>() * 1000;
-  if (expires.contains("at")) session.expires_at = time_of(expires["at"]);
+  if (expires.contains("at"))
+    session.expires_at = expires["at"].is_null() ? std::nullopt : std::optional(time_of(expires["at"]));
   if (session.expires_at && *session.expires_at <= now) {
     throw invalid(
-        "expires.at", expires["at"],
+        "expires.at", expires.value("at", Json()),
         "expires.at is in the past: the switch's time is " + iso_time(now) + "; mirror.disable ends it now");
   }
-  session.expires_packets = number_in(expires, "packets");
-  session.expires_bytes = number_in(expires, "bytes");
-  session.expires_with_connection = expires.value("connection", false);
+  take_limit(expires, "packets", session.expires_packets);
+  take_limit(expires, "bytes", session.expires_bytes);
+  session.expires_with_connection = expires.value("connection", session.expires_with_connection);
 }
 
 Json expires_json(const model::MirrorSettings& session) {

@@ -16,7 +16,8 @@
 
 namespace vswitch::api {
 
-/// The parameter `expires`, checked against the contract; it replaces what was to end the session before.
+/// The parameter `expires`, checked against the contract: what it does not name stays, unless the session has
+/// ended; null is never.
 void apply_expires(model::MirrorSettings& session, const Json& expires);
 Json expires_json(const model::MirrorSettings& session);
 /// `expires` for a session that has ended and is to be renewed: its quota is counted from zero again.

@@ -147,6 +147,16 @@ Json with_what_stays(const MirrorSettings& session, Json destination) {
   return destination;
 }
 
+/// The limits with the one that stays because the request does not give it.
+Json rate_with_what_stays(const MirrorSettings& session, Json rate) {
+  if (rate.is_null()) return rate;
+  if (rate.empty())
+    throw invalid("rate", rate, "rate is empty: give packets, bits or both, per second, or null");
+  if (!rate.contains("packets") && session.rate_packets) rate["packets"] = *session.rate_packets;
+  if (!rate.contains("bits") && session.rate_bits) rate["bits"] = *session.rate_bits;
+  return rate;
+}
+
 /// What the columns alone do not express: endpoints, and whether the tag is removed.
 void apply_destination(MirrorSettings& session, const Json& params, bool keeps_endpoints) {
   const Json& destination = params["destination"];
@@ -176,11 +186,10 @@ void apply(MirrorSettings& session, const Json& given) {
     keeps_endpoints = !moves(session, given["destination"]);
     params["destination"] = with_what_stays(session, given["destination"]);
   }
+  if (params.contains("rate")) params["rate"] = rate_with_what_stays(session, given["rate"]);
   model::take_members(model::mirror_columns(), params, session);
   if (params.contains("sources")) apply_sources(session, params["sources"]);
   if (params.contains("destination")) apply_destination(session, params, keeps_endpoints);
-  if (const auto rate = params.find("rate"); rate != params.end() && rate->is_object() && rate->empty())
-    throw invalid("rate", *rate, "rate is empty: give packets, bits or both, per second, or null");
   if (params.contains("expires")) apply_expires(session, params["expires"]);
 }
 

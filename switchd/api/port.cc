@@ -27,6 +27,12 @@ Json or_null(const std::optional<std::int64_t>& number) {
   return number ? Json(*number) : Json();
 }
 
+std::string notice_of(const Row& port, const Row& interface) {
+  const std::string of_port = model::notice_of(port);
+  const std::string of_interface = model::notice_of(interface);
+  return of_port + (of_port.empty() || of_interface.empty() ? "" : "; ") + of_interface;
+}
+
 Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
   const Row* interface_row = model::interface_of(database, row);
@@ -55,6 +61,7 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
                {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
                {"state", state.state},
                {"reason", state.reason},
+               {"notice", notice_of(row, *interface_row)},
                {"copies_only", status("copies_only")},
                {"egress", status("egress")},
                {"counters", counters_of(methods.counters, *interface_row)}});

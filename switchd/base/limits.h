@@ -32,9 +32,14 @@ inline constexpr std::size_t kOperations = 100'000;  ///< of one transaction
 inline constexpr std::uint64_t kSteps = 50'000'000;  ///< clauses tested and elements copied by its operations
 inline constexpr std::int64_t kWaitsTurnMs = 10;     ///< of waiting transactions, before it is others' turn
 
-// The way out if memory is short in spite of all this (switchd/base/memory_reserve.h). Destroying a JSON tree
-// takes 16 bytes per element of its widest array, and a message has room for 8 million.
-inline constexpr std::size_t kReserveBytes = 128 * kMiB;
+// For the end of a request if memory is short in spite of all this (switchd/base/memory_reserve.h). Destroying a
+// JSON tree takes memory, 16 bytes per element of an array, and three times that while the list of what is to
+// be destroyed grows over arrays in arrays. It has to last for reading the largest message and for destroying
+// it; with less of a reserve, messages have to be smaller.
+inline constexpr std::size_t kReserveBytes = 320 * kMiB;
+constexpr std::size_t tree_bytes(std::size_t reserve) {
+  return reserve / 5 * 4;
+}
 /// Memory is given back to the system after so much was released.
 inline constexpr std::size_t kTrimBytes = 16 * kMiB;
 

@@ -85,7 +85,7 @@ struct Sink {
     const MutexLock lock(mutex);
     if (repeats.size() > kMaxRepeats) repeats.clear();
     Repeats& same = repeats[module.name() + '|' + std::string(key)];
-    if (!same.allow(Clock::now())) {
+    if (!same.allow(Clock::now()) && module.state_->limited.load(std::memory_order_relaxed)) {
       ++same.left_out;
       return;
     }
@@ -100,8 +100,12 @@ struct Sink {
     for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
     line += '|';
     append_one_line(line, text);
-    if (to_stderr) put(STDERR_FILENO, line);
-    if (file >= 0) put(file, line);
+    const auto wants = [&](Destination destination) {
+      return level <=
+             module.state_->levels[static_cast<std::size_t>(destination)].load(std::memory_order_relaxed);
+    };
+    if (to_stderr && wants(Destination::console)) put(STDERR_FILENO, line);
+    if (file >= 0 && wants(Destination::file)) put(file, line);
   }
 
   Mutex mutex;
@@ -125,7 +129,9 @@ Sink& sink() {
 struct Modules {
   Mutex mutex;
   std::map<std::string, std::unique_ptr<Module::State>, std::less<>> states GUARDED_BY(mutex);
-  Level initial GUARDED_BY(mutex) = Level::info;  ///< of modules that are named later
+  std::array<Level, kDestinations> initial GUARDED_BY(mutex) = {
+      Level::info, Level::info};          ///< of modules that are named later
+  bool limited GUARDED_BY(mutex) = true;  ///< the same
 
   static Modules& get() {
     static Modules& only = *new Modules;
@@ -139,7 +145,10 @@ Module::State* Module::state_of(std::string_view name) {
   Modules& modules = Modules::get();
   const MutexLock lock(modules.mutex);
   auto& state = modules.states[std::string(name)];
-  if (!state) state.reset(new State{std::string(name), modules.initial});
+  if (!state) {
+    const auto& [console, file] = modules.initial;
+    state.reset(new State{std::string(name), std::max(console, file), {console, file}, modules.limited});
+  }
   return state.get();
 }
 
@@ -160,17 +169,48 @@ std::string_view to_string(Level level) {
   return kNames[static_cast<std::size_t>(level)];
 }
 
-bool set_level(std::string_view module, Level level) {
+namespace {
+
+bool means_all(std::string_view module) {
+  return module.empty() || ::strcasecmp(std::string(module).c_str(), "any") == 0;
+}
+
+}  // namespace
+
+bool set_level(std::string_view module, Level level, std::optional<Destination> destination) {
   Modules& modules = Modules::get();
   const MutexLock lock(modules.mutex);
-  if (module.empty() || ::strcasecmp(std::string(module).c_str(), "any") == 0) {
-    modules.initial = level;
-    for (auto& [name, state] : modules.states) state->level = level;
+  const auto set = [&](auto& levels) {
+    for (std::size_t i = 0; i < kDestinations; ++i) {
+      if (!destination || static_cast<std::size_t>(*destination) == i) levels[i] = level;
+    }
+  };
+  const auto set_state = [&set](Module::State& state) {
+    set(state.levels);
+    state.level = std::max(state.levels[0].load(), state.levels[1].load());
+  };
+  if (means_all(module)) {
+    set(modules.initial);
+    for (auto& [name, state] : modules.states) set_state(*state);
     return true;
   }
   const auto it = modules.states.find(module);
   if (it == modules.states.end()) return false;
-  it->second->level = level;
+  set_state(*it->second);
+  return true;
+}
+
+bool limit_repeats(std::string_view module, bool on) {
+  Modules& modules = Modules::get();
+  const MutexLock lock(modules.mutex);
+  if (means_all(module)) {
+    modules.limited = on;
+    for (auto& [name, state] : modules.states) state->limited = on;
+    return true;
+  }
+  const auto it = modules.states.find(module);
+  if (it == modules.states.end()) return false;
+  it->second->limited = on;
   return true;
 }
 
@@ -178,7 +218,8 @@ std::vector<ModuleLevel> list() {
   Modules& modules = Modules::get();
   const MutexLock lock(modules.mutex);
   std::vector<ModuleLevel> all;
-  for (const auto& [name, state] : modules.states) all.push_back({name, state->level});
+  for (const auto& [name, state] : modules.states)
+    all.push_back({name, {state->levels[0].load(), state->levels[1].load()}});
   return all;
 }
 
@@ -198,6 +239,11 @@ bool reopen() {
   if (path.empty()) return false;
   open_file(path);
   return true;
+}
+
+void close_file() {
+  const MutexLock lock(sink().mutex);
+  if (const int old = std::exchange(sink().file, -1); old >= 0) ::close(old);
 }
 
 void use_stderr(bool on) {

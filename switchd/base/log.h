@@ -12,8 +12,10 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,9 +28,13 @@ enum class Level : std::uint8_t { off, err, warn, info, dbg };
 inline constexpr int kBurst = 60;      ///< equal lines written before limiting starts
 inline constexpr int kPerMinute = 20;  ///< and per minute after that
 
+/// Where lines go.
+enum class Destination : std::uint8_t { console, file };  // console: standard error
+inline constexpr std::size_t kDestinations = 2;
+
 struct ModuleLevel {
   std::string name;
-  Level level;
+  std::array<Level, kDestinations> levels;  ///< by Destination
 };
 
 /// A named source of lines with a level of its own. Objects of the same name share it. Lives as long as the
@@ -42,10 +48,14 @@ class Module {
  private:
   friend struct Modules;
   friend std::vector<ModuleLevel> list();
-  friend bool set_level(std::string_view, Level);
+  friend struct Sink;
+  friend bool set_level(std::string_view, Level, std::optional<Destination>);
+  friend bool limit_repeats(std::string_view, bool);
   struct State {
     std::string name;
-    std::atomic<Level> level;
+    std::atomic<Level> level;  ///< the highest of those of the destinations
+    std::array<std::atomic<Level>, kDestinations> levels;
+    std::atomic<bool> limited = true;
   };
   static State* state_of(std::string_view name);
   State* state_;
@@ -55,8 +65,12 @@ class Module {
 bool parse_level(std::string_view text, Level& level);
 std::string_view to_string(Level level);
 
-/// For all modules, including later ones, if the name is empty or "ANY". False if there is no such module.
-bool set_level(std::string_view module, Level level);
+/// For all modules, including later ones, if the name is empty or "ANY", and for both destinations if none is
+/// given. False if there is no such module.
+bool set_level(std::string_view module, Level level, std::optional<Destination> destination = std::nullopt);
+/// Whether repeated lines of the module are limited (they are at the start), with the same names. False if
+/// there is no such module.
+bool limit_repeats(std::string_view module, bool on);
 /// All modules, sorted by name.
 std::vector<ModuleLevel> list();
 
@@ -65,6 +79,8 @@ std::vector<ModuleLevel> list();
 void open_file(const std::string& path);
 /// Opens the file again, after a log rotation moved it. False if there is no file; throws as open_file().
 bool reopen();
+/// Stops writing to the file, until reopen().
+void close_file();
 /// Whether lines also go to standard error (on at the start; --detach ends it).
 void use_stderr(bool on);
 

@@ -8,6 +8,7 @@
 #include "schemas/device_name.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/pattern_binder.h"
+#include "switchd/bridge/unsupported.h"
 #include "switchd/db/changes.h"
 #include "switchd/db/database.h"
 #include "switchd/model/bridge.h"
@@ -108,9 +109,8 @@ DesiredInterface desired_interface(const model::Bridge& bridge, const model::Por
   if (desired.refusal.empty() && has_device(desired.type))
     desired.refusal = device_name_trouble(desired.name);
   if (interface.mtu_request) desired.mtu_request = static_cast<std::uint32_t>(*interface.mtu_request);
-  if (interface.ingress_policing_rate != 0 || interface.ingress_policing_kpkts_rate != 0)
-    desired.unsupported["ingress_policing"] = "not supported: the port is not policed";
-  if (!port.qos.empty()) desired.unsupported_of_port["qos"] = "not supported: the port is not shaped";
+  desired.unsupported = unsupported_by(interface, desired.type);
+  desired.unsupported_of_port = unsupported_by(port);
   if (port.interfaces.size() != 1)
     desired.refusal = "port " + port.name + " has several interfaces; bonds are not supported";
   return desired;
@@ -218,6 +218,7 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   session.vlans = vlans_of(mirror.vlans);
   session.destinations.assign(mirror.destination_ports.begin(), mirror.destination_ports.end());
   session.normal_io = mirror.normal_io;
+  if (mirror.ignores_output_vlan) session.notice = "output_vlan has no effect, because output_port is set";
   session.tags.keep_vlan = mirror.keep_vlan;
   session.tags.strip_vlan = mirror.strip_vlan;
   session.gso_packets = gso_packets_of(mirror);
@@ -234,22 +235,6 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   for (const auto& [port, direction] : mirror.source_ports)
     session.sources.push_back({port, direction_of(direction)});
   return session;
-}
-
-Unsupported unsupported_by(const model::Bridge& bridge) {
-  Unsupported columns;
-  const auto add = [&columns](bool is_set, const char* column, const char* instead) {
-    if (is_set) columns[column] = std::string("not supported: ") + instead;
-  };
-  constexpr const char* kAsIfFalse = "the bridge forwards as if it were false";
-  add(bridge.stp_enable, "stp_enable", kAsIfFalse);
-  add(bridge.rstp_enable, "rstp_enable", kAsIfFalse);
-  add(bridge.mcast_snooping_enable, "mcast_snooping_enable", kAsIfFalse);
-  add(!bridge.controller.empty(), "controller", "the bridge does not connect to OpenFlow controllers");
-  add(!bridge.netflow.empty(), "netflow", "no flow is exported");
-  add(!bridge.sflow.empty(), "sflow", "no frame is sampled");
-  add(!bridge.ipfix.empty(), "ipfix", "no flow is exported");
-  return columns;
 }
 
 /// Reads the rows of a database into the desired configuration of the switch.

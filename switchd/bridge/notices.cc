@@ -112,7 +112,7 @@ std::string notice_of(const SnapshotRegistry& registry, const SessionStatus& ses
   const SnapshotRegistry::SessionEntry* entry = registry.session(session.id);
   const SessionSpec* spec = find_session(registry, session);
   if (entry == nullptr || spec == nullptr || !spec->enabled) return "";
-  std::vector<std::string> notices{copies_nothing(*spec)};
+  std::vector<std::string> notices{session.notice, copies_nothing(*spec)};
   if (reserves_destinations(*spec)) {
     for (const std::string& port : spec->destinations)
       notices.push_back(cut_off(registry, session.bridge, port, addresses));

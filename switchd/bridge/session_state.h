@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct DesiredSession : SessionSpec {
   std::optional<std::int64_t> ends_at;
   std::string expired;  ///< not empty: it has ended; why, as a sentence
   std::string refusal;  ///< not empty: why a setting cannot be honoured, as a sentence
+  std::string notice;   ///< not empty: a setting that has no effect beside others, as a sentence
 
   bool operator==(const DesiredSession&) const = default;
 };
@@ -49,9 +51,13 @@ struct SessionStatus {
   std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: it has ended, which must be recorded
   std::string bridge = {};
   std::string name = {};
+  std::string notice = {};  ///< DesiredSession::notice
 
   bool operator==(const SessionStatus&) const = default;
 };
+
+/// The bridge of each port, by the name of the port.
+using PlaceOfPorts = std::unordered_map<std::string, std::string>;
 
 /// Remembers the last valid configuration of each session, and whether it has ended.
 class SessionStates {
@@ -80,7 +86,7 @@ class SessionStates {
   };
 
   SessionStatus decide_one(const DesiredSession& asked, const std::set<std::string>& connected,
-                           std::int64_t now_ms, BridgeSpec& bridge);
+                           const PlaceOfPorts& places, std::int64_t now_ms, BridgeSpec& bridge);
   void update_end(Known& known, const DesiredSession& session, std::int64_t now_ms) const;
 
   const IsUsedUp is_used_up_;

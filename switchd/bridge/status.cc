@@ -36,9 +36,10 @@ void warn_of(const Unsupported& unsupported, RowWriter& row, const std::string& 
   }
 }
 
-/// What is worth knowing of a device that works: warnings, and where it is if one would not look there.
+/// What is worth knowing of a device that works: warnings, and where it is if one would not look there. `shared`: who
+/// else uses it, as a sentence.
 std::map<std::string, std::string> remarks(const DesiredInterface& interface, const Attachment& attachment,
-                                           const netlink::Link* link) {
+                                           const netlink::Link* link, const std::string& shared) {
   std::map<std::string, std::string> status;
   const bool is_elsewhere = attachment.open() != nullptr && attachment.open()->elsewhere;
   const bool is_renamed = link != nullptr && link->name != interface.name;
@@ -47,15 +48,16 @@ std::map<std::string, std::string> remarks(const DesiredInterface& interface, co
   std::string warning;
   for (const std::string& one :
        {is_renamed && !is_elsewhere ? "the device is called " + link->name + " now" : "",
-        attachment.not_isolated, attachment.not_configured})
+        attachment.not_isolated, attachment.not_configured, shared})
     warning += (warning.empty() || one.empty() ? "" : "; ") + one;
   if (!warning.empty()) status["warning"] = warning;
   return status;
 }
 
-/// `copies_only`: the sessions that make it carry only copies; so for write_tunnel().
+/// `copies_only`: the sessions that make it carry only copies; so for write_tunnel(). `shared`: who else uses
+/// the device, as a sentence.
 void write_link(RowWriter& row, const DesiredInterface& interface, const Attachment& attachment,
-                const netlink::Link* link, const std::string& copies_only) {
+                const netlink::Link* link, const std::string& copies_only, const std::string& shared) {
   std::map<std::string, std::string> status;
   const bool works = attachment.works();
   if (!works) {
@@ -71,9 +73,11 @@ void write_link(RowWriter& row, const DesiredInterface& interface, const Attachm
   } else {
     status["state"] = "down";
     status["reason"] = link->up ? "no carrier: the other end is down"
-                                : "the device is down (ip link set " + link->name + " up)";
+                       : interface.type == InterfaceType::internal
+                           ? "no host uses it (ip link set " + link->name + " up)"
+                           : "the device is down (ip link set " + link->name + " up)";
   }
-  if (works) status.merge(remarks(interface, attachment, link));
+  if (works) status.merge(remarks(interface, attachment, link, shared));
   if (!copies_only.empty()) status["copies_only"] = copies_only;
   if (works && !attachment.egress.empty()) status["egress"] = attachment.egress;
   warn_of(interface.unsupported, row, "interface " + interface.name);
@@ -141,7 +145,8 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
       continue;
     }
     write_link(row, interface, *attachment,
-               has_device(interface.type) ? status.attachments.link(interface.name) : nullptr, copies_only);
+               has_device(interface.type) ? status.attachments.link(interface.name) : nullptr, copies_only,
+               status.shared_devices.of(interface.name));
   }
 }
 

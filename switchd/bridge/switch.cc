@@ -212,6 +212,11 @@ class Switch::Impl {
     applied();
   }
 
+  void reset_counters(const std::vector<ovsdb::Uuid>& mirrors) REQUIRES(roles::control) {
+    counters_to_reset_.insert(counters_to_reset_.end(), mirrors.begin(), mirrors.end());
+    request_apply();
+  }
+
   void begin_apply() REQUIRES(roles::control) {
     links_.sync();  // so that a command sees a device that was created just before it
     under_way_ = read_desired(database_, wall_now_ms());
@@ -237,12 +242,14 @@ class Switch::Impl {
       next_end_.set(desired_.next_end);
       ofports_ = pick_ofports(desired_, attachments_, database_);
       publish();
+      shared_devices_.look(desired_, attachments_, false);
       write([this](ovsdb::Transaction& transaction) {
         // Only once: if another program writes different ones later, as ovs-ctl does, they stay.
         if (desired_.root && std::exchange(versions_in_, desired_.root) != desired_.root)
           write_versions(*desired_.root, transaction);
         write_identity(desired_, attachments_, transaction);
         write_status(status_, transaction);
+        if (!std::exchange(counters_to_reset_, {}).empty()) write_statistics(status_, transaction);
         if (desired_.root) write_next_cfg(*desired_.root, desired_.next_cfg, transaction);
       });
     } catch (const std::bad_alloc&) {
@@ -293,6 +300,7 @@ class Switch::Impl {
     const auto before = std::exchange(sessions_, session_states_.decide(asked, desired_.now_ms, spec));
     log_sessions(before, sessions_);
     registry_.update(spec);
+    for (const ovsdb::Uuid& mirror : counters_to_reset_) registry_.restart_account(mirror.to_string());
     std::unique_ptr<Snapshot> snapshot = compile(spec, registry_);
     spec = {};  // from here on only the snapshots decide how long a device is needed
     datapath_->publish(std::move(snapshot));
@@ -309,6 +317,7 @@ class Switch::Impl {
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
     port.link_up = port.device != nullptr && carries;
+    port.no_host = attachment->type == InterfaceType::internal && link != nullptr && !link->up;
   }
 
   void add_endpoints(const DesiredBridge& bridge, BridgeSpec& spec, std::vector<DesiredSession>& sessions) {
@@ -387,6 +396,7 @@ class Switch::Impl {
     if (endpoints_.poll()) request_apply();
     if (now - statistics_written_ >= stats_interval_ms() * (kSecondNs / 1000)) {
       statistics_written_ = now;
+      if (!under_way_ && shared_devices_.look(desired_, attachments_, true)) request_apply();
       write([this](ovsdb::Transaction& transaction) {
         write_statistics(status_, transaction);
         write_session_status(status_, transaction);  // its notices depend on counters
@@ -433,11 +443,16 @@ class Switch::Impl {
       false;  ///< the next commit reported is our own; commits that others make in response are not
   TimeNs statistics_written_ = 0;
   netlink::HostAddressCache host_addresses_;
-  const SwitchStatus status_{desired_,  attachments_, endpoints_, links_,
-                             registry_, sessions_,    ofports_,   host_addresses_};
-  SwitchQueries queries_{status_, *datapath_, settings_};
+  SharedDevices shared_devices_;
+  const SwitchStatus status_{desired_,  attachments_, endpoints_,      links_,         registry_,
+                             sessions_, ofports_,     host_addresses_, shared_devices_};
+  SwitchQueries queries_{status_, *datapath_, settings_, [this](const std::vector<ovsdb::Uuid>& mirrors) {
+                           roles::control.assert_held();
+                           reset_counters(mirrors);
+                         }};
   FrameWaiters waiters_{io_, datapath_->next_frames(), queries_};
-  std::optional<ovsdb::Uuid> versions_in_;  ///< the Open_vSwitch row that contains our versions
+  std::vector<ovsdb::Uuid> counters_to_reset_;  ///< of sessions, when the settings are applied next
+  std::optional<ovsdb::Uuid> versions_in_;      ///< the Open_vSwitch row that contains our versions
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

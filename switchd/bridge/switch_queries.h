@@ -18,9 +18,15 @@ namespace vswitch::bridge {
 
 class SwitchQueries final : public FdbView, public CountersView, public DatapathView {
  public:
-  /// All must outlive it. `settings`: those in effect.
-  SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings)
-      : status_(status), datapath_(datapath), settings_(settings) {}
+  using ResetCounters = std::function<void(const std::vector<ovsdb::Uuid>& mirrors)>;
+
+  /// All must outlive it. `settings`: those in effect. `reset_counters`: see CountersView.
+  SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings,
+                ResetCounters reset_counters)
+      : status_(status),
+        datapath_(datapath),
+        settings_(settings),
+        reset_counters_(std::move(reset_counters)) {}
 
   std::vector<FdbEntry> fdb(const std::string& bridge) override;
   std::size_t flush_fdb(const std::string& bridge) override;
@@ -31,6 +37,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
 
   CounterMap mirror_counters(const ovsdb::Uuid& mirror) override;
   std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) override;
+  void reset_mirror_counters(const std::vector<ovsdb::Uuid>& mirrors) override { reset_counters_(mirrors); }
   std::string mirror_notice(const ovsdb::Uuid& mirror) override;
   CounterMap interface_counters(const ovsdb::Uuid& interface) override;
   CounterMap drops() override;
@@ -48,6 +55,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
   const SwitchStatus status_;
   const Datapath& datapath_;
   const model::DatapathSettings& settings_;
+  const ResetCounters reset_counters_;
 };
 
 }  // namespace vswitch::bridge

@@ -9,6 +9,7 @@
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/ofports.h"
 #include "switchd/bridge/session_state.h"
+#include "switchd/bridge/shared_devices.h"
 #include "switchd/netlink/host_addresses.h"
 #include "switchd/netlink/link_monitor.h"
 
@@ -24,6 +25,7 @@ struct SwitchStatus {
   const std::vector<SessionStatus>& sessions;
   const Ofports& ofports;
   netlink::HostAddressCache& host_addresses;
+  const SharedDevices& shared_devices;
 };
 
 }  // namespace vswitch::bridge

@@ -80,6 +80,9 @@ class CountersView : public View {
   /// The same for each destination, present or past, of the session: by name of the port, or uuid of the
   /// Mirror_Endpoint.
   virtual std::map<std::string, CounterMap> destination_counters(const ovsdb::Uuid& mirror) = 0;
+  /// Their counters, and those of their destinations, start from zero: when AppliedView::when_applied() calls
+  /// back, it has happened. A session that is not in the datapath has none.
+  virtual void reset_mirror_counters(const std::vector<ovsdb::Uuid>& mirrors) = 0;
   /// What is worth knowing about a session that works, as sentences; empty if there is nothing. See notices.h.
   virtual std::string mirror_notice(const ovsdb::Uuid& mirror) = 0;
   virtual CounterMap interface_counters(const ovsdb::Uuid& interface) = 0;

@@ -122,6 +122,12 @@ void Connection::resume_if_relieved() {
 
 void Connection::turn() {
   if (!is_open() || closing_) return;
+  // Nothing is begun without memory for its way out.
+  if (!memory::refill_reserve()) {
+    drop("no memory");
+    return log::err(kLog, "{} disconnected: there is no memory for its requests", name());
+  }
+  decoder_.limit_memory(std::min(limits_.decode.memory_bytes, limits::tree_bytes(memory::reserve_held())));
   if (overloaded()) {
     paused_ = true;
     return;
@@ -212,6 +218,7 @@ void Connection::handle(Json value, bool in_batch, std::size_t memory, const Del
     }
     spoken_ = request->version;
     dispatch(*request, memory, deliver);
+    memory::check();  // the end of the message takes memory, too
   } catch (const jsonrpc::InvalidMessage& error) {
     if (error.version == jsonrpc::Version::v1 && !in_batch) return refuse(error);
     deliver(jsonrpc::make_error(jsonrpc::Version::v2, error.id, error));
@@ -243,6 +250,7 @@ void Connection::dispatch(const jsonrpc::Request& request, std::size_t memory, c
 
 // An answer for which there is no room becomes a refusal.
 void Connection::send_answer(const Json& answer) {
+  memory::check();
   std::string text = jsonrpc::to_text(answer);
   if (const auto why = memory()->refusal(text.size())) {
     const auto version = answer.contains("jsonrpc") ? jsonrpc::Version::v2 : jsonrpc::Version::v1;
@@ -274,11 +282,13 @@ void Connection::handle_batch_element() {
     if (answer) answer_in_batch(*batch, *answer);
     send_if_complete(*batch);
   });
+  memory::check();  // the end of the batch takes memory, too
 }
 
 // An answer that exceeds the bound is replaced by a refusal, which is as large as its id: all ids together have
 // come in one message.
 void Connection::answer_in_batch(Batch& batch, const Json& answer) {
+  memory::check();
   std::string text = jsonrpc::to_text(answer);
   if (batch.answers.size() + text.size() > limits_.batch_bytes) {
     batch.stopped =
@@ -454,6 +464,7 @@ void Connection::finish(const std::string& reason) {
   decoder_ = jsonrpc::StreamDecoder(limits_.decode);
   input_.resize_anyway(0);
   output_.resize_anyway(0);
+  memory::refill_reserve();  // there is room again if this client had used it up
   if (all_sent && !input_ended_) {
     linger();
   } else {

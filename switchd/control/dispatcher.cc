@@ -141,6 +141,7 @@ void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply
   const Handler* handler = find(request);
   if (!handler) return refuse_unknown(request, reply);
   try {
+    memory::check();  // the message may have taken it all
     (*handler)(client, request, reply);
   } catch (const jsonrpc::Error& error) {
     reply.fail(error);

@@ -10,6 +10,7 @@
 #include "schemas/ovsdb/mutation.h"
 #include "schemas/ovsdb/notation.h"
 #include "switchd/base/heap.h"
+#include "switchd/base/memory_reserve.h"
 #include "switchd/db/transaction.h"
 
 namespace vswitch::ovsdb {
@@ -60,6 +61,7 @@ class Budget {
   std::size_t bytes() const { return bytes_; }
 
   void take(std::size_t bytes) {
+    memory::check();
     bytes_ += bytes;
     if (bytes_ <= limits_.bytes) return;
     throw exhausted("the results and values of this transaction exceed " + limits::mebibytes(limits_.bytes) +
@@ -68,6 +70,7 @@ class Budget {
   /// Rows that are looked at, and the clauses or elements of each of them.
   void visit(std::size_t rows, std::size_t cost) {
     visits_ += std::uint64_t{rows} * cost;
+    memory::check();
     if (visits_ <= limits_.steps) return;
     throw exhausted("the operations of this transaction take more than " + std::to_string(limits_.steps) +
                     " steps (rows times clauses); name rows by _uuid or by an index, or split it");

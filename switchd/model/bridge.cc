@@ -25,6 +25,9 @@ constexpr std::array kBridgeColumns = {
     read_only<&B::netflow>("netflow", Effect::settings),
     read_only<&B::sflow>("sflow", Effect::settings),
     read_only<&B::ipfix>("ipfix", Effect::settings),
+    read_only<&B::auto_attach>("auto_attach", Effect::settings),
+    read_only<&B::flow_tables, ValuesOfMap>("flow_tables", Effect::settings),
+    read_only<&B::protocols>("protocols", Effect::settings),
     stored<&B::other_config>("other_config", "", Effect::settings),
 };
 

@@ -25,7 +25,8 @@ struct Bridge {
   bool rstp_enable = false;
   bool mcast_snooping_enable = false;
   // Rows that are stored, and named in Bridge.status because nothing reads them yet.
-  std::vector<ovsdb::Uuid> controller, netflow, sflow, ipfix;
+  std::vector<ovsdb::Uuid> controller, netflow, sflow, ipfix, auto_attach, flow_tables;
+  std::set<std::string> protocols;  ///< versions of OpenFlow
   std::map<std::string, std::string> other_config;
 
   /// Keys of other_config, with the defaults and limits of Open vSwitch (ovs-vswitchd.conf.db(5)): a value

@@ -129,6 +129,14 @@ struct Codec<std::vector<ovsdb::Uuid>> {
   }
 };
 
+/// The rows to which a map refers; the keys are left out.
+struct ValuesOfMap {
+  static void read(const ovsdb::Row& row, std::string_view name, std::vector<ovsdb::Uuid>& value) {
+    const ovsdb::Datum& map = row[name];
+    for (std::size_t i = 0; i < map.size(); ++i) value.emplace_back();
+  }
+};
+
 template <>
 struct Codec<std::map<std::string, std::string>> {
   static void read(const ovsdb::Row& row, std::string_view name, std::map<std::string, std::string>& value) {

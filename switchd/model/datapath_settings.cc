@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "switchd/db/row.h"
@@ -30,7 +31,7 @@ class Reader {
   /// A number from `low` to `high`; otherwise `value` stays as it is.
   template <typename Number>
   void read(std::string_view key, Number low, Number high, Number& value) {
-    const std::string* text = root_.value("other_config", key);
+    const std::string* text = take(key);
     if (text == nullptr) return;
     const auto found = number<Number>(*text);
     if (found && *found >= low && *found <= high) {
@@ -41,7 +42,7 @@ class Reader {
   }
 
   void read(std::string_view key, bool& value) {
-    const std::string* text = root_.value("other_config", key);
+    const std::string* text = take(key);
     if (text == nullptr) return;
     if (*text == "true" || *text == "false") {
       value = *text == "true";
@@ -52,7 +53,7 @@ class Reader {
 
   /// Processors as in cpuset(7): 0-3,8.
   void read(std::string_view key, const std::vector<unsigned>& processors, std::vector<unsigned>& cpus) {
-    const std::string* text = root_.value("other_config", key);
+    const std::string* text = take(key);
     if (text == nullptr) return;
     std::string_view rest = *text;
     while (!rest.empty()) {
@@ -72,7 +73,20 @@ class Reader {
     if (cpus.empty()) complain(key, *text, "vswitchd may use none of these processors");
   }
 
+  /// Keys that nobody has read, such as those of Open vSwitch for its own datapath.
+  void complain_of_the_rest() {
+    for (const auto& [key, value] : root_.map("other_config")) {
+      if (!known_.contains(key))
+        complaints_.push_back("Open_vSwitch other_config:" + key + " has no effect here");
+    }
+  }
+
  private:
+  const std::string* take(std::string_view key) {
+    known_.insert(key);
+    return root_.value("other_config", key);
+  }
+
   void complain(std::string_view key, const std::string& value, const std::string& what_to_do) {
     complaints_.push_back("Open_vSwitch other_config:" + std::string(key) + "=\"" + value +
                           "\" is not used: " + what_to_do);
@@ -80,6 +94,7 @@ class Reader {
 
   const ovsdb::Row& root_;
   std::vector<std::string>& complaints_;
+  std::set<std::string_view> known_;
 };
 
 }  // namespace
@@ -106,6 +121,13 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   std::uint64_t seed = 0;
   reader.read<std::uint64_t>("mirror-sample-seed", 0, std::numeric_limits<std::uint64_t>::max(), seed);
   settings.work.sample_seed = seed;
+  // Read elsewhere, when they are needed (bridge/switch.cc, bridge/statistics.cc).
+  std::int64_t interval_ms = 0;
+  reader.read<std::int64_t>("stats-update-interval", 0, std::numeric_limits<std::int64_t>::max(),
+                            interval_ms);
+  bool with_statistics = false;
+  reader.read("enable-statistics", with_statistics);
+  reader.complain_of_the_rest();
   return settings;
 }
 

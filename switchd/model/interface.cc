@@ -17,6 +17,10 @@ constexpr std::array kInterfaceColumns = {
     plain<&I::ofport_request>("ofport_request", "ofport_request", Effect::settings),
     read_only<&I::ingress_policing_rate>("ingress_policing_rate", Effect::settings),
     read_only<&I::ingress_policing_kpkts_rate>("ingress_policing_kpkts_rate", Effect::settings),
+    read_only<&I::bfd>("bfd", Effect::settings),
+    read_only<&I::lldp>("lldp", Effect::settings),
+    read_only<&I::other_config>("other_config", Effect::settings),
+    read_only<&I::cfm_mpid>("cfm_mpid", Effect::settings),
     read_only<&I::ofport>("ofport", Effect::none),
     Column<I>{{"external_ids", "", Effect::interface_ids}},  // few ask: bridge/pattern_binder.cc reads them
 };

@@ -75,21 +75,27 @@ const std::string* name_of(const Database& database, const Uuid& port, PortName 
   return &row->str("name");
 }
 
+/// An endpoint whose settings change keeps its row, and with it its account, as long as its address stays.
 void write_endpoints(ovsdb::Transaction& transaction, const Uuid& mirror,
                      const std::set<MirrorEndpoint>& endpoints) {
-  std::map<MirrorEndpoint, Uuid> present;
+  std::vector<std::pair<Uuid, MirrorEndpoint>> present;
   const Database& database = transaction.database();
-  if (const Row* row = database.find("Mirror", mirror)) {
-    for (const auto& [uuid, endpoint] : read_mirror(database, *row).endpoint_rows)
-      present.emplace(endpoint, uuid);
-  }
+  if (const Row* row = database.find("Mirror", mirror)) present = read_mirror(database, *row).endpoint_rows;
   std::vector<Uuid> uuids;
+  const auto keep = [&](const auto& is_it) {
+    const auto found = std::find_if(present.begin(), present.end(), is_it);
+    if (found == present.end()) return false;
+    uuids.push_back(found->first);
+    present.erase(found);
+    return true;
+  };
+  std::vector<MirrorEndpoint> changed;
   for (const MirrorEndpoint& endpoint : endpoints) {
-    if (const auto found = present.find(endpoint); found != present.end()) {
-      uuids.push_back(found->second);
-      continue;
-    }
-    uuids.push_back(transaction.insert("Mirror_Endpoint"));
+    if (!keep([&](const auto& one) { return one.second == endpoint; })) changed.push_back(endpoint);
+  }
+  for (const MirrorEndpoint& endpoint : changed) {
+    if (!keep([&](const auto& one) { return one.second.ip == endpoint.ip; }))
+      uuids.push_back(transaction.insert("Mirror_Endpoint"));
     write_columns(mirror_endpoint_columns(), endpoint, members_of(mirror_endpoint_columns(), endpoint),
                   transaction, "Mirror_Endpoint", uuids.back());
   }
@@ -123,6 +129,7 @@ Mirror read_mirror(const Database& database, const Row& row, PortName port_name)
   mirror.select_all = row.boolean("select_all").value_or(false);
   mirror.all = mirror.select_all && !mirror.only_vlans();
   if (const auto output = row.reference("output_port")) {
+    mirror.ignores_output_vlan = mirror.output_vlan.has_value();
     mirror.output_vlan.reset();  // a port wins over a VLAN, as in Open vSwitch
     if (const std::string* name = name_of(database, *output, port_name))
       mirror.destination_ports.insert(*name);

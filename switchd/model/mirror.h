@@ -69,7 +69,8 @@ struct MirrorSettings {
 /// A row: the settings, and its other contents.
 struct Mirror : MirrorSettings {
   ovsdb::Uuid uuid;
-  bool select_all = false;  ///< as stored; without it a session with only VLANs selects nothing
+  bool select_all = false;           ///< as stored; without it a session with only VLANs selects nothing
+  bool ignores_output_vlan = false;  ///< the row has one, but a port as well
   std::vector<std::pair<ovsdb::Uuid, MirrorEndpoint>> endpoint_rows;  ///< in the order of the column
 };
 
@@ -83,8 +84,8 @@ enum class PortName : std::uint8_t {
 Mirror read_mirror(const ovsdb::Database& database, const ovsdb::Row& row,
                    PortName port_name = PortName::of_port);
 
-/// Writes the columns that correspond to the members of `params`. Endpoint rows whose settings do not change
-/// are kept, with their counters and sequence numbers.
+/// Writes the columns that correspond to the members of `params`. Endpoint rows whose address does not change
+/// are kept, with their counters, and if no setting changes with their sequence numbers.
 void write_mirror(ovsdb::Transaction& transaction, const ovsdb::Uuid& mirror, const MirrorSettings& settings,
                   const Json& params);
 

@@ -21,7 +21,9 @@ constexpr std::array kEndpointColumns = {
     plain<&E::timestamp>("timestamp", "timestamp", Effect::settings),
     plain<&E::subheader>("subheader", "subheader", Effect::settings),
     plain<&E::ttl>("ttl", "ttl", Effect::settings),
+    plain<&E::inherit_ttl>("inherit_ttl", "inherit_ttl", Effect::settings),
     plain<&E::dscp>("dscp", "dscp", Effect::settings),
+    plain<&E::inherit_dscp>("inherit_dscp", "inherit_dscp", Effect::settings),
     plain<&E::dont_fragment>("dont_fragment", "dont_fragment", Effect::settings),
 };
 

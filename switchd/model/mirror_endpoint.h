@@ -20,6 +20,8 @@ struct MirrorEndpoint {
   std::optional<std::string> encap;
   std::optional<std::int64_t> hwid;
   std::optional<std::int64_t> index;
+  bool inherit_dscp = false;
+  bool inherit_ttl = false;
   std::optional<std::string> ip;
   std::optional<std::int64_t> key;
   std::optional<std::string> local_ip;

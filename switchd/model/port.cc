@@ -17,6 +17,8 @@ constexpr std::array kPortColumns = {
     plain<&P::cvlans>("cvlans", "cvlans", Effect::settings),
     plain<&P::is_protected>("protected", "protected", Effect::settings),
     read_only<&P::qos>("qos", Effect::settings),
+    read_only<&P::lacp>("lacp", Effect::settings),
+    read_only<&P::mac>("mac", Effect::settings),
     stored<&P::other_config>("other_config", "", Effect::settings),
 };
 

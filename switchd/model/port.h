@@ -22,7 +22,9 @@ struct Port {
   std::set<std::int64_t> trunks;  ///< empty: all VLANs
   std::set<std::int64_t> cvlans;  ///< empty: all VLANs
   bool is_protected = false;
-  std::vector<ovsdb::Uuid> qos;  ///< not supported
+  // Requested, but not supported.
+  std::vector<ovsdb::Uuid> qos;
+  std::optional<std::string> lacp, mac;
   std::map<std::string, std::string> other_config;
 
   /// other_config:priority-tags: never, if-nonzero or always. The older values false and true are accepted

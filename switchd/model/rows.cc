@@ -69,6 +69,23 @@ PortState state_of(const Row& interface) {
   return {"error", "unknown state: " + *state};
 }
 
+std::string notice_of(const Row& row) {
+  // The others say how it is, not what has no effect.
+  constexpr std::array<std::string_view, 7> kFacts = {"state",
+                                                      "reason",
+                                                      "warning",
+                                                      "copies_only",
+                                                      "driver_name",
+                                                      "tunnel_egress_iface",
+                                                      "tunnel_egress_iface_carrier"};
+  std::string text;
+  for (const auto& [key, sentence] : row.map("status")) {
+    if (std::find(kFacts.begin(), kFacts.end(), key) == kFacts.end())
+      text += (text.empty() ? "" : "; ") + key + ": " + sentence;
+  }
+  return text;
+}
+
 MirrorState state_of_mirror(const Row& mirror) {
   constexpr std::array<std::string_view, 6> kStates = {"active",   "degraded", "waiting",
                                                        "disabled", "expired",  "error"};

@@ -32,6 +32,10 @@ struct PortState {
 };
 PortState state_of(const Row& interface);
 
+/// What the rows of a bridge or port ask for without effect, from their `status` columns, as sentences joined
+/// by "; "; empty if there is nothing.
+std::string notice_of(const Row& row);
+
 /// The state of a session, from its `status` column.
 struct MirrorState {
   std::string state;   ///< active, degraded, waiting, disabled, expired, error

@@ -96,6 +96,8 @@ tunnel::TunnelEndpointSettings settings_of(const MirrorEndpoint& endpoint, MtuPo
   if (endpoint.local_ip) settings.local = local_address(*endpoint.local_ip, settings.remote);
   settings.ttl = number_or<std::uint8_t>(endpoint.ttl, 64);
   settings.dscp = number_or<std::uint8_t>(endpoint.dscp, 0);
+  settings.inherit_ttl = endpoint.inherit_ttl;
+  settings.inherit_dscp = endpoint.inherit_dscp;
   settings.dont_fragment = endpoint.dont_fragment.value_or(policy != MtuPolicy::fragment);
   tunnel::Encapsulation& how = settings.encapsulation;
   const auto encap = tunnel::encap_named(endpoint.encap.value_or(""));
@@ -149,6 +151,14 @@ class TunnelOptions {
     return value;
   }
 
+  /// Whether the option is "inherit"; then it has no other value.
+  bool inherits(const std::string& name) {
+    const auto found = options_.find(name);
+    if (found == options_.end() || found->second != "inherit") return false;
+    options_.erase(found);
+    return true;
+  }
+
   bool truth(const std::string& name, bool fallback) {
     const auto text = take(name);
     return text ? *text == "true" : fallback;
@@ -186,9 +196,16 @@ tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
   if (!remote) throw Refused(interface.name + ": " + type + " type requires valid 'remote_ip' argument");
   settings.remote = remote_address(*remote);
   if (const auto local = options.take("local_ip")) settings.local = local_address(*local, settings.remote);
+  settings.inherit_ttl = options.inherits("ttl");
+  settings.inherit_dscp = options.inherits("tos");
+  settings.inherit_ecn = true;
   settings.ttl = static_cast<std::uint8_t>(options.number("ttl", 255).value_or(64));
   if (settings.ttl == 0) settings.ttl = 64;
-  settings.dscp = static_cast<std::uint8_t>(options.number("tos", 255).value_or(0) >> 2);
+  const std::uint32_t tos = options.number("tos", 255).value_or(0);
+  if ((tos & 3) != 0)
+    throw Refused("option tos=" + std::to_string(tos) +
+                  " sets bits of ECN, which is that of the packet inside; use a multiple of 4");
+  settings.dscp = static_cast<std::uint8_t>(tos >> 2);
   settings.dont_fragment = options.truth("df_default", true);
   tunnel::Encapsulation& how = settings.encapsulation;
   const bool erspan = type.ends_with("erspan");

@@ -9,6 +9,7 @@
 #include "schemas/ovsdb/error.h"
 #include "schemas/ovsdb/notation.h"
 #include "switchd/base/limits.h"
+#include "switchd/base/memory_reserve.h"
 
 namespace vswitch::ovsdb {
 
@@ -156,6 +157,7 @@ Json View::initial(const Database& database) const {
     for (const Row& row : database.table(table.schema->index)) {
       if (!table.condition.any_holds(row.data())) continue;
       Json columns = columns_to_json(table, row, &MonitorSelect::initial, v1);
+      memory::check();
       bytes += memory_of(columns);
       if (bytes > limits::kResultBytes) {
         throw Error("resources exhausted", "the rows of this monitor exceed " +

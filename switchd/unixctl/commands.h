@@ -12,16 +12,21 @@ namespace vswitch::unixctl {
 
 // The objects that the commands use must outlive the registry's last command.
 
-/// fdb.cc: fdb/*, mdb/*
+/// fdb.cc: fdb/*
 void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridge::FdbView& fdb);
 /// datapath.cc: dpif/*, dpctl/*, bridge/*, ...
 void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
                            bridge::CountersView& counters, bridge::DatapathView& datapath);
 /// mirror.cc: mirror/*
-void add_mirror_commands(Registry& registry, const ovsdb::Database& database, bridge::CountersView& counters);
+void add_mirror_commands(Registry& registry, const ovsdb::Database& database, bridge::CountersView& counters,
+                         bridge::AppliedView& applied);
 /// trace.cc: ofproto/trace
 void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
                        bridge::DatapathView& datapath);
+/// tunnel.cc: ofproto/list-tunnels
+void add_tunnel_commands(Registry& registry, const ovsdb::Database& database, bridge::DatapathView& datapath);
+/// unsupported.cc: the commands of Open vSwitch for what there is not
+void add_unsupported_commands(Registry& registry, const ovsdb::Database& database);
 /// ovsdb.cc: ovsdb-server/*. `control`: the sockets of database clients.
 void add_ovsdb_commands(Registry& registry, ovsdb::Database& database, control::Server& control);
 

@@ -22,19 +22,33 @@ std::string upper(std::string_view text) {
   return result;
 }
 
-// Our log has one destination, so a module has one level; the table keeps Open vSwitch's three columns.
+// The table of Open vSwitch. There is no syslog, so its column is always OFF.
 std::string vlog_list() {
   std::string text =
       "                 console    syslog    file\n"
       "                 -------    ------    ------\n";
   for (const log::ModuleLevel& module : log::list()) {
-    const std::string level = upper(log::to_string(module.level));
+    const auto level = [&module](log::Destination destination) {
+      return upper(log::to_string(module.levels[static_cast<std::size_t>(destination)]));
+    };
     char line[160];
     std::snprintf(line, sizeof line, "%-16.100s  %4s       %4s       %4s\n", module.name.c_str(),
-                  level.c_str(), level.c_str(), level.c_str());
+                  level(log::Destination::console).c_str(), "OFF", level(log::Destination::file).c_str());
     text += line;
   }
   return text;
+}
+
+// The format of a line of our log in the words of Open vSwitch; it is fixed.
+std::string vlog_list_pattern() {
+  constexpr const char* kFormat =
+      "none                              %D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c|%p|%m\n";
+  return std::string(
+             "         prefix                            format\n"
+             "         ------                            ------\n"
+             "SYSLOG   none                              none\n"
+             "CONSOLE  ") +
+         kFormat + "FILE     " + kFormat;
 }
 
 std::vector<std::string> split(const std::string& text, const char* separators) {
@@ -54,21 +68,51 @@ bool is_module(const std::string& word) {
 
 // One SPEC: a module, a destination and a level in any order, each optional; without a level it means dbg.
 void apply_vlog_spec(const std::string& spec) {
+  const std::vector<std::string> words = split(spec, ":, \t");
+  if (!words.empty() && equal_ignoring_case(words[0], "PATTERN"))
+    throw Refused("the format of log lines is fixed: see vlog/list-pattern");
+  if (!words.empty() && equal_ignoring_case(words[0], "FACILITY"))
+    throw Refused("there is no syslog: lines go to standard error and to --log-file");
   std::string module;
+  std::optional<log::Destination> destination;
+  bool syslog = false;
   log::Level level = log::Level::dbg;
-  for (const std::string& word : split(spec, ":, \t")) {
-    const bool destination = equal_ignoring_case(word, "console") || equal_ignoring_case(word, "syslog") ||
-                             equal_ignoring_case(word, "file");
-    if (destination || equal_ignoring_case(word, "any") || log::parse_level(word, level)) continue;
-    if (!module.empty() || !is_module(word))
-      throw Refused("no destination, level, or module \"" + word + "\"");
-    module = word;
+  for (const std::string& word : words) {
+    if (equal_ignoring_case(word, "console")) {
+      destination = log::Destination::console;
+    } else if (equal_ignoring_case(word, "file")) {
+      destination = log::Destination::file;
+    } else if (equal_ignoring_case(word, "syslog")) {
+      syslog = true;
+    } else if (!equal_ignoring_case(word, "any") && !log::parse_level(word, level)) {
+      if (!module.empty() || !is_module(word))
+        throw Refused("no destination, level, or module \"" + word + "\"");
+      module = word;
+    }
   }
-  log::set_level(module, level);
+  if (syslog) {
+    if (level == log::Level::off) return;  // it is off
+    throw Refused("there is no syslog: lines go to standard error and to --log-file");
+  }
+  log::set_level(module, level, destination);
 }
 
 std::string vlog_set(Args args) {
   for (const std::string& spec : args) apply_vlog_spec(spec);
+  return {};
+}
+
+std::string vlog_limit(Args args, bool on) {
+  for (const std::string& module : args) {
+    if (!equal_ignoring_case(module, "any") && !is_module(module)) throw Refused("unknown module");
+  }
+  if (args.empty()) log::limit_repeats("", on);
+  for (const std::string& module : args) log::limit_repeats(module, on);
+  return {};
+}
+
+std::string vlog_close(Args) {
+  log::close_file();
   return {};
 }
 
@@ -126,7 +170,13 @@ void add_common(Registry& registry, CommonHooks hooks) {
     exit(cleanup);
   });
   registry.add("vlog/list", "", 0, 0, [](Args) { return vlog_list(); });
-  registry.add("vlog/set", "[module:][destination:]level...", 0, Registry::kAnyNumber, vlog_set);
+  registry.add("vlog/list-pattern", "", 0, 0, [](Args) { return vlog_list_pattern(); });
+  registry.add("vlog/set", "{spec | PATTERN:destination:pattern}", 1, Registry::kAnyNumber, vlog_set);
+  registry.add("vlog/enable-rate-limit", "[module]...", 0, Registry::kAnyNumber,
+               [](Args args) { return vlog_limit(args, true); });
+  registry.add("vlog/disable-rate-limit", "[module]...", 0, Registry::kAnyNumber,
+               [](Args args) { return vlog_limit(args, false); });
+  registry.add("vlog/close", "", 0, 0, vlog_close);
   registry.add("vlog/reopen", "", 0, 0, vlog_reopen);
   registry.add("memory/show", "", 0, 0, [figures = hooks.memory](Args) { return memory_show(figures()); });
   registry.add("coverage/show", "", 0, 0,

@@ -44,6 +44,10 @@ struct DatapathContext {
 // The one userspace datapath, under the name that ovs-vswitchd gives its own.
 constexpr const char* kDatapath = "netdev@ovs-netdev";
 
+bool is_datapath(const std::string& name) {
+  return name == kDatapath || name == "ovs-netdev";
+}
+
 /// A port as the commands of this file show it.
 struct Shown {
   std::string bridge, name;
@@ -121,8 +125,7 @@ std::string counter_lines(bridge::CounterMap counters) {
 std::string dpctl_show(const DatapathContext& context, Args args) {
   const bool statistics = !args.empty() && args[0] == "-s";
   for (const std::string& datapath : args.subspan(statistics ? 1 : 0)) {
-    if (datapath != kDatapath && datapath != "ovs-netdev")
-      throw Refused("opening datapath " + datapath + " failed (No such device)");
+    if (!is_datapath(datapath)) throw Refused("opening datapath " + datapath + " failed (No such device)");
   }
   std::string text = std::string(kDatapath) + ":\n  lookups: " + lookups(context) + " lost:0\n  flows: 0\n";
   std::vector<Shown> ports = all_ports(context);
@@ -136,6 +139,22 @@ std::string dpctl_show(const DatapathContext& context, Args args) {
     if (statistics) text += counter_lines(port.counters);
   }
   return text;
+}
+
+/// Options, filters and types apart, the argument of dpctl/dump-flows and its like names the datapath. What
+/// they list, flows and connections, there is none of.
+std::string list_nothing(Args args) {
+  for (const std::string& word : args) {
+    if (!word.starts_with('-') && word.find('=') == std::string::npos && !is_datapath(word))
+      throw Refused("ovs-vswitchd: datapath not found (Invalid argument)");
+  }
+  return "";
+}
+
+/// Flows of the datapath, as Open vSwitch caches them. Here each frame is decided anew.
+std::string dump_cached_flows(const DatapathContext& context, Args args) {
+  bridge_of(context.database, args.back());
+  return "";
 }
 
 /// A bridge without OpenFlow forwards by one flow; with fail_mode=secure it has none.
@@ -234,6 +253,24 @@ void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
   registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2,
                [context](Args args) { return dump_flows(context, args); });
   registry.add("ofproto/list", "", 0, 0, [context](Args) { return list_bridges(context); });
+  registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3,
+               [context](Args args) { return dump_cached_flows(context, args); });
+  registry.add("dpctl/dump-flows", "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, 6, list_nothing);
+  registry.add("dpctl/del-flows", "[dp] [file]", 0, 2, list_nothing);
+  registry.add("dpctl/dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, list_nothing);
+  registry.add("dpctl/flush-conntrack", "[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]", 0, 4, list_nothing);
+  registry.add("dpctl/ct-get-nconns", "[dp]", 0, 1, [](Args args) { return list_nothing(args) + "0\n"; });
+  registry.add("dpctl/ct-stats-show", "[dp] [zone=N]", 0, 3,
+               [](Args args) { return list_nothing(args) + "Connections Stats:\n    Total: 0\n"; });
+  registry.add("dpctl/cache-get-size", "[dp]", 0, 1,
+               [](Args args) { return list_nothing(args) + kDatapath + ":\n"; });
+  registry.add("dpctl/list-commands", "", 0, 0,
+               [&registry](Args) { return registry.list_commands("dpctl/", 29); });
+  registry.add("upcall/show", "", 0, 0, [](Args) {
+    return std::string(kDatapath) +
+           ":\n  flows         : (current 0) (avg 0) (max 0) (limit 0)\n"
+           "  dump duration : 0ms\n  ufid enabled : false\n\n";
+  });
   // No flow is cached: the next frame is decided by the current settings, and there is nothing to wait for.
   registry.add("revalidator/wait", "", 0, 0, nothing);
   registry.add("revalidator/purge", "", 0, 0, nothing);

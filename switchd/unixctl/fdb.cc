@@ -118,10 +118,6 @@ void add_fdb_commands(Registry& registry, const ovsdb::Database& database, bridg
   registry.add("fdb/stats-show", "bridge", 1, 1, [context](Args args) { return stats_show(context, args); });
   registry.add("fdb/stats-clear", "[bridge]", 0, 1,
                [context](Args args) { return stats_clear(context, args); });
-  registry.add("mdb/show", "bridge", 1, 1, [context](Args args) -> std::string {
-    bridge_of(context.database, args[0]);
-    throw Refused("multicast snooping is disabled");
-  });
 }
 
 }  // namespace vswitch::unixctl

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror/list and mirror/show: sessions, their states and the account of their copies.
+// mirror/list, mirror/show and mirror/reset: sessions, their states and the account of their copies.
 #include "switchd/model/mirror.h"
 
 #include "switchd/model/rows.h"
@@ -12,6 +12,7 @@ namespace {
 struct MirrorContext {
   const ovsdb::Database& database;
   bridge::CountersView& counters;
+  bridge::AppliedView& applied;
 };
 
 template <typename List>
@@ -76,22 +77,41 @@ std::string show_mirror(const MirrorContext& context, const std::string& bridge,
   return text;
 }
 
+[[noreturn]] void throw_no_session(const std::string& bridge, const std::string& session) {
+  throw Refused("bridge " + bridge + " has no session " + session + "; mirror/list shows them");
+}
+
 std::string show_mirrors(const MirrorContext& context, Args args) {
   std::string text;
   const auto mirrors = model::mirrors_of(context.database, bridge_of(context.database, args[0]));
   for (const auto& [name, mirror] : mirrors) {
     if (args.size() < 2 || name == args[1]) text += show_mirror(context, args[0], *mirror);
   }
-  if (text.empty() && args.size() == 2)
-    throw Refused("bridge " + args[0] + " has no session " + args[1] + "; mirror/list shows them");
+  if (text.empty() && args.size() == 2) throw_no_session(args[0], args[1]);
   return text;
+}
+
+void reset(const MirrorContext& context, Args args, const Answer& answer) {
+  std::vector<ovsdb::Uuid> mirrors;
+  if (!args.empty()) bridge_of(context.database, args[0]);
+  for (const auto& [bridge_name, bridge] : model::bridges(context.database)) {
+    if (!args.empty() && bridge_name != args[0]) continue;
+    for (const auto& [name, mirror] : model::mirrors_of(context.database, *bridge)) {
+      if (args.size() < 2 || name == args[1]) mirrors.push_back(mirror->uuid());
+    }
+  }
+  if (mirrors.empty() && args.size() == 2) throw_no_session(args[0], args[1]);
+  context.counters.reset_mirror_counters(mirrors);
+  context.applied.when_applied([answer] { answer("statistics successfully cleared"); });
 }
 
 }  // namespace
 
-void add_mirror_commands(Registry& registry, const ovsdb::Database& database,
-                         bridge::CountersView& counters) {
-  const MirrorContext context{database, counters};
+void add_mirror_commands(Registry& registry, const ovsdb::Database& database, bridge::CountersView& counters,
+                         bridge::AppliedView& applied) {
+  const MirrorContext context{database, counters, applied};
+  registry.add_async("mirror/reset", "[bridge [session]]", 0, 2,
+                     [context](Args args, const Answer& answer) { reset(context, args, answer); });
   registry.add("mirror/list", "[bridge]", 0, 1, [context](Args args) { return list(context, args); });
   registry.add("mirror/show", "bridge [session]", 1, 2,
                [context](Args args) { return show_mirrors(context, args); });

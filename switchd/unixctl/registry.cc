@@ -39,7 +39,7 @@ void Answer::fail(std::string text) const {
 }
 
 Registry::Registry() {
-  add("list-commands", "", 0, 0, [this](Args) { return list_commands(); });
+  add("list-commands", "", 0, 0, [this](Args) { return list_commands("", 23); });
 }
 
 void Registry::add(const std::string& name, const std::string& usage, std::size_t min_args,
@@ -91,11 +91,11 @@ void Registry::run(const std::string& name, Args args, const Answer& answer) con
   }
 }
 
-std::string Registry::list_commands() const {
+std::string Registry::list_commands(std::string_view prefix, std::size_t width) const {
   std::string text = "The available commands are:\n";
   for (const auto& [name, entry] : commands_) {
-    constexpr std::size_t kWidth = 23;
-    const std::size_t padding = kWidth - std::min(kWidth, name.size());
+    if (!name.starts_with(prefix)) continue;
+    const std::size_t padding = width - std::min(width, name.size());
     text += "  " + name + std::string(padding, ' ') + ' ' + entry.usage + '\n';
   }
   return text;

@@ -10,6 +10,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "switchd/control/dispatcher.h"
@@ -56,13 +57,15 @@ class Registry {
 
   void run(const std::string& name, Args args, const Answer& answer) const;
 
+  /// The commands whose names begin with `prefix`, a line each: the name, padded to `width`, and its usage.
+  std::string list_commands(std::string_view prefix, std::size_t width) const;
+
  private:
   struct Entry {
     std::string usage;
     std::size_t min_args, max_args;
     AsyncCommand command;
   };
-  std::string list_commands() const;
   std::map<std::string, Entry> commands_;
 };
 

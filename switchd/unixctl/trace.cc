@@ -3,6 +3,7 @@
 // which is a match in the syntax of filters plus the port, or completely in hexadecimal. A trace changes
 // nothing: not even an address is learned.
 #include <boost/algorithm/hex.hpp>
+#include <strings.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "datapath/frame/frame.h"
 #include "datapath/frame/headers.h"
 #include "switchd/unixctl/commands.h"
+#include "switchd/unixctl/flow_text.h"
 
 namespace vswitch::unixctl {
 namespace {
@@ -58,6 +60,7 @@ Flow parse_flow(std::string_view text) {
     const bool has_value = equals != std::string::npos;
     if (name == "in_port" && has_value) {
       flow.in_port = item.substr(equals + 1);
+      if (flow.in_port == "65534" || ::strcasecmp(flow.in_port.c_str(), "LOCAL") == 0) flow.in_port = "LOCAL";
     } else if (!Match::knows(name)) {
       bad_flow(item +
                (has_value ? ": unknown field " + name : ": expected field=value or the name of a protocol"));
@@ -96,22 +99,10 @@ std::vector<VlanTag> tags_of(const Bytes& frame) {
   return tags;
 }
 
-/// The header fields as ovs-appctl prints a flow.
-std::string flow_text(const std::string& ofport, const Bytes& frame) {
-  const auto mac = [&frame](std::size_t at) {
-    MacAddr address;
-    std::copy_n(frame.begin() + static_cast<std::ptrdiff_t>(at), address.octets.size(),
-                address.octets.begin());
-    return address.to_string();
-  };
-  const std::vector<VlanTag> tags = tags_of(frame);
-  const std::size_t type_at = kAddressesLength + tags.size() * kTagLength;
-  char type[16];
-  std::snprintf(type, sizeof type, "0x%04x", u16_at(frame, type_at));
-  std::string vlan = "vlan_tci=0x0000";
-  if (!tags.empty())
-    vlan = "dl_vlan=" + std::to_string(tags[0].vid()) + ",dl_vlan_pcp=" + std::to_string(tags[0].pcp());
-  return "in_port=" + ofport + ',' + vlan + ",dl_src=" + mac(6) + ",dl_dst=" + mac(0) + ",dl_type=" + type;
+/// The header fields of a frame as it arrives.
+FlowKey key_of(const Bytes& frame) {
+  const ParseResult read = parse({.bytes = frame, .stripped_tag = {}, .offload = {}});
+  return FlowKey(read.frame, {.outer = read.frame.tag, .inner = {}});
 }
 
 /// Outputs as actions of an Open vSwitch datapath: tags change one after the other.
@@ -152,12 +143,31 @@ std::string number_of(const TraceContext& context, const std::string& bridge, co
   return port;
 }
 
+/// Options of Open vSwitch. Nothing is ever changed here and no connection is tracked, so -generate and
+/// --ct-next have no effect.
+std::vector<std::string> without_options(Args args) {
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const std::string& word = args[i];
+    if (word == "--ct-next") {
+      if (++i == args.size()) throw Refused("Missing argument for option --ct-next");
+    } else if (word == "--l7" || word == "--l7-len") {
+      throw Refused(word + " is not supported: give the whole packet in hexadecimal");
+    } else if (word != "-generate" && word != "--generate") {
+      words.push_back(word);
+    }
+  }
+  return words;
+}
+
 std::string trace(const TraceContext& context, Args args) {
+  if (args[0].find('(') != std::string::npos || args[1].find('(') != std::string::npos)
+    throw Refused(
+        "flows of the datapath, as in_port(1),eth(...), are not read: give a bridge and an OpenFlow "
+        "flow, as in br0 in_port=p1,dl_dst=02:00:00:00:00:01");
   const ovsdb::Row* bridge = context.database.table("Bridge").find("name", args[0]);
   if (bridge == nullptr) throw Refused(args[0] + ": unknown bridge");
-  std::vector<std::string> words(args.begin() + 1, args.end());
-  // Options of Open vSwitch: nothing is ever changed here, so they have no effect.
-  std::erase_if(words, [](const std::string& word) { return word == "-generate" || word == "--generate"; });
+  const std::vector<std::string> words = without_options(args.subspan(1));
   if (words.empty() || words.size() > 2) throw Refused("give a flow, and optionally a packet in hexadecimal");
   const Flow flow = parse_flow(words[0]);
   if (flow.in_port.empty()) throw Refused("the flow needs in_port, the port on which the frame arrives");
@@ -169,8 +179,9 @@ std::string trace(const TraceContext& context, Args args) {
   const auto explanation = context.frames.explain(args[0], in->str("name"), frame);
   if (!explanation) throw Refused("port " + in->str("name") + " is not set up: its status says why");
   const std::string title = "bridge(\"" + args[0] + "\")";
-  std::string text = "Flow: " + flow_text(ofport_text(context.database, in->str("name")), frame) + "\n\n" +
-                     title + '\n' + std::string(title.size(), '-') + "\n 0. priority 0\n    NORMAL\n";
+  std::string text = "Flow: " + flow_text(ofport_text(context.database, in->str("name")), key_of(frame)) +
+                     "\n\n" + title + '\n' + std::string(title.size(), '-') +
+                     "\n 0. priority 0\n    NORMAL\n";
   for (const std::string& step : explanation->trace) text += "     -> " + step + '\n';
   for (const auto& verdict : explanation->mirrors)
     text += "     -> session " + verdict.session + ": " + (verdict.copied ? "" : "no copy: ") +
@@ -188,8 +199,8 @@ std::string trace(const TraceContext& context, Args args) {
 void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
                        bridge::DatapathView& datapath) {
   const TraceContext context{database, frames, datapath};
-  registry.add("ofproto/trace", "bridge flow [packet]", 2, 4,
-               [context](Args args) { return trace(context, args); });
+  registry.add("ofproto/trace", "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]", 2,
+               Registry::kAnyNumber, [context](Args args) { return trace(context, args); });
 }
 
 }  // namespace vswitch::unixctl

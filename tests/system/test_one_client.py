@@ -201,7 +201,7 @@ def limited(make_daemon: Make, address_space_mib: int) -> Daemon:
 
 
 @pytest.mark.skipif(SANITIZED, reason="memory and time of a build with sanitizers are not the program's")
-@pytest.mark.parametrize("room_mib", [30, 80])
+@pytest.mark.parametrize("room_mib", [5, 30, 80, 200])
 def test_too_little_memory_ends_requests_and_not_the_switch(make_daemon: Make, room_mib: int) -> None:
     daemon = limited(make_daemon, room_mib)
     requests = [batch(4000), parked(1, 300_000), json.dumps([0] * 4_000_000), "[" + "[" * 900 + "1" + "]" * 901,

@@ -253,6 +253,132 @@ def test_options_on_the_wire(lab: Lab) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def ip_frame(version: int, tos: int, ttl: int, vlan: int | None = None) -> bytes:
+    """A broadcast frame with an IP packet of a protocol for experiments."""
+    if version == 4:
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 40, 0, 0, ttl, 253, 0, bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]))
+        header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    else:
+        header = struct.pack("!IHBB16s16s", 6 << 28 | tos << 20, 20, 253, ttl, bytes([0x20, 1, 0xD, 0xB8] + [1] * 12),
+                             bytes([0x20, 1, 0xD, 0xB8] + [2] * 12))
+    return frame(mac(1), BROADCAST, header + bytes(20), vlan=vlan, ether_type=0x0800 if version == 4 else 0x86DD)
+
+
+def checksum(data: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def outer_tos_and_ttl(packet: bytes) -> tuple[int, int]:
+    if packet[12:14] == b"\x08\x00":
+        return packet[15], packet[22]
+    return (packet[14] << 4 | packet[15] >> 4) & 0xFF, packet[21]
+
+
+@pytest.mark.parametrize("kind", ["gre", "vxlan"])
+@pytest.mark.parametrize("inherits", [True, False])
+def test_ttl_tos_and_ecn_are_those_of_open_vswitch(lab: Lab, peer: Peer, kind: str, inherits: bool) -> None:
+    """The IP header of a tunnel's packet, for each frame the same as Open vSwitch makes with the same options."""
+    t1 = lab.host("t1", mtu=1600)
+    # Not the same: a packet of TTL 0 leaves with TTL 1, because the host sends none of 0.
+    frames = [ip_frame(version, tos, ttl, vlan) for version in (4, 6) for vlan in (None, 7)
+              for tos, ttl in ((0, 64), (0xB8, 1), (0x01, 255), (0x02, 9), (0x03, 10), (0xFF, 33))]
+    frames += [frame(mac(1), BROADCAST, b"no IP" * 12)]
+    options = {"tos": "inherit", "ttl": "inherit"} if inherits else {"tos": "0x48", "ttl": "17"}
+    for version in (4, 6):
+        peer.tunnel(f"g{version}", kind, NEAR[version], **options)
+        words = [word for key, value in {"remote_ip": GATEWAY[version], **options}.items() for word in ("--option", f"{key}={value}")]
+        lab.ctl("add-port", "br0", f"g{version}", "--type", kind, "--protected", *words)
+        lab.wait_port(f"g{version}", "active")
+    warm_up(peer.far, [(t1, 2)])
+    warm_up(t1, [(peer.far, 2)])
+    under = in_namespace(lab.net.switch, lambda: Wire(lab.net.switch, "under"))
+    lab.net.closing.callback(under.close)
+
+    def header_of(sender: Host, data: bytes) -> list[tuple[int, int]]:
+        under.clear()
+        sender.wire.send(data)
+        return sorted(outer_tos_and_ttl(one) for one in under.wait(2, match=lambda one: one.endswith(data)))
+
+    def sent_by_us(data: bytes) -> list[tuple[int, int]]:
+        # A capture on `under` sees what leaves only at the other end.
+        wire.clear()
+        t1.wire.send(data)
+        return sorted(outer_tos_and_ttl(one) for one in wire.wait(2, match=lambda one: one.endswith(data)))
+
+    wire = in_namespace(peer.net.switch, lambda: Wire(peer.net.switch, "wire"))
+    peer.net.closing.callback(wire.close)
+    wrong = []
+    for data in frames:
+        theirs, ours = header_of(peer.far, data), sent_by_us(data)
+        if theirs != ours or len(ours) != 2:
+            wrong.append(f"{data[:24].hex()}: Open vSwitch {theirs}, here {ours}")
+    assert not wrong, "(TOS, TTL) of the packets:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_congestion_on_the_way_through_a_tunnel_is_passed_on(lab: Lab, version: int) -> None:
+    """RFC 6040: a packet whose sender knows ECN gets the mark; one whose sender does not is dropped and counted."""
+    lab.under = l3.underlay(lab.net)
+    t1 = lab.host("t1")
+    lab.ctl("add-port", "br0", "gre0", "--type", "gre" if version == 4 else "ip6gre", "--option", f"remote_ip={GATEWAY[version]}")
+    lab.wait_port("gre0", "active")
+    near = found(r"link/ether (\S+)", run("ip", "-n", lab.net.switch, "-o", "link", "show", "under").stdout)[1]
+    ethernet = bytes.fromhex(f"{near}{lab.under.mac}".replace(":", "")) + (b"\x08\x00" if version == 4 else b"\x86\xdd")
+
+    def arrives(outer_tos: int, inner: bytes) -> None:
+        outer = bytearray(packet(version, 47, GATEWAY[version], NEAR[version], bytes.fromhex("00006558") + inner))
+        if version == 4:
+            outer[1] = outer_tos
+            outer[10:12] = struct.pack("!H", checksum(bytes(outer[:20])))
+        else:
+            outer[0:2] = struct.pack("!H", 0x6000 | outer_tos << 4)
+        lab.under.wire.send(ethernet + bytes(outer))
+
+    for inner_version in (4, 6):
+        for vlan in (None, 7):
+            for before, after in ((0x02, 0x03), (0xB9, 0xBB), (0x03, 0x03)):
+                arrives(0x03, ip_frame(inner_version, before, 64, vlan))
+                wanted = ip_frame(inner_version, after, 64, vlan)
+                l3.assert_frame(t1.wire.expect(1, match=lambda one: mac(1) in one)[0], wanted, f"TOS {before:#x} inside")
+                t1.wire.clear()
+    unmarked = ip_frame(4, 0x02, 64)
+    arrives(0x02, unmarked)
+    l3.assert_frame(t1.wire.expect(1, match=lambda one: mac(1) in one)[0], unmarked, "no congestion")
+    t1.wire.clear()
+    arrives(0x03, ip_frame(4, 0xB8, 64))
+    wait_until(lambda: found(r"1  congestion_mark ", lab.daemon.ovs("ovs-appctl", "drop/show").stdout), "the loss is counted")
+    plain = frame(mac(1), BROADCAST, b"no IP" * 12)
+    arrives(0x03, plain)
+    assert t1.wire.expect(1, match=lambda one: mac(1) in one) == [plain], "no IP inside"
+
+
+def test_endpoints_of_sessions_inherit_ttl_and_dscp(lab: Lab) -> None:
+    """ECN is not inherited: a copy takes no part in the conversation that it copies."""
+    lab.under = l3.underlay(lab.net)
+    t1 = lab.host("t1")
+    lab.mirror("er0", "--source", "t1:from", "--endpoint", l3.far(4, 1), "--encap", "erspan2", "--ttl", "inherit", "--dscp", "inherit")
+    lab.wait_state("er0", "active")
+    shown = lab.ctl("show-mirror", "br0", "er0").stdout
+    assert ", ttl inherit, dscp inherit" in shown
+
+    def header_of(data: bytes) -> tuple[int, int]:
+        t1.wire.send(data)
+        got = outer_tos_and_ttl(lab.under.wire.expect(1, match=l3.is_copy)[0])
+        lab.under.wire.clear()
+        return got
+
+    assert header_of(ip_frame(4, 0xB9, 7)) == (0xB8, 7)
+    assert header_of(ip_frame(6, 0x2B, 8, vlan=5)) == (0x28, 8)
+    assert header_of(frame(mac(1), BROADCAST, b"no IP" * 12)) == (0, 64)
+    lab.ctl("set-mirror", "br0", "er0", "--ttl", "9")
+    assert header_of(ip_frame(4, 0xB9, 7)) == (0xB8, 9)
+    lab.ctl("set-mirror", "br0", "er0", "--dscp", "none")
+    assert header_of(ip_frame(4, 0xB9, 7)) == (0, 9)
+
+
 # Linux
 
 
@@ -469,7 +595,8 @@ def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(
                                   ("g5", ["type=vxlan", "options:remote_ip=10.81.0.2", "options:key=16777216"], "16777215"),
                                   ("g6", ["type=gre", "options:remote_ip=10.81.0.2", "options:local_ip=fd81::1"], "both IPv4 or both IPv6"),
                                   ("g7", ["type=geneve", "options:remote_ip=10.81.0.2"], "geneve"),
-                                  ("g8", ["type=gre", "options:remote_ip=10.81.0.2", "options:nonsense=1"], "nonsense")):
+                                  ("g8", ["type=gre", "options:remote_ip=10.81.0.2", "options:nonsense=1"], "nonsense"),
+                                  ("g9", ["type=gre", "options:remote_ip=10.81.0.2", "options:tos=3"], "a multiple of 4")):
         done = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", name, "--", "set", "interface", name, *settings)
         error = lab.daemon.ovs("ovs-vsctl", "get", "interface", name, "error").stdout
         assert words in error.replace('\\"', '"'), f"{settings}: {error}"

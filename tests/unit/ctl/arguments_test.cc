@@ -140,17 +140,20 @@ INSTANTIATE_TEST_SUITE_P(
             R"({"bridge":"br7","name":"s3","sources":{"ports":["t1"]},"destination":{"ports":["t2","t8"]}})"},
         Asks{"set-mirror br7 s3 --output none --output-vlan none --no-keep-vlan", "mirror.set",
              R"({"bridge":"br7","name":"s3","destination":{"ports":[],"vlan":null,"keep_vlan":false}})"},
+        Asks{"set-mirror br7 er0 --ttl inherit --dscp inherit", "mirror.set",
+             R"({"bridge":"br7","name":"er0","destination":{"endpoints":[
+                 {"ttl":null,"inherit_ttl":true,"dscp":null,"inherit_dscp":true}]}})"},
         Asks{"set-mirror br7 er0 --encap erspan3 --ttl none --no-subheader", "mirror.set",
              R"({"bridge":"br7","name":"er0",
-                 "destination":{"endpoints":[{"encap":"erspan3","ttl":null,"subheader":false}]}})"},
+                 "destination":{"endpoints":[{"encap":"erspan3","ttl":null,"inherit_ttl":false,"subheader":false}]}})"},
         Asks{"set-mirror br7 er0 -e 10.0.0.1 -e 2001:db8::1 --key 7 --local-ip none --timestamp none "
              "--session-id 5 --index 6 --cos 3 --hwid 8 --dst-port 9 --dscp 10",
              "mirror.set",
              R"({"bridge":"br7","name":"er0","destination":{"endpoints":[
                  {"ip":"10.0.0.1","key":7,"local_ip":null,"timestamp":null,"session_id":5,"index":6,"cos":3,
-                  "hwid":8,"dst_port":9,"dscp":10},
+                  "hwid":8,"dst_port":9,"dscp":10,"inherit_dscp":false},
                  {"ip":"2001:db8::1","key":7,"local_ip":null,"timestamp":null,"session_id":5,"index":6,"cos":3,
-                  "hwid":8,"dst_port":9,"dscp":10}]}})"},
+                  "hwid":8,"dst_port":9,"dscp":10,"inherit_dscp":false}]}})"},
         Asks{"set-mirror br7 s3 --rate 10kpps --rate 10M", "mirror.set",
              R"({"bridge":"br7","name":"s3","rate":{"packets":10000,"bits":10000000}})"},
         Asks{"set-mirror br7 s3 --rate 7Gbps --expires 10min", "mirror.set",
@@ -193,7 +196,8 @@ INSTANTIATE_TEST_SUITE_P(
         Asks{"show-mirror br7 s3", "mirror.get", R"({"bridge":"br7","name":"s3"})"},
         Asks{"list-mirrors", "mirror.list", "{}"},
         Asks{"list-mirrors br7", "mirror.list", R"({"bridge":"br7"})"},
-        Asks{"mirror-stats br7 s3", "mirror.stats", R"({"bridge":"br7","name":"s3"})"}));
+        Asks{"mirror-stats br7 s3", "mirror.stats", R"({"bridge":"br7","name":"s3"})"},
+        Asks{"mirror-stats br7 s3 --reset", "mirror.reset", R"({"bridge":"br7","name":"s3"})"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Others, Requests,

@@ -34,6 +34,9 @@ TEST_F(MirrorLife, ARateIsPacketsBitsOrBoth) {
   EXPECT_EQ(set({{"rate", {{"bits", 80}, {"packets", 9}}}})["rate"], Json({{"packets", 9}, {"bits", 80}}));
   EXPECT_EQ(mirror().integer("rate_bits"), 80);
   EXPECT_EQ(set({{"description", "x"}})["rate"], Json({{"packets", 9}, {"bits", 80}}));
+  EXPECT_EQ(set({{"rate", {{"bits", 81}}}})["rate"], Json({{"packets", 9}, {"bits", 81}}))
+      << "what is not named stays";
+  EXPECT_EQ(set({{"rate", {{"packets", nullptr}}}})["rate"], Json({{"packets", nullptr}, {"bits", 81}}));
   EXPECT_EQ(set({{"rate", nullptr}})["rate"], nullptr);
   EXPECT_TRUE(mirror()["rate_bits"].empty());
 }
@@ -100,11 +103,11 @@ TEST_F(MirrorLife, EndsAreKeptInColumns) {
   EXPECT_EQ(reply["expires"],
             Json({{"at", iso_time(at)}, {"packets", 5}, {"bytes", 6}, {"connection", false}}));
   EXPECT_EQ(set({{"expires", {{"at", "2126-01-05T08:00:00.250+01:00"}}}})["expires"],
-            Json({{"at", "2126-01-05T07:00:00.250Z"},
-                  {"packets", nullptr},
-                  {"bytes", nullptr},
-                  {"connection", false}}))
-      << "replaced as a whole";
+            Json({{"at", "2126-01-05T07:00:00.250Z"}, {"packets", 5}, {"bytes", 6}, {"connection", false}}))
+      << "what is not named stays";
+  EXPECT_EQ(
+      set({{"expires", {{"bytes", nullptr}, {"packets", 7}}}})["expires"],
+      Json({{"at", "2126-01-05T07:00:00.250Z"}, {"packets", 7}, {"bytes", nullptr}, {"connection", false}}));
   EXPECT_EQ(set({{"expires", {{"at", 4'923'360'000'000}}}})["expires"]["at"], "2126-01-06T08:00:00Z");
   EXPECT_EQ(set({{"expires", nullptr}})["expires"], nullptr);
   EXPECT_TRUE(mirror()["expires_at"].empty());

@@ -203,6 +203,38 @@ TEST_F(MirrorApi, SetKeepsWhatIsNotNamedOfAnEndpoint) {
   EXPECT_EQ(member(set(Json::parse(R"([{"ip": "10.0.0.3", "key": 1}])")), "10.0.0.3", "ttl"), nullptr);
 }
 
+TEST_F(MirrorApi, AChangedEndpointKeepsItsRowAndSoItsAccount) {
+  Json er0 = span("er0", {"t1"}, {});
+  er0["destination"] =
+      Json::parse(R"({"endpoints": [{"ip": "10.0.0.1", "encap": "erspan2"}, {"ip": "10.0.0.2"}]})");
+  good("mirror.add", er0);
+  const auto rows = [this] {
+    std::map<std::string, Uuid> rows;
+    for (const Uuid& uuid : mirror().uuids("endpoints"))
+      rows.emplace(database.find("Mirror_Endpoint", uuid)->str("remote_ip"), uuid);
+    return rows;
+  };
+  const auto before = rows();
+  const auto set = [this](const char* endpoints) {
+    good("mirror.set",
+         {{"bridge", "br0"}, {"name", "er0"}, {"destination", {{"endpoints", Json::parse(endpoints)}}}});
+  };
+  set(R"([{"encap": "erspan3", "ttl": 7}])");
+  EXPECT_EQ(rows(), before);
+  set(R"([{"ip": "10.0.0.2", "ttl": null}, {"ip": "10.0.0.3"}])");
+  EXPECT_EQ(rows().at("10.0.0.2"), before.at("10.0.0.2"));
+  EXPECT_NE(rows().at("10.0.0.3"), before.at("10.0.0.1")) << "another address is another destination";
+}
+
+TEST_F(MirrorApi, CountersOfSomeSessionsAreReset) {
+  good("mirror.add", span("a", {"t1"}, {"t2"}));
+  EXPECT_EQ(good("mirror.reset", {{"bridge", "br0"}, {"name", "a"}}), Json({{"reset", 1}}));
+  EXPECT_EQ(view.reset, std::vector<Uuid>{mirror().uuid()});
+  EXPECT_EQ(good("mirror.reset", Json::object())["reset"], 1);
+  EXPECT_THAT(refusal("mirror.reset", {{"bridge", "br0"}, {"name", "b"}}), HasSubstr("no session b"));
+  EXPECT_THAT(refusal("mirror.reset", {{"name", "a"}}), HasSubstr("bridge is missing"));
+}
+
 TEST_F(MirrorApi, AnEndpointWithoutAddressIsOneOfTheSession) {
   good("mirror.add", span("s", {"t1"}, {"t2"}));
   const Json without = {{"endpoints", {{{"encap", "erspan3"}}}}};

@@ -66,6 +66,7 @@ class FakeSwitch : public bridge::AppliedView,
   std::map<std::string, bridge::CounterMap> destination_counters(const Uuid& mirror) override {
     return of_destinations[mirror];
   }
+  void reset_mirror_counters(const std::vector<Uuid>& mirrors) override { reset = mirrors; }
   std::string mirror_notice(const Uuid& mirror) override { return notice_of_mirror[mirror]; }
   bridge::BoundSources bound_sources(const Uuid&) override { return bound; }
   bridge::CounterMap interface_counters(const Uuid& interface) override { return of_interface[interface]; }
@@ -108,6 +109,7 @@ class FakeSwitch : public bridge::AppliedView,
   std::map<std::string, std::uint32_t> numbers;
   bridge::DatapathState of_datapath;
   std::map<Uuid, std::map<std::string, bridge::CounterMap>> of_destinations;
+  std::vector<Uuid> reset;
   bridge::BoundSources bound;
   std::map<Uuid, bridge::CounterMap> of_mirror, of_interface;
   std::map<Uuid, std::string> notice_of_mirror;

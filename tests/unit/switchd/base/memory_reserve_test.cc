@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an allocation that fails does with the reserve. The handler is called as operator new would call it.
+// What an allocation that fails does with the reserves. The handler is called as operator new would call it.
 #include "switchd/base/memory_reserve.h"
 
 #include <gtest/gtest.h>
@@ -10,37 +10,68 @@
 namespace vswitch::memory {
 namespace {
 
+constexpr std::size_t kBytes = 32 << 20;
+
 class MemoryReserve : public ::testing::Test {
  protected:
-  MemoryReserve() { set_reserve_aside(1 << 20); }
+  MemoryReserve() { set_reserve_aside(kBytes); }
   ~MemoryReserve() override {
-    std::set_new_handler(nullptr);
+    {
+      const NoWayBack uses_both;
+      EXPECT_THROW(while (true) allocation_fails(), std::bad_alloc);
+    }
     set_reserve_aside(0);
     std::set_new_handler(nullptr);
   }
   static void allocation_fails() { std::get_new_handler()(); }
 };
 
-TEST_F(MemoryReserve, ARequestIsGivenUpWhileThereIsMemoryForTheWayOut) {
-  EXPECT_THROW(allocation_fails(), std::bad_alloc);
+TEST_F(MemoryReserve, ARequestGoesOnToTheNextSafePoint) {
+  EXPECT_NO_THROW(check());
+  EXPECT_EQ(reserve_held(), kBytes);
+  EXPECT_NO_THROW(allocation_fails()) << "it may be one in a destructor: it is tried again";
+  EXPECT_THROW(check(), std::bad_alloc);
   EXPECT_TRUE(refill_reserve());
-  EXPECT_THROW(allocation_fails(), std::bad_alloc);
+  EXPECT_EQ(reserve_held(), kBytes);
+  EXPECT_NO_THROW(check());
 }
 
-TEST_F(MemoryReserve, WhatMustNotFailUsesTheReserve) {
+/// As nlohmann's destructor, which allocates.
+struct Destroyed {
+  ~Destroyed() { std::get_new_handler()(); }
+};
+
+TEST_F(MemoryReserve, IfThatDoesNotLastThereIsMemoryForTheWayOut) {
+  allocation_fails();
+  const auto request = [] {
+    const Destroyed tree;
+    allocation_fails();
+  };
+  EXPECT_THROW(request(), std::bad_alloc) << "the destructor did not fail";
+  EXPECT_TRUE(refill_reserve());
+  EXPECT_NO_THROW(allocation_fails());
+}
+
+TEST_F(MemoryReserve, WhatMustNotFailUsesBoth) {
   {
     const NoWayBack no_way_back;
-    EXPECT_NO_THROW(allocation_fails()) << "it is tried again";
+    EXPECT_NO_THROW(allocation_fails());
+    EXPECT_NO_THROW(check()) << "no safe point";
+    EXPECT_NO_THROW(allocation_fails());
     EXPECT_THROW(allocation_fails(), std::bad_alloc) << "and there is no more";
     require_reserve();
     EXPECT_NO_THROW(allocation_fails());
   }
   require_reserve();
-  EXPECT_THROW(allocation_fails(), std::bad_alloc) << "requests are given up again";
+  EXPECT_NO_THROW(check()) << "requests are begun again";
 }
 
-TEST_F(MemoryReserve, OtherThreadsUseIt) {
-  std::thread([] { EXPECT_NO_THROW(allocation_fails()); }).join();
+TEST_F(MemoryReserve, OtherThreadsUseThem) {
+  std::thread([] {
+    EXPECT_NO_THROW(allocation_fails());
+    EXPECT_NO_THROW(allocation_fails());
+  }).join();
+  EXPECT_THROW(check(), std::bad_alloc);
 }
 
 }  // namespace

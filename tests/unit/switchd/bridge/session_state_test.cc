@@ -42,6 +42,20 @@ TEST_F(SessionStates, IsDegradedWhileOneOfSeveralIsMissing) {
   EXPECT_EQ(lab.status("s").reason, "destination: port m2 is down");
 }
 
+TEST_F(SessionStates, ManyPortsWithOneTroubleAreCounted) {
+  std::vector<SourceSpec> sources = {{"p1"}};
+  for (const char* name : {"a1", "a2", "a3", "a4", "a5"}) sources.push_back({name});
+  lab.port("d1").device = nullptr;
+  span("s", sources, {"m", "d1"});
+  EXPECT_EQ(lab.status("s").reason,
+            "source: 5 of 6 ports do not exist on the bridge: a1, a2, a3, ... (2 more); "
+            "destination: port d1 has no device");
+  sources.resize(4);
+  span("s", sources, {"m"});
+  EXPECT_EQ(lab.status("s").reason,
+            "source: no port a1 on br0; source: no port a2 on br0; source: no port a3 on br0");
+}
+
 TEST_F(SessionStates, SaysWhenASourceCannotFire) {
   span("s", {{"p1"}, {"m", Direction::from}}, {"m"});
   EXPECT_EQ(lab.status("s").state, SessionState::degraded);

@@ -99,11 +99,11 @@ TEST_F(Unixctl, Figures) {
 class LogLevels : public Unixctl {
  protected:
   ~LogLevels() override { log::set_level("", log::Level::info); }
-  std::string level_of(const std::string& module) {
+  std::string level_of(const std::string& module, bool of_console = false) {
     std::istringstream lines(run("vlog/list").text);
     for (std::string header : {"names", "dashes"}) std::getline(lines, header);
     for (std::string name, console, syslog, file; lines >> name >> console >> syslog >> file;) {
-      if (name == module) return file;
+      if (name == module) return of_console ? console : file;
     }
     return "no such module";
   }
@@ -116,12 +116,19 @@ TEST_F(LogLevels, SpecsInAnyOrder) {
        std::vector<std::pair<std::string, std::string>>{{"unit-test:file:dbg", "DBG"},
                                                         {"warn:unit-test", "WARN"},
                                                         {"unit-test", "DBG"},
-                                                        {"console:OFF unit-test", "OFF"},
+                                                        {"file:OFF unit-test", "OFF"},
                                                         {"ANY:ANY:err", "ERR"},
                                                         {"info", "INFO"}}) {
     EXPECT_EQ(run("vlog/set", {spec}).text, "") << spec;
     EXPECT_EQ(level_of("unit-test"), level) << spec;
   }
+  EXPECT_EQ(run("vlog/set", {"console:off"}).text, "");
+  EXPECT_EQ(level_of("unit-test"), "INFO") << "the file has a level of its own";
+  EXPECT_EQ(level_of("unit-test", true), "OFF");
+  EXPECT_EQ(run("vlog/set", {"syslog:off"}).text, "");
+  EXPECT_EQ(level_of("unit-test"), "INFO");
+  EXPECT_THAT(error("vlog/set", {"syslog:dbg"}), HasSubstr("there is no syslog"));
+  EXPECT_THAT(error("vlog/set", {"PATTERN:file:%m"}), HasSubstr("is fixed"));
   EXPECT_EQ(error("vlog/set", {"nosuch:file:dbg"}), "no destination, level, or module \"nosuch\"\n");
   EXPECT_EQ(error("vlog/set", {"unit-test:control-panel:dbg"}),
             "no destination, level, or module \"control-panel\"\n");
@@ -181,6 +188,35 @@ TEST_F(LogFile, RepeatedLinesAreLimitedOthersAreNot) {
   EXPECT_GE(written, static_cast<std::size_t>(log::kBurst) + 1);
   EXPECT_LT(written, static_cast<std::size_t>(log::kBurst) + 60);
   EXPECT_THAT(lines(path_).back(), HasSubstr("another thing"));
+}
+
+TEST_F(LogFile, TheLimitCanBeTakenAwayAndPutBack) {
+  EXPECT_TRUE(log::limit_repeats("unit-file", false));
+  for (int i = 0; i < 1000; ++i) log::warn(module_, "lost frame {}", i);
+  EXPECT_EQ(lines(path_).size(), 1000u);
+  EXPECT_TRUE(log::limit_repeats("any", true));
+  for (int i = 0; i < 1000; ++i) log::warn(module_, "another lost frame {}", i);
+  EXPECT_LT(lines(path_).size(), 1200u);
+  EXPECT_FALSE(log::limit_repeats("no such module", true));
+}
+
+TEST_F(LogFile, IsClosedUntilItIsReopened) {
+  log::close_file();
+  log::info(module_, "nowhere");
+  EXPECT_TRUE(lines(path_).empty());
+  EXPECT_TRUE(log::reopen());
+  log::info(module_, "here");
+  EXPECT_EQ(lines(path_).size(), 1u);
+}
+
+TEST_F(LogFile, HasALevelOfItsOwn) {
+  log::set_level("unit-file", log::Level::off, log::Destination::console);
+  log::info(module_, "to the file");
+  log::set_level("unit-file", log::Level::warn, log::Destination::file);
+  log::info(module_, "nowhere");
+  log::set_level("unit-file", log::Level::info);
+  ASSERT_EQ(lines(path_).size(), 1u);
+  EXPECT_THAT(lines(path_)[0], HasSubstr("to the file"));
 }
 
 TEST_F(LogFile, ReopenMakesANewFileAfterARotation) {
