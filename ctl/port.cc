@@ -66,6 +66,9 @@ void declare_port_settings(CLI::App& app, const Params& params) {
   text(app, params, "--qinq-ethtype", "qinq_ethtype",
        "802.1ad or 802.1q: type of the outer tag of a dot1q-tunnel port")
       ->type_name("TYPE");
+  on_off(
+      app, params, "--transient", "transient",
+      "the port goes at the next boot: del-transient-ports and vswitchd --delete-transient-ports remove it");
   number(app, params, "--mtu", "mtu_request", "MTU to give the device, or none (as it is)", true)
       ->type_name("BYTES");
   number(app, params, "--ofport", "ofport_request", "requested OpenFlow port number, or none", true)
@@ -122,6 +125,16 @@ Query declare_list_ports(CLI::App& app) {
   return [params] { return std::vector<Call>{{"port.list", *params}}; };
 }
 
+Query declare_del_transient_ports(CLI::App&) {
+  return [] { return std::vector<Call>{{"port.del_transient"}}; };
+}
+
+std::string render_removed(const Json& result) {
+  std::string text;
+  for (const Json& name : result["removed"]) text += printable(name.get<std::string>()) + '\n';
+  return text;
+}
+
 std::string render_port(const Json& port) {
   if (port["state"] == "active" && port["reason"] == "") return {};
   return printable(port["name"].get<std::string>() + ' ' + state(port)) + '\n';
@@ -148,6 +161,11 @@ std::string requested(const Json& port, const char* key) {
 }
 
 /// A line for each member of a map.
+std::string place(const Json& port) {
+  const Json device = port.value("device", Json());
+  return device.is_null() ? "" : " (" + device.get<std::string>() + ')';
+}
+
 std::string map_lines(const char* label, const Json& port, const char* map) {
   std::string text;
   const Json members = port.value(map, Json::object());
@@ -169,8 +187,9 @@ std::string render_port_details(const Json& port) {
          line("VLANs", port_vlans(port)) +
          line("cvlans", port["cvlans"].empty() ? "all" : vlan_list(port["cvlans"])) +
          line("qinq ethtype", port["qinq_ethtype"]) + line("priority tags", port["priority_tags"]) +
+         (port.value("transient", false) ? line("transient", "yes") : "") +
          line("protected", port["protected"] == true ? "yes" : "no") +
-         line("ifindex", or_nothing(port["ifindex"])) + line("MAC", or_nothing(port["mac"])) +
+         line("ifindex", or_nothing(port["ifindex"]) + place(port)) + line("MAC", or_nothing(port["mac"])) +
          line("MTU", or_nothing(port["mtu"]) + requested(port, "mtu_request")) + egress_line(port) +
          map_lines("option", port, "options") + map_lines("external id", port, "external_ids") +
          line("received", counted(port["counters"], "rx")) +
@@ -190,6 +209,8 @@ const std::vector<Command> kPortCommands = {
      "t1 --external-id iface-id=vm-7 --mtu 9000",
      declare_set_port, render_port},
     {"del-port", "remove a port from its bridge", "br0 t1", declare_del_port, render_nothing},
+    {"del-transient-ports", "remove the ports of what does not outlive the host (add-port --transient)", "",
+     declare_del_transient_ports, render_removed},
     {"show-port", "show one port in full", "t1", declare_show_port, render_port_details},
     {"list-ports", "list the ports of one bridge or of all", "br0", declare_list_ports, render_port_list},
 };

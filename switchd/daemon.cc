@@ -56,13 +56,18 @@ std::optional<gid_t> find_group(const std::string& group) {
 }
 
 // Warnings are not failures: a tail torn by a power failure was cut off and kept beside the file.
-std::unique_ptr<ovsdb::Database> open_database(const std::string& path) {
+std::unique_ptr<ovsdb::Database> open_database(const DaemonOptions& options) {
+  const std::string& path = options.database;
   if (const std::error_code error = make_directories(std::filesystem::path(path).parent_path()))
     throw std::system_error(error, "cannot make the directory of the database " + path);
   std::vector<std::string> warnings;
   auto database = ovsdb::Database::open(path, ovsdb::vswitch_schema(), warnings);
   for (const std::string& warning : warnings) log::warn(kLog, "{}", warning);
   end_bound_sessions(*database);
+  if (options.delete_transient_ports) {
+    for (const std::string& port : remove_transient_ports(*database))
+      log::info(kLog, "port {} is transient and is removed", port);
+  }
   return database;
 }
 
@@ -100,7 +105,7 @@ class Daemon::Parts {
  public:
   explicit Parts(const DaemonOptions& options)
       : directory_(options.rundir),
-        database_(open_database(options.database)),
+        database_(open_database(options)),
         switch_(io_, *database_, switch_options(options)),
         control_(io_, dispatcher_,
                  server_options(directory_, find_group(options.group), client_memory_, limits::kControlPart,

@@ -64,6 +64,9 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--workers", line.daemon.workers, "forwarding threads; 0 lets the switch choose")
       ->type_name("N")
       ->check(CLI::Range(0, 64));
+  app.add_flag("--delete-transient-ports", line.daemon.delete_transient_ports,
+               "first remove the ports that are marked as transient: for the start after a boot, when the "
+               "VMs to which they belonged are gone");
   app.add_option("--log-file", line.log_file,
                  "log to this file instead of standard error; with --detach, vswitchd.log in the run "
                  "directory unless another is given")

@@ -109,6 +109,8 @@ bool CopyAdmission::queue(TimeNs now) {
 /// A destination gets the frame once: from the first session that has room for it. Later ones count a
 /// duplicate.
 void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
+  const TimeNs arrived = frame.arrived == 0 ? now : std::min(frame.arrived, now);
+  last_received_ = std::max(last_received_, arrived);
   const std::int64_t cost = CopyQueue::cost(frame.payload.size());
   targets_.clear();
   target_walks_.clear();
@@ -135,7 +137,7 @@ void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingC
     targets_.push_back(copy.target);
     target_walks_.push_back(copy.walk);
   }
-  const bool queued = targets_.empty() || queue_.push(frame, now, targets_);
+  const bool queued = targets_.empty() || queue_.push(frame, last_received_, targets_);
   for (const CopyTarget& target : duplicates_)
     count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
   if (queued) return;

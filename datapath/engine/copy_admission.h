@@ -69,9 +69,12 @@ class CopyAdmission {
     return vswitch::takes_place(verdict, walk, withheld_);
   }
 
-  /// Puts the copies of all frames noted since the last call into the queue, as received at `now`; copies
-  /// without room are counted as lost. False if there were no copies.
+  /// Puts the copies of all frames noted since the last call into the queue; copies without room are counted
+  /// as lost. A frame counts as received when it arrived, or at `now` if that is not known, but never before
+  /// one that is in the queue already. False if there were no copies.
   bool queue(TimeNs now) REQUIRES(roles::worker);
+  /// The time of reception of the last frame that was copied: later ones do not count as received before it.
+  TimeNs not_before() const REQUIRES(roles::worker) { return last_received_; }
 
  private:
   struct PendingCopy {
@@ -92,6 +95,7 @@ class CopyAdmission {
   const std::uint32_t worker_;
   CopyQueue& queue_;
   const Snapshot* snapshot_ = nullptr;
+  TimeNs last_received_ = 0;
   std::int64_t session_budget_ = 0;  ///< bytes that one session may occupy in the queue
   std::uint64_t sample_seed_ = 0;
   std::minstd_rand random_;

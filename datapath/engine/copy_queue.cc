@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/engine/copy_queue.h"
 
+#include <poll.h>
+
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -98,6 +100,13 @@ CopyQueue::RecordHeader* CopyQueue::next_record() {
 std::optional<TimeNs> CopyQueue::next_received() {
   const RecordHeader* header = next_record();
   return header == nullptr ? std::nullopt : std::optional(header->received);
+}
+
+bool CopyQueue::is_behind() const {
+  if (descriptor_ < 0) return false;
+  if (behind_.load(std::memory_order_seq_cst)) return true;
+  pollfd ports{.fd = descriptor_, .events = POLLIN, .revents = 0};
+  return ::poll(&ports, 1, 0) > 0;
 }
 
 std::optional<CopyRecord> CopyQueue::take() {

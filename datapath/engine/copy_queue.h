@@ -56,6 +56,14 @@ class CopyQueue {
   /// Between begin() and end() it may append frames received at `since` or later.
   void begin(TimeNs since) REQUIRES(roles::worker) { writing_since_.store(since, std::memory_order_seq_cst); }
   void end() REQUIRES(roles::worker) { writing_since_.store(kNotWriting, std::memory_order_release); }
+  /// All frames that arrived before this time are in the queue, or are not copied.
+  void set_handled(TimeNs until) REQUIRES(roles::worker) {
+    handled_until_.store(until, std::memory_order_release);
+  }
+  /// It has frames that it has taken from its ports and not handled yet, although it is not writing.
+  void set_behind(bool behind) REQUIRES(roles::worker) { behind_.store(behind, std::memory_order_seq_cst); }
+  /// `descriptor` is readable (poll(2)) while frames wait at the writer's ports. Before the threads start.
+  void watch(int descriptor) { descriptor_ = descriptor; }
   /// Appends a frame, or returns false if there is no room.
   bool push(const Frame& frame, TimeNs received, std::span<const CopyTarget> targets) REQUIRES(roles::worker);
 
@@ -65,6 +73,11 @@ class CopyQueue {
   TimeNs writing_since() const REQUIRES(roles::mirror) {
     return writing_since_.load(std::memory_order_seq_cst);
   }
+  TimeNs handled_until() const REQUIRES(roles::mirror) {
+    return handled_until_.load(std::memory_order_acquire);
+  }
+  /// Frames have arrived that the writer has not handled yet, as far as is known.
+  bool is_behind() const REQUIRES(roles::mirror);
   /// The time of reception of the frame that take() would return, or nullopt.
   std::optional<TimeNs> next_received() REQUIRES(roles::mirror);
   /// The oldest record that has not been taken, or nullopt. It stays valid until release().
@@ -101,6 +114,9 @@ class CopyQueue {
   // Positions count bytes since the start and never decrease; position % size_ is the offset in memory_.
   alignas(64) std::atomic<std::uint64_t> written_{0};
   std::atomic<TimeNs> writing_since_{kNotWriting};
+  std::atomic<TimeNs> handled_until_{0};
+  std::atomic<bool> behind_{false};
+  int descriptor_ = -1;
   std::uint64_t free_until_ GUARDED_BY(roles::worker) = 0;  ///< writer's last look at released_, plus size_
   alignas(64) std::atomic<std::uint64_t> released_{0};
   std::uint64_t taken_ GUARDED_BY(roles::mirror) = 0;  ///< reader's position

@@ -30,6 +30,7 @@ Datapath::Datapath(DatapathOptions options)
   }
   publish(std::make_unique<Snapshot>());
   if (!options_.threads) return;
+  for (std::size_t w = 0; w < workers; ++w) queues_[w].watch(workers_[w].ready_fd());
   for (MirrorThread& thread : mirror_threads_) thread.start();
   for (Worker& worker : workers_) worker.start();
 }

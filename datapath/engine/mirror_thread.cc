@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <ctime>
+#include <thread>
 
 #include "datapath/frame/checksum.h"
 
@@ -17,6 +19,17 @@ namespace {
 constexpr std::size_t kRecordsPerPass = 64;  // before their memory goes back to the workers
 constexpr std::size_t kMaxPieces = 4096;     // sent together, or those of one copy
 constexpr std::size_t kMaxEndpoints = 8192;  // remembered, past and present
+
+/// How long a copy waits for a worker that is behind. One that another process keeps off its processor is
+/// back after some milliseconds.
+constexpr TimeNs kPatience = 20 * (kSecondNs / 1000);
+constexpr std::chrono::microseconds kPause{20};  // before looking at that worker again
+
+TimeNs steady_time() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * kSecondNs + time.tv_nsec;
+}
 
 /// Frames carry steady time, capture formats the time since 1970.
 TimeNs unix_offset() {
@@ -39,7 +52,11 @@ bool segments_gso(const CompiledSession& session, const PortConfig* port,
 
 MirrorThread::MirrorThread(SenderId sender, const std::atomic<const Snapshot*>& published,
                            std::vector<CopyQueue*> queues)
-    : sender_(sender), published_(published), queues_(std::move(queues)), marks_(queues_.size()) {}
+    : sender_(sender),
+      published_(published),
+      queues_(std::move(queues)),
+      marks_(queues_.size()),
+      caught_up_(queues_.size()) {}
 
 MirrorThread::~MirrorThread() {
   stopping_.store(true, std::memory_order_release);
@@ -90,31 +107,45 @@ bool MirrorThread::step() {
     for (CopyQueue* queue : queues_) queue->release();
     if (endpoint_batches_.size() > kMaxEndpoints) endpoint_batches_.clear();
   } else if (held_back_) {
-    std::this_thread::yield();
+    std::this_thread::sleep_for(kPause);
   }
   report_drained();
   return taken != 0 || held_back_ || drained() != drain_requested_.load(std::memory_order_acquire);
 }
 
-/// The queue whose next record was received first. A reply never overtakes its request in a capture: while a
-/// worker is still in a batch that began earlier and has not queued its copies yet, the records of the others
-/// wait.
+/// The queue whose next record was received first. A reply never overtakes its request in a capture: while
+/// another worker has frames that may have arrived earlier, the record waits.
 CopyQueue* MirrorThread::next_queue() {
-  CopyQueue* first = nullptr;
+  std::size_t first = queues_.size();
   TimeNs first_received = CopyQueue::kNotWriting;
-  TimeNs may_still_come = CopyQueue::kNotWriting;
-  for (CopyQueue* queue : queues_) {
-    const TimeNs since = queue->writing_since();  // read before the queue is
-    const auto received = queue->next_received();
-    if (!received) {
-      may_still_come = std::min(may_still_come, since);
-    } else if (first == nullptr || *received < first_received) {
-      first = queue;
-      first_received = *received;
-    }
+  for (std::size_t q = 0; q < queues_.size(); ++q) {
+    const auto received = queues_[q]->next_received();
+    if (!received || *received >= first_received) continue;
+    first = q;
+    first_received = *received;
   }
-  held_back_ = first != nullptr && may_still_come < first_received;
-  return held_back_ ? nullptr : first;
+  held_back_ = false;
+  if (first == queues_.size()) return nullptr;
+  for (std::size_t q = 0; q < queues_.size() && !held_back_; ++q)
+    held_back_ = q != first && may_bring_older(q, first_received);
+  return held_back_ ? nullptr : queues_[first];
+}
+
+/// In this order: a frame waits at a port until a batch has begun, and is in the queue when the batch ends.
+bool MirrorThread::may_bring_older(std::size_t queue, TimeNs received) {
+  CopyQueue& other = *queues_[queue];
+  if (const auto next = other.next_received()) return *next < received;
+  if (caught_up_[queue] < received) {
+    const TimeNs now = steady_time();
+    const TimeNs handled_until = other.handled_until();
+    const bool handled = handled_until >= received;
+    const bool behind = !handled && other.is_behind();
+    if (!handled && other.writing_since() < received) return true;
+    if (behind && now - received < kPatience) return true;
+    if (!behind) caught_up_[queue] = handled ? handled_until : now;
+  }
+  const auto next = other.next_received();
+  return next && *next < received;
 }
 
 void MirrorThread::request_drain(std::uint64_t generation) {

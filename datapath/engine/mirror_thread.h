@@ -86,6 +86,7 @@ class MirrorThread {
   void mark_queues() REQUIRES(roles::mirror);
   void report_drained() REQUIRES(roles::mirror);
   CopyQueue* next_queue() REQUIRES(roles::mirror);
+  bool may_bring_older(std::size_t queue, TimeNs received) REQUIRES(roles::mirror);
   void add(const CopyRecord& record, std::size_t worker) REQUIRES(roles::mirror);
   Batch& batch_for(const CopyTarget& target) REQUIRES(roles::mirror);
   DropReason add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
@@ -107,7 +108,9 @@ class MirrorThread {
   /// By queue: the position that must be released for generation marked_.
   std::vector<std::uint64_t> marks_ GUARDED_BY(roles::mirror);
   std::uint64_t marked_ GUARDED_BY(roles::mirror) = 0;
-  /// Records are pending, but a worker in mid-batch may still append an older one.
+  /// By queue: its worker had no older frames in hand or waiting.
+  std::vector<TimeNs> caught_up_ GUARDED_BY(roles::mirror);
+  /// Records are pending, but a worker may still append an older one.
   bool held_back_ GUARDED_BY(roles::mirror) = false;
 
   MirrorThreadCounters counters_;

@@ -85,10 +85,9 @@ void Worker::wait_seen(std::uint64_t generation) const {
 
 bool Worker::step(int timeout_ms) {
   epoll_event events[kMaxEvents];
-  const bool anybody_waits =
-      std::any_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.bridge != nullptr; });
-  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, anybody_waits ? 0 : timeout_ms);
+  const int ready = epoll_wait(epoll_fd_, events, kMaxEvents, anybody_waits() ? 0 : timeout_ms);
   const TimeNs woken = now_ = clock_();
+  handled_until_ = ready < kMaxEvents ? woken : 0;
   if (ready > 0) counters_.wakeups.add();
   // In this order: a wake() after the published snapshot was read must still be pending at the next wait.
   for (int i = 0; i < ready; ++i) {
@@ -104,6 +103,9 @@ bool Worker::step(int timeout_ms) {
     received |= serve(line);
     if (refresh()) break;  // the lines are others now
   }
+  const bool behind = anybody_waits();
+  copies_.set_behind(behind);
+  if (!behind) copies_.set_handled(handled_until_);
   if (received) {
     counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - woken, 0)));
     spin_.received(now_);
@@ -159,15 +161,18 @@ void Worker::line_up(PortNo number) {
   if (port == nullptr || !received_from_.contains(index(number))) return;
   PortTurn& turn = turns_[index(number)];
   if (std::exchange(turn.in_line, true)) return;
-  const auto line_of = [this](const BridgeConfig* bridge) {
-    return std::find_if(lines_.begin(), lines_.end(),
-                        [&](const Line& line) { return line.bridge == bridge; });
-  };
-  auto line = line_of(port->bridge);
-  if (line == lines_.end()) line = line_of(nullptr);
-  if (line == lines_.end()) line = lines_.insert(line, Line{});
-  line->bridge = port->bridge;
-  line->ports.push_back(number);
+  line_of(port->bridge).ports.push_back(number);
+}
+
+Worker::Line& Worker::line_of(const BridgeConfig* bridge) {
+  Line* line = nullptr;
+  for (Line& known : lines_) {
+    if (known.bridge == bridge) return known;
+    if (known.bridge == nullptr) line = &known;
+  }
+  if (line == nullptr) line = &lines_.emplace_back();
+  line->bridge = bridge;
+  return *line;
 }
 
 /// Puts the ports that wait into the lines of the snapshot's bridges, in the same order.
@@ -178,6 +183,10 @@ void Worker::arrange_lines() {
       if (std::exchange(turns_[index(number)].in_line, false)) line_up(number);
     }
   }
+}
+
+bool Worker::anybody_waits() const {
+  return std::any_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.bridge != nullptr; });
 }
 
 /// One turn of a bridge. False if nothing was received.
@@ -203,7 +212,7 @@ bool Worker::serve(Line& line) {
 /// it was; 0 if there were no frames.
 std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
   std::vector<RawFrame>& rest = turns_[index(in.number)].rest;
-  copies_.begin(clock_());
+  copies_.begin(admission_.not_before());
   std::span<const RawFrame> frames = rest;
   if (rest.empty()) {
     frames = std::span(raw_).first(in.device->receive(raw_));
@@ -214,9 +223,12 @@ std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
   }
   now_ = clock_();
   const bool any = !frames.empty();
+  // Of a whole batch, more may wait that arrived right behind it.
+  if (frames.size() == kBatchSize) handled_until_ = std::min(handled_until_, frames.back().arrived);
   const std::size_t work = handle_some(in, frames, room);
   flush_sends();
   if (admission_.queue(now_)) mirror_thread_.wake();
+  if (!frames.empty()) copies_.set_behind(true);
   copies_.end();
   rest = std::vector(frames.begin(), frames.end());
   if (any && rest.empty()) in.device->release();

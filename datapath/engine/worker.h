@@ -64,6 +64,8 @@ class Worker {
   const WorkerCounters& counters() const { return counters_; }
   /// Processor time of the thread, including the kernel's work for it.
   std::uint64_t cpu_ns() const { return cpu_time(thread_); }
+  /// Readable (poll(2)) while frames wait at its ports.
+  int ready_fd() const { return epoll_fd_; }
   /// The thread, for processor placement; not started if DatapathOptions::threads == false.
   std::thread& thread() { return thread_; }
 
@@ -87,7 +89,9 @@ class Worker {
   bool refresh() REQUIRES(roles::worker);
   bool is_mine(PortNo number, const std::shared_ptr<Port>& device) const REQUIRES(roles::worker);
   void line_up(PortNo number) REQUIRES(roles::worker);
+  Line& line_of(const BridgeConfig* bridge) REQUIRES(roles::worker);
   void arrange_lines() REQUIRES(roles::worker);
+  bool anybody_waits() const REQUIRES(roles::worker);
   bool serve(Line& line) REQUIRES(roles::worker);
   std::size_t serve_port(const PortConfig& in, std::size_t room) REQUIRES(roles::worker);
   std::size_t handle_some(const PortConfig& in, std::span<const RawFrame>& frames, std::size_t room)
@@ -114,6 +118,8 @@ class Worker {
   Decider decider_ GUARDED_BY(roles::worker);
   CopyAdmission admission_;
   TimeNs now_ GUARDED_BY(roles::worker) = 0;
+  /// All frames that arrived before this are handled once the lines are empty.
+  TimeNs handled_until_ GUARDED_BY(roles::worker) = 0;
   Spin spin_ GUARDED_BY(roles::worker);
   std::vector<Line> lines_ GUARDED_BY(roles::worker);
   std::vector<PortTurn> turns_ GUARDED_BY(roles::worker);  ///< by PortNo

@@ -68,6 +68,7 @@ struct RawFrame {
   bool truncated = false;  ///< the receive memory was too small: count and drop
   bool congested =
       false;  ///< its way through a tunnel met congestion of which it cannot tell: count and drop
+  TimeNs arrived = 0;      ///< when the device got it, in steady time; 0: not known
 };
 
 /// A parsed frame. `payload` points into the memory of the RawFrame.
@@ -77,6 +78,7 @@ struct Frame {
   std::optional<VlanTag> tag;             ///< outer tag, if it has one
   std::span<const std::uint8_t> payload;  ///< starts with an EtherType: inner tags count as payload
   Offload offload;
+  TimeNs arrived = 0;  ///< RawFrame::arrived
 
   /// Length on the wire as received, tag included, without FCS.
   std::size_t wire_length() const { return kAddressesLength + (tag ? kTagLength : 0) + payload.size(); }

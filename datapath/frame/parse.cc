@@ -59,6 +59,7 @@ ParseResult parse(const RawFrame& raw) {
   }
   frame.payload = raw.bytes.subspan(payload_at);
   frame.offload = raw.offload;
+  frame.arrived = raw.arrived;
   if (!rebase(frame.offload, payload_at, frame.payload.size())) result.drop = DropReason::malformed;
   return result;
 }

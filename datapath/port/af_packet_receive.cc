@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -23,6 +24,12 @@ constexpr std::size_t kBusyBatch = kBatchSize / 2;  // a port with this many fra
 /// How long after a handover the old ring may still be written to, by CPUs that were in the middle of it. In
 /// a virtual machine such a CPU may be preempted for a while; the new ring has room for 2 ms meanwhile.
 constexpr std::chrono::microseconds kOnTheirWay{300};
+
+TimeNs now(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return time.tv_sec * kSecondNs + time.tv_nsec;
+}
 
 }  // namespace
 
@@ -45,6 +52,7 @@ std::size_t Receiver::receive(std::span<RawFrame> into) {
   if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return 0;
   std::size_t count = 0;
   arena_used_ = 0;
+  since_1970_ = now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC);
   if (larger_.valid()) begin_handover();
   while (count < into.size() && take(into[count])) ++count;
   if (count == 0 && successor_ && handed_over_ + kOnTheirWay < std::chrono::steady_clock::now()) {
@@ -178,6 +186,7 @@ bool Receiver::take(RawFrame& frame) {
     frame.truncated = head.tp_snaplen < head.tp_len;  // too long for the slot, and the queue was full
   }
   frame.offload = offload_from_vnet_header(vnet);
+  frame.arrived = head.tp_sec * kSecondNs + head.tp_nsec - since_1970_;
   if ((state & TP_STATUS_VLAN_VALID) != 0) {
     const bool has_tpid = (state & TP_STATUS_VLAN_TPID_VALID) != 0;
     frame.stripped_tag = VlanTag{has_tpid ? head.tp_vlan_tpid : kTpid8021Q, head.tp_vlan_tci};

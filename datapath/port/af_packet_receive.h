@@ -16,6 +16,7 @@
 #include <string>
 
 #include "datapath/base/thread_annotations.h"
+#include "datapath/base/types.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/frame/frame.h"
 #include "datapath/port/af_packet_port.h"
@@ -71,8 +72,9 @@ class Receiver {
   const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; uses no memory before the first
   const std::size_t arena_size_;
   std::size_t arena_used_ = 0;
-  const UniqueFd poll_;  // of the ring's socket, and of its successor's
-  Mutex ring_changes_;   // held while ring_ is replaced
+  TimeNs since_1970_ = 0;  // of the steady clock's zero, at the last receive()
+  const UniqueFd poll_;    // of the ring's socket, and of its successor's
+  Mutex ring_changes_;     // held while ring_ is replaced
   Ring ring_;
   std::uint32_t batches_before_asking_ = 0;  // for a larger one
   std::future<std::optional<Ring>> larger_;

@@ -9,6 +9,9 @@
 // One file per noun. The only state is in the rows; changes by OVSDB clients are visible at once.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "switchd/bridge/switch_view.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/db/database.h"
@@ -22,5 +25,9 @@ void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, co
 /// Call at the start of the daemon, before the switch reads the rows: ends the sessions that are tied to a
 /// connection, because no connection has survived.
 void end_bound_sessions(ovsdb::Database& database);
+
+/// Removes the ports with other_config:transient=true from their bridges, as `ovs-ctl --delete-transient-ports`
+/// does at the start of a host, and returns their names. Throws jsonrpc::Error if it cannot be written.
+std::vector<std::string> remove_transient_ports(ovsdb::Database& database);
 
 }  // namespace vswitch

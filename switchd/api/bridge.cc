@@ -64,12 +64,6 @@ void write_settings(Transaction& transaction, const Uuid& row, const Json& param
   transaction.set("Bridge", row, "other_config", Datum::map_of(config));
 }
 
-/// The single Open_vSwitch row, created if missing, as `ovs-vsctl init` does.
-Uuid root_row(const Database& database, Transaction& transaction) {
-  const ovsdb::Table& table = database.table("Open_vSwitch");
-  return table.size() == 0 ? transaction.insert("Open_vSwitch") : table.begin()->uuid();
-}
-
 /// Bridge, Port and Interface rows as `ovs-vsctl add-br` makes them.
 Uuid insert_bridge(Transaction& transaction, const std::string& name) {
   const Uuid interface = transaction.insert("Interface");

@@ -19,6 +19,7 @@ void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database,
   api::add_explain_methods(methods, view.explain, view.datapath);
   api::add_fdb_methods(methods, view.fdb);
   api::add_system_methods(methods, view.counters, view.datapath);
+  api::add_maintenance_methods(methods, view.datapath);
   api::add_subscriptions(methods);
 }
 

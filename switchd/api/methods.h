@@ -52,8 +52,9 @@ void add_explain_methods(Methods& methods, bridge::ExplainView& frames,
                          bridge::DatapathView& datapath);      // explain.cc
 void add_fdb_methods(Methods& methods, bridge::FdbView& fdb);  // fdb.cc
 void add_system_methods(Methods& methods, bridge::CountersView& counters,
-                        bridge::DatapathView& datapath);  // system.cc
-void add_subscriptions(Methods& methods);                 // subscribe.cc
+                        bridge::DatapathView& datapath);                         // system.cc
+void add_maintenance_methods(Methods& methods, bridge::DatapathView& datapath);  // maintenance.cc
+void add_subscriptions(Methods& methods);                                        // subscribe.cc
 
 /// Commits, or throws the database's error as an API error. Nothing has changed then.
 void commit(ovsdb::Transaction& transaction);

@@ -2,6 +2,7 @@
 // port.add del list get set
 #include "switchd/model/port.h"
 
+#include "switchd/api/api.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/params.h"
@@ -56,9 +57,11 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
                {"external_ids", interface_row->map("external_ids")},
                {"priority_tags", port.priority_tags()},
                {"qinq_ethtype", port.qinq_ethtype()},
+               {"transient", port.transient()},
                {"mac", or_null(interface_row->str("mac_in_use"))},
                {"mtu", or_null(interface_row->integer("mtu"))},
                {"ifindex", ifindex == 0 ? Json() : or_null(ifindex)},
+               {"device", status("device")},
                {"state", state.state},
                {"reason", state.reason},
                {"notice", notice_of(row, *interface_row)},
@@ -121,6 +124,7 @@ void write_port(Transaction& transaction, const Uuid& row, const Json& params) {
   model::write_columns(model::port_columns(), port, params, transaction, "Port", row);
   if (params.contains("priority_tags")) port.set_priority_tags(params["priority_tags"]);
   if (params.contains("qinq_ethtype")) port.set_qinq_ethtype(params["qinq_ethtype"]);
+  if (params.contains("transient")) port.set_transient(params["transient"]);
   transaction.set("Port", row, "other_config", Datum::map_of(port.other_config));
 }
 
@@ -201,10 +205,10 @@ Outcome accept_present(const PortMethods& methods, const Row& bridge, const Row&
   }
   Json wanted = params;
   if (wanted["type"] == "") wanted["type"] = "system";
-  const std::string field =
-      first_difference(wanted, port_json(methods, bridge, port),
-                       {"type", "options", "tag", "trunks", "vlan_mode", "protected", "priority_tags",
-                        "cvlans", "qinq_ethtype", "ofport_request", "mtu_request", "external_ids"});
+  const std::string field = first_difference(
+      wanted, port_json(methods, bridge, port),
+      {"type", "options", "tag", "trunks", "vlan_mode", "protected", "priority_tags", "cvlans",
+       "qinq_ethtype", "transient", "ofport_request", "mtu_request", "external_ids"});
   if (!field.empty())
     throw exists(field, params[field], "port " + name + " already exists with a different " + field);
   return show_port(methods, name);
@@ -274,6 +278,10 @@ Outcome del_port(Database& database, const Json& params) {
   return [] { return Json{{"removed", true}}; };
 }
 
+Outcome del_transient_ports(Database& database) {
+  return [removed = remove_transient_ports(database)] { return Json{{"removed", removed}}; };
+}
+
 Json list_ports(const PortMethods& methods, const Json& params) {
   const Database& database = methods.database;
   Json ports = Json::array();
@@ -291,8 +299,30 @@ void add_port_methods(Methods& methods, bridge::CountersView& counters) {
   methods.change("port.add", [shared](const Json& params) { return add_port(shared, params); });
   methods.change("port.set", [shared](const Json& params) { return set_port(shared, params); });
   methods.change("port.del", [shared](const Json& params) { return del_port(shared.database, params); });
+  methods.change("port.del_transient",
+                 [shared](const Json&) { return del_transient_ports(shared.database); });
   methods.read("port.get", [shared](const Json& params) { return show_port(shared, params["name"])(); });
   methods.read("port.list", [shared](const Json& params) { return list_ports(shared, params); });
 }
 
 }  // namespace vswitch::api
+
+namespace vswitch {
+
+std::vector<std::string> remove_transient_ports(ovsdb::Database& database) {
+  std::vector<std::string> names;
+  ovsdb::Transaction transaction(database);
+  for (const auto& [bridge_name, bridge] : model::bridges(database)) {
+    for (const auto& [name, row] : model::ports_of(database, *bridge)) {
+      if (name == bridge_name || !model::read_port(*row).transient()) continue;
+      transaction.remove("Bridge", bridge->uuid(), "ports", ovsdb::Datum::of(row->uuid()));
+      names.push_back(name);
+    }
+  }
+  if (names.empty()) return names;
+  transaction.comment("transient ports are removed");
+  api::commit(transaction);
+  return names;
+}
+
+}  // namespace vswitch

@@ -27,4 +27,9 @@ Json counters_of(bridge::CountersView& view, const Row& interface) {
   return json;
 }
 
+ovsdb::Uuid root_row(const Database& database, ovsdb::Transaction& transaction) {
+  const ovsdb::Table& table = database.table("Open_vSwitch");
+  return table.size() == 0 ? transaction.insert("Open_vSwitch") : table.begin()->uuid();
+}
+
 }  // namespace vswitch::api

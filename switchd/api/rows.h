@@ -7,6 +7,7 @@
 #include "schemas/json.h"
 #include "switchd/bridge/switch_view.h"
 #include "switchd/db/database.h"
+#include "switchd/db/transaction.h"
 #include "switchd/model/rows.h"
 
 namespace vswitch::api {
@@ -22,5 +23,8 @@ model::ByName bridges_asked_for(const Database& database, const Json& params);
 
 /// PortCounters of the contract, current values; from the row if the port is not in the datapath.
 Json counters_of(bridge::CountersView& view, const Row& interface);
+
+/// The single Open_vSwitch row, created if missing, as `ovs-vsctl init` does.
+ovsdb::Uuid root_row(const Database& database, ovsdb::Transaction& transaction);
 
 }  // namespace vswitch::api

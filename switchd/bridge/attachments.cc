@@ -18,7 +18,7 @@ namespace {
 
 const log::Module kPortLog{"port"};
 
-constexpr std::size_t kLooksTogether = 16;   // at the isolation of devices: 0.1 ms each
+constexpr std::size_t kLooksTogether = 16;   // at the isolation of devices: 31 us each, measured
 constexpr std::uint32_t kDefaultMtu = 1500;  // of the local port of a bridge without other ports
 
 /// Chosen so that they are whole blocks of 32 KiB.

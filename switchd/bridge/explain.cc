@@ -9,6 +9,7 @@
 #include "datapath/engine/copy_admission.h"
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/pipeline/trace.h"
+#include "datapath/tunnel/inherit.h"
 
 namespace vswitch::bridge {
 
@@ -84,6 +85,16 @@ Explanation::Verdict verdict_of(const Snapshot& snapshot, SessionIndex at, const
   return answer;
 }
 
+/// What the IP header of a tunnel's packet takes from the frame inside, if its settings say so.
+void explain_packet(Explanation& explanation, const std::string& to, const tunnel::TunnelEndpoint* endpoint,
+                    std::span<const std::uint8_t> frame) {
+  if (endpoint == nullptr || (!endpoint->settings().inherit_ttl && !endpoint->settings().inherit_dscp))
+    return;
+  const tunnel::OuterFields outer = tunnel::outer_fields(endpoint->settings(), frame, {});
+  explanation.trace.push_back("the packet to " + to + " has TTL " + std::to_string(outer.ttl) + ", DSCP " +
+                              std::to_string(outer.tos >> 2) + " and ECN " + std::to_string(outer.tos & 3));
+}
+
 /// The copy as it is inside the packet.
 void explain_endpoint(Explanation& explanation, const CompiledSession& session, const Copy& copy,
                       std::vector<std::uint8_t> frame) {
@@ -93,6 +104,7 @@ void explain_endpoint(Explanation& explanation, const CompiledSession& session, 
                                 std::string(sentence(trouble)));
     return;
   }
+  explain_packet(explanation, to.label, to.endpoint.get(), frame);
   explanation.copies.push_back({session.name, to.label, std::move(frame)});
 }
 
@@ -124,8 +136,9 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   };
   for (const Send& send : verdict.sends) {
     const PortConfig& out = *snapshot.ports[index(send.port)];
-    if (leaves("the frame", out, send.drop))
-      explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
+    if (!leaves("the frame", out, send.drop)) continue;
+    explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
+    explain_packet(explanation, out.name, out.endpoint.get(), explanation.outputs.back().frame);
   }
   for (const Copy& copy : verdict.copies) {
     if (!takes_place(verdict, copy.walk, {})) continue;
@@ -135,8 +148,9 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
       continue;
     }
     const PortConfig& out = *snapshot.ports[index(copy.port)];
-    if (leaves("the copy of " + session.name, out, copy.drop))
-      explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
+    if (!leaves("the copy of " + session.name, out, copy.drop)) continue;
+    explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
+    explain_packet(explanation, out.name, out.endpoint.get(), explanation.copies.back().frame);
   }
 
   // Other reasons to drop the frame come after the sessions of its port have seen it.

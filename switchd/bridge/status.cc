@@ -23,6 +23,10 @@ using ovsdb::Uuid;
 const log::Module kSessions{"mirror"};
 const log::Module kUnsupported{"unsupported"};
 
+constexpr const char* kXdp =
+    "an XDP program on the device comes before the switch, which gets only what it lets through "
+    "(ip link show)";
+
 /// To the second.
 std::string now_text() {
   return iso_time(wall_now_ms() / 1000 * 1000);
@@ -45,7 +49,8 @@ std::map<std::string, std::string> remarks(const DesiredInterface& interface, co
   const bool is_renamed = link != nullptr && link->name != interface.name;
   if (is_elsewhere) status["device"] = link->name + " in another network namespace";
   if (is_renamed && !is_elsewhere) status["device"] = link->name;
-  std::string warning;
+  const bool has_xdp = link != nullptr && link->xdp && interface.type == InterfaceType::system;
+  std::string warning = has_xdp ? kXdp : "";
   for (const std::string& one :
        {is_renamed && !is_elsewhere ? "the device is called " + link->name + " now" : "",
         attachment.not_isolated, attachment.not_configured, shared})

@@ -108,7 +108,13 @@ void Managers::write_status() {
   bool changed = false;
   for (const ovsdb::Row& row : database_.table("Manager")) {
     bool connected = false;
-    const auto status = status_of(row.str("target"), connected);
+    auto status = status_of(row.str("target"), connected);
+    for (const char* column : {"connection_mode", "inactivity_probe", "max_backoff", "other_config"}) {
+      if (row[column].empty()) continue;
+      status[column] = "no effect here";
+      if (row.value("status", column) == nullptr)
+        log::warn(kManagersLog, "manager {}: {} has no effect here", row.str("target"), column);
+    }
     if (row.map("status") == status && row.boolean("is_connected") == connected) continue;
     changed = true;
     transaction.set("Manager", row.uuid(), "status", Datum::map_of(status));

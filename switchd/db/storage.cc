@@ -125,26 +125,6 @@ std::string with_mark(std::string bytes) {
   return std::move(bytes) + log_mark(end);
 }
 
-/// The whole database without history, as the bytes of a file.
-std::string snapshot(const Database& database) {
-  std::string text;
-  ObjectText record(text);
-  record.member("_date") += std::to_string(now_ms());
-  append_text(record.member("_comment"), std::string("compacting database"));
-  bool empty = true;
-  for (const TableSchema& schema : database.schema().tables) {
-    const Table& table = database.table(schema.index);
-    if (table.size() == 0) continue;
-    ObjectText rows(record.member(schema.name));
-    for (const Row& row : table) append_inserted(rows.member(row.uuid().to_string()), row);
-    rows.end();
-    empty = false;
-  }
-  record.end();
-  const std::string schema = log_record(database.schema().to_json().dump());
-  return with_mark(empty ? schema : schema + log_record(std::move(text)));
-}
-
 // Reading.
 
 /// Rows as recorded in the log, by table.
@@ -320,6 +300,25 @@ std::string real_path(const std::string& path) {
 
 }  // namespace
 
+std::string file_contents(const Database& database) {
+  std::string text;
+  ObjectText record(text);
+  record.member("_date") += std::to_string(now_ms());
+  append_text(record.member("_comment"), std::string("compacting database"));
+  bool empty = true;
+  for (const TableSchema& schema : database.schema().tables) {
+    const Table& table = database.table(schema.index);
+    if (table.size() == 0) continue;
+    ObjectText rows(record.member(schema.name));
+    for (const Row& row : table) append_inserted(rows.member(row.uuid().to_string()), row);
+    rows.end();
+    empty = false;
+  }
+  record.end();
+  const std::string schema = log_record(database.schema().to_json().dump());
+  return with_mark(empty ? schema : schema + log_record(std::move(text)));
+}
+
 Storage::Storage(Descriptor lock, LogFile log) : lock_(std::move(lock)), log_(std::move(log)) {}
 
 std::unique_ptr<Storage> Storage::open(const std::string& given_path, Database& database,
@@ -388,7 +387,7 @@ void Storage::sync_failed(std::error_code error) {
 }
 
 void Storage::compact(const Database& database) {
-  replace(snapshot(database));
+  replace(file_contents(database));
   heap::trim();  // as ovsdb-server does at this moment
 }
 
@@ -404,7 +403,7 @@ std::uint64_t Storage::worthwhile_for(const std::string& contents) {
 void Storage::compact_if_large(const Database& database) {
   if (log_.size() < compact_at_) return;
   try {
-    const std::string contents = snapshot(database);
+    const std::string contents = file_contents(database);
     compact_at_ = worthwhile_for(contents);
     if (log_.size() >= compact_at_) replace(contents);
   } catch (const std::exception& error) {

@@ -21,6 +21,11 @@
 
 namespace vswitch::ovsdb {
 
+class Database;
+
+/// The whole database without history, as the bytes of a file.
+std::string file_contents(const Database& database);
+
 class Storage {
  public:
   /// Compaction is worthwhile from this size on, if the file is larger than its contents by this factor.

@@ -26,6 +26,7 @@ constexpr char kPriorityTags[] = "priority-tags";
 constexpr char kNever[] = "never";
 constexpr char kQinqEthtype[] = "qinq-ethtype";
 constexpr char kServiceTag[] = "802.1ad";
+constexpr char kTransient[] = "transient";
 
 /// A key that has its default is left out, so that rows look like those of other clients.
 void put(std::map<std::string, std::string>& config, const char* key, const std::string& value,
@@ -49,6 +50,15 @@ std::string Port::priority_tags() const {
 std::string Port::qinq_ethtype() const {
   const auto found = other_config.find(kQinqEthtype);
   return found != other_config.end() && found->second == "802.1q" ? "802.1q" : kServiceTag;
+}
+
+bool Port::transient() const {
+  const auto found = other_config.find(kTransient);
+  return found != other_config.end() && found->second == "true";
+}
+
+void Port::set_transient(bool value) {
+  put(other_config, kTransient, value ? "true" : "false", "false");
 }
 
 void Port::set_priority_tags(const std::string& value) {

@@ -32,6 +32,9 @@ struct Port {
   std::string priority_tags() const;
   /// other_config:qinq-ethtype: 802.1ad or 802.1q.
   std::string qinq_ethtype() const;
+  /// other_config:transient: it belongs to something that does not outlive the host, such as a VM.
+  bool transient() const;
+  void set_transient(bool value);
   void set_priority_tags(const std::string& value);
   void set_qinq_ethtype(const std::string& value);
 };

@@ -19,6 +19,7 @@ struct Link {
   std::uint32_t mtu = 0;
   MacAddr mac;                         ///< zero for devices that are not Ethernet
   bool ethernet = false;               ///< ARPHRD_ETHER: only such a device can be a port
+  bool xdp = false;                    ///< an XDP program is attached, which decides first about what arrives
   std::string kind;                    ///< "veth", "tun", "bridge", ...; empty for physical devices and lo
   std::optional<std::uint64_t> speed;  ///< bits per second, if the driver reports it
   std::optional<bool> full_duplex;     ///< if the driver reports it

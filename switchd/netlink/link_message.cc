@@ -24,6 +24,11 @@ std::string kind_of(nlattr* link_info) {
   return kind == nullptr ? "" : nla_get_string(const_cast<nlattr*>(kind));
 }
 
+bool has_xdp(nlattr* xdp) {
+  nlattr* attached = nla_find(static_cast<nlattr*>(nla_data(xdp)), nla_len(xdp), IFLA_XDP_ATTACHED);
+  return attached != nullptr && nla_get_u8(attached) != XDP_ATTACHED_NONE;
+}
+
 }  // namespace
 
 std::optional<LinkMessage> read_link(const nlmsghdr& header) {
@@ -50,6 +55,7 @@ std::optional<LinkMessage> read_link(const nlmsghdr& header) {
     std::memcpy(link.mac.octets.data(), nla_data(mac), 6);
   }
   if (nlattr* link_info = attributes[IFLA_LINKINFO]) link.kind = kind_of(link_info);
+  if (nlattr* xdp = attributes[IFLA_XDP]) link.xdp = has_xdp(xdp);
   if (nlattr* changes = attributes[IFLA_CARRIER_CHANGES]) result.carrier_changes = nla_get_u32(changes);
   return result;
 }

@@ -34,9 +34,12 @@ std::string sources(const model::MirrorSettings& session) {
 }
 
 std::string destination(const model::MirrorSettings& session) {
-  if (session.destination_ports.empty() && session.output_vlan)
-    return "vlan" + std::to_string(*session.output_vlan);
-  return joined(session.destination_ports);
+  std::vector<std::string> parts;
+  if (session.output_vlan) parts.push_back("vlan" + std::to_string(*session.output_vlan));
+  parts.insert(parts.end(), session.destination_ports.begin(), session.destination_ports.end());
+  for (const model::MirrorEndpoint& endpoint : session.endpoints)
+    parts.push_back(endpoint.encap.value_or("") + '@' + endpoint.ip.value_or(""));
+  return joined(parts);
 }
 
 std::string state(const ovsdb::Row& mirror) {
@@ -72,6 +75,8 @@ std::string show_mirror(const MirrorContext& context, const std::string& bridge,
   for (const std::string& match : session.skip) text += "  skip: " + match + '\n';
   text += "  normal I/O: " + std::string(session.normal_io ? "yes" : "no") + '\n';
   text += "  state: " + state(mirror) + '\n';
+  if (const std::string notice = context.counters.mirror_notice(mirror.uuid()); !notice.empty())
+    text += "  notice: " + notice + '\n';
   for (const auto& [key, count] : counters(context, mirror))
     text += "  " + key + ": " + std::to_string(count) + '\n';
   return text;

@@ -166,7 +166,7 @@ def test_a_tap_that_another_program_has_open_is_an_error_that_says_so(lab: Lab, 
         lab.ctl("del-port", "br9")
         lab.daemon.restart()
         assert "10.95.9.1/24" in ip(lab, "addr", "show", "br9"), "it is the other's"
-        assert other.rpc("port.get", {"name": "br9"})["reason"].startswith("the device is down")
+        assert other.rpc("port.get", {"name": "br9"})["reason"].startswith("no host uses it")
     finally:
         other.end()
 
@@ -202,6 +202,7 @@ def test_in_a_container_it_goes_on(lab: Lab) -> None:
     assert "c1" not in devices(lab), "no second one"
     assert lab.vsctl("get", "interface", "c1", "ofport", "error").split() == [ofport, "[]"]
     assert lab.vsctl("get", "interface", "c1", "status:device") == '"eth0 in another network namespace"'
+    assert re.search(r"ifindex +\d+ \(eth0 in another network namespace\)", lab.ctl("show-port", "c1").stdout)
     address = run("ip", "-n", inside, "-o", "link", "show", "eth0").stdout
     assert lab.vsctl("get", "interface", "c1", "mac_in_use").strip('"') in address
     # What happens inside is seen.
@@ -215,7 +216,7 @@ def test_in_a_container_it_goes_on(lab: Lab) -> None:
     ip(lab, "link", "set", "eth0", "name", "c1")
     ip(lab, "addr", "add", "10.95.0.9/24", "dev", "c1")
     ip(lab, "link", "set", "c1", "up")
-    lab.wait_port("c1", "active")
+    assert lab.wait_port("c1", "active")["device"] is None
     t1.ping("10.95.0.9")
     assert lab.vsctl("get", "interface", "c1", "ofport", "error").split() == [ofport, "[]"]
     lab.daemon.restart()
@@ -243,7 +244,7 @@ def test_when_its_container_ends_it_is_made_again(lab: Lab) -> None:
     assert lab.vsctl("get", "interface", "c1", "error") == "[]"
     run("ip", "netns", "del", inside)
     wait_until(lambda: "c1" in devices(lab), "it is made again")
-    assert lab.wait_port("c1", "down")["reason"] == "the device is down (ip link set c1 up)"
+    assert lab.wait_port("c1", "down")["reason"] == "no host uses it (ip link set c1 up)"
 
 
 def test_in_a_container_it_does_not_outlive_the_daemon(lab: Lab) -> None:

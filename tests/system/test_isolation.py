@@ -2,16 +2,20 @@
 """The host's stack stays away from ports: when others interfere, when several daemons run, and after one was killed."""
 from __future__ import annotations
 
+import ctypes
 import os
 import pathlib
+import platform
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from lab import VSWITCH_CTL, VSWITCHD, Daemon, wait_until
-from net import BROADCAST, Host, frame, mac, run, stop
+from net import BROADCAST, Host, frame, in_namespace, mac, run, stop
 from switch import Lab
 
 
@@ -93,6 +97,44 @@ def test_a_device_that_leaves_and_returns_is_isolated_again(lab: Lab) -> None:
     assert "somebody removed" not in lab.daemon.log_text()
 
 
+def set_xdp(lab: Lab, device: str, program: int) -> None:
+    """Attaches an XDP program (generic mode) to a device of the switch's namespace, or removes it: -1."""
+    index = int(lab.net.switch_run("ip", "-o", "link", "show", device).stdout.split(":")[0])
+    attributes = struct.pack("=HHi", 8, 1, program) + struct.pack("=HHI", 8, 3, 2)  # IFLA_XDP_FD, IFLA_XDP_FLAGS: SKB_MODE
+    body = struct.pack("=BxHiII", 0, 0, index, 0, 0) + struct.pack("=HH", 4 + len(attributes), 43 | 1 << 15) + attributes  # IFLA_XDP
+
+    def request() -> bytes:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+            netlink.send(struct.pack("=IHHII", 16 + len(body), 19, 5, 1, 0) + body)  # RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK
+            return netlink.recv(4096)
+
+    assert struct.unpack_from("=i", in_namespace(lab.net.switch, request), 16) == (0,)
+
+
+def load_xdp_pass() -> int:
+    """The descriptor of a program that lets everything through."""
+    code = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xb7, 0, 0, 2, 0x95, 0, 0, 0))  # return XDP_PASS
+    licence = ctypes.create_string_buffer(b"Apache-2.0")
+    attributes = ctypes.create_string_buffer(struct.pack("=IIQQ", 6, 2, ctypes.addressof(code), ctypes.addressof(licence)), 120)
+    program = ctypes.CDLL(None, use_errno=True).syscall(321, 5, attributes, 120)  # bpf(BPF_PROG_LOAD)
+    assert program >= 0, os.strerror(ctypes.get_errno())
+    return int(program)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows the number of bpf(2) of this machine only")
+def test_an_xdp_program_is_noticed_while_it_is_there(lab: Lab) -> None:
+    lab.host("t1")
+    program = load_xdp_pass()
+    try:
+        set_xdp(lab, "t1", program)
+    finally:
+        os.close(program)
+    wait_until(lambda: "an XDP program on the device comes before the switch" in lab.port("t1")["reason"], "the port says it")
+    assert lab.port("t1")["state"] == "active"
+    set_xdp(lab, "t1", -1)
+    wait_until(lambda: lab.port("t1")["reason"] == "", "it is gone")
+
+
 def test_two_daemons_leave_each_others_alone(lab: Lab, tmp_path: pathlib.Path) -> None:
     """Also on a device that both have, and also over a crash of one."""
     t1 = port_of_the_host(lab)
@@ -137,10 +179,9 @@ def test_a_daemon_in_a_container_is_told_from_one_that_was_killed(lab: Lab, tmp_
     container = in_namespaces_of_its_own(lab, tmp_path, lab.daemon.rundir)
     try:
         pid = inside(container)
-        socket = pathlib.Path(f"/proc/{pid}/root{lab.daemon.rundir}/db.sock")
-        wait_until(socket.exists, "it serves")
         contained = Daemon(tmp_path / "contained")
-        contained.rundir = socket.parent
+        contained.rundir = pathlib.Path(f"/proc/{pid}/root{lab.daemon.rundir}")
+        wait_until(lambda: contained.rundir.stat().st_dev != lab.daemon.rundir.stat().st_dev, "it has a directory of its own")
         wait_until(contained.listens, "it serves")
         contained.ctl("add-br", "br9")
         contained.ctl("add-port", "br9", "t1")

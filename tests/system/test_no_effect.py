@@ -167,6 +167,18 @@ def test_a_port_of_another_bridge_is_named(lab: Lab) -> None:
     assert f"br0/m0: waiting: {state['reason']}" in lab.daemon.log_text()
 
 
+def test_columns_of_managers(lab: Lab) -> None:
+    names = {column for category, columns in what_is_honoured("Manager").items() if category.startswith("No effect") for column in columns}
+    assert names == {"connection_mode", "inactivity_probe", "max_backoff", "other_config"}
+    row = {column: value_of(SCHEMA["tables"]["Manager"]["columns"][column], []) for column in names}
+    row["max_backoff"] = 1000
+    transact(lab, {"op": "insert", "table": "Manager", "row": {"target": "ptcp:0", **row}, "uuid-name": "m"},
+             {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["manager_options", "insert", ["named-uuid", "m"]]]})
+    wait_until(lambda: names <= set(dict(transact(lab, {"op": "select", "table": "Manager", "where": [], "columns": ["status"]})[0]["rows"][0]
+                                         ["status"][1])), "its status names them")
+    assert "manager ptcp:0: inactivity_probe has no effect here" in lab.daemon.log_text()
+
+
 # Devices that others use
 
 

@@ -139,8 +139,8 @@ def test_trace_tells_what_happens_and_changes_nothing(lab: Lab) -> None:
     flow = f"in_port=t1,dl_src={DROP_MAC},dl_dst=ff:ff:ff:ff:ff:ff,dl_vlan=10,dl_vlan_pcp=3,ip,nw_dst=10.0.0.1"
     text = lab.appctl("ofproto/trace", "br0", flow)
     ofport = lab.port("t1")["ofport"]
-    assert text.startswith(f"Flow: ip,in_port={ofport},dl_vlan=10,dl_vlan_pcp=3,dl_src={DROP_MAC},dl_dst=ff:ff:ff:ff:ff:ff,"
-                           "nw_src=0.0.0.0,nw_dst=10.0.0.1,nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no\n\n"
+    assert text.startswith(f"Flow: ip,in_port={ofport},dl_vlan=10,dl_vlan_pcp=3,vlan_tci1=0x0000,dl_src={DROP_MAC},"
+                           "dl_dst=ff:ff:ff:ff:ff:ff,nw_src=0.0.0.0,nw_dst=10.0.0.1,nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no\n\n"
                            'bridge("br0")\n-------------\n')
     numbers = {name: number for name, number in re.findall(r"    (\S+) \d+/(\d+):", lab.appctl("dpif/show"))}
     actions = found(r"\nFinal flow: unchanged\nDatapath actions: (\S+)\n$", text)[1]

@@ -371,6 +371,8 @@ def test_endpoints_of_sessions_inherit_ttl_and_dscp(lab: Lab) -> None:
         return got
 
     assert header_of(ip_frame(4, 0xB9, 7)) == (0xB8, 7)
+    told = lab.ctl("explain", "br0", "--in-port", "t1", "--frame", ip_frame(4, 0xB9, 7).hex()).stdout
+    assert "has TTL 7, DSCP 46 and ECN 0" in told
     assert header_of(ip_frame(6, 0x2B, 8, vlan=5)) == (0x28, 8)
     assert header_of(frame(mac(1), BROADCAST, b"no IP" * 12)) == (0, 64)
     lab.ctl("set-mirror", "br0", "er0", "--ttl", "9")

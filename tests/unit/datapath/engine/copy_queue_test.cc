@@ -2,10 +2,14 @@
 #include "datapath/engine/copy_queue.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <random>
 #include <thread>
 
+#include "datapath/base/unique_fd.h"
+#include "datapath/engine/datapath.h"
 #include "datapath/engine/mirror_thread.h"
 #include "datapath/port/memory_port.h"
 
@@ -73,35 +77,47 @@ TEST(CopyQueue, SaysWhenTheNextFrameWasReceived) {
   }
 }
 
-TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
-  CopyQueue first(1 << 16, 0);
-  CopyQueue second(1 << 16, 1);
-  auto device = std::make_shared<MemoryPort>();
-  PortConfig port;
-  port.number = PortNo{0};
-  port.device = device;
-  port.counters = std::make_shared<PortCounters>(3);
-  CompiledSession session;
-  session.destinations.push_back({.port = PortNo{0}, .counters = std::make_shared<DestinationCounters>(3)});
-  session.queued_bytes = std::make_shared<QueuedBytes>(2);
-  const CopyTarget targets[] = {{&session, &port, 0, {}}};
-  const Snapshot snapshot;
-  const std::atomic<const Snapshot*> published{&snapshot};
-  MirrorThread thread(SenderId{2}, published, {&first, &second});
-  const auto push = [&targets](CopyQueue& queue, std::uint8_t number, TimeNs received) {
+/// A mirror thread that is stepped by hand, with two workers' queues and one destination.
+class MirrorOrder : public ::testing::Test {
+ protected:
+  MirrorOrder() {
+    port.number = PortNo{0};
+    port.device = device;
+    port.counters = std::make_shared<PortCounters>(3);
+    session.destinations.push_back({.port = PortNo{0}, .counters = std::make_shared<DestinationCounters>(3)});
+    session.queued_bytes = std::make_shared<QueuedBytes>(2);
+  }
+
+  void push(CopyQueue& queue, std::uint8_t number, TimeNs received) {
+    const CopyTarget targets[] = {{&session, &port, 0, {}}};
     ASSERT_TRUE(queue.push(Payload(20, number).frame, received, targets));
-  };
-  const auto sent = [&device] {
+  }
+  std::vector<int> sent() {
     std::vector<int> numbers;
     for (const MemoryFrame& frame : device->take_sent()) numbers.push_back(frame.bytes[12]);
     return numbers;
-  };
+  }
+  void finish() {
+    while (thread.step()) {
+    }
+  }
+
+  CopyQueue first{1 << 16, 0};
+  CopyQueue second{1 << 16, 1};
+  std::shared_ptr<MemoryPort> device = std::make_shared<MemoryPort>();
+  PortConfig port;
+  CompiledSession session;
+  const Snapshot snapshot;
+  const std::atomic<const Snapshot*> published{&snapshot};
+  MirrorThread thread{SenderId{2}, published, {&first, &second}};
+};
+
+TEST_F(MirrorOrder, IsThatOfReceptionWhateverTheWorker) {
   push(second, 2, 200);
   push(first, 1, 100);
   push(first, 3, 300);
   push(second, 4, 400);
-  while (thread.step()) {
-  }
+  finish();
   EXPECT_EQ(sent(), (std::vector<int>{1, 2, 3, 4}));
 
   first.begin(500);  // a batch that began at 500 and has not queued its copies yet
@@ -110,14 +126,48 @@ TEST(MirrorThread, TakesFramesInTheOrderTheyWereReceivedWhateverTheirWorker) {
   EXPECT_EQ(sent(), std::vector<int>{});
   push(first, 5, 510);
   first.end();
-  while (thread.step()) {
-  }
+  finish();
   EXPECT_EQ(sent(), (std::vector<int>{5, 6}));
   first.begin(800);
   push(second, 7, 700);
-  while (thread.step()) {
-  }
+  finish();
   EXPECT_EQ(sent(), std::vector<int>{7}) << "older than anything the other worker may still bring";
+}
+
+TEST_F(MirrorOrder, AWorkerThatHasNotReadItsPortsIsWaitedFor) {
+  const UniqueFd ports(eventfd(1, EFD_NONBLOCK));
+  first.watch(ports.get());
+  const TimeNs soon = steady_now() + 3600 * kSecondNs;  // patience has no end in this test
+  push(second, 2, soon + 2);
+  EXPECT_TRUE(thread.step());
+  EXPECT_EQ(sent(), std::vector<int>{});
+  push(first, 1, soon + 1);
+  finish();
+  EXPECT_EQ(sent(), (std::vector<int>{1, 2}));
+
+  push(second, 3, soon + 3);
+  EXPECT_TRUE(thread.step());
+  first.set_handled(soon + 3);  // what waits at its ports came later
+  finish();
+  EXPECT_EQ(sent(), std::vector<int>{3});
+
+  std::uint64_t count;
+  ASSERT_EQ(read(ports.get(), &count, sizeof count), 8);
+  first.set_behind(true);  // nothing waits at its ports, but it has not handled all that it took
+  push(second, 4, soon + 4);
+  EXPECT_TRUE(thread.step());
+  EXPECT_EQ(sent(), std::vector<int>{});
+  first.set_behind(false);
+  finish();
+  EXPECT_EQ(sent(), std::vector<int>{4});
+}
+
+TEST_F(MirrorOrder, NobodyIsWaitedForForLong) {
+  const UniqueFd ports(eventfd(1, EFD_NONBLOCK));
+  first.watch(ports.get());
+  push(second, 1, steady_now() - kSecondNs);
+  finish();
+  EXPECT_EQ(sent(), std::vector<int>{1});
 }
 
 TEST(CopyQueue, RefusesWhatCanNeverFit) {

@@ -139,7 +139,7 @@ TEST(TurnsWithThreads, AChangeWaitsForATurnAndNotForABatch) {
                   : i == 1 ? std::static_pointer_cast<MemoryPort>(slow)
                            : std::make_shared<MemoryPort>();
   }
-  const auto apply = [&] {
+  const auto apply = [&]() REQUIRES(roles::control) {
     registry.update(spec);
     datapath.publish(compile(spec, registry));
     registry.finish();

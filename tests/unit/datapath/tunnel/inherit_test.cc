@@ -94,7 +94,7 @@ TEST(CongestionMark, GoesIntoThePacketInside) {
     }
     Bytes frame = ipv6(before, 64);
     EXPECT_TRUE(take_congestion_mark(0xff, frame));
-    EXPECT_EQ(frame, ipv6(before | 0x03, 64));
+    EXPECT_EQ(frame, ipv6(static_cast<std::uint8_t>(before | 0x03), 64));
   }
 }
 

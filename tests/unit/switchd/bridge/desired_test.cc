@@ -125,6 +125,8 @@ TEST_F(DesiredTest, InterfaceTypes) {
   for (const char* type : {"", "system", "internal", "tap", "patch", "geneve"})
     port(std::string("i-") + type, type);
   port("br7", "");
+  port("i-mtu", "internal");
+  txn.set("Interface", interfaces.at("i-mtu"), "mtu_request", Datum::of(std::int64_t{1400}));
   txn.set("Interface", interfaces.at("i-patch"), "options",
           Datum::map_of(std::map<std::string, std::string>{{"peer", "i-other"}}));
   txn.set("Interface", interfaces.at("i-tap"), "mac", Datum::of("02:11:22:33:44:55"));
@@ -137,7 +139,11 @@ TEST_F(DesiredTest, InterfaceTypes) {
   EXPECT_EQ(by_name.at("i-tap").mac, MacAddr::parse("02:11:22:33:44:55"));
   EXPECT_EQ(by_name.at("br7").type, bridge::InterfaceType::internal)
       << "the local port, whatever its type says";
-  EXPECT_TRUE(by_name.at("br7").mac && !by_name.at("br7").mac->is_multicast());
+  EXPECT_FALSE(by_name.at("br7").mac) << "the host may choose";
+  EXPECT_FALSE(by_name.at("br7").default_mac.is_multicast());
+  EXPECT_NE(by_name.at("br7").default_mac, by_name.at("i-internal").default_mac);
+  EXPECT_TRUE(by_name.at("br7").follows_mtu && by_name.at("i-tap").follows_mtu);
+  EXPECT_FALSE(by_name.at("i-mtu").follows_mtu || by_name.at("i-system").follows_mtu);
   EXPECT_EQ(by_name.at("i-geneve").refusal,
             "interface type geneve is not supported; use system, internal, tap, patch, gre, erspan or vxlan");
   EXPECT_TRUE(spec_of(desired, "i-patch").is_patch);
