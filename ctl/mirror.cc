@@ -260,8 +260,8 @@ std::string endpoint_line(const Json& endpoint) {
     if (value.is_null()) continue;
     text += std::string(", ") + key + ' ' + (value.is_string() ? value.get<std::string>() : value.dump());
   }
-  if (endpoint["inherit_ttl"] == true) text += ", ttl inherit";
-  if (endpoint["inherit_dscp"] == true) text += ", dscp inherit";
+  if (endpoint.value("inherit_ttl", false)) text += ", ttl inherit";
+  if (endpoint.value("inherit_dscp", false)) text += ", dscp inherit";
   if (endpoint["subheader"] == true) text += ", subheader";
   if (!endpoint["state"].is_null()) text += "; " + endpoint["state"].get<std::string>();
   if (!endpoint["reason"].is_null()) return text + ": " + endpoint["reason"].get<std::string>();

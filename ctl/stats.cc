@@ -111,6 +111,15 @@ Json queue(const Json& thread) {
          kib(thread["queue_bytes"]);
 }
 
+std::string fast_path(const Json& result) {
+  const Json& fast_path = result["fast_path"];
+  const std::string carried =
+      fast_path["flows"].dump() + " flows, " + fast_path["frames"].dump() + " frames carried by the kernel";
+  return "\nfast path: " +
+         (fast_path.contains("off") ? "off: " + printable(fast_path["off"].get<std::string>()) : carried) +
+         '\n';
+}
+
 std::string threads(const Json& result) {
   Table table({"THREAD", "PORTS", "FRAMES", "BATCHES", "PROCESSOR s", "MIRROR QUEUE"});
   for (const Json& thread : result["threads"]) {
@@ -118,7 +127,7 @@ std::string threads(const Json& result) {
                thread["frames"], thread["batches"], tenths(thread["cpu_ns"].get<double>() * 1e-9),
                queue(thread)});
   }
-  return section(table);
+  return section(table) + fast_path(result);
 }
 
 std::string watch_threads(const Json& result, const Json& before, double seconds) {
@@ -129,7 +138,7 @@ std::string watch_threads(const Json& result, const Json& before, double seconds
                growth.rate(thread, "frames"), growth.rate(thread, "batches"), growth.rate(thread, "wakeups"),
                tenths(growth.of(thread, "cpu_ns") * 1e-7), queue(thread)});
   }
-  return section(table);
+  return section(table) + fast_path(result);
 }
 
 std::string memory_and_notices(const Json& result) {

@@ -74,6 +74,7 @@ std::unique_ptr<ovsdb::Database> open_database(const DaemonOptions& options) {
 bridge::SwitchOptions switch_options(const DaemonOptions& options) {
   bridge::SwitchOptions result;
   result.workers = options.workers;
+  result.kernel_fast_path = options.kernel_fast_path;
   result.rundir = options.rundir;
   return result;
 }

@@ -26,6 +26,7 @@ struct DaemonOptions {
   std::vector<std::string> remotes;  ///< besides DIR/db.sock, in the notation of parse_remote()
   std::string group;                 ///< group of the sockets, a name or number; empty: the daemon's own
   unsigned workers = 0;              ///< forwarding threads; 0: as set in the database
+  bool kernel_fast_path = true;      ///< false: none, whatever is set in the database
   bool delete_transient_ports = false;
 };
 

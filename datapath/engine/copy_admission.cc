@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/engine/copy_admission.h"
 
+#include <utility>
+
 namespace vswitch {
 
 namespace {
@@ -96,21 +98,28 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
 /// One record for each frame that is copied, with all its copies.
 bool CopyAdmission::queue(TimeNs now) {
   if (pending_.empty()) return false;
+  bool any_queued = false;
+  bool any_sent = false;
   for (auto first = pending_.cbegin(); first != pending_.cend();) {
     const auto last = std::find_if(first, pending_.cend(),
                                    [&](const PendingCopy& pending) { return pending.frame != first->frame; });
-    queue_copies_of(*first->frame, {first, last}, now);
+    if (first->is_direct && queue_.used() == 0) {
+      if (!std::exchange(any_sent, true)) copies_.begin(snapshot_->own_copies);
+      send_copies_of(*first->frame, {first, last}, now);
+    } else {
+      queue_copies_of(*first->frame, {first, last}, now);
+      any_queued = true;
+    }
     first = last;
   }
   pending_.clear();
-  return true;
+  if (any_sent) copies_.send_all();
+  return any_queued;
 }
 
 /// A destination gets the frame once: from the first session that has room for it. Later ones count a
 /// duplicate.
-void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
-  const TimeNs arrived = frame.arrived == 0 ? now : std::min(frame.arrived, now);
-  last_received_ = std::max(last_received_, arrived);
+void CopyAdmission::choose_targets(const Frame& frame, std::span<const PendingCopy> pending, bool is_direct) {
   const std::int64_t cost = CopyQueue::cost(frame.payload.size());
   targets_.clear();
   target_walks_.clear();
@@ -128,15 +137,24 @@ void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingC
       duplicates_.push_back(copy.target);
       continue;
     }
-    auto& queued = copy.target.session->queued_bytes->of(worker_);
-    if (queued.load(std::memory_order_relaxed) + cost > session_budget_) {
-      count_lost(copy.target, DropReason::session_budget);
-      continue;
+    if (!is_direct) {
+      auto& queued = copy.target.session->queued_bytes->of(worker_);
+      if (queued.load(std::memory_order_relaxed) + cost > session_budget_) {
+        count_lost(copy.target, DropReason::session_budget);
+        continue;
+      }
+      queued.fetch_add(cost, std::memory_order_relaxed);
     }
-    queued.fetch_add(cost, std::memory_order_relaxed);
     targets_.push_back(copy.target);
     target_walks_.push_back(copy.walk);
   }
+}
+
+void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
+  const TimeNs arrived = frame.arrived == 0 ? now : std::min(frame.arrived, now);
+  last_received_ = std::max(last_received_, arrived);
+  choose_targets(frame, pending, false);
+  const std::int64_t cost = CopyQueue::cost(frame.payload.size());
   const bool queued = targets_.empty() || queue_.push(frame, last_received_, targets_);
   for (const CopyTarget& target : duplicates_)
     count_lost(target, queued ? DropReason::duplicate : DropReason::queue_full);
@@ -145,6 +163,20 @@ void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingC
     target.session->queued_bytes->of(worker_).fetch_sub(cost, std::memory_order_relaxed);
     count_lost(target, DropReason::queue_full);
   }
+}
+
+/// The production frames of the batch have been sent, so a checksum may be finished where it lies: in the receive
+/// memory of the port, which is ours until it is released.
+void CopyAdmission::send_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
+  choose_targets(frame, pending, true);
+  for (const CopyTarget& target : duplicates_) count_lost(target, DropReason::duplicate);
+  copies_.add({.received = now,
+               .dst = frame.dst,
+               .src = frame.src,
+               .offload = frame.offload,
+               .targets = targets_,
+               .payload = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()}},
+              std::nullopt);
 }
 
 void CopyAdmission::count_lost(const CopyTarget& copy, DropReason reason) {

@@ -19,6 +19,7 @@
 #include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
 #include "datapath/engine/copy_queue.h"
+#include "datapath/engine/copy_sender.h"
 #include "datapath/frame/frame.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
@@ -53,7 +54,7 @@ class CopyAdmission {
  public:
   /// `queue` belongs to worker number `worker`.
   CopyAdmission(std::uint32_t worker, CopyQueue& queue)
-      : sender_{worker}, worker_(worker), queue_(queue), random_(worker + 1) {}
+      : sender_{worker}, worker_(worker), queue_(queue), copies_(sender_), random_(worker + 1) {}
 
   /// Verdicts are made with `snapshot` from now on; it must outlive its use.
   void set_snapshot(const Snapshot& snapshot) REQUIRES(roles::worker);
@@ -62,6 +63,7 @@ class CopyAdmission {
   /// where it is until queue(). `now` is steady time.
   void note(const Verdict& verdict, const Frame& frame, TimeNs now) REQUIRES(roles::worker) {
     withheld_.clear();
+    noted_ = &frame;
     if (!verdict.selections.empty()) note_selected(verdict, frame, now);
   }
   /// For the verdict that was noted last.
@@ -69,9 +71,16 @@ class CopyAdmission {
     return vswitch::takes_place(verdict, walk, withheld_);
   }
 
-  /// Puts the copies of all frames noted since the last call into the queue; copies without room are counted
-  /// as lost. A frame counts as received when it arrived, or at `now` if that is not known, but never before
-  /// one that is in the queue already. False if there were no copies.
+  /// The copies of the frame that was noted last are sent by the worker itself if nothing waits in its queue: the kernel
+  /// is about to take over from it, and copies that wait would hold it up.
+  void send_directly() REQUIRES(roles::worker) {
+    for (auto at = pending_.rbegin(); at != pending_.rend() && at->frame == noted_; ++at)
+      at->is_direct = true;
+  }
+
+  /// Puts the copies of all frames noted since the last call into the queue, or sends them; copies without room are
+  /// counted as lost. A frame counts as received when it arrived, or at `now` if that is not known, but never before
+  /// one that is in the queue already. False if there is nothing new in the queue.
   bool queue(TimeNs now) REQUIRES(roles::worker);
   /// The time of reception of the last frame that was copied: later ones do not count as received before it.
   TimeNs not_before() const REQUIRES(roles::worker) { return last_received_; }
@@ -82,18 +91,23 @@ class CopyAdmission {
     CopyTarget target;
     bool stand_in;  ///< another session copies the frame to the same port: used if that one cannot
     WalkNo walk;
+    bool is_direct = false;  ///< send_directly()
   };
 
   void note_selected(const Verdict& verdict, const Frame& frame, TimeNs now) REQUIRES(roles::worker);
   void note_copy(const Verdict& verdict, const Copy& copy, const Frame& frame) REQUIRES(roles::worker);
   std::optional<DropReason> withholds(const CompiledSession& session, std::size_t bytes, TimeNs now);
+  void choose_targets(const Frame& frame, std::span<const PendingCopy> pending, bool is_direct);
   void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now)
+      REQUIRES(roles::worker);
+  void send_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now)
       REQUIRES(roles::worker);
   void count_lost(const CopyTarget& copy, DropReason reason);
 
   const SenderId sender_;
   const std::uint32_t worker_;
   CopyQueue& queue_;
+  CopySender copies_;
   const Snapshot* snapshot_ = nullptr;
   TimeNs last_received_ = 0;
   std::int64_t session_budget_ = 0;  ///< bytes that one session may occupy in the queue
@@ -101,6 +115,7 @@ class CopyAdmission {
   std::minstd_rand random_;
 
   std::vector<Withheld> withheld_;    ///< of the current frame
+  const Frame* noted_ = nullptr;      ///< last
   std::vector<PendingCopy> pending_;  ///< of the batch, frame by frame
   // Of the frame that is being queued:
   std::vector<CopyTarget> targets_;

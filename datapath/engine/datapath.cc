@@ -2,19 +2,15 @@
 #include "datapath/engine/datapath.h"
 
 #include <algorithm>
-#include <ctime>
 #include <thread>
 
 namespace vswitch {
 
-TimeNs steady_now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * kSecondNs + now.tv_nsec;
-}
-
 Datapath::Datapath(DatapathOptions options)
-    : options_(std::move(options)), next_frames_(options_.frame_caught) {
+    : options_(std::move(options)),
+      next_frames_(options_.frame_caught, [fast_path = options_.fast_path](bool waiting) {
+        if (fast_path != nullptr) fast_path->pause(fastpath::Pause::frame_wanted, waiting);
+      }) {
   const std::size_t workers = std::max<std::size_t>(options_.workers, 1);
   const std::size_t mirrors = std::clamp<std::size_t>(options_.mirror_threads, 1, workers);
   for (std::size_t w = 0; w < workers; ++w) queues_.emplace_back(options_.copy_queue_bytes, w);
@@ -22,12 +18,14 @@ Datapath::Datapath(DatapathOptions options)
     std::vector<CopyQueue*> queues;
     for (std::size_t w = m; w < workers; w += mirrors) queues.push_back(&queues_[w]);
     mirror_threads_.emplace_back(SenderId{static_cast<std::uint32_t>(workers + m)}, published_,
-                                 std::move(queues));
+                                 std::move(queues), options_.fast_path);
   }
   for (std::size_t w = 0; w < workers; ++w) {
     workers_.emplace_back(static_cast<std::uint32_t>(w), published_, queues_[w], mirror_threads_[w % mirrors],
-                          next_frames_, options_.clock);
+                          next_frames_, options_.fast_path, options_.clock);
   }
+  if (options_.fast_path != nullptr)
+    options_.fast_path->count_as(SenderId{static_cast<std::uint32_t>(senders())});
   publish(std::make_unique<Snapshot>());
   if (!options_.threads) return;
   for (std::size_t w = 0; w < workers; ++w) queues_[w].watch(workers_[w].ready_fd());
@@ -42,6 +40,7 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   std::unique_ptr<const Snapshot> replaced = std::move(current_);
   current_ = std::move(snapshot);
   if (replaced != nullptr) place_threads(replaced->work);
+  if (options_.fast_path != nullptr) options_.fast_path->publish(*current_, options_.clock());
   published_.store(current_.get(), std::memory_order_release);
   if (options_.threads && generation_ > 1) {
     for (Worker& worker : workers_) worker.wake();

@@ -10,18 +10,17 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/base/steady_clock.h"
 #include "datapath/base/thread_annotations.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/mirror_thread.h"
 #include "datapath/engine/next_frame.h"
 #include "datapath/engine/threads.h"
 #include "datapath/engine/worker.h"
+#include "datapath/fastpath/fast_path.h"
 #include "datapath/snapshot/snapshot.h"
 
 namespace vswitch {
-
-/// CLOCK_MONOTONIC.
-TimeNs steady_now();
 
 struct DatapathOptions {
   std::size_t workers = 1;                               ///< at least 1
@@ -30,7 +29,8 @@ struct DatapathOptions {
   Clock clock = steady_now;
   /// Called on a worker's thread if next_frames() has something to take.
   std::function<void()> frame_caught = [] {};
-  bool threads = true;  ///< false: only run_until_idle() does work, for tests
+  fastpath::FastPath* fast_path = nullptr;  ///< outlives the datapath; null: user space carries every frame
+  bool threads = true;                      ///< false: only run_until_idle() does work, for tests
 };
 
 class Datapath {
@@ -42,6 +42,11 @@ class Datapath {
   std::size_t workers() const { return workers_.size(); }
   /// The number of threads that send: each Port is made for this many.
   std::size_t senders() const { return workers_.size() + mirror_threads_.size(); }
+
+  /// The number of cells that counters need: one for each sender, and one for the kernel.
+  std::size_t counting() const { return senders() + (options_.fast_path != nullptr ? 1 : 0); }
+  /// Null if there is none.
+  fastpath::FastPath* fast_path() const { return options_.fast_path; }
 
   const Snapshot& current() const REQUIRES(roles::control) { return *current_; }
 

@@ -38,7 +38,7 @@ std::optional<std::uint64_t> NextFrames::ask(Wanted wanted) {
   const MutexLock lock(mutex_);
   if (requests_.size() >= kMaxRequests) return std::nullopt;
   requests_.push_back({++last_number_, std::move(wanted)});
-  waiting_.store(requests_.size(), std::memory_order_relaxed);
+  note_waiting();
   return last_number_;
 }
 
@@ -46,7 +46,12 @@ void NextFrames::forget(std::uint64_t request) {
   const MutexLock lock(mutex_);
   std::erase_if(requests_, [request](const Request& one) { return one.number == request; });
   std::erase_if(caught_, [request](const Caught& one) { return one.request == request; });
+  note_waiting();
+}
+
+void NextFrames::note_waiting() {
   waiting_.store(requests_.size(), std::memory_order_relaxed);
+  on_waiting_(!requests_.empty());
 }
 
 std::vector<NextFrames::Caught> NextFrames::take() {
@@ -78,7 +83,7 @@ bool NextFrames::catch_wanted(const PortConfig& in, std::span<const RawFrame> fr
     if (requests_.empty()) break;
   }
   if (requests_.size() == before) return false;
-  waiting_.store(requests_.size(), std::memory_order_relaxed);
+  note_waiting();
   return true;
 }
 

@@ -35,8 +35,11 @@ class NextFrames {
     std::vector<std::uint8_t> frame;  ///< as on the wire, tag in place and checksum finished, without FCS
   };
 
-  /// `caught` is called on a worker's thread when there is something to take().
-  explicit NextFrames(std::function<void()> caught) : on_catch_(std::move(caught)) {}
+  /// `caught` is called on a worker's thread when there is something to take(); `waiting` with whether any request is
+  /// pending, when that may have changed, on any thread.
+  explicit NextFrames(
+      std::function<void()> caught, std::function<void(bool)> waiting = [](bool) {})
+      : on_catch_(std::move(caught)), on_waiting_(std::move(waiting)) {}
 
   /// The number of the request, or nothing if the limit of pending requests is reached.
   std::optional<std::uint64_t> ask(Wanted wanted) REQUIRES(roles::control);
@@ -57,7 +60,10 @@ class NextFrames {
   /// True if it caught any.
   bool catch_wanted(const PortConfig& in, std::span<const RawFrame> frames);
 
+  void note_waiting() REQUIRES(mutex_);
+
   const std::function<void()> on_catch_;
+  const std::function<void(bool)> on_waiting_;
   std::atomic<std::size_t> waiting_{0};
   Mutex mutex_;
   std::vector<Request> requests_ GUARDED_BY(mutex_);

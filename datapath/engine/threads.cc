@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <memory>
 
@@ -43,6 +45,11 @@ std::vector<unsigned> allowed_processors() {
   }
   if (cpus.empty()) cpus.push_back(0);
   return cpus;
+}
+
+int niceness_for(unsigned percent) {
+  const double share = std::clamp(percent, 1U, 50U) / 100.0;
+  return std::min(static_cast<int>(std::lround(std::log((1 - share) / share) / std::log(1.25))), 19);
 }
 
 bool place(std::thread& thread, std::size_t number, const std::vector<unsigned>& cpus,

@@ -12,6 +12,10 @@ namespace vswitch {
 /// The processors this process may run on (sched_getaffinity(2)), by number; at least one.
 std::vector<unsigned> allowed_processors();
 
+/// The niceness at which a thread gets `percent` (1 to 50) of a processor on which another thread at niceness 0 always
+/// wants to run: a step is a factor of 1.25 (sched(7), "The nice value").
+int niceness_for(unsigned percent);
+
 /// Runs the `number`th of several equal threads on cpus[number modulo their number], or on `otherwise` if
 /// there are none. False if the kernel refuses.
 bool place(std::thread& thread, std::size_t number, const std::vector<unsigned>& cpus,

@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
 constexpr int kMaxEvents = 256;
 constexpr std::size_t kTurn = 512;  // frames, sends and copies of a bridge before it is another bridge's turn
+constexpr std::size_t kPatience = 4096;      // frames that wait for a port to be drained
 constexpr std::size_t kBacklog = 64 * 1024;  // of copies: the mirror thread is behind
 
 int checked(int fd, const char* what) {
@@ -28,13 +29,15 @@ int checked(int fd, const char* what) {
 }  // namespace
 
 Worker::Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-               MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock)
+               MirrorThread& mirror_thread, NextFrames& next_frames, fastpath::FastPath* fast_path,
+               Clock clock)
     : sender_{number},
       number_(number),
       published_(published),
       copies_(copies),
       mirror_thread_(mirror_thread),
       next_frames_(next_frames),
+      fast_path_(fast_path),
       clock_(std::move(clock)),
       epoll_fd_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_fd_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
@@ -130,6 +133,7 @@ bool Worker::refresh() {
   }
   sends_.resize(std::max(sends_.size(), snapshot_->ports.size()));
   turns_.resize(sends_.size());
+  progress_.resize(sends_.size());
   for (const PortConfig* port : snapshot_->ports) {
     if (port == nullptr || port->worker != number_ || port->device == nullptr) continue;
     if (received_from_.contains(index(port->number))) continue;
@@ -227,11 +231,16 @@ std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
   if (frames.size() == kBatchSize) handled_until_ = std::min(handled_until_, frames.back().arrived);
   const std::size_t work = handle_some(in, frames, room);
   flush_sends();
-  if (admission_.queue(now_)) mirror_thread_.wake();
+  if (admission_.queue(now_)) {
+    if (fast_path_ != nullptr) fast_path_->copies_queued(in.number, clock_());
+    mirror_thread_.wake();
+  }
   if (!frames.empty()) copies_.set_behind(true);
   copies_.end();
   rest = std::vector(frames.begin(), frames.end());
-  if (any && rest.empty()) in.device->release();
+  if (!any || !rest.empty()) return work;
+  in.device->release();
+  if (fast_path_ != nullptr) settle(in);
   return work;
 }
 
@@ -260,7 +269,17 @@ std::size_t Worker::handle(const PortConfig& in, const RawFrame& raw, std::size_
   admission_.note(verdict, frames_[at], now_);  // first: determines which copies continue beyond patches
   learn(verdict);
   queue_sends(in, verdict, frames_[at]);
+  if (fast_path_ != nullptr) offer(in, frames_[at], verdict);
   return 1 + verdict.sends.size() + verdict.copies.size();
+}
+
+void Worker::offer(const PortConfig& in, const Frame& frame, const Verdict& verdict) {
+  Progress& progress = progress_[index(in.number)];
+  ++progress.sent;
+  const fastpath::Offer offer = fast_path_->offer(*snapshot_, in.number, frame, verdict, now_);
+  if (offer == fastpath::Offer::refused) return;
+  if (offer == fastpath::Offer::known) ++progress.waited;
+  admission_.send_directly();
 }
 
 void Worker::learn(const Verdict& verdict) {
@@ -340,6 +359,29 @@ void Worker::flush_sends() {
   }
   dirty_.clear();
   headers_used_ = 0;
+}
+
+/// Tells the fast path how far this port has got: the kernel may carry a flow by itself when all its frames that went
+/// this way have been sent. If frames never stop waiting, those that arrived up to a moment have been sent as soon as
+/// as many have been as fit into the receive memory. No frame that was received is still to be handled.
+void Worker::settle(const PortConfig& in) {
+  Progress& progress = progress_[index(in.number)];
+  const TimeNs now = clock_();
+  if (in.device->is_drained()) {
+    fast_path_->settled(in.number, now);
+    progress = {};
+    return;
+  }
+  if (progress.mark == 0) {
+    progress.mark = now;
+    progress.sent = 0;
+    return;
+  }
+  const std::size_t most = in.device->most_waiting();
+  if (most == 0 || progress.sent < most) return;
+  fast_path_->settled(in.number, progress.mark);
+  progress.mark = 0;
+  if (progress.waited > kPatience) fast_path_->drain(in.number);
 }
 
 }  // namespace vswitch

@@ -29,6 +29,7 @@
 #include "datapath/engine/next_frame.h"
 #include "datapath/engine/spin.h"
 #include "datapath/engine/threads.h"
+#include "datapath/fastpath/fast_path.h"
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/snapshot/snapshot.h"
 
@@ -45,8 +46,9 @@ struct WorkerCounters {
 class Worker {
  public:
   /// `published` holds the latest snapshot. `mirror_thread` reads `copies`.
+  /// `fast_path` may be null.
   Worker(std::uint32_t number, const std::atomic<const Snapshot*>& published, CopyQueue& copies,
-         MirrorThread& mirror_thread, NextFrames& next_frames, Clock clock);
+         MirrorThread& mirror_thread, NextFrames& next_frames, fastpath::FastPath* fast_path, Clock clock);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -101,6 +103,8 @@ class Worker {
   void queue_sends(const PortConfig& in, const Verdict& verdict, const Frame& frame) REQUIRES(roles::worker);
   void count_crossing(const PortConfig& out, const Frame& frame, bool is_copy) REQUIRES(roles::worker);
   void flush_sends() REQUIRES(roles::worker);
+  void offer(const PortConfig& in, const Frame& frame, const Verdict& verdict) REQUIRES(roles::worker);
+  void settle(const PortConfig& in) REQUIRES(roles::worker);
 
   const SenderId sender_;
   const std::uint32_t number_;
@@ -108,6 +112,7 @@ class Worker {
   CopyQueue& copies_;
   MirrorThread& mirror_thread_;
   NextFrames& next_frames_;
+  fastpath::FastPath* const fast_path_;
   const Clock clock_;
   int epoll_fd_;
   int wake_fd_;
@@ -129,6 +134,14 @@ class Worker {
   std::vector<std::uint32_t> dirty_ GUARDED_BY(roles::worker);  ///< positions in sends_ that hold frames
   std::deque<HeaderBytes> headers_ GUARDED_BY(roles::worker);   ///< of these frames; grows, never moves
   std::size_t headers_used_ GUARDED_BY(roles::worker) = 0;
+
+  /// How far a port has got with what the kernel hands to user space.
+  struct Progress {
+    TimeNs mark = 0;         ///< 0 = none
+    std::size_t sent = 0;    ///< frames since the mark
+    std::size_t waited = 0;  ///< frames of flows that the kernel knows, since it was drained
+  };
+  std::vector<Progress> progress_ GUARDED_BY(roles::worker);  ///< by PortNo
 
   WorkerCounters counters_;
   std::atomic<std::uint64_t> seen_{0};

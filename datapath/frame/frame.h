@@ -67,8 +67,8 @@ struct RawFrame {
   Offload offload;
   bool truncated = false;  ///< the receive memory was too small: count and drop
   bool congested =
-      false;  ///< its way through a tunnel met congestion of which it cannot tell: count and drop
-  TimeNs arrived = 0;      ///< when the device got it, in steady time; 0: not known
+      false;           ///< its way through a tunnel met congestion of which it cannot tell: count and drop
+  TimeNs arrived = 0;  ///< when the device got it, in steady time; 0: not known
 };
 
 /// A parsed frame. `payload` points into the memory of the RawFrame.

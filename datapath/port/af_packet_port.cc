@@ -3,11 +3,15 @@
 // and one sending socket per sender (af_packet_send).
 #include "datapath/port/af_packet_port.h"
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <vector>
 
+#include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_receive.h"
 #include "datapath/port/af_packet_send.h"
+#include "datapath/port/device_query.h"
 #include "datapath/port/xdp_sender.h"
 
 namespace vswitch {
@@ -15,7 +19,8 @@ namespace {
 
 class AfPacketPort final : public Port {
  public:
-  explicit AfPacketPort(const AfPacketOptions& options) : receiver_(options), xdp_(options.ifindex) {
+  explicit AfPacketPort(const AfPacketOptions& options)
+      : kernel_device_(kernel_device_of(options)), receiver_(options), xdp_(options.ifindex) {
     for (std::size_t i = 0; i < options.senders; ++i) {
       const bool sends_copies = i + options.mirror_senders >= options.senders;
       const bool by_xdp = sends_copies ? options.xdp_copies : options.xdp_transmit;
@@ -30,12 +35,33 @@ class AfPacketPort final : public Port {
   void send(SenderId sender, std::span<OutgoingFrame> frames) override {
     senders_[index(sender)]->send(frames);
   }
+  void send_copies(SenderId sender, std::span<OutgoingFrame> frames) override {
+    senders_[index(sender)]->send_copies(frames);
+  }
   void use_ordinary_path(bool ordinary) override { ordinary_.store(ordinary, std::memory_order_relaxed); }
   std::uint64_t receive_overruns() override { return receiver_.overruns(); }
   std::size_t receive_memory() override { return receiver_.memory(); }
   std::size_t send_memory() override { return xdp_.memory(); }
+  bool is_drained() const override { return receiver_.is_drained(); }
+  std::size_t most_waiting() const override { return receiver_.most_waiting(); }
+  /// What the host has put on the device may drop a copy later.
+  KernelDevice kernel_device() const override {
+    KernelDevice device = kernel_device_;
+    device.takes_copies = device.takes_copies && !ordinary_.load(std::memory_order_relaxed);
+    return device;
+  }
 
  private:
+  /// A veth passes a frame on, or refuses it, within the call.
+  static KernelDevice kernel_device_of(const AfPacketOptions& options) {
+    if (options.filter < 0) return {};
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return {.ifindex = options.ifindex,
+            .is_filtered = true,
+            .takes_copies = driver_of(socket.get(), options.ifindex) == "veth"};
+  }
+
+  const KernelDevice kernel_device_;
   af_packet::Receiver receiver_;
   XdpSender xdp_;
   std::atomic<bool> ordinary_ = false;  // read by the senders

@@ -49,6 +49,8 @@ struct AfPacketOptions {
   std::size_t mirror_senders = 0;
   /// Send finished production frames by AF_XDP (xdp_sender.h) while the port is busy, if available.
   bool xdp_transmit = true;
+  /// A program that decides which frames the port gets (datapath/fastpath/programs.h); -1: it gets all.
+  int filter = -1;
   bool xdp_copies = false;  ///< copies too, which then bypass the queueing discipline
 
   // Memory (README.md in this folder has the sum).

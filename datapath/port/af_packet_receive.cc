@@ -36,13 +36,14 @@ TimeNs now(clockid_t clock) {
 Receiver::Receiver(const AfPacketOptions& options)
     : name_(options.name),
       ifindex_(options.ifindex),
+      filter_(options.filter),
       full_size_(full_size(options)),
       arena_(std::make_unique_for_overwrite<std::uint8_t[]>(options.arena_bytes)),
       arena_size_(options.arena_bytes),
       poll_(::epoll_create1(EPOLL_CLOEXEC)),
       ring_(options.stock != nullptr ? options.stock->impl().take(first_size(options), options.name)
                                      : Ring(first_size(options), options.name)) {
-  ring_.begin(ifindex_, name_);
+  ring_.begin(ifindex_, filter_, name_);
   require_ethernet();
   ring_.make_promiscuous(ifindex_, name_);
   if (!poll_ || !watch(ring_)) fail("cannot poll " + name_);
@@ -113,7 +114,7 @@ void Receiver::ask_for_larger() {
   larger_ = in_background([this]() -> std::optional<Ring> {
     try {
       Ring ring(full_size_, name_);
-      ring.stand_by(ring_, ifindex_, name_);
+      ring.stand_by(ring_, ifindex_, filter_, name_);
       ring.make_promiscuous(ifindex_, name_);
       return ring;
     } catch (const std::system_error&) {

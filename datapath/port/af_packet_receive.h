@@ -41,6 +41,11 @@ class Receiver {
   std::size_t receive(std::span<RawFrame> into);
   void release();
 
+  bool is_drained() const {
+    return !successor_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0;
+  }
+  std::size_t most_waiting() const { return successor_ ? 0 : ring_.size().slots; }
+
   /// Any thread.
   std::size_t memory();
   /// Any thread.
@@ -68,6 +73,7 @@ class Receiver {
 
   const std::string name_;
   const int ifindex_;
+  const int filter_;
   const RingSize full_size_;
   const std::unique_ptr<std::uint8_t[]> arena_;  // long frames of the batch; uses no memory before the first
   const std::size_t arena_size_;

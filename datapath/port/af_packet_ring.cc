@@ -57,22 +57,22 @@ Ring::~Ring() {
   if (memory_ != nullptr) ::munmap(memory_, size_.bytes());
 }
 
-void Ring::begin(int ifindex, const std::string& device) {
+void Ring::begin(int ifindex, int filter, const std::string& device) {
   block_receive();  // until it is in the group
   bind_to(fd_, ifindex, ETH_P_ALL, device);
   // Before Linux 6.13 a device that is down cannot have a group (EINVAL): it gets one when the port is busy.
   if (!join(std::nullopt) && errno != EINVAL) fail("cannot set PACKET_FANOUT for " + device);
-  hear();
+  hear(filter);
 }
 
-void Ring::stand_by(const Ring& before, int ifindex, const std::string& device) {
+void Ring::stand_by(const Ring& before, int ifindex, int filter, const std::string& device) {
   if (!before.group() && !before.join(std::nullopt)) fail("cannot set PACKET_FANOUT for " + device);
   block_receive();
   bind_to(fd_, ifindex, ETH_P_ALL, device);
   if (!join(before.group())) fail("cannot set PACKET_FANOUT for " + device);
   drop();  // waits for all CPUs: none is still delivering from before the group
   if (!map()) fail("cannot allocate a larger receive ring for " + device);
-  hear();
+  hear(filter);
 }
 
 bool Ring::hand_over_to_second() const {
@@ -123,7 +123,8 @@ void Ring::block_receive() const {
   attach({1, &nothing});
 }
 
-void Ring::hear() const {
+void Ring::hear(int filter) const {
+  if (filter >= 0) return set_option(fd_, SOL_SOCKET, SO_ATTACH_BPF, filter, "cannot set SO_ATTACH_BPF");
   std::array<sock_filter, 4> incoming{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, kPacketType},
                                        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, PACKET_OUTGOING},
                                        {BPF_RET | BPF_K, 0, 0, 0},

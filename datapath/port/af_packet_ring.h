@@ -41,11 +41,11 @@ class Ring {
   const RingSize& size() const { return size_; }
   std::uint8_t* memory() const { return memory_; }  ///< null after drop(), until map() succeeds
 
-  /// Starts to receive from the device.
-  void begin(int ifindex, const std::string& device);
+  /// Starts to receive from the device. `filter`: AfPacketOptions::filter.
+  void begin(int ifindex, int filter, const std::string& device);
   /// Prepares to take over from `before`, on the same device. begin() and stand_by() take the kernel
   /// milliseconds.
-  void stand_by(const Ring& before, int ifindex, const std::string& device);
+  void stand_by(const Ring& before, int ifindex, int filter, const std::string& device);
   /// From now on the ring that stands by gets every frame. False if the kernel refuses.
   bool hand_over_to_second() const;
   void make_promiscuous(int ifindex, const std::string& device) const;
@@ -61,8 +61,8 @@ class Ring {
   std::optional<std::uint32_t> group() const;
   void block_receive() const;
   /// Accepts only incoming frames, even if the kernel does not know PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
-  /// PACKET_IGNORE_OUTGOING does not apply in a group.
-  void hear() const;
+  /// PACKET_IGNORE_OUTGOING does not apply in a group. `filter` does the same.
+  void hear(int filter) const;
   void attach(const sock_fprog& program) const;
   bool set(std::size_t bytes);
 

@@ -62,6 +62,19 @@ void Sender::send(std::span<OutgoingFrame> frames) {
   if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
   if (xdp_ != nullptr && !on_ordinary_path_ && queueing_left_ == 0)
     frames = frames.subspan(xdp_->send(frames, fd_.get()));
+  send_batches(frames);
+}
+
+/// A sender of production frames seldom has copies to send.
+void Sender::send_copies(std::span<OutgoingFrame> frames) {
+  if (!bypasses_) return send(frames);
+  const bool bypassed = queueing_left_ == 0 && !on_ordinary_path_;
+  if (bypassed) bypass_queueing(false);
+  send_batches(frames);
+  if (bypassed) bypass_queueing(true);
+}
+
+void Sender::send_batches(std::span<OutgoingFrame> frames) {
   while (!frames.empty()) {
     const std::span<OutgoingFrame> batch = frames.first(std::min(frames.size(), kBatchSize));
     send_batch(batch);

@@ -24,8 +24,11 @@ class Sender {
 
   /// As Port::send().
   void send(std::span<OutgoingFrame> frames);
+  /// As Port::send_copies().
+  void send_copies(std::span<OutgoingFrame> frames);
 
  private:
+  void send_batches(std::span<OutgoingFrame> frames);
   void change_path();
   bool bypass_queueing(bool bypass);
   void send_batch(std::span<OutgoingFrame> frames);

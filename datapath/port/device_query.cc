@@ -52,4 +52,9 @@ std::size_t send_queues_of(int socket, int ifindex) {
   return ask_ethtool(socket, ifindex, channels) ? channels.tx_count + channels.combined_count : 0;
 }
 
+bool set_tx_checksum(int socket, int ifindex, bool on) {
+  ethtool_value value{.cmd = ETHTOOL_STXCSUM, .data = on ? 1U : 0U};
+  return ask_ethtool(socket, ifindex, value);
+}
+
 }  // namespace vswitch

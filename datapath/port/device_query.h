@@ -20,6 +20,10 @@ std::size_t mtu_of(int socket, int ifindex);
 /// Name of the driver as in `ethtool -i`, such as "veth"; empty if unknown.
 std::string driver_of(int socket, int ifindex);
 
+/// Switches the finishing of checksums by the device on or off; off: the kernel finishes them, and segments GSO packets,
+/// before the device gets a frame (`ethtool -K NAME tx off`). False if the device cannot be changed.
+bool set_tx_checksum(int socket, int ifindex, bool on);
+
 /// Number of transmit queues as in `ethtool -l`; 0 if unknown.
 std::size_t send_queues_of(int socket, int ifindex);
 

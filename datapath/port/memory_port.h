@@ -31,15 +31,19 @@ class MemoryPort : public Port {
   std::vector<MemoryFrame> take_sent();
   /// From now on each frame sent here gets this outcome, and is kept only if it is none. Any thread.
   void set_outcome(DropReason outcome);
+  /// What kernel_device() returns from now on. While no worker runs.
+  void pass_for(const KernelDevice& device) { kernel_device_ = device; }
 
   int receive_fd() const override { return event_fd_; }
   std::size_t receive(std::span<RawFrame> into) override;
   void release() override;
   void send(SenderId sender, std::span<OutgoingFrame> frames) override;
   std::uint64_t receive_overruns() override { return 0; }
+  KernelDevice kernel_device() const override { return kernel_device_; }
 
  private:
   const int event_fd_;
+  KernelDevice kernel_device_;
   Mutex mutex_;
   std::deque<MemoryFrame> incoming_ GUARDED_BY(mutex_);
   std::vector<MemoryFrame> sent_ GUARDED_BY(mutex_);

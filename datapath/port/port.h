@@ -20,6 +20,13 @@ namespace vswitch {
 
 inline constexpr std::size_t kBatchSize = 64;  ///< frames taken from a port at a time
 
+/// What the kernel can do with frames of a network device by itself (datapath/fastpath).
+struct KernelDevice {
+  int ifindex = 0;            ///< 0: it is not a network device, or nothing can be sent to it
+  bool is_filtered = false;   ///< the filter of the fast path decides about its frames
+  bool takes_copies = false;  ///< a copy that it refuses is known at once
+};
+
 class Port {
  public:
   Port() = default;
@@ -42,6 +49,9 @@ class Port {
   /// (device gone), send_error. The frames behind a refused one are still sent.
   virtual void send(SenderId sender, std::span<OutgoingFrame> frames) = 0;
 
+  /// send() for copies: a capture on the device shows them, and its queueing discipline applies.
+  virtual void send_copies(SenderId sender, std::span<OutgoingFrame> frames) { send(sender, frames); }
+
   /// From now on frames leave by the ordinary path of the kernel, past what the host has put on the device
   /// (queueing discipline, filters, captures), or, with false, by the fastest one again. Any thread.
   virtual void use_ordinary_path(bool /*ordinary*/) {}
@@ -49,6 +59,13 @@ class Port {
   /// Frames lost before receive() could see them, since the port was created (ring full, memory short). Call
   /// it regularly: an AF_PACKET port also detects a stuck ring here. Any thread.
   virtual std::uint64_t receive_overruns() = 0;
+
+  /// Nothing waits: receive() has returned every frame that the kernel had put into the receive memory before this call.
+  virtual bool is_drained() const REQUIRES(roles::worker) { return false; }
+  /// The most frames that can wait; 0 = unknown.
+  virtual std::size_t most_waiting() const REQUIRES(roles::worker) { return 0; }
+
+  virtual KernelDevice kernel_device() const { return {}; }
 
   /// Bytes of memory held for incoming frames, whether or not any are waiting. Any thread.
   virtual std::size_t receive_memory() { return 0; }

@@ -47,6 +47,7 @@ class BridgeCompilation {
 std::shared_ptr<const BridgeConfig> BridgeCompilation::run() {
   const SnapshotRegistry::BridgeEntry& entry = *registry_.bridge(spec_.name);
   bridge_->name = spec_.name;
+  bridge_->generation = registry_.next_generation();
   bridge_->flood_vlans = entry.flood_vlans;
   bridge_->forward_bpdu = spec_.forward_bpdu;
   bridge_->secure = spec_.secure;
@@ -92,6 +93,7 @@ PortConfig BridgeCompilation::port_config(const PortSpec& port) const {
     config.own_packets.finish();
   }
   config.link_up = port.link_up;
+  config.mtu = port.mtu;
   config.no_host = port.no_host;
   config.counters = entry.counters;
   config.worker = registry_.worker_of(entry.number);

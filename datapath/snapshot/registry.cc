@@ -44,7 +44,7 @@ void SnapshotRegistry::update_bridge(BridgeEntry& entry, const BridgeSpec& bridg
     if (session.enabled) flood_vlans |= to_set(copy_vlans(session));
   }
   if (entry.macs == nullptr) {
-    entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging);
+    entry.macs = std::make_shared<MacTable>(bridge.mac_table_size, bridge.mac_aging, watcher_);
   } else {
     entry.macs->set_limits(bridge.mac_table_size, bridge.mac_aging);
     entry.stale_vlans |= flood_vlans & ~entry.flood_vlans;

@@ -24,6 +24,7 @@
 #include "datapath/mirror/limits.h"
 #include "datapath/snapshot/candidates.h"
 #include "datapath/snapshot/spec.h"
+#include "datapath/switching/address_watcher.h"
 #include "datapath/switching/mac_table.h"
 #include "datapath/switching/vlan.h"
 
@@ -46,14 +47,19 @@ class SnapshotRegistry {
  public:
   /// `senders` and `workers` are those of the Datapath. `quota_used_up` is called on a worker's thread when a
   /// session has used up its quota; is_used_up() then returns true.
-  SnapshotRegistry(std::size_t senders, std::size_t workers, std::function<void()> quota_used_up = {})
-      : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)) {}
+  /// `watcher`: of the addresses of all bridges, or null.
+  SnapshotRegistry(std::size_t senders, std::size_t workers, std::function<void()> quota_used_up = {},
+                   AddressWatcher* watcher = nullptr)
+      : senders_(senders), workers_(workers), quota_used_up_(std::move(quota_used_up)), watcher_(watcher) {}
 
   /// Creates what `spec` names and does not exist yet, and marks what it does not name any more.
   void update(const SwitchSpec& spec) REQUIRES(roles::control);
   /// Call after Datapath::publish() of the snapshot compiled from the spec of the last update(): removes what
   /// was not named.
   void finish() REQUIRES(roles::control);
+
+  /// A number that no other call returns; never 0.
+  std::uint64_t next_generation() { return ++generation_; }
 
   /// The worker that receives from the port.
   std::uint32_t worker_of(PortNo port) const { return index(port) % static_cast<std::uint32_t>(workers_); }
@@ -131,6 +137,8 @@ class SnapshotRegistry {
   const std::size_t senders_;
   const std::size_t workers_;
   const std::function<void()> quota_used_up_;
+  AddressWatcher* const watcher_;
+  std::uint64_t generation_ = 0;
   std::map<std::string, BridgeEntry> bridges_;
   std::map<std::string, SessionEntry> sessions_;  ///< by id
   std::vector<std::string> perhaps_gone_;         ///< sessions that bridges had before they changed

@@ -34,6 +34,7 @@ struct PortConfig {
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
   bool is_patch = false;
   PortNo patch_peer = kNoPort;                       ///< the other end, if its peer is this port
+  std::size_t mtu = 0;                               ///< PortSpec::mtu
   std::shared_ptr<Port> device;                      ///< null until the port has its device
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
   tunnel::OwnCopies
@@ -79,6 +80,7 @@ struct BridgeConfig {
   BridgeConfig& operator=(const BridgeConfig&) = delete;
 
   std::string name;
+  std::uint64_t generation = 0;                ///< of its settings: every compilation has another, never 0
   std::vector<PortConfig> ports;               ///< all of them, ascending by number
   std::vector<const PortConfig*> flood_ports;  ///< without ports that carry only copies
   VlanSet flood_vlans;                         ///< VLANs without learning

@@ -35,9 +35,11 @@ struct PortSpec {
   std::string name;  ///< unique in its bridge
   VlanPolicy vlan;
   bool is_protected = false;
-  std::shared_ptr<Port> device;  ///< null if there is none
-  bool link_up = true;           ///< frames sent to the device arrive somewhere
-  bool no_host = false;          ///< an internal port that the host does not use: what it misses is no loss
+  std::shared_ptr<Port> device;   ///< null if there is none
+  bool link_up = true;            ///< frames sent to the device arrive somewhere
+  std::size_t mtu = 0;            ///< of a network device, in bytes without Ethernet header; 0 = unknown
+  bool on_ordinary_path = false;  ///< Port::use_ordinary_path()
+  bool no_host = false;           ///< an internal port that the host does not use: what it misses is no loss
   bool is_patch = false;
   std::string patch_peer;                            ///< name of the other end
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint;  ///< of a tunnel port
@@ -109,7 +111,9 @@ struct WorkSpec {
   TimeNs spin =
       0;  ///< how long a worker polls for frames before it sleeps (datapath/engine/spin.h); 0 = never
   std::size_t session_queue_bytes = 0;  ///< limit per session in each worker's mirror queue; 0 = half of it
-  std::uint64_t sample_seed = 0;        ///< a change restarts the workers' random numbers
+  unsigned mirror_share =
+      25;  ///< of a processor, in percent: what a mirror thread gets next to a busy worker
+  std::uint64_t sample_seed = 0;  ///< a change restarts the workers' random numbers
   /// Thread i runs on the processor at position i modulo their number; empty = on any.
   std::vector<unsigned> worker_cpus = {};
   std::vector<unsigned> mirror_cpus = {};

@@ -58,8 +58,8 @@ std::pair<std::uint32_t, std::uint32_t> MacTable::Slots::buckets_of(std::uint64_
   return {first * kSlotsPerBucket, second * kSlotsPerBucket};
 }
 
-MacTable::MacTable(std::size_t capacity, TimeNs aging)
-    : aging_(aging), capacity_(std::max<std::size_t>(capacity, 1)) {
+MacTable::MacTable(std::size_t capacity, TimeNs aging, AddressWatcher* watcher)
+    : watcher_(watcher), aging_(aging), capacity_(std::max<std::size_t>(capacity, 1)) {
   generations_.push_back(std::make_unique<Slots>(capacity_));
   slots_.store(generations_.back().get(), std::memory_order_release);
   links_.resize(generations_.back()->buckets.size() * kSlotsPerBucket);
@@ -118,6 +118,7 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
   append(slot, port);
   // Key and value stay a pair for readers: the key does not change, and both values are valid.
   slots.at(slot).value.store(value, std::memory_order_release);
+  if (port_of(old) != port) tell(key);
   if (aged) {
     ++statistics_.expired;
     ++statistics_.learned;
@@ -126,6 +127,24 @@ MacTable::Learned MacTable::learn(VlanId vlan, const MacAddr& mac, PortNo port, 
   if (port_of(old) == port) return Learned::known;
   ++statistics_.moved;
   return Learned::moved;
+}
+
+void MacTable::refresh(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now) {
+  const std::uint64_t key = key_of(vlan, mac);
+  const MutexLock lock(mutex_);
+  Slots& slots = *slots_.load(std::memory_order_relaxed);
+  const std::uint32_t slot = find(slots, key);
+  if (slot == kNil) return;
+  const std::uint64_t old = slots.at(slot).value.load(std::memory_order_relaxed);
+  if (second_of(old) == kPinned || port_of(old) != port) return;
+  unlink(slot, port);
+  append(slot, port);
+  slots.at(slot).value.store(value_of(port, to_second(now)), std::memory_order_release);
+}
+
+void MacTable::tell(std::uint64_t key) const {
+  if (watcher_ != nullptr)
+    watcher_->forgotten(*this, vlan_of(key), MacAddr::from_u64(key & 0xffffffffffffULL));
 }
 
 bool MacTable::pin(VlanId vlan, const MacAddr& mac, PortNo port) {
@@ -201,8 +220,9 @@ void MacTable::erase(std::uint32_t at) {
   } else {
     unlink(at, port_of(value));
   }
-  slot.key.store(0, std::memory_order_release);
+  const std::uint64_t key = slot.key.exchange(0, std::memory_order_acq_rel);
   --size_;
+  tell(key);
 }
 
 void MacTable::append(std::uint32_t slot, PortNo port) {
@@ -303,8 +323,11 @@ void MacTable::set_limits(std::size_t capacity, TimeNs aging) {
   size_ = 0;
   slots_.store(generations_.back().get(), std::memory_order_release);
   for (const auto& [key, value] : kept) {
-    if (insert(key, port_of(value), second_of(value)) && second_of(value) == kPinned)
+    if (!insert(key, port_of(value), second_of(value))) {
+      tell(key);
+    } else if (second_of(value) == kPinned) {
       pinned_[key] = port_of(value);
+    }
   }
 }
 

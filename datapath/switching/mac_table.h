@@ -28,6 +28,7 @@
 
 #include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
+#include "datapath/switching/address_watcher.h"
 #include "datapath/switching/vlan.h"
 
 namespace vswitch {
@@ -52,7 +53,9 @@ class MacTable {
 
   /// `capacity`: largest number of addresses, at least 1. `aging`: how long an address is kept while it is
   /// not seen.
-  explicit MacTable(std::size_t capacity = kDefaultCapacity, TimeNs aging = kDefaultAging);
+  /// `watcher` is told what is forgotten and outlives the table; null: nobody is.
+  explicit MacTable(std::size_t capacity = kDefaultCapacity, TimeNs aging = kDefaultAging,
+                    AddressWatcher* watcher = nullptr);
 
   /// The port behind an address, or nullopt if it is unknown or has aged out. Any thread.
   std::optional<PortNo> lookup(VlanId vlan, const MacAddr& mac, TimeNs now) const;
@@ -60,6 +63,9 @@ class MacTable {
   enum class Learned : std::uint8_t { known, fresh, moved };
   /// Notes that `mac` was seen as source on `port`. Any thread.
   Learned learn(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now);
+
+  /// learn() for an address that was learned on this port already; otherwise nothing. Any thread.
+  void refresh(VlanId vlan, const MacAddr& mac, PortNo port, TimeNs now);
 
   /// Pins an address to a port. False if there is no room because pinned addresses fill the table.
   bool pin(VlanId vlan, const MacAddr& mac, PortNo port);
@@ -131,6 +137,9 @@ class MacTable {
   void unlink(std::uint32_t slot, PortNo port) REQUIRES(mutex_);
   void evict_one() REQUIRES(mutex_);
 
+  void tell(std::uint64_t key) const REQUIRES(mutex_);
+
+  AddressWatcher* const watcher_;
   std::atomic<TimeNs> aging_;
   std::atomic<Slots*> slots_;
   mutable Mutex mutex_;

@@ -68,6 +68,8 @@ void add_threads(const bridge::DatapathState& datapath, Json& result) {
                        {"cpu_ns", thread.cpu_ns}});
   }
   result["threads"] = threads;
+  result["fast_path"] = {{"flows", datapath.fast_path.flows}, {"frames", datapath.fast_path.frames}};
+  if (!datapath.fast_path.off.empty()) result["fast_path"]["off"] = datapath.fast_path.off;
   result["memory"] = {{"receive_bytes", datapath.receive_memory_bytes},
                       {"send_bytes", datapath.send_memory_bytes},
                       {"queue_bytes", queue},

@@ -167,6 +167,11 @@ void Attachments::try_system(const DesiredInterface& interface, Attachment& atta
   begin_opening(*link, attachment, earlier);
 }
 
+/// A device that is not isolated has no program that carries out what the filter decides.
+int Attachments::filter_of(const Attachment& attachment) const {
+  return attachment.not_isolated.empty() ? filter_ : -1;
+}
+
 /// On a helper thread: the kernel waits for a grace period on all processors, and several ports can wait at
 /// the same time. See RingStock.
 void Attachments::begin_opening(const netlink::Link& link, Attachment& attachment,
@@ -177,6 +182,7 @@ void Attachments::begin_opening(const netlink::Link& link, Attachment& attachmen
                                 .stock = rings_.get(),
                                 .mirror_senders = mirror_senders_,
                                 .xdp_transmit = settings_.xdp_transmit,
+                                .filter = filter_of(attachment),
                                 .xdp_copies = settings_.xdp_copies,
                                 .slots = slots_of(settings_.receive_ring_kib),
                                 .queue_bytes = settings_.receive_queue_kib * 1024};

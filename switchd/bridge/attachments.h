@@ -33,11 +33,14 @@ class Attachments {
 
   /// `mirror_senders` of the senders send copies. `go_on` is called on any thread when reconcile() must be
   /// called again.
-  Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation,
-              const netlink::EgressMonitor& egress, InternalDevices& internal_devices, const Endpoints& endpoints,
-              std::size_t senders, std::size_t mirror_senders, std::function<void()> go_on)
+  /// `filter`: AfPacketOptions::filter of ports that are isolated.
+  Attachments(netlink::LinkMonitor& links, netlink::HostIsolation& isolation, int filter,
+              const netlink::EgressMonitor& egress, InternalDevices& internal_devices,
+              const Endpoints& endpoints, std::size_t senders, std::size_t mirror_senders,
+              std::function<void()> go_on)
       : links_(links),
         isolation_(isolation),
+        filter_(filter),
         egress_(egress),
         internal_devices_(internal_devices),
         endpoints_(endpoints),
@@ -95,6 +98,7 @@ class Attachments {
   void try_system(const DesiredInterface& interface, Attachment& attachment, const std::string& earlier);
   void try_tunnel(const DesiredInterface& interface, Attachment& attachment);
   void try_internal(const DesiredInterface& interface, Attachment& attachment);
+  int filter_of(const Attachment& attachment) const;
   void begin_opening(const netlink::Link& link, Attachment& attachment, const std::string& earlier);
   void finish_opening(Attachment& attachment);
   void fail(Attachment& attachment, int ifindex, const std::exception& error);
@@ -113,6 +117,7 @@ class Attachments {
 
   netlink::LinkMonitor& links_;
   netlink::HostIsolation& isolation_;
+  const int filter_;
   const netlink::EgressMonitor& egress_;
   InternalDevices& internal_devices_;
   const Endpoints& endpoints_;

@@ -10,12 +10,13 @@ namespace vswitch::bridge {
 
 namespace {
 
-DatapathOptions datapath_options(const model::DatapathSettings& settings,
+DatapathOptions datapath_options(const model::DatapathSettings& settings, fastpath::FastPath* fast_path,
                                  std::function<void()> frame_caught) {
   return {.workers = settings.at_start.worker_threads,
           .mirror_threads = settings.at_start.mirror_threads,
           .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
-          .frame_caught = std::move(frame_caught)};
+          .frame_caught = std::move(frame_caught),
+          .fast_path = fast_path};
 }
 
 }  // namespace
@@ -32,10 +33,28 @@ model::DatapathSettings settings_at_start(const ovsdb::Database& database, std::
   return settings;
 }
 
-std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings,
+std::unique_ptr<fastpath::FastPath> start_fast_path(const model::DatapathSettings& settings, bool wanted,
+                                                    std::string& trouble) {
+  if (!wanted) {
+    trouble = "vswitchd was started with --no-kernel-fast-path";
+    return nullptr;
+  }
+  if (!settings.kernel_fast_path) {
+    trouble = "other_config:kernel-fast-path was false when vswitchd started";
+    return nullptr;
+  }
+  try {
+    return std::make_unique<fastpath::FastPath>();
+  } catch (const std::exception& error) {
+    trouble = error.what();
+    return nullptr;
+  }
+}
+
+std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings, fastpath::FastPath* fast_path,
                                          const std::function<void()>& frame_caught, std::string& trouble) {
   try {
-    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+    return std::make_unique<Datapath>(datapath_options(settings, fast_path, frame_caught));
   } catch (const std::exception& error) {
     const model::DatapathSettings::AtStart usual{.worker_threads = 1};
     if (settings.at_start == usual) throw;
@@ -46,7 +65,7 @@ std::unique_ptr<Datapath> start_datapath(model::DatapathSettings& settings,
         "(" +
         error.what() + "); use smaller values and restart it";
     settings.at_start = usual;
-    return std::make_unique<Datapath>(datapath_options(settings, frame_caught));
+    return std::make_unique<Datapath>(datapath_options(settings, fast_path, frame_caught));
   }
 }
 

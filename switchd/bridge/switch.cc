@@ -64,13 +64,15 @@ class Switch::Impl {
         links_(io, [this](const std::vector<std::string>& names) { links_changed(names); }),
         routes_(io, links_, [this] { routes_changed(); }),
         endpoints_(routes_),
-        isolation_(options.rundir),
         egress_(io, [this] { egress_changed(); }),
         worker_option_(options.workers),
         settings_(settings_at_start(database, options.workers, processors_)),
+        fast_path_(start_fast_path(settings_, options.kernel_fast_path, no_fast_path_)),
+        isolation_(options.rundir, fast_path_ == nullptr ? -1 : fast_path_->programs().ingress()),
         datapath_(start_datapath(
-            settings_, [this] { frame_caught(); }, trouble_at_start_)),
-        registry_(datapath_->senders(), datapath_->workers(), [this] { quota_used_up(); }),
+            settings_, fast_path_.get(), [this] { frame_caught(); }, trouble_at_start_)),
+        registry_(
+            datapath_->counting(), datapath_->workers(), [this] { quota_used_up(); }, fast_path_.get()),
         internal_devices_(io, links_, options.rundir,
                           [this] {
                             roles::control.assert_held();
@@ -81,7 +83,8 @@ class Switch::Impl {
                       roles::control.assert_held();
                       if (attachments_.look_at_isolation(ifindexes)) request_apply();
                     }),
-        attachments_(links_, isolation_, egress_, internal_devices_, endpoints_, datapath_->senders(),
+        attachments_(links_, isolation_, fast_path_ == nullptr ? -1 : fast_path_->programs().filter(),
+                     egress_, internal_devices_, endpoints_, datapath_->senders(),
                      datapath_->senders() - datapath_->workers(),
                      [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
         timer_(io),
@@ -89,6 +92,7 @@ class Switch::Impl {
           roles::control.assert_held();
           request_apply();
         }) {
+    if (fast_path_ == nullptr) log::info(kBridgeLog, "no fast path in the kernel: {}", no_fast_path_);
     clean_leftovers();
     if (const std::string limits = buffer_limits(); !limits.empty()) log::warn(kBridgeLog, "{}", limits);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
@@ -285,6 +289,7 @@ class Switch::Impl {
     }
     asked.at_start = now;
     settings_ = std::move(asked);
+    if (fast_path_ != nullptr) fast_path_->pause(fastpath::Pause::setting, !settings_.kernel_fast_path);
     attachments_.set_port_settings(settings_.ports);
   }
 
@@ -317,6 +322,8 @@ class Switch::Impl {
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
     port.link_up = port.device != nullptr && carries;
+    port.mtu = link == nullptr ? 0 : link->mtu;
+    port.on_ordinary_path = !attachment->egress.empty();
     port.no_host = attachment->type == InterfaceType::internal && link != nullptr && !link->up;
   }
 
@@ -390,6 +397,7 @@ class Switch::Impl {
     for (const DesiredBridge& bridge : desired_.bridges) {
       if (const auto macs = registry_.macs(bridge.spec.name)) macs->sweep(now);
     }
+    if (fast_path_ != nullptr) fast_path_->housekeeping(now);
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
     attachments_.poll();
     if (attachments_.look_elsewhere() || attachments_.look_at_some_isolation()) request_apply();
@@ -410,12 +418,14 @@ class Switch::Impl {
   netlink::LinkMonitor links_;
   netlink::RouteMonitor routes_;
   Endpoints endpoints_;
-  netlink::HostIsolation isolation_;
   netlink::EgressMonitor egress_;
   const std::vector<unsigned> processors_ = allowed_processors();
   const std::size_t worker_option_;
   model::DatapathSettings settings_;  ///< the settings in effect; at_start as of the start
   std::string trouble_at_start_;
+  std::string no_fast_path_;  ///< why there is none
+  const std::unique_ptr<fastpath::FastPath> fast_path_;
+  netlink::HostIsolation isolation_;
   const std::unique_ptr<Datapath> datapath_;
   SnapshotRegistry registry_;
   SessionStates session_states_{[this](const std::string& id, const QuotaSpec& quota, std::uint64_t life) {
@@ -446,7 +456,8 @@ class Switch::Impl {
   SharedDevices shared_devices_;
   const SwitchStatus status_{desired_,  attachments_, endpoints_,      links_,         registry_,
                              sessions_, ofports_,     host_addresses_, shared_devices_};
-  SwitchQueries queries_{status_, *datapath_, settings_, [this](const std::vector<ovsdb::Uuid>& mirrors) {
+  SwitchQueries queries_{status_, *datapath_, settings_, no_fast_path_,
+                         [this](const std::vector<ovsdb::Uuid>& mirrors) {
                            roles::control.assert_held();
                            reset_counters(mirrors);
                          }};

@@ -41,8 +41,9 @@ class Database;
 namespace vswitch::bridge {
 
 struct SwitchOptions {
-  std::size_t workers = 0;  ///< 0 = from the database (switchd/model/datapath_settings.h)
-  std::string rundir;       ///< owner tag of objects created in the kernel
+  std::size_t workers = 0;       ///< 0 = from the database (switchd/model/datapath_settings.h)
+  bool kernel_fast_path = true;  ///< false: none, whatever the database says
+  std::string rundir;            ///< owner tag of objects created in the kernel
 };
 
 class Switch : public AppliedView {

@@ -92,12 +92,32 @@ std::optional<std::uint32_t> SwitchQueries::datapath_number(const std::string& b
   return config == nullptr ? std::nullopt : std::optional(index(config->number));
 }
 
+void SwitchQueries::collect_copies() const {
+  roles::control.assert_held();
+  if (datapath_.fast_path() != nullptr) datapath_.fast_path()->collect_copies();
+}
+
+void SwitchQueries::collect_port(const std::string& bridge, const std::string& port) const {
+  roles::control.assert_held();
+  const SnapshotRegistry::PortEntry* entry = status_.registry.port(bridge, port);
+  if (datapath_.fast_path() != nullptr && entry != nullptr)
+    datapath_.fast_path()->collect_port(entry->number);
+}
+
+void SwitchQueries::collect_ports() const {
+  for (const DesiredBridge& bridge : status_.desired.bridges) {
+    for (const PortSpec& port : bridge.spec.ports) collect_port(bridge.spec.name, port.name);
+  }
+}
+
 CounterMap SwitchQueries::mirror_counters(const ovsdb::Uuid& mirror) {
+  collect_copies();
   const auto* entry = status_.registry.session(mirror.to_string());
   return entry == nullptr ? CounterMap{} : mirror_statistics(*entry);
 }
 
 std::map<std::string, CounterMap> SwitchQueries::destination_counters(const ovsdb::Uuid& mirror) {
+  collect_copies();
   std::map<std::string, CounterMap> all;
   const auto* entry = status_.registry.session(mirror.to_string());
   if (entry == nullptr) return all;
@@ -129,6 +149,7 @@ CounterMap SwitchQueries::interface_counters(const ovsdb::Uuid& uuid) {
   for (const DesiredBridge& bridge : status_.desired.bridges) {
     for (const DesiredInterface& interface : bridge.interfaces) {
       if (interface.row != uuid) continue;
+      collect_port(bridge.spec.name, interface.name);
       const auto counters = status_.registry.port_counters(bridge.spec.name, interface.name);
       const Attachment* attachment = status_.attachments.find(interface.name);
       if (counters != nullptr && attachment != nullptr)
@@ -139,6 +160,8 @@ CounterMap SwitchQueries::interface_counters(const ovsdb::Uuid& uuid) {
 }
 
 CounterMap SwitchQueries::drops() {
+  collect_copies();
+  collect_ports();
   return drop_statistics(status_);
 }
 
@@ -149,6 +172,12 @@ std::size_t SwitchQueries::workers() {
 DatapathState SwitchQueries::datapath_state() {
   roles::control.assert_held();
   DatapathState state;
+  state.fast_path.off = no_fast_path_;
+  if (fastpath::FastPath* fast_path = datapath_.fast_path()) {
+    collect_ports();
+    const fastpath::FastPath::Status status = fast_path->status();
+    state.fast_path = {.off = status.off, .flows = status.flows, .frames = status.frames};
+  }
   for (std::size_t w = 0; w < datapath_.workers(); ++w) {
     const WorkerCounters& counters = datapath_.worker_list()[w].counters();
     const CopyQueue& queue = datapath_.copy_queue(w);

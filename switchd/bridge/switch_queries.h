@@ -20,12 +20,14 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
  public:
   using ResetCounters = std::function<void(const std::vector<ovsdb::Uuid>& mirrors)>;
 
-  /// All must outlive it. `settings`: those in effect. `reset_counters`: see CountersView.
+  /// All must outlive it. `settings`: those in effect. `no_fast_path`: why the datapath has none. `reset_counters`:
+  /// see CountersView.
   SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings,
-                ResetCounters reset_counters)
+                const std::string& no_fast_path, ResetCounters reset_counters)
       : status_(status),
         datapath_(datapath),
         settings_(settings),
+        no_fast_path_(no_fast_path),
         reset_counters_(std::move(reset_counters)) {}
 
   std::vector<FdbEntry> fdb(const std::string& bridge) override;
@@ -52,9 +54,15 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
                                      std::span<const std::uint8_t> frame) const;
 
  private:
+  /// Counters include what the kernel has counted until now.
+  void collect_copies() const;
+  void collect_port(const std::string& bridge, const std::string& port) const;
+  void collect_ports() const;
+
   const SwitchStatus status_;
   const Datapath& datapath_;
   const model::DatapathSettings& settings_;
+  const std::string& no_fast_path_;
   const ResetCounters reset_counters_;
 };
 

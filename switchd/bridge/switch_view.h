@@ -103,7 +103,15 @@ struct MirrorThreadState {
   std::uint64_t wakeups = 0, passes = 0, frames = 0, cpu_ns = 0;
 };
 
+/// The part of the datapath that is in the kernel (datapath/fastpath).
+struct FastPathState {
+  std::string off;           ///< why user space gets every frame, as a sentence; empty: it does not
+  std::size_t flows = 0;     ///< that the kernel carries
+  std::uint64_t frames = 0;  ///< that it has carried
+};
+
 struct DatapathState {
+  FastPathState fast_path;
   std::vector<WorkerState> workers;
   std::vector<MirrorThreadState> mirror_threads;
   std::size_t receive_memory_bytes = 0;  ///< receive rings of all ports, in the kernel

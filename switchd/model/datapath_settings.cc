@@ -110,9 +110,11 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   reader.read<std::size_t>("receive-queue-kib", 256, kMaxKib, settings.ports.receive_queue_kib);
   reader.read("xdp-transmit", settings.ports.xdp_transmit);
   reader.read("xdp-copies", settings.ports.xdp_copies);
+  reader.read("kernel-fast-path", settings.kernel_fast_path);
   std::size_t session_kib = 0;
   reader.read<std::size_t>("mirror-session-kib", 64, kMaxKib, session_kib);
   settings.work.session_queue_bytes = session_kib * 1024;
+  reader.read<unsigned>("mirror-cpu-share", 1, 50, settings.work.mirror_share);
   TimeNs spin_us = 0;
   reader.read<TimeNs>("worker-spin-us", 0, 1000, spin_us);
   settings.work.spin = spin_us * 1000;

@@ -32,6 +32,8 @@ struct DatapathSettings {
 
     bool operator==(const Ports&) const = default;
   } ports;
+  /// Whether the kernel carries known flows by itself. false takes effect at once, and true if it was true at the start.
+  bool kernel_fast_path = true;
   /// Takes effect at once.
   WorkSpec work;
   /// Values that are not used as given, as sentences.

@@ -177,13 +177,16 @@ std::optional<Captures> EgressSurvey::captures() {
   Captures found;
   packet_diag_req request{};
   request.sdiag_family = AF_PACKET;
-  request.pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_FILTER;
+  request.pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_FILTER | PACKET_SHOW_FANOUT;
   const NetlinkMessage question(SOCK_DIAG_BY_FAMILY, 0, request);
   const bool answered = dump(diagnostics_, question, [&](const nlmsghdr& header) {
     auto* message = const_cast<nlmsghdr*>(&header);
     const auto& socket = *static_cast<const packet_diag_msg*>(nlmsg_data(message));
     if (socket.pdiag_num != ETH_P_ALL) return;
     nlattr* info = nlmsg_find_attr(message, sizeof socket, PACKET_DIAG_INFO);
+    nlattr* fanout = nlmsg_find_attr(message, sizeof socket, PACKET_DIAG_FANOUT);
+    // A vswitchd's: its filter is not shown if it is that of the fast path.
+    if (fanout != nullptr && nla_get_u32(fanout) >> 16 == PACKET_FANOUT_CBPF) return;
     nlattr* filter = nlmsg_find_attr(message, sizeof socket, PACKET_DIAG_FILTER);
     if (info == nullptr) return;
     if (filter != nullptr &&

@@ -3,6 +3,7 @@
 #include "switchd/netlink/host_isolation.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
@@ -117,8 +118,10 @@ struct Refused : std::runtime_error {
 
 class HostIsolation::Impl {
  public:
-  explicit Impl(std::string rundir)
-      : self_(IsolationOwner::of_this_process(std::move(rundir))), lives_(self_) {}
+  Impl(std::string rundir, int ingress_program)
+      : self_(IsolationOwner::of_this_process(std::move(rundir))), lives_(self_) {
+    if (ingress_program >= 0) drop_all_ = UniqueFd(::fcntl(ingress_program, F_DUPFD_CLOEXEC, 0));
+  }
 
   ~Impl() {
     for (const int ifindex : std::set(isolated_)) release(ifindex);
@@ -365,7 +368,8 @@ class HostIsolation::Impl {
   UniqueFd drop_foreign_;
 };
 
-HostIsolation::HostIsolation(std::string rundir) : impl_(std::make_unique<Impl>(std::move(rundir))) {}
+HostIsolation::HostIsolation(std::string rundir, int ingress_program)
+    : impl_(std::make_unique<Impl>(std::move(rundir), ingress_program)) {}
 HostIsolation::~HostIsolation() = default;
 
 std::optional<std::string> HostIsolation::isolate(int ifindex) {

@@ -29,8 +29,9 @@ struct Isolation {
 
 class HostIsolation {
  public:
-  /// `rundir`: for people. Throws std::system_error if a socket cannot be opened.
-  explicit HostIsolation(std::string rundir);
+  /// `rundir`: for people. `ingress_program`: takes the place of the one that drops everything, and drops everything
+  /// that it does not send elsewhere; -1: none. Throws std::system_error if a socket cannot be opened.
+  explicit HostIsolation(std::string rundir, int ingress_program = -1);
   /// Releases everything.
   ~HostIsolation();
 

@@ -119,14 +119,17 @@ class VswitchdFree(Vswitchd):
     options = ()
 
 
+USER_SPACE = {"kernel-fast-path": "false"}  # for what is about the workers and mirror threads
+
+
 class VswitchdSpinning(Vswitchd):
     name = "vswitchd, spinning"
-    other_config = {"worker-spin-us": "50"}
+    other_config = USER_SPACE | {"worker-spin-us": "50"}
 
 
 class VswitchdXdpCopies(Vswitchd):
     name = "vswitchd, xdp-copies"
-    other_config = {"xdp-copies": "true"}
+    other_config = USER_SPACE | {"xdp-copies": "true"}
 
 
 class VswitchdBoth(Vswitchd):
@@ -141,7 +144,7 @@ class VswitchdBoth(Vswitchd):
 class VswitchdOneWorker(Vswitchd):
     """To be drained: a worker with a processor of its own."""
     options = ("--workers", "1")
-    other_config = {"worker-cpus": str(SWITCH_CORE), "receive-ring-kib": "16384"}
+    other_config = USER_SPACE | {"worker-cpus": str(SWITCH_CORE), "receive-ring-kib": "16384"}
 
 
 class VswitchdTwoWorkers(Vswitchd):

@@ -30,7 +30,9 @@ ALLOWED: dict[str, set[str]] = {
     "datapath/tunnel": {"datapath/base", "datapath/frame", "datapath/port", "datapath/mirror"},
     "datapath/snapshot": FRAMES | {"datapath/port", "datapath/switching", "datapath/mirror", "datapath/tunnel"},
     "datapath/pipeline": FRAMES | {"datapath/switching", "datapath/mirror", "datapath/tunnel", "datapath/snapshot"},
-    "datapath/engine": FRAMES | {"datapath/port", "datapath/switching", "datapath/mirror", "datapath/tunnel",
+    "datapath/fastpath": FRAMES | {"datapath/port", "datapath/switching", "datapath/mirror", "datapath/snapshot",
+                                   "datapath/pipeline"},
+    "datapath/engine": FRAMES | {"datapath/port", "datapath/fastpath", "datapath/switching", "datapath/mirror", "datapath/tunnel",
                                  "datapath/snapshot", "datapath/pipeline"},
 }
 EVERY_SCHEMA = {"schemas", "schemas/jsonrpc", "schemas/ovsdb"}

@@ -52,6 +52,12 @@ std::uint32_t pseudo_header_sum(const Bytes& frame) {
   return sum(frame, kEthernet + 12, kEthernet + 20, static_cast<std::uint32_t>(IPPROTO_TCP + tcp_length));
 }
 
+/// The kernel drops what is sent before it has noticed the carrier.
+void wait_for_carrier(const Namespace& space, const std::string& name) {
+  run(space, "for try in $(seq 5000); do ip -o link show " + name +
+                 " | grep -q 'qdisc noop ' || exit 0; sleep 0.001; done; exit 1");
+}
+
 }  // namespace
 
 Namespace::Namespace() {
@@ -105,6 +111,8 @@ void make_veth(const Namespace& space, const std::string& name, const Namespace&
   run(space, "ip link add " + name + " type veth peer name " + peer + " netns " + peer_space.path());
   run(space, "ip link set " + name + " up");
   run(peer_space, "ip link set " + peer + " up");
+  wait_for_carrier(space, name);
+  wait_for_carrier(peer_space, peer);
 }
 
 int ifindex_of(const Namespace& space, const std::string& name) {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What system tests work with: a daemon of the build under test, and JSON-RPC to it over its real sockets.
 
-VSWITCH_BUILD names the build directory (default: build/release below the source root).
+VSWITCH_BUILD names the build directory (default: build/release below the source root). With VSWITCH_FAST_PATH=off user space carries
+every frame.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from net import PATIENCE_S, threads
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VSWITCH_BUILD", ROOT / "build" / "release")).resolve()
+FAST_PATH = os.environ.get("VSWITCH_FAST_PATH") != "off"  # every test must pass with it and without
 # What a sanitizer takes of memory and time says nothing about the program, and it ends a program that runs out of memory.
 SANITIZED = "VSWITCH_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
 VSWITCHD = BUILD / "vswitchd"
@@ -160,7 +162,8 @@ class Daemon:
         return threads(self.pid, "worker", "mirror") if self.runs() else {}
 
     def command(self, *extra: str) -> list[str]:
-        return [*self.inside, str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *self.args, *extra]
+        fast_path = [] if FAST_PATH else ["--no-kernel-fast-path"]
+        return [*self.inside, str(VSWITCHD), "--rundir", str(self.rundir), "--db", str(self.database), *fast_path, *self.args, *extra]
 
     def spawn(self, *extra: str) -> None:
         """Starts it without waiting."""

@@ -32,8 +32,8 @@ def ovs(tmp_path: pathlib.Path) -> Iterator[openvswitch.OpenVswitch]:
 
 def set_up(lab: Lab, ovs: openvswitch.OpenVswitch) -> None:
     """The same bridge for both, by the same client."""
-    ports = [word for number in (1, 2) for word in ("--", "add-port", "br0", f"p{number}", "--", "set", "interface", f"p{number}",
-                                                     f"ofport_request={number}")]
+    ports = [word for number in (1, 2) for word in (
+        "--", "add-port", "br0", f"p{number}", "--", "set", "interface", f"p{number}", f"ofport_request={number}")]
     ovs.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", *ports)
     lab.daemon.ovs("ovs-vsctl", "--may-exist", "add-br", "br0", *ports)
 
@@ -223,14 +223,14 @@ def test_trace_of_a_packet_and_its_options(lab: Lab, ovs: openvswitch.OpenVswitc
     packet = "ffffffffffff02000000000a080045000028000000004006000a0a0000010a00000200010050" + "00" * 8 + "50020000" + "00" * 4
     texts = []
     for rundir in (ovs.rundir, lab.daemon.rundir):
-        for options in ([], ["--ct-next", "trk,new"]):
-            code, out, err = asked(rundir, "ofproto/trace", "br0", "in_port=1", packet, *options)
+        for options in ("", "--ct-next trk,new"):
+            code, out, err = asked(rundir, "ofproto/trace", "br0", "in_port=1", packet, *options.split())
             assert code == 0, err
             texts.append(out.splitlines()[0])
     assert len(set(texts)) == 1 and "tp_dst=80" in texts[0]
-    run_in = [lab.daemon.rundir, "ofproto/trace"]
-    assert "give a bridge" in asked(*run_in, "ovs-netdev", "in_port(1),eth(src=02:00:00:00:00:01)")[2]
-    assert "whole packet" in asked(*run_in, "br0", "in_port=1", "--l7", "00")[2]
+    ours = lab.daemon.rundir
+    assert "give a bridge" in asked(ours, "ofproto/trace", "ovs-netdev", "in_port(1),eth(src=02:00:00:00:00:01)")[2]
+    assert "whole packet" in asked(ours, "ofproto/trace", "br0", "in_port=1", "--l7", "00")[2]
 
 
 def test_log_destinations_have_levels_of_their_own(lab: Lab) -> None:

@@ -35,9 +35,10 @@ def what_is_honoured(table: str) -> dict[str, set[str]]:
         name, text = re.sub(r"\s+", " ", item).split(":", 1)
         text = re.sub(r"\([^)]*\)", "", text)
         # What follows a semicolon is said of keys and values.
-        words = {word.rstrip("*") for word in re.findall(r"[a-z0-9_]+\*?", text.split(";")[0] if name.startswith("No effect") else text)}
-        categories[name] = {column for column in SCHEMA["tables"][table]["columns"]
-                                          for word in words if column == word or (f"{word}*" in text and column.startswith(word))}
+        text = text.split(";")[0] if name.startswith("No effect") else text
+        words = {word.rstrip("*") for word in re.findall(r"[a-z0-9_]+\*?", text)}
+        categories[name] = {column for column in SCHEMA["tables"][table]["columns"] for word in words
+                            if column == word or (f"{word}*" in text and column.startswith(word))}
     return categories
 
 
@@ -66,10 +67,12 @@ def value_of(column: dict[str, Any], rows: list[Any]) -> Any:
         if base["type"] == "uuid":
             table = base["refTable"]
             name = f"row{len(rows)}"
-            required = {other: value_of(definition, rows) for other, definition in SCHEMA["tables"][table]["columns"].items()
-                        if isinstance(definition["type"], dict) and definition["type"].get("min") == 1 and "refTable" not in str(definition)}
-            rows.append({"op": "insert", "table": table, "row": {**required, **({"target": "tcp:192.0.2.9"} if "target" in
-                         SCHEMA["tables"][table]["columns"] else {})}, "uuid-name": name})
+            columns = SCHEMA["tables"][table]["columns"]
+            required = {other: value_of(definition, rows) for other, definition in columns.items() if "refTable" not in str(definition)
+                        and isinstance(definition["type"], dict) and definition["type"].get("min") == 1}
+            if "target" in columns:
+                required["target"] = "tcp:192.0.2.9"
+            rows.append({"op": "insert", "table": table, "row": required, "uuid-name": name})
             return ["named-uuid", name]
         return "x"
 
@@ -174,8 +177,8 @@ def test_columns_of_managers(lab: Lab) -> None:
     row["max_backoff"] = 1000
     transact(lab, {"op": "insert", "table": "Manager", "row": {"target": "ptcp:0", **row}, "uuid-name": "m"},
              {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["manager_options", "insert", ["named-uuid", "m"]]]})
-    wait_until(lambda: names <= set(dict(transact(lab, {"op": "select", "table": "Manager", "where": [], "columns": ["status"]})[0]["rows"][0]
-                                         ["status"][1])), "its status names them")
+    select = {"op": "select", "table": "Manager", "where": [], "columns": ["status"]}
+    wait_until(lambda: names <= set(dict(transact(lab, select)[0]["rows"][0]["status"][1])), "its status names them")
     assert "manager ptcp:0: inactivity_probe has no effect here" in lab.daemon.log_text()
 
 

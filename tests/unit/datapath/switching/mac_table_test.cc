@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace vswitch {
 namespace {
@@ -205,6 +207,61 @@ TEST(MacTable, ReadersNeverSeeAnotherAddressesPort) {
   reader.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_LE(table.size(), 64U);
+}
+
+struct Watcher : AddressWatcher {
+  std::vector<std::pair<VlanId, MacAddr>> told;
+  void forgotten(const MacTable& table, VlanId vlan, const MacAddr& mac) override {
+    EXPECT_NE(table.lookup(vlan, mac, kStart), kA) << "it is told after the change";
+    told.emplace_back(vlan, mac);
+  }
+};
+
+TEST(MacTable, TellsItsWatcherWhatIsNotWhereItWas) {
+  Watcher watcher;
+  MacTable table(4, 20 * kSecondNs, &watcher);
+  const auto told = [&watcher] { return std::exchange(watcher.told, {}); };
+  using Addresses = std::vector<std::pair<VlanId, MacAddr>>;
+
+  table.learn(1, mac(1), kA, kStart);
+  table.learn(1, mac(1), kA, kStart + kSecondNs);
+  EXPECT_EQ(told(), Addresses{}) << "it is where it was";
+  table.learn(1, mac(1), kB, kStart);
+  EXPECT_EQ(told(), (Addresses{{1, mac(1)}})) << "moved";
+  table.pin(1, mac(1), kB);
+  EXPECT_EQ(told(), (Addresses{{1, mac(1)}})) << "pinned";
+  table.unpin(1, mac(1));
+  EXPECT_EQ(told(), (Addresses{{1, mac(1)}})) << "unpinned";
+  table.learn(1, mac(2), kA, kStart);
+  table.forget_port(kA);
+  EXPECT_EQ(told(), (Addresses{{1, mac(2)}})) << "its port is gone";
+  table.learn(3, mac(3), kA, kStart);
+  VlanSet three;
+  three.set(3);
+  table.forget_vlans(three);
+  EXPECT_EQ(told(), (Addresses{{3, mac(3)}})) << "its VLAN is flooded";
+  table.learn(1, mac(4), kA, kStart);
+  table.sweep(kStart + 30 * kSecondNs);
+  EXPECT_EQ(told(), (Addresses{{1, mac(4)}})) << "aged out";
+  table.learn(1, mac(5), kA, kStart);
+  table.flush();
+  EXPECT_EQ(told(), (Addresses{{1, mac(5)}})) << "flushed";
+  for (std::uint64_t n = 10; n < 15; ++n) table.learn(1, mac(n), kA, kStart);
+  EXPECT_EQ(told(), (Addresses{{1, mac(10)}})) << "evicted";
+  table.set_limits(3, 20 * kSecondNs);
+  EXPECT_EQ(told(), (Addresses{{1, mac(11)}})) << "no room any more";
+}
+
+TEST(MacTable, RefreshesOnlyWhatIsOnThatPort) {
+  MacTable table(4, 20 * kSecondNs);
+  table.learn(1, mac(1), kA, kStart);
+  table.refresh(1, mac(1), kB, kStart + 15 * kSecondNs);
+  EXPECT_EQ(table.lookup(1, mac(1), kStart + 21 * kSecondNs), std::nullopt);
+  table.learn(1, mac(2), kA, kStart);
+  table.refresh(1, mac(2), kA, kStart + 15 * kSecondNs);
+  EXPECT_EQ(table.lookup(1, mac(2), kStart + 21 * kSecondNs), kA);
+  table.refresh(1, mac(3), kA, kStart);
+  EXPECT_EQ(table.lookup(1, mac(3), kStart), std::nullopt) << "it teaches nothing";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <vector>
 
 #include "datapath/frame/checksum.h"
@@ -86,11 +87,12 @@ TEST(Inherit, NoPacketHasTtl0) {
 }
 
 TEST(CongestionMark, GoesIntoThePacketInside) {
-  for (const std::uint8_t before : {0x01, 0x02, 0x03, 0xb9}) {
+  for (const std::uint8_t before : std::initializer_list<std::uint8_t>{0x01, 0x02, 0x03, 0xb9}) {
     for (const int tags : {0, 1}) {
       Bytes frame = ipv4(before, 64, tags);
       EXPECT_TRUE(take_congestion_mark(0x03, frame));
-      EXPECT_EQ(frame, ipv4(before | 0x03, 64, tags)) << int{before} << ", the checksum too";
+      EXPECT_EQ(frame, ipv4(static_cast<std::uint8_t>(before | 0x03), 64, tags))
+          << int{before} << ", the checksum too";
     }
     Bytes frame = ipv6(before, 64);
     EXPECT_TRUE(take_congestion_mark(0xff, frame));

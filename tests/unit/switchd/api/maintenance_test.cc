@@ -2,6 +2,7 @@
 // What an operator does to the daemon itself: settings, log, database file, transient ports.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,11 +10,11 @@
 #include "switchd/base/log.h"
 #include "tests/unit/switchd/api/support.h"
 
-namespace vswitch::api {
+namespace vswitch::api::test {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
 
 class Maintenance : public ApiTest {
  protected:
@@ -72,4 +73,4 @@ TEST_F(Maintenance, ABackupIsADatabaseFile) {
 }
 
 }  // namespace
-}  // namespace vswitch::api
+}  // namespace vswitch::api::test

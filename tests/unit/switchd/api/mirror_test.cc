@@ -209,10 +209,10 @@ TEST_F(MirrorApi, AChangedEndpointKeepsItsRowAndSoItsAccount) {
       Json::parse(R"({"endpoints": [{"ip": "10.0.0.1", "encap": "erspan2"}, {"ip": "10.0.0.2"}]})");
   good("mirror.add", er0);
   const auto rows = [this] {
-    std::map<std::string, Uuid> rows;
+    std::map<std::string, Uuid> by_address;
     for (const Uuid& uuid : mirror().uuids("endpoints"))
-      rows.emplace(database.find("Mirror_Endpoint", uuid)->str("remote_ip"), uuid);
-    return rows;
+      by_address.emplace(database.find("Mirror_Endpoint", uuid)->str("remote_ip"), uuid);
+    return by_address;
   };
   const auto before = rows();
   const auto set = [this](const char* endpoints) {

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/fastpath/fast_path.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "datapath/port/device_query.h"
+
+namespace vswitch::fastpath {
+
+namespace {
+
+constexpr std::uint32_t kIdleTicks = 10;  // then a flow without frames goes
+constexpr std::uint32_t kActiveTicks =
+    2;  // a change of settings is prepared for flows with frames since then
+constexpr std::size_t kMostPrepared = 4096;  // at a microsecond each
+constexpr std::size_t kTrialPorts = 2;       // the last slots: Programs tries itself out there
+constexpr std::uint64_t kUnderWay = 64;      // frames between filter and tc, on all processors
+
+bool has_slot(PortNo port) {
+  return index(port) < FASTPATH_PORTS - kTrialPorts;
+}
+
+/// A word that the kernel reads or writes too.
+template <typename T>
+std::atomic_ref<T> shared(T& word) {
+  return std::atomic_ref<T>(word);
+}
+
+std::string_view bytes_of(const fastpath_key& key) {
+  return {reinterpret_cast<const char*>(&key), sizeof key};
+}
+
+fastpath_key key_of(int ifindex, std::uint32_t tag, const Frame& frame) {
+  fastpath_key key{};
+  key.ifindex = static_cast<std::uint32_t>(ifindex);
+  key.tag = tag;
+  std::copy(frame.dst.octets.begin(), frame.dst.octets.end(), key.dst);
+  std::copy(frame.src.octets.begin(), frame.src.octets.end(), key.src);
+  return key;
+}
+
+/// Adds to `counter` what `now` has more than `before`.
+void add_growth(Counter& counter, std::uint64_t now, std::uint64_t before) {
+  if (now != before) counter.add(now - before);
+}
+
+Counter& lost(DropCounters& drops, DropReason reason) {
+  return drops[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace
+
+std::size_t FastPath::KeyHash::operator()(const fastpath_key& key) const {
+  return std::hash<std::string_view>()(bytes_of(key));
+}
+bool FastPath::KeyEqual::operator()(const fastpath_key& a, const fastpath_key& b) const {
+  return bytes_of(a) == bytes_of(b);
+}
+std::size_t FastPath::AddressHash::operator()(const Address& address) const {
+  const std::size_t mac = std::hash<std::uint64_t>()(address.mac.to_u64() << 12 ^ address.vlan);
+  return mac ^ std::hash<const void*>()(address.table) * 31;
+}
+
+FastPath::FastPath() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+  programs_.set_tick(1);
+  programs_.enable(true);
+}
+
+FastPath::~FastPath() = default;
+
+// ---- settings -----------------------------------------------------------------------------------------
+
+void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
+  const MutexLock lock(changes_);
+  const std::size_t count = std::min<std::size_t>(snapshot.ports.size(), FASTPATH_PORTS - kTrialPorts);
+  if (ports_.size() < count) ports_.resize(count);
+  const auto port_at = [&](std::size_t slot) {
+    return snapshot.port(PortNo{static_cast<std::uint32_t>(slot)});
+  };
+  for (auto& [macs, use] : bridges_) use.next = 0;
+  bool changes = false;
+  for (const auto& bridge : snapshot.bridges) {
+    if (!bridge_slot(*bridge)) continue;
+    BridgeUse& use = bridges_.at(bridge->macs.get());
+    use.next = bridge->generation;
+    changes |= use.next != use.generation;
+  }
+  for (std::size_t slot = 0; slot < ports_.size(); ++slot) {
+    if (const PortConfig* port = port_at(slot)) publish_port(slot, port);
+  }
+  if (changes) prepare(snapshot, now);
+  for (auto& [macs, use] : bridges_) {
+    use.generation = use.next;
+    shared(programs_.bridges[use.slot].generation).store(use.generation, std::memory_order_seq_cst);
+  }
+  for (std::size_t slot = 0; slot < ports_.size(); ++slot) clean_port(slot, port_at(slot));
+  std::erase_if(bridges_, [this](const auto& item) REQUIRES(changes_) {
+    if (item.second.generation != 0) return false;
+    free_bridges_.push_back(item.second.slot);
+    return true;
+  });
+}
+
+std::optional<std::uint32_t> FastPath::bridge_slot(const BridgeConfig& bridge) {
+  const auto found = bridges_.find(bridge.macs.get());
+  if (found != bridges_.end()) return found->second.slot;
+  std::uint32_t slot = static_cast<std::uint32_t>(bridges_.size());
+  if (!free_bridges_.empty()) {
+    slot = free_bridges_.back();
+    free_bridges_.pop_back();
+  }
+  if (slot >= FASTPATH_BRIDGES) return std::nullopt;
+  bridges_[bridge.macs.get()].slot = slot;
+  return slot;
+}
+
+/// Before the generation changes: what the new settings need.
+void FastPath::publish_port(std::size_t slot, const PortConfig* port) {
+  PortUse& use = ports_[slot];
+  if (use.device != port->device || use.counters != port->counters) {
+    clean_port(slot, nullptr);
+    use.counters = port->counters;
+    use.device = port->device;
+  }
+  if (use.device == nullptr) return;
+  const KernelDevice device = use.device->kernel_device();
+  if (device.ifindex == 0) return;
+  if (port->only_copies && device.takes_copies && !use.finishes)
+    use.finishes = set_tx_checksum(socket_.get(), device.ifindex, false);
+  fastpath_port& in_kernel = programs_.ports[slot];
+  shared(in_kernel.ifindex).store(static_cast<std::uint32_t>(device.ifindex), std::memory_order_relaxed);
+  shared(in_kernel.mtu).store(static_cast<std::uint32_t>(port->mtu), std::memory_order_relaxed);
+  shared(in_kernel.worker).store(port->worker, std::memory_order_relaxed);
+}
+
+/// After it has changed: what they do not need any more. `port`: null if there is none.
+void FastPath::clean_port(std::size_t slot, const PortConfig* port) {
+  PortUse& use = ports_[slot];
+  if (use.finishes && (port == nullptr || !port->only_copies)) {
+    set_tx_checksum(socket_.get(), use.device->kernel_device().ifindex, true);
+    use.finishes = false;
+  }
+  if (port != nullptr || use.counters == nullptr) return;
+  count_port(slot);
+  use.counters.reset();
+  use.device.reset();
+}
+
+/// Flows without frames are left out, and what is too much for one change: they go to user space once.
+void FastPath::prepare(const Snapshot& snapshot, TimeNs now) {
+  std::size_t prepared = 0;
+  for (auto& [key, flow] : flows_) {
+    const auto bridge = bridges_.find(flow.macs.get());
+    if (bridge == bridges_.end() || bridge->second.next == bridge->second.generation) continue;
+    const std::uint64_t stamp = shared(programs_.stamps[flow.in_kernel.id]).load(std::memory_order_relaxed);
+    if (bridge->second.next == 0 || tick_ - stamp > kActiveTicks || prepared == kMostPrepared) continue;
+    if (flow.in_kernel.decision[flow.current].generation != bridge->second.generation) continue;
+    if (prepare(snapshot, flow, key, now)) ++prepared;
+  }
+}
+
+/// The kernel takes only flows on which nothing but addresses and tag has a bearing, so any frame with these will do.
+bool FastPath::prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key& key, TimeNs now) {
+  static constexpr std::array<std::uint8_t, 46> kPayload{0x88, 0xb5};
+  Frame frame;
+  std::copy(std::begin(key.dst), std::end(key.dst), frame.dst.octets.begin());
+  std::copy(std::begin(key.src), std::end(key.src), frame.src.octets.begin());
+  if (key.tag != 0)
+    frame.tag = VlanTag{static_cast<std::uint16_t>(key.tag >> 16), static_cast<std::uint16_t>(key.tag)};
+  frame.payload = kPayload;
+  const PortConfig* in = snapshot.port(flow.in);
+  if (in == nullptr || in->device == nullptr ||
+      static_cast<std::uint32_t>(in->device->kernel_device().ifindex) != key.ifindex)
+    return false;
+  const Eligibility eligible =
+      kernel_flow(snapshot, flow.in, frame, decider_.decide(snapshot, flow.in, frame, now));
+  if (!eligible.flow || eligible.flow->vlan != flow.src.vlan) return false;
+  const auto decision = decision_for(*eligible.flow);
+  if (!decision) return false;
+  const std::size_t other = 1 - flow.current;
+  fastpath_decision& place = flow.in_kernel.decision[other];
+  if (place.copy_set != 0) copy_sets_.release(place.copy_set, tick_);
+  place = *decision;
+  flow.current = other;
+  return programs_.put(key, flow.in_kernel);
+}
+
+/// Nothing if a port has no slot, or there is no room for the copies.
+std::optional<fastpath_decision> FastPath::decision_for(const KernelFlow& flow) {
+  for (const KernelCopy& copy : flow.copies.copies) {
+    if (!has_slot(copy.port) || index(copy.port) >= ports_.size() || !ports_[index(copy.port)].finishes)
+      return std::nullopt;
+  }
+  if (!has_slot(flow.out->number)) return std::nullopt;
+  const std::optional<std::uint32_t> copy_set = flow.copies.empty() ? 0 : copy_set_of(flow.copies);
+  if (!copy_set) {
+    ++refused_;
+    return std::nullopt;
+  }
+  return fastpath_decision{.generation = flow.in->bridge->generation,
+                           .in = index(flow.in->number),
+                           .out = index(flow.out->number),
+                           .tag = flow.out_tag,
+                           .copy_set = *copy_set};
+}
+
+void FastPath::pause(Pause why, bool paused) {
+  const MutexLock lock(changes_);
+  set_pause(why, paused);
+}
+
+void FastPath::set_pause(Pause why, bool paused) {
+  paused_.set(static_cast<std::size_t>(why), paused);
+  off_.store(paused_.any(), std::memory_order_relaxed);
+  programs_.enable(paused_.none());
+}
+
+// ---- frames -------------------------------------------------------------------------------------------
+
+Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
+                      TimeNs now) {
+  if (off_.load(std::memory_order_relaxed) || verdict.sends.size() != 1 || !has_slot(in))
+    return Offer::refused;
+  const PortConfig& port = *snapshot.port(in);
+  if (port.device == nullptr || !port.device->kernel_device().is_filtered) return Offer::refused;
+  const fastpath_key key =
+      key_of(port.device->kernel_device().ifindex, frame.tag ? tag_word(*frame.tag) : 0, frame);
+  // The control thread may hold the lock for milliseconds: another frame of the flow will be offered.
+  if (!changes_.try_lock()) return Offer::refused;
+  const MutexLock lock(changes_, std::adopt_lock);
+  const std::shared_ptr<MacTable>& macs = port.bridge->macs;
+  const auto bridge = bridges_.find(macs.get());
+  if (bridge == bridges_.end() || bridge->second.generation != port.bridge->generation)
+    return Offer::refused;  // outdated
+  const auto known = flows_.find(key);
+  if (known != flows_.end() &&
+      known->second.in_kernel.decision[known->second.current].generation == port.bridge->generation)
+    return Offer::known;
+  const Eligibility eligible = kernel_flow(snapshot, in, frame, verdict);
+  if (!eligible.flow) return Offer::refused;
+  const KernelFlow& flow = *eligible.flow;
+  // A change of these addresses since then has waited, or will wait, for the lock in forgotten().
+  if (macs->lookup(flow.vlan, frame.src, now) != in ||
+      macs->lookup(flow.vlan, frame.dst, now) != flow.out->number)
+    return Offer::refused;
+  if (known != flows_.end()) remove(known);
+  const auto decision = decision_for(flow);
+  if (!decision) return Offer::refused;
+  Flow added{.in_kernel = {},
+             .macs = macs,
+             .src = {macs.get(), flow.vlan, frame.src},
+             .dst = {macs.get(), flow.vlan, frame.dst},
+             .in = in};
+  added.in_kernel.decision[0] = *decision;
+  added.in_kernel.bridge = bridge->second.slot;
+  added.in_kernel.id = free_ids_.empty() ? next_id_ : free_ids_.back();
+  added.last_stamp = tick_;
+  const bool room = added.in_kernel.id < FASTPATH_FLOWS;
+  if (room) shared(programs_.stamps[added.in_kernel.id]).store(tick_, std::memory_order_relaxed);
+  if (!room || !programs_.put(key, added.in_kernel)) {
+    ++refused_;
+    if (decision->copy_set != 0) copy_sets_.release(decision->copy_set, tick_);
+    return Offer::refused;
+  }
+  free_ids_.empty() ? static_cast<void>(++next_id_) : free_ids_.pop_back();
+  const auto at = flows_.emplace(key, std::move(added)).first;
+  by_address_[at->second.src].insert(&at->first);
+  by_address_[at->second.dst].insert(&at->first);
+  return Offer::taken;
+}
+
+std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
+  const auto slot = copy_sets_.take(copies);
+  if (!slot || copy_sets_.slot(*slot).users > 1 || copy_sets_.slot(*slot).state.filled) return slot;
+  fastpath_copy_set set{};
+  std::vector<std::uint32_t> destinations, sessions;
+  bool room = true;
+  for (const KernelCopy& copy : copies.copies) {
+    const auto account = destinations_.take(copy.account);
+    if (!account) {
+      room = false;
+      break;
+    }
+    destinations.push_back(*account);
+    set.copy[set.copies++] = {.destination = *account,
+                              .port = index(copy.port),
+                              .tag = copy.tag,
+                              .duplicate = copy.duplicate ? 1U : 0U};
+  }
+  for (const auto& session : copies.sessions) {
+    const auto account = room ? sessions_.take(session) : std::nullopt;
+    if (!account) {
+      room = false;
+      break;
+    }
+    sessions.push_back(*account);
+    set.session[set.sessions++] = *account;
+  }
+  if (!room) {
+    for (const std::uint32_t account : destinations) destinations_.release(account, tick_);
+    for (const std::uint32_t account : sessions) sessions_.release(account, tick_);
+    copy_sets_.release(*slot, tick_);
+    return std::nullopt;
+  }
+  programs_.copy_sets[*slot] = set;
+  copy_sets_.slot(*slot).state = {true, std::move(destinations), std::move(sessions)};
+  return slot;
+}
+
+void FastPath::remove(Flows::iterator at) {
+  programs_.remove(at->first);
+  unlink(at->second.src, at->first);
+  unlink(at->second.dst, at->first);
+  for (const fastpath_decision& decision : at->second.in_kernel.decision) {
+    if (decision.copy_set != 0) copy_sets_.release(decision.copy_set, tick_);
+  }
+  free_ids_.push_back(at->second.in_kernel.id);
+  flows_.erase(at);
+}
+
+void FastPath::unlink(const Address& address, const fastpath_key& key) {
+  const auto found = by_address_.find(address);
+  if (found == by_address_.end()) return;
+  found->second.erase(&key);
+  if (found->second.empty()) by_address_.erase(found);
+}
+
+void FastPath::forgotten(const MacTable& table, VlanId vlan, const MacAddr& mac) {
+  const MutexLock lock(changes_);
+  const Address address{&table, vlan, mac};
+  for (auto found = by_address_.find(address); found != by_address_.end(); found = by_address_.find(address))
+    remove(flows_.find(**found->second.begin()));
+}
+
+void FastPath::copies_queued(PortNo in, TimeNs time) {
+  if (has_slot(in))
+    shared(programs_.ports[index(in)].copied)
+        .store(static_cast<std::uint64_t>(time), std::memory_order_release);
+}
+
+void FastPath::settled(PortNo in, TimeNs time) {
+  if (!has_slot(in)) return;
+  fastpath_port& port = programs_.ports[index(in)];
+  shared(port.settled).store(static_cast<std::uint64_t>(time), std::memory_order_release);
+}
+
+void FastPath::drain(PortNo in) {
+  if (has_slot(in)) shared(programs_.ports[index(in)].draining).store(1, std::memory_order_release);
+}
+
+void FastPath::copies_sent(std::size_t worker, TimeNs time) {
+  const auto until = programs_.copies_sent_until();
+  if (worker < until.size())
+    shared(until[worker]).store(static_cast<std::uint64_t>(time), std::memory_order_release);
+}
+
+// ---- accounts and age ---------------------------------------------------------------------------------
+
+void FastPath::collect_port(PortNo port) {
+  const MutexLock lock(changes_);
+  if (index(port) < ports_.size()) count_port(index(port));
+}
+
+void FastPath::collect_copies() {
+  const MutexLock lock(changes_);
+  count_copies();
+}
+
+void FastPath::count_port(std::size_t slot) {
+  PortUse& use = ports_[slot];
+  if (use.counters == nullptr) return;
+  const fastpath_port_account now = programs_.port_account(slot);
+  const fastpath_port_account& before = use.counted;
+  PortCell& cell = use.counters->of(sender_);
+  add_growth(cell.received_frames, now.received_frames, before.received_frames);
+  add_growth(cell.received_bytes, now.received_bytes, before.received_bytes);
+  add_growth(cell.sent_frames, now.sent_frames, before.sent_frames);
+  add_growth(cell.sent_bytes, now.sent_bytes, before.sent_bytes);
+  add_growth(cell.copies_sent, now.copies_sent, before.copies_sent);
+  add_growth(lost(cell.sent_drops, DropReason::too_big), now.too_big, before.too_big);
+  add_growth(lost(cell.sent_drops, DropReason::send_error), now.send_error, before.send_error);
+  const std::uint64_t drained = programs_.drained(slot);
+  add_growth(lost(cell.received_drops, DropReason::receive_overrun), drained, use.drained);
+  use.counted = now;
+  use.drained = drained;
+}
+
+void FastPath::count_copies() {
+  for (std::size_t at = 0; auto& slot : destinations_.slots()) {
+    const fastpath_destination_account now = programs_.destination_account(at++);
+    if (slot.is_free) continue;
+    const fastpath_destination_account before = std::exchange(slot.state, now);
+    DestinationCell& cell = slot.key->of(sender_);
+    add_growth(cell.matched, now.matched, before.matched);
+    add_growth(cell.delivered, now.delivered, before.delivered);
+    add_growth(cell.sent_packets, now.packets, before.packets);
+    add_growth(cell.delivered_bytes, now.bytes, before.bytes);
+    add_growth(lost(cell.lost, DropReason::duplicate), now.duplicate, before.duplicate);
+    add_growth(lost(cell.lost, DropReason::no_buffers), now.no_buffers, before.no_buffers);
+    add_growth(lost(cell.lost, DropReason::link_down), now.link_down, before.link_down);
+    add_growth(lost(cell.lost, DropReason::too_big), now.too_big, before.too_big);
+  }
+  for (std::size_t at = 0; auto& slot : sessions_.slots()) {
+    const fastpath_session_account now = programs_.session_account(at++);
+    if (slot.is_free) continue;
+    const fastpath_session_account before = std::exchange(slot.state, now);
+    SessionCell& cell = slot.key->of(sender_);
+    add_growth(cell.frames, now.frames, before.frames);
+    add_growth(cell.bytes, now.bytes, before.bytes);
+  }
+}
+
+void FastPath::housekeeping(TimeNs now) {
+  age(now);
+  const MutexLock lock(changes_);
+  for (std::size_t slot = 0; slot < ports_.size(); ++slot) count_port(slot);
+  count_copies();
+  for (auto* set : copy_sets_.recycle(tick_)) {
+    for (const std::uint32_t account : set->state.destinations) destinations_.release(account, tick_);
+    for (const std::uint32_t account : set->state.sessions) sessions_.release(account, tick_);
+    set->state = {};
+  }
+  destinations_.recycle(tick_);
+  sessions_.recycle(tick_);
+  watch();
+  programs_.set_tick(++tick_);
+}
+
+/// The MAC table is told without the lock held: it takes its own before it calls forgotten().
+void FastPath::age(TimeNs now) {
+  struct Seen {
+    std::shared_ptr<MacTable> macs;
+    VlanId vlan;
+    MacAddr mac;
+    PortNo port;
+  };
+  std::vector<Seen> seen;
+  {
+    const MutexLock lock(changes_);
+    for (auto at = flows_.begin(); at != flows_.end();) {
+      const auto flow = at++;  // remove() invalidates it
+      const auto bridge = bridges_.find(flow->second.macs.get());
+      const std::uint64_t stamp =
+          shared(programs_.stamps[flow->second.in_kernel.id]).load(std::memory_order_relaxed);
+      const std::uint64_t generation = flow->second.in_kernel.decision[flow->second.current].generation;
+      const bool stale = bridge == bridges_.end() || bridge->second.generation != generation;
+      if (stale || tick_ - stamp > kIdleTicks) {
+        remove(flow);
+      } else if (stamp != flow->second.last_stamp) {
+        flow->second.last_stamp = stamp;
+        seen.push_back({flow->second.macs, flow->second.src.vlan, flow->second.src.mac, flow->second.in});
+      }
+    }
+  }
+  for (const Seen& one : seen) one.macs->refresh(one.vlan, one.mac, one.port, now);
+}
+
+/// What the filter has decided must have been carried out, but for the frames that are under way right now.
+void FastPath::watch() {
+  std::uint64_t decided = 0, obeyed = 0;
+  for (const PortUse& port : ports_) {
+    decided += port.counted.received_frames;
+    obeyed += port.counted.obeyed;
+  }
+  const std::uint64_t disobeyed = decided - std::min(decided, obeyed);
+  // A filter that somebody removes comes back at once (switchd/netlink/tc_monitor.h); what lasts is trouble.
+  const bool is_wrong = disobeyed > disobeyed_ + kUnderWay;
+  disobeyed_ = disobeyed;
+  if (!std::exchange(was_wrong_, is_wrong) || !is_wrong || !trouble_.empty()) return;
+  trouble_ =
+      "tc did not carry out what the socket filter had decided, for " + std::to_string(disobeyed) + " frames";
+  set_pause(Pause::trouble, true);
+}
+
+FastPath::Status FastPath::status() const {
+  const MutexLock lock(changes_);
+  Status status{.off = trouble_, .flows = flows_.size(), .frames = 0, .refused = refused_};
+  const auto paused_for = [this](Pause why)
+                              REQUIRES(changes_) { return paused_[static_cast<std::size_t>(why)]; };
+  if (!trouble_.empty())
+    status.off += "; restart vswitchd to try again";
+  else if (paused_for(Pause::setting))
+    status.off = "Open_vSwitch other_config:kernel-fast-path is false";
+  else if (paused_for(Pause::frame_wanted))
+    status.off = "a client waits for the next frame, to explain it";
+  for (const PortUse& port : ports_) status.frames += port.counted.received_frames;
+  return status;
+}
+
+}  // namespace vswitch::fastpath

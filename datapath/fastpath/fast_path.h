@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flows that the kernel carries by itself, and their accounts. User space decides first: a worker offers each verdict
+// here, and what kernel_flow.h allows is put into the kernel's map, which answers for the flow from then on, until
+// something it rests on changes:
+//
+// - a setting: every bridge has the generation of its settings, and so has every decision. Datapath::publish() calls
+//   publish() before workers see the new snapshot. It decides anew about the flows that have frames, puts those decisions
+//   beside the old ones, and then switches the bridge to the new generation with one store: the next frame of each flow
+//   follows the new settings, or goes to user space if nothing was prepared for it.
+// - an address: the MAC table reports (AddressWatcher) which it forgets or moves, and the flows from and to it go.
+// - silence: a flow without frames for ten seconds goes, and while it has some, its source stays fresh in the MAC table.
+//
+// Counting. The kernel counts for ports, sessions and destinations; collect() adds what is new to their counters, in the
+// cells of a sender of its own, so that whoever sums them up gets everything.
+#pragma once
+
+#include <atomic>
+#include <bitset>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "datapath/base/counters.h"
+#include "datapath/base/thread_annotations.h"
+#include "datapath/base/unique_fd.h"
+#include "datapath/fastpath/kernel_flow.h"
+#include "datapath/fastpath/programs.h"
+#include "datapath/fastpath/slot_table.h"
+#include "datapath/pipeline/pipeline.h"
+#include "datapath/snapshot/snapshot.h"
+#include "datapath/switching/address_watcher.h"
+
+namespace vswitch::fastpath {
+
+/// Why user space gets every frame for a while.
+enum class Pause : std::uint8_t { setting, frame_wanted, trouble, count_ };
+
+enum class Offer : std::uint8_t {
+  refused,  ///< user space goes on with this flow
+  taken,    ///< the kernel knows the flow from now on
+  known,    ///< it knew the flow already: the frame had to wait for settled()
+};
+
+class FastPath final : public AddressWatcher {
+ public:
+  /// Throws std::runtime_error with a sentence if the kernel cannot do it.
+  FastPath();
+  ~FastPath() override;
+  /// In whose cells it counts: those of a sender that no thread is. Before publish().
+  void count_as(SenderId sender) { sender_ = sender; }
+
+  /// The programs for the sockets and devices of ports (programs.h).
+  const Programs& programs() const { return programs_; }
+
+  // Settings and time:
+  /// `snapshot` becomes valid. When it returns, the kernel carries no frame by older settings of a changed bridge.
+  void publish(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
+  /// Adds what the kernel has counted since the last call: for one port; for all sessions.
+  void collect_port(PortNo port) REQUIRES(roles::control) EXCLUDES(changes_);
+  void collect_copies() REQUIRES(roles::control) EXCLUDES(changes_);
+  /// Ages flows, and adds what the kernel has counted for everything. Call it once a second.
+  void housekeeping(TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
+  /// While paused for any reason, user space gets every frame. Any thread.
+  void pause(Pause why, bool paused) EXCLUDES(changes_);
+
+  // Frames:
+  /// The verdict on a frame that has arrived at `in`, decided with `snapshot`.
+  Offer offer(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict, TimeNs now)
+      REQUIRES(roles::worker) EXCLUDES(changes_);
+  /// Copies of frames of `in` had been queued at `time`. Before settled().
+  void copies_queued(PortNo in, TimeNs time) REQUIRES(roles::worker);
+  /// All frames that the kernel had handed to user space for port `in` before `time` have been sent.
+  void settled(PortNo in, TimeNs time) REQUIRES(roles::worker);
+  /// Frames arrive faster than they are sent, so that nothing settles: the kernel drops frames of known flows, as it
+  /// does if the ring is full, until settled() is called.
+  void drain(PortNo in) REQUIRES(roles::worker);
+  /// All copies that `worker` had queued at `time` have been sent.
+  void copies_sent(std::size_t worker, TimeNs time) REQUIRES(roles::mirror);
+
+  // AddressWatcher. Any thread.
+  void forgotten(const MacTable& table, VlanId vlan, const MacAddr& mac) override EXCLUDES(changes_);
+
+  struct Status {
+    std::string off;            ///< why user space gets every frame, as a sentence; empty: it does not
+    std::size_t flows = 0;      ///< known to the kernel
+    std::uint64_t frames = 0;   ///< carried by the kernel
+    std::uint64_t refused = 0;  ///< flows that found no room
+  };
+  Status status() const EXCLUDES(changes_);
+
+ private:
+  struct KeyHash {
+    std::size_t operator()(const fastpath_key& key) const;
+  };
+  struct KeyEqual {
+    bool operator()(const fastpath_key& a, const fastpath_key& b) const;
+  };
+  /// An address in a MAC table.
+  struct Address {
+    const MacTable* table;
+    VlanId vlan;
+    MacAddr mac;
+    bool operator==(const Address&) const = default;
+  };
+  struct AddressHash {
+    std::size_t operator()(const Address& address) const;
+  };
+  struct Flow {
+    fastpath_flow in_kernel;
+    std::size_t current = 0;  ///< of its decisions: that of the settings in effect
+    std::shared_ptr<MacTable> macs;
+    Address src, dst;
+    PortNo in;
+    std::uint64_t last_stamp = 0;
+  };
+  using Flows = std::unordered_map<fastpath_key, Flow, KeyHash, KeyEqual>;
+
+  /// Adds the set to the map; nothing if a map is full.
+  std::optional<std::uint32_t> copy_set_of(const KernelCopies& copies) REQUIRES(changes_);
+  void remove(Flows::iterator at) REQUIRES(changes_);
+  void unlink(const Address& address, const fastpath_key& key) REQUIRES(changes_);
+  std::optional<fastpath_decision> decision_for(const KernelFlow& flow) REQUIRES(changes_);
+  void publish_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
+  void prepare(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control, changes_);
+  bool prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key& key, TimeNs now)
+      REQUIRES(roles::control, changes_);
+  void clean_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
+  std::optional<std::uint32_t> bridge_slot(const BridgeConfig& bridge) REQUIRES(changes_);
+  void count_port(std::size_t slot) REQUIRES(roles::control, changes_);
+  void count_copies() REQUIRES(roles::control, changes_);
+  void set_pause(Pause why, bool paused) REQUIRES(changes_);
+  void age(TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
+  void watch() REQUIRES(roles::control, changes_);
+
+  SenderId sender_{};
+  const UniqueFd socket_;  ///< for ioctls
+  Programs programs_;
+
+  mutable Mutex changes_;
+  std::bitset<static_cast<std::size_t>(Pause::count_)> paused_ GUARDED_BY(changes_);
+  std::atomic<bool> off_{false};  ///< paused for any reason
+  std::uint32_t tick_ GUARDED_BY(changes_) = 1;
+  Flows flows_ GUARDED_BY(changes_);
+  std::unordered_map<Address, std::unordered_set<const fastpath_key*>, AddressHash> by_address_
+      GUARDED_BY(changes_);
+  // What has been collected already is the state of a slot.
+  SlotTable<std::shared_ptr<DestinationCounters>, fastpath_destination_account> destinations_
+      GUARDED_BY(changes_){0, FASTPATH_DESTINATIONS};
+  SlotTable<std::shared_ptr<SessionCounters>, fastpath_session_account> sessions_ GUARDED_BY(changes_){
+      0, FASTPATH_SESSIONS};
+  struct CopySetState {
+    bool filled = false;
+    std::vector<std::uint32_t> destinations, sessions;  ///< slots of accounts
+  };
+  SlotTable<KernelCopies, CopySetState> copy_sets_ GUARDED_BY(changes_){1, FASTPATH_COPY_SETS};
+  std::vector<std::uint32_t> free_ids_ GUARDED_BY(changes_);  ///< fastpath_flow::id
+  std::uint32_t next_id_ GUARDED_BY(changes_) = 0;
+  std::uint64_t refused_ GUARDED_BY(changes_) = 0;
+  std::string trouble_ GUARDED_BY(changes_);
+  std::uint64_t disobeyed_ GUARDED_BY(changes_) = 0;  ///< frames, until the last look
+  bool was_wrong_ GUARDED_BY(changes_) = false;       ///< too many of them, between the last looks
+
+  struct PortUse {
+    std::shared_ptr<PortCounters> counters;
+    std::shared_ptr<Port> device;
+    fastpath_port_account counted = {};
+    std::uint64_t drained = 0;
+    bool finishes = false;  ///< finishes checksums and segments what it sends, because we asked it to
+  };
+  std::vector<PortUse> ports_ GUARDED_BY(changes_);  ///< by PortNo
+
+  struct BridgeUse {
+    std::uint32_t slot = 0;
+    std::uint64_t generation = 0;  ///< in effect
+    std::uint64_t next = 0;        ///< of the snapshot that is being published; 0 = the bridge goes
+  };
+  std::map<const MacTable*, BridgeUse> bridges_ GUARDED_BY(changes_);
+  std::vector<std::uint32_t> free_bridges_ GUARDED_BY(changes_);
+  Decider decider_ GUARDED_BY(roles::control);
+};
+
+}  // namespace vswitch::fastpath

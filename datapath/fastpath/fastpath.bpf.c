@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// The programs in the kernel. One decides, the other carries out; both see each frame once, one after the other, on the
+// same processor: first the packet socket of the port (`vswitch_filter`), then tc ingress (`vswitch_ingress`). What the
+// first decides travels to the second in skb->cb. README.md in this folder says why it is so, and what it rests on.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "datapath/fastpath/maps.h"
+
+#define WHOLE_FRAME 0x40000
+
+char LICENSE[] SEC("license") = "Apache-2.0";
+
+const volatile __u32 cookie = 0;       // random: no other program leaves it in skb->cb by chance
+const volatile __u32 switch_mark = 0;  // of what the switch sends: the egress filter lets it through
+volatile __u32 enabled = 0;
+volatile __u32 tick = 0;  // counts seconds, roughly
+/// CLOCK_MONOTONIC, by worker: the copies of frames received before this have been sent.
+volatile __u64 copies_sent_until[FASTPATH_WORKERS] = {};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, FASTPATH_FLOWS);
+  __type(key, struct fastpath_key);
+  __type(value, struct fastpath_flow);
+} flows SEC(".maps");
+
+#define MAPPED_ARRAY(name, type_of_value, entries)                                              \
+  struct {                                                                                      \
+    __uint(type, BPF_MAP_TYPE_ARRAY);                                                           \
+    __uint(map_flags, BPF_F_MMAPABLE);                                                          \
+    __uint(max_entries, entries);                                                               \
+    __type(key, __u32);                                                                         \
+    __type(value, type_of_value);                                                               \
+  } name SEC(".maps")
+
+MAPPED_ARRAY(bridges, struct fastpath_bridge, FASTPATH_BRIDGES);
+MAPPED_ARRAY(ports, struct fastpath_port, FASTPATH_PORTS);
+MAPPED_ARRAY(copy_sets, struct fastpath_copy_set, FASTPATH_COPY_SETS);
+/// The tick of the last frame of each flow, by fastpath_flow.id.
+MAPPED_ARRAY(stamps, __u64, FASTPATH_FLOWS);
+/// When the last frame of a bucket of flows was passed to user space.
+MAPPED_ARRAY(order, __u64, FASTPATH_ORDER);
+// The accounts; the loader multiplies the number of entries by that of the processors.
+MAPPED_ARRAY(port_accounts, struct fastpath_port_account, FASTPATH_PORTS);
+MAPPED_ARRAY(drain_accounts, struct fastpath_drain_account, FASTPATH_PORTS);
+MAPPED_ARRAY(destination_accounts, struct fastpath_destination_account, FASTPATH_DESTINATIONS);
+MAPPED_ARRAY(session_accounts, struct fastpath_session_account, FASTPATH_SESSIONS);
+
+#define STRIPED(map, slots, slot)                                                               \
+  ({                                                                                            \
+    __u32 at = bpf_get_smp_processor_id() * (slots) + (slot);                                   \
+    bpf_map_lookup_elem(&(map), &at);                                                           \
+  })
+
+static __always_inline __u32 tag_of(const struct __sk_buff *skb) {
+  return skb->vlan_present ? (__u32)bpf_ntohs((__u16)skb->vlan_proto) << 16 | skb->vlan_tci : 0;
+}
+
+static __always_inline __u32 bucket_of(const struct fastpath_key *key) {
+  const __u32 *words = (const __u32 *)key;
+  __u32 hash = words[0] * 0x9e3779b1 ^ words[1] * 0x85ebca77 ^ words[2] * 0xc2b2ae3d ^
+               words[3] * 0x27d4eb2f ^ words[4] * 0x165667b1;
+  hash ^= hash >> 15;
+  return hash & (FASTPATH_ORDER - 1);
+}
+
+// skb->cb on the way from one program to the other. The cookie says which of the two follows.
+enum { CB_COOKIE, CB_PORTS, CB_COPY_SET, CB_TAG };  // carry it out
+enum { CB_BUCKET = 1 };                             // user space has it
+#define PASSED 0x80000000
+
+SEC("socket")
+int vswitch_filter(struct __sk_buff *skb) {
+  if (skb->pkt_type == PACKET_OUTGOING) return 0;
+  struct {
+    __u8 dst[6], src[6];
+    __be16 protocol;
+  } head;
+  if (bpf_skb_load_bytes(skb, 0, &head, sizeof head) < 0 || (head.dst[0] & 1) != 0) return WHOLE_FRAME;
+  struct fastpath_key key = {.ifindex = skb->ifindex, .tag = tag_of(skb)};
+  __builtin_memcpy(key.dst, head.dst, sizeof key.dst);
+  __builtin_memcpy(key.src, head.src, sizeof key.src);
+  __u32 bucket = bucket_of(&key);
+  __u64 *passed = bpf_map_lookup_elem(&order, &bucket);
+  if (!passed) return WHOLE_FRAME;
+
+  struct fastpath_flow *flow = enabled ? bpf_map_lookup_elem(&flows, &key) : 0;
+  if (!flow || head.protocol == bpf_htons(ETH_P_8021Q) || head.protocol == bpf_htons(ETH_P_8021AD)) goto pass;
+  __u32 bridge_slot = flow->bridge;
+  const struct fastpath_bridge *bridge = bpf_map_lookup_elem(&bridges, &bridge_slot);
+  if (!bridge) goto pass;
+  const __u64 generation = *(volatile __u64 *)&bridge->generation;
+  struct fastpath_decision decision;
+  if (flow->decision[0].generation == generation) {
+    decision = flow->decision[0];
+  } else if (flow->decision[1].generation == generation) {
+    decision = flow->decision[1];
+  } else {
+    goto pass;
+  }
+  struct fastpath_port *in = bpf_map_lookup_elem(&ports, &decision.in);
+  if (!in) goto pass;
+  // No frame overtakes another of its flow, nor a copy another: what user space has is sent first.
+  if (*passed >= in->settled) goto wait;
+  if (decision.copy_set != 0) {
+    __u32 worker = in->worker;
+    if (worker >= FASTPATH_WORKERS || in->copied >= copies_sent_until[worker]) goto wait;
+  }
+  struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, decision.in);
+  if (!account) goto pass;
+  if (in->draining) in->draining = 0;
+  account->received_frames += 1;
+  account->received_bytes += skb->len + (key.tag ? 4 : 0);
+  __u32 id = flow->id;
+  __u64 *stamp = bpf_map_lookup_elem(&stamps, &id);
+  if (stamp && *stamp != tick) *stamp = tick;
+  skb->cb[CB_COOKIE] = cookie ^ key.ifindex;
+  skb->cb[CB_PORTS] = decision.in << 16 | decision.out;
+  skb->cb[CB_COPY_SET] = decision.copy_set;
+  skb->cb[CB_TAG] = decision.tag;
+  return 0;
+
+wait:
+  if (in->draining) {
+    struct fastpath_drain_account *drained = STRIPED(drain_accounts, FASTPATH_PORTS, decision.in);
+    if (drained) drained->frames += 1;
+    return 0;
+  }
+pass:
+  *passed = bpf_ktime_get_ns();  // again by the next program, when the frame is in the ring
+  skb->cb[CB_COOKIE] = cookie ^ PASSED ^ key.ifindex;
+  skb->cb[CB_BUCKET] = bucket;
+  return WHOLE_FRAME;
+}
+
+/// Makes `want` the tag of the frame, which has `have`. False if there is no memory for that.
+static __always_inline int set_tag(struct __sk_buff *skb, __u32 have, __u32 want) {
+  if (have == want) return 1;
+  if (have != 0 && bpf_skb_vlan_pop(skb) != 0) return 0;
+  return want == 0 || bpf_skb_vlan_push(skb, bpf_htons(want >> 16), want & 0xffff) == 0;
+}
+
+/// As a packet socket tests it: the device's MTU, and room for an 802.1Q tag.
+static __always_inline int fits(const struct __sk_buff *skb, const struct fastpath_port *port, __u32 tag) {
+  __u32 extra = tag != 0 && tag >> 16 != ETH_P_8021Q ? 4 : 0;
+  return skb->gso_size != 0 || skb->len + extra <= port->mtu + ETH_HLEN;
+}
+
+/// Bytes of headers that each segment of a GSO packet repeats, Ethernet included; 0 if unknown.
+static __always_inline __u32 segment_header(struct __sk_buff *skb) {
+  __u32 at = ETH_HLEN;
+  __u8 protocol = 0;
+  if (skb->protocol == bpf_htons(ETH_P_IP)) {
+    struct iphdr ip;
+    if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip) < 0) return 0;
+    at += ip.ihl * 4;
+    protocol = ip.protocol;
+  } else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+    struct ipv6hdr ip;
+    if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip) < 0) return 0;
+    at += sizeof ip;
+    protocol = ip.nexthdr;
+  }
+  if (protocol == IPPROTO_TCP) {
+    struct tcphdr tcp;
+    if (bpf_skb_load_bytes(skb, at, &tcp, sizeof tcp) < 0) return 0;
+    return at + tcp.doff * 4;
+  }
+  return protocol == IPPROTO_UDP ? at + sizeof(struct udphdr) : 0;
+}
+
+enum { XMIT_DROP = 1, XMIT_CN = 2 };  // NET_XMIT_*: the receiver or a queue refused it; the device is down
+
+static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u32 *tag) {
+  struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
+  if (!set || i >= FASTPATH_COPIES) return;
+  const struct fastpath_copy copy = set->copy[i];
+  struct fastpath_destination_account *account =
+      STRIPED(destination_accounts, FASTPATH_DESTINATIONS, copy.destination);
+  if (!account) return;
+  account->matched += 1;
+  if (copy.duplicate) {
+    account->duplicate += 1;
+    return;
+  }
+  struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy.port);
+  if (!port) {
+    account->link_down += 1;
+    return;
+  }
+  if (!fits(skb, port, copy.tag)) {
+    account->too_big += 1;
+    return;
+  }
+  if (!set_tag(skb, *tag, copy.tag)) {
+    *tag = tag_of(skb);
+    account->no_buffers += 1;
+    return;
+  }
+  *tag = copy.tag;
+  __u32 packets = 1;
+  __u32 bytes = skb->len + (copy.tag ? 4 : 0);
+  if (skb->gso_size != 0 && skb->gso_segs > 1) {
+    packets = skb->gso_segs;
+    bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
+  }
+  const long result = bpf_clone_redirect(skb, port->ifindex, 0);
+  if (result == 0) {
+    account->delivered += 1;
+    account->packets += packets;
+    account->bytes += bytes;
+    struct fastpath_port_account *sent = STRIPED(port_accounts, FASTPATH_PORTS, copy.port);
+    if (!sent) return;
+    sent->sent_frames += packets;
+    sent->sent_bytes += bytes;
+    sent->copies_sent += packets;
+  } else if (result == XMIT_DROP) {
+    account->no_buffers += 1;
+  } else {
+    account->link_down += 1;
+  }
+}
+
+/// The frame is in the ring now, so if user space finds the ring empty after this, it has taken the frame.
+static __always_inline void note_passed(const struct __sk_buff *skb) {
+  __u32 bucket = skb->cb[CB_BUCKET];
+  __u64 *passed = bpf_map_lookup_elem(&order, &bucket);
+  if (passed) *passed = bpf_ktime_get_ns();
+}
+
+SEC("tc")
+int vswitch_ingress(struct __sk_buff *skb) {
+  const __u32 mine = cookie ^ skb->ifindex;
+  if (skb->cb[CB_COOKIE] != mine) {  // not for the host's stack
+    if (skb->cb[CB_COOKIE] == (mine ^ PASSED)) note_passed(skb);
+    return TC_ACT_SHOT;
+  }
+  skb->cb[CB_COOKIE] = 0;
+  const __u32 in_slot = skb->cb[CB_PORTS] >> 16;
+  const __u32 out_slot = skb->cb[CB_PORTS] & 0xffff;
+  const __u32 copy_set = skb->cb[CB_COPY_SET];
+  const __u32 want = skb->cb[CB_TAG];
+  __u32 tag = tag_of(skb);
+  struct fastpath_port_account *arrived = STRIPED(port_accounts, FASTPATH_PORTS, in_slot);
+  if (!arrived) return TC_ACT_SHOT;
+  arrived->obeyed += 1;
+  skb->mark = switch_mark;
+
+  if (copy_set != 0) {
+    struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
+    if (set) {
+      const __u32 copies = set->copies;
+      const __u32 sessions = set->sessions;
+      const __u32 bytes = skb->len + (tag ? 4 : 0);
+      for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
+        struct fastpath_session_account *account =
+            STRIPED(session_accounts, FASTPATH_SESSIONS, set->session[i]);
+        if (!account) break;
+        account->frames += 1;
+        account->bytes += bytes;
+      }
+      for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &tag);
+    }
+  }
+
+  struct fastpath_port *out = bpf_map_lookup_elem(&ports, &out_slot);
+  struct fastpath_port_account *left = STRIPED(port_accounts, FASTPATH_PORTS, out_slot);
+  if (!out || !left) return TC_ACT_SHOT;
+  if (!fits(skb, out, want)) {
+    left->too_big += 1;
+    return TC_ACT_SHOT;
+  }
+  if (!set_tag(skb, tag, want)) {
+    left->send_error += 1;
+    return TC_ACT_SHOT;
+  }
+  left->sent_frames += 1;
+  left->sent_bytes += skb->len + (want ? 4 : 0);
+  return (int)bpf_redirect(out->ifindex, 0);
+}

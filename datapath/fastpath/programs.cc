@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/fastpath/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <datapath/fastpath/fastpath.skel.h>  // made of fastpath.bpf.c (cmake/bpf.cmake)
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <utility>
+
+#include "datapath/base/switch_mark.h"
+#include "datapath/fastpath/trial.h"
+
+namespace vswitch::fastpath {
+
+namespace {
+
+/// All fields of an account are counters; sums those of all processors.
+template <typename Account>
+Account sum(const MappedArray<Account>& stripes, std::size_t slots, std::size_t slot) {
+  constexpr std::size_t kFields = sizeof(Account) / sizeof(std::uint64_t);
+  std::uint64_t total[kFields] = {};
+  for (std::size_t at = slot; at < stripes.size(); at += slots) {
+    auto* counters = reinterpret_cast<std::uint64_t*>(&stripes[at]);
+    for (std::size_t i = kFields;
+         i-- > 0;)  // backwards: an outcome is counted after what it is the outcome of
+      total[i] += std::atomic_ref(counters[i]).load(std::memory_order_relaxed);
+  }
+  Account account;
+  std::memcpy(&account, total, sizeof account);
+  return account;
+}
+
+[[noreturn]] void refuse(const std::string& what, int error) {
+  throw std::runtime_error(what + ": " + std::strerror(error));
+}
+
+template <typename T>
+MappedArray<T> mapped(const bpf_map* map) {
+  static_assert(sizeof(T) % sizeof(std::uint64_t) == 0, "as the kernel rounds up the size of a value");
+  const std::size_t length = sizeof(T) * bpf_map__max_entries(map);
+  void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+  if (memory == MAP_FAILED) refuse("cannot map the memory of a BPF map", errno);
+  return {memory, length};
+}
+
+}  // namespace
+
+void unmap(void* memory, std::size_t length) {
+  ::munmap(memory, length);
+}
+
+Programs::Programs() : object_(nullptr, fastpath__destroy) {
+  libbpf_set_print(nullptr);  // the sentence that we throw is enough
+  object_.reset(fastpath__open());
+  if (object_ == nullptr) refuse("cannot read the BPF programs", errno);
+  const int processors = libbpf_num_possible_cpus();
+  if (processors > 0) processors_ = static_cast<std::size_t>(processors);
+  object_->rodata->cookie = std::random_device{}();
+  object_->rodata->switch_mark = kSwitchMark;
+  for (bpf_map* map : {object_->maps.port_accounts, object_->maps.drain_accounts,
+                       object_->maps.destination_accounts, object_->maps.session_accounts}) {
+    bpf_map__set_max_entries(map, bpf_map__max_entries(map) * static_cast<std::uint32_t>(processors_));
+  }
+  if (const int error = fastpath__load(object_.get()); error != 0)
+    refuse("bpf(2) refused the programs of the fast path", -error);
+  bridges = mapped<fastpath_bridge>(object_->maps.bridges);
+  ports = mapped<fastpath_port>(object_->maps.ports);
+  stamps = mapped<std::uint64_t>(object_->maps.stamps);
+  copy_sets = mapped<fastpath_copy_set>(object_->maps.copy_sets);
+  port_accounts_ = mapped<fastpath_port_account>(object_->maps.port_accounts);
+  drain_accounts_ = mapped<fastpath_drain_account>(object_->maps.drain_accounts);
+  destination_accounts_ = mapped<fastpath_destination_account>(object_->maps.destination_accounts);
+  session_accounts_ = mapped<fastpath_session_account>(object_->maps.session_accounts);
+  filter_ = bpf_program__fd(object_->progs.vswitch_filter);
+  ingress_ = bpf_program__fd(object_->progs.vswitch_ingress);
+  flows_ = bpf_map__fd(object_->maps.flows);
+  try_out();
+}
+
+Programs::~Programs() = default;
+
+bool Programs::put(const fastpath_key& key, const fastpath_flow& flow) const {
+  return bpf_map_update_elem(flows_, &key, &flow, BPF_ANY) == 0;
+}
+
+void Programs::remove(const fastpath_key& key) const {
+  bpf_map_delete_elem(flows_, &key);
+}
+
+void Programs::enable(bool on) {
+  std::atomic_ref(object_->bss->enabled).store(on ? 1 : 0, std::memory_order_seq_cst);
+}
+
+void Programs::set_tick(std::uint32_t tick) {
+  std::atomic_ref(object_->bss->tick).store(tick, std::memory_order_relaxed);
+}
+
+std::span<std::uint64_t> Programs::copies_sent_until() const {
+  return {reinterpret_cast<std::uint64_t*>(object_->bss->copies_sent_until), FASTPATH_WORKERS};
+}
+
+fastpath_port_account Programs::port_account(std::size_t slot) const {
+  return sum(port_accounts_, FASTPATH_PORTS, slot);
+}
+fastpath_destination_account Programs::destination_account(std::size_t slot) const {
+  return sum(destination_accounts_, FASTPATH_DESTINATIONS, slot);
+}
+fastpath_session_account Programs::session_account(std::size_t slot) const {
+  return sum(session_accounts_, FASTPATH_SESSIONS, slot);
+}
+std::uint64_t Programs::drained(std::size_t slot) const {
+  return sum(drain_accounts_, FASTPATH_PORTS, slot).frames;
+}
+
+/// Of two frames that arrive at one device, only the second, of a known flow, leaves by the other device.
+void Programs::try_out() {
+  Trial trial(filter_, ingress_);
+  const std::size_t in = FASTPATH_PORTS - 2, out = FASTPATH_PORTS - 1;
+  const MacAddr here = MacAddr::from_u64(0x020000000001), there = MacAddr::from_u64(0x020000000002);
+  const MacAddr stranger = MacAddr::from_u64(0x020000000003);
+  for (const std::size_t slot : {in, out}) {
+    ports[slot].ifindex = trial.ifindex(slot - in);
+    ports[slot].mtu = 1500;
+    ports[slot].settled = ~std::uint64_t{0};
+  }
+  fastpath_key key{};
+  key.ifindex = trial.ifindex(0);
+  std::copy(there.octets.begin(), there.octets.end(), key.dst);
+  std::copy(here.octets.begin(), here.octets.end(), key.src);
+  fastpath_flow flow{};
+  flow.decision[0] = {.generation = 1, .in = in, .out = out, .tag = 0, .copy_set = 0};
+  bridges[0].generation = 1;
+  if (!put(key, flow)) refuse("bpf(2) refused a flow", errno);
+  enable(true);
+  trial.arrives(there, stranger);
+  trial.arrives(there, here);
+  const std::optional<MacAddr> left = trial.source_of_next();
+  enable(false);
+  remove(key);
+  const fastpath_port_account account = port_account(in);
+  ports[in] = ports[out] = {};
+  bridges[0] = {};
+  if (left == here && account.received_frames == 1 && account.obeyed == 1) return;
+  throw std::runtime_error("this kernel does not hand the decision of a socket filter on to tc");
+}
+
+}  // namespace vswitch::fastpath

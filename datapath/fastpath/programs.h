@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The programs in the kernel and their maps: loaded, mapped into memory, and tried once.
+//
+// Control thread, unless it says otherwise. The programs and maps disappear with the object; a socket or a tc filter
+// that still uses a program keeps it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "datapath/fastpath/maps.h"
+
+struct fastpath;
+
+namespace vswitch::fastpath {
+
+void unmap(void* memory, std::size_t length);
+
+/// Memory of an array map, shared with the kernel. T has the layout of the map's values.
+template <typename T>
+class MappedArray {
+ public:
+  MappedArray() = default;
+  MappedArray(void* memory, std::size_t length)
+      : memory_(static_cast<T*>(memory)), size_(length / sizeof(T)), length_(length) {}
+  MappedArray(const MappedArray&) = delete;
+  MappedArray& operator=(const MappedArray&) = delete;
+  MappedArray(MappedArray&& other) noexcept { swap(other); }
+  MappedArray& operator=(MappedArray&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~MappedArray() {
+    if (memory_ != nullptr) unmap(memory_, length_);
+  }
+
+  T& operator[](std::size_t at) const { return memory_[at]; }
+  std::size_t size() const { return size_; }
+
+ private:
+  void swap(MappedArray& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(size_, other.size_);
+    std::swap(length_, other.length_);
+  }
+
+  T* memory_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t length_ = 0;
+};
+
+class Programs {
+ public:
+  /// Loads the programs, and lets a frame pass through them between two devices in a network namespace of its own.
+  /// Throws std::runtime_error with a sentence: bpf(2) is not permitted, the kernel is too old, or it does not do what
+  /// the programs rely on.
+  Programs();
+  Programs(const Programs&) = delete;
+  Programs& operator=(const Programs&) = delete;
+  ~Programs();
+
+  /// For the packet socket of a port (SO_ATTACH_BPF).
+  int filter() const { return filter_; }
+  /// For tc ingress of its device, in direct-action mode.
+  int ingress() const { return ingress_; }
+
+  // Any thread:
+  /// Adds or replaces a flow. False with errno if the kernel refuses, as it does when the map is full (E2BIG).
+  bool put(const fastpath_key& key, const fastpath_flow& flow) const;
+  void remove(const fastpath_key& key) const;
+
+  MappedArray<fastpath_bridge> bridges;
+  MappedArray<fastpath_port> ports;
+  MappedArray<std::uint64_t> stamps;  ///< tick of the last frame, by fastpath_flow::id
+  MappedArray<fastpath_copy_set> copy_sets;
+
+  /// Known flows are carried out; otherwise user space gets every frame.
+  void enable(bool on);
+  void set_tick(std::uint32_t tick);
+  std::span<std::uint64_t> copies_sent_until() const;  ///< by worker; access them as std::atomic_ref
+
+  // The sums over all processors.
+  fastpath_port_account port_account(std::size_t slot) const;
+  fastpath_destination_account destination_account(std::size_t slot) const;
+  fastpath_session_account session_account(std::size_t slot) const;
+  std::uint64_t drained(std::size_t slot) const;
+
+ private:
+  void try_out();
+
+  std::unique_ptr<::fastpath, void (*)(::fastpath*)> object_;
+  int filter_ = -1, ingress_ = -1, flows_ = -1;
+  std::size_t processors_ = 1;
+  MappedArray<fastpath_port_account> port_accounts_;
+  MappedArray<fastpath_drain_account> drain_accounts_;
+  MappedArray<fastpath_destination_account> destination_accounts_;
+  MappedArray<fastpath_session_account> session_accounts_;
+};
+
+}  // namespace vswitch::fastpath
