@@ -75,7 +75,7 @@ Eligibility kernel_flow(const Snapshot& snapshot, PortNo in_number, const Frame&
   if (send.drop != DropReason::none || out.is_patch || out.bridge != in.bridge)
     return obstacle(Obstacle::not_unicast);
   if (in.device == nullptr || out.device == nullptr || in.device->kernel_device().ifindex == 0 ||
-      !in.device->kernel_device().is_filtered || out.device->kernel_device().ifindex == 0)
+      !in.device->kernel_device().is_filtered || !out.device->kernel_device().takes_frames)
     return obstacle(Obstacle::device);
   const auto out_tag = single_tag(send.tags);
   if (!out_tag || frame.inner_tag()) return obstacle(Obstacle::tags);

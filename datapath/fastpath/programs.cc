@@ -4,15 +4,18 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <datapath/fastpath/fastpath.skel.h>  // made of fastpath.bpf.c (cmake/bpf.cmake)
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <random>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "datapath/base/switch_mark.h"
@@ -43,12 +46,21 @@ Account sum(const MappedArray<Account>& stripes, std::size_t slots, std::size_t 
 }
 
 template <typename T>
-MappedArray<T> mapped(const bpf_map* map) {
+MappedArray<T> mapped(const bpf_map* map, std::size_t length) {
   static_assert(sizeof(T) % sizeof(std::uint64_t) == 0, "as the kernel rounds up the size of a value");
-  const std::size_t length = sizeof(T) * bpf_map__max_entries(map);
   void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
   if (memory == MAP_FAILED) refuse("cannot map the memory of a BPF map", errno);
   return {memory, length};
+}
+template <typename T>
+MappedArray<T> mapped(const bpf_map* map) {
+  return mapped<T>(map, sizeof(T) * bpf_map__max_entries(map));
+}
+
+UniqueFd duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) refuse("no descriptor for a BPF program or map", errno);
+  return copy;
 }
 
 }  // namespace
@@ -57,54 +69,62 @@ void unmap(void* memory, std::size_t length) {
   ::munmap(memory, length);
 }
 
-Programs::Programs() : object_(nullptr, fastpath__destroy) {
+/// The variables of the programs.
+struct Programs::Variables : std::remove_pointer_t<decltype(::fastpath::bss)> {};
+
+Programs::Variables& Programs::variables() const {
+  return *reinterpret_cast<Variables*>(&variables_[0]);
+}
+
+Programs::Programs() {
   libbpf_set_print(nullptr);  // the sentence that we throw is enough
-  object_.reset(fastpath__open());
-  if (object_ == nullptr) refuse("cannot read the BPF programs", errno);
-  const int processors = libbpf_num_possible_cpus();
-  if (processors > 0) processors_ = static_cast<std::size_t>(processors);
-  object_->rodata->cookie = std::random_device{}();
-  object_->rodata->switch_mark = kSwitchMark;
-  for (bpf_map* map : {object_->maps.port_accounts, object_->maps.drain_accounts,
-                       object_->maps.destination_accounts, object_->maps.session_accounts}) {
-    bpf_map__set_max_entries(map, bpf_map__max_entries(map) * static_cast<std::uint32_t>(processors_));
-  }
-  if (const int error = fastpath__load(object_.get()); error != 0)
-    refuse("bpf(2) refused the programs of the fast path", -error);
-  bridges = mapped<fastpath_bridge>(object_->maps.bridges);
-  ports = mapped<fastpath_port>(object_->maps.ports);
-  stamps = mapped<std::uint64_t>(object_->maps.stamps);
-  copy_sets = mapped<fastpath_copy_set>(object_->maps.copy_sets);
-  port_accounts_ = mapped<fastpath_port_account>(object_->maps.port_accounts);
-  drain_accounts_ = mapped<fastpath_drain_account>(object_->maps.drain_accounts);
-  destination_accounts_ = mapped<fastpath_destination_account>(object_->maps.destination_accounts);
-  session_accounts_ = mapped<fastpath_session_account>(object_->maps.session_accounts);
-  filter_ = bpf_program__fd(object_->progs.vswitch_filter);
-  ingress_ = bpf_program__fd(object_->progs.vswitch_ingress);
-  flows_ = bpf_map__fd(object_->maps.flows);
+  const std::unique_ptr<::fastpath, void (*)(::fastpath*)> object(fastpath__open(), fastpath__destroy);
+  if (object == nullptr) refuse("cannot read the BPF programs", errno);
+  const auto processors = static_cast<std::uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
+  object->rodata->cookie = std::random_device{}();
+  object->rodata->switch_mark = kSwitchMark;
+  const auto& maps = object->maps;
+  for (bpf_map* map :
+       {maps.port_accounts, maps.drain_accounts, maps.destination_accounts, maps.session_accounts})
+    bpf_map__set_max_entries(map, bpf_map__max_entries(map) * processors);
+  if (const int error = fastpath__load(object.get()); error != 0)
+    refuse("the kernel does not take the programs of the fast path", -error);
+  bridges = mapped<fastpath_bridge>(maps.bridges);
+  ports = mapped<fastpath_port>(maps.ports);
+  stamps = mapped<std::uint64_t>(maps.stamps);
+  copy_sets = mapped<fastpath_copy_set>(maps.copy_sets);
+  port_accounts_ = mapped<fastpath_port_account>(maps.port_accounts);
+  drain_accounts_ = mapped<fastpath_drain_account>(maps.drain_accounts);
+  destination_accounts_ = mapped<fastpath_destination_account>(maps.destination_accounts);
+  session_accounts_ = mapped<fastpath_session_account>(maps.session_accounts);
+  static_assert(sizeof(Variables) % sizeof(std::uint64_t) == 0);
+  variables_ = mapped<std::uint64_t>(maps.bss, sizeof(Variables));
+  filter_ = duplicate(bpf_program__fd(object->progs.vswitch_filter));
+  ingress_ = duplicate(bpf_program__fd(object->progs.vswitch_ingress));
+  flows_ = duplicate(bpf_map__fd(maps.flows));
   try_out();
 }
 
 Programs::~Programs() = default;
 
 bool Programs::put(const fastpath_key& key, const fastpath_flow& flow) const {
-  return bpf_map_update_elem(flows_, &key, &flow, BPF_ANY) == 0;
+  return bpf_map_update_elem(flows_.get(), &key, &flow, BPF_ANY) == 0;
 }
 
 void Programs::remove(const fastpath_key& key) const {
-  bpf_map_delete_elem(flows_, &key);
+  bpf_map_delete_elem(flows_.get(), &key);
 }
 
-void Programs::enable(bool on) {
-  std::atomic_ref(object_->bss->enabled).store(on ? 1 : 0, std::memory_order_seq_cst);
+void Programs::enable(bool on) const {
+  std::atomic_ref(variables().enabled).store(on ? 1 : 0, std::memory_order_seq_cst);
 }
 
-void Programs::set_tick(std::uint32_t tick) {
-  std::atomic_ref(object_->bss->tick).store(tick, std::memory_order_relaxed);
+void Programs::set_tick(std::uint32_t tick) const {
+  std::atomic_ref(variables().tick).store(tick, std::memory_order_relaxed);
 }
 
 std::span<std::uint64_t> Programs::copies_sent_until() const {
-  return {reinterpret_cast<std::uint64_t*>(object_->bss->copies_sent_until), FASTPATH_WORKERS};
+  return {reinterpret_cast<std::uint64_t*>(variables().copies_sent_until), FASTPATH_WORKERS};
 }
 
 fastpath_port_account Programs::port_account(std::size_t slot) const {
@@ -122,7 +142,7 @@ std::uint64_t Programs::drained(std::size_t slot) const {
 
 /// Of two frames that arrive at one device, only the second, of a known flow, leaves by the other device.
 void Programs::try_out() {
-  Trial trial(filter_, ingress_);
+  Trial trial(filter_.get(), ingress_.get());
   const std::size_t in = FASTPATH_PORTS - 2, out = FASTPATH_PORTS - 1;
   const MacAddr here = MacAddr::from_u64(0x020000000001), there = MacAddr::from_u64(0x020000000002);
   const MacAddr stranger = MacAddr::from_u64(0x020000000003);

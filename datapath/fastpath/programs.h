@@ -7,14 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "datapath/base/unique_fd.h"
 #include "datapath/fastpath/maps.h"
-
-struct fastpath;
 
 namespace vswitch::fastpath {
 
@@ -64,9 +62,9 @@ class Programs {
   ~Programs();
 
   /// For the packet socket of a port (SO_ATTACH_BPF).
-  int filter() const { return filter_; }
+  int filter() const { return filter_.get(); }
   /// For tc ingress of its device, in direct-action mode.
-  int ingress() const { return ingress_; }
+  int ingress() const { return ingress_.get(); }
 
   // Any thread:
   /// Adds or replaces a flow. False with errno if the kernel refuses, as it does when the map is full (E2BIG).
@@ -79,8 +77,8 @@ class Programs {
   MappedArray<fastpath_copy_set> copy_sets;
 
   /// Known flows are carried out; otherwise user space gets every frame.
-  void enable(bool on);
-  void set_tick(std::uint32_t tick);
+  void enable(bool on) const;
+  void set_tick(std::uint32_t tick) const;
   std::span<std::uint64_t> copies_sent_until() const;  ///< by worker; access them as std::atomic_ref
 
   // The sums over all processors.
@@ -92,9 +90,12 @@ class Programs {
  private:
   void try_out();
 
-  std::unique_ptr<::fastpath, void (*)(::fastpath*)> object_;
-  int filter_ = -1, ingress_ = -1, flows_ = -1;
-  std::size_t processors_ = 1;
+  struct Variables;
+  Variables& variables() const;
+
+  // The maps in memory need no descriptor.
+  UniqueFd filter_, ingress_, flows_;
+  MappedArray<std::uint64_t> variables_;
   MappedArray<fastpath_port_account> port_accounts_;
   MappedArray<fastpath_drain_account> drain_accounts_;
   MappedArray<fastpath_destination_account> destination_accounts_;

@@ -44,10 +44,10 @@ class AfPacketPort final : public Port {
   std::size_t send_memory() override { return xdp_.memory(); }
   bool is_drained() const override { return receiver_.is_drained(); }
   std::size_t most_waiting() const override { return receiver_.most_waiting(); }
-  /// What the host has put on the device may drop a copy later.
+  /// What the host has put on the device may drop a frame later.
   KernelDevice kernel_device() const override {
     KernelDevice device = kernel_device_;
-    device.takes_copies = device.takes_copies && !ordinary_.load(std::memory_order_relaxed);
+    if (ordinary_.load(std::memory_order_relaxed)) device.takes_frames = device.takes_copies = false;
     return device;
   }
 
@@ -58,6 +58,7 @@ class AfPacketPort final : public Port {
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     return {.ifindex = options.ifindex,
             .is_filtered = true,
+            .takes_frames = true,
             .takes_copies = driver_of(socket.get(), options.ifindex) == "veth"};
   }
 

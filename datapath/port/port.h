@@ -24,6 +24,7 @@ inline constexpr std::size_t kBatchSize = 64;  ///< frames taken from a port at 
 struct KernelDevice {
   int ifindex = 0;            ///< 0: it is not a network device, or nothing can be sent to it
   bool is_filtered = false;   ///< the filter of the fast path decides about its frames
+  bool takes_frames = false;  ///< nothing that the host has put on it may drop a frame unseen
   bool takes_copies = false;  ///< a copy that it refuses is known at once
 };
 

@@ -22,7 +22,8 @@ class KernelFlowTest : public ::testing::Test {
     int ifindex = 10;
     for (const char* name : {"p0", "p1", "m0", "m1"}) {
       lab.port(name);
-      lab.device(name).pass_for({.ifindex = ifindex++, .is_filtered = true, .takes_copies = true});
+      lab.device(name).pass_for(
+          {.ifindex = ifindex++, .is_filtered = true, .takes_frames = true, .takes_copies = true});
     }
     lab.apply();
     learn(kHere, "p0");
@@ -144,7 +145,9 @@ TEST_F(KernelFlowTest, SessionsThatNeedUserSpaceKeepTheFlow) {
             }),
             Obstacle::session_needs)
       << "it depends on the frame's headers, also for a frame that it does not select";
-  EXPECT_EQ(with([this](auto&) { lab.device("m0").pass_for({.ifindex = 12, .is_filtered = true}); }),
+  EXPECT_EQ(with([this](auto&) {
+              lab.device("m0").pass_for({.ifindex = 12, .is_filtered = true, .takes_frames = true});
+            }),
             Obstacle::device)
       << "nobody would know what became of the copy";
 }
@@ -152,7 +155,9 @@ TEST_F(KernelFlowTest, SessionsThatNeedUserSpaceKeepTheFlow) {
 TEST_F(KernelFlowTest, DevicesThatTheKernelCannotServeKeepTheFlow) {
   lab.device("p1").pass_for({});
   EXPECT_EQ(eligible().obstacle, Obstacle::device);
-  lab.device("p1").pass_for({.ifindex = 11});
+  lab.device("p1").pass_for({.ifindex = 11, .is_filtered = true});
+  EXPECT_EQ(eligible().obstacle, Obstacle::device) << "what it drops would be counted nowhere";
+  lab.device("p1").pass_for({.ifindex = 11, .takes_frames = true});
   EXPECT_EQ(eligible().obstacle, Obstacle::none) << "frames may go where none are filtered";
   EXPECT_EQ(eligible(frame().src(kThere).dst(kHere), "p1").obstacle, Obstacle::device);
 }
