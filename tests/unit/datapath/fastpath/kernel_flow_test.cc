@@ -100,7 +100,7 @@ TEST_F(KernelFlowTest, CopiesGoWithTheirAccounts) {
   ASSERT_EQ(result.obstacle, Obstacle::none);
   ASSERT_EQ(result.flow->copies.copies.size(), 1U);
   EXPECT_EQ(result.flow->copies.copies[0].port, number("m0"));
-  EXPECT_EQ(result.flow->copies.copies[0].account, lab.registry.destination_counters("s0", "m0"));
+  EXPECT_EQ(result.flow->copies.copies[0].account, lab.registry.destination_counters("br0/s0", "m0"));
   EXPECT_FALSE(result.flow->copies.copies[0].duplicate);
   EXPECT_EQ(result.flow->copies.sessions.size(), 1U);
 }
