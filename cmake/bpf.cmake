@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bpf_skeleton(target dir/name.bpf.c): compiles the program for the kernel and makes dir/name.skel.h of it, which embeds it
 # (bpftool-gen(8)).
-find_program(CLANG NAMES clang clang-14 REQUIRED)
+find_program(CLANG NAMES clang-14 clang REQUIRED)
 find_program(BPFTOOL bpftool REQUIRED PATHS /usr/sbin)
 
 function(bpf_skeleton target source)
