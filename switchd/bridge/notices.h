@@ -19,6 +19,7 @@ std::string copies_nothing(const SessionSpec& session);
 /// The notices of a session that the datapath has on this bridge, as sentences joined by "; "; empty if there
 /// are none:
 /// - a setting has no effect beside others;
+/// - it conflicts with another session (session_conflicts.h);
 /// - it can copy nothing;
 /// - a destination that carries only copies has addresses of the host, or addresses were learned there in the
 ///   last minutes;

@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "switchd/bridge/session_conflicts.h"
+
 namespace vswitch::bridge {
 
 namespace {
@@ -187,6 +189,17 @@ std::vector<const DesiredSession*> in_order(const std::vector<DesiredSession>& s
   return ordered;
 }
 
+/// `states` ends with those of bridge.sessions.
+void add_conflicts(const BridgeSpec& bridge, std::vector<SessionStatus>& states) {
+  const SessionConflicts conflicts(bridge.sessions);
+  auto state = states.end() - static_cast<std::ptrdiff_t>(bridge.sessions.size());
+  for (const SessionSpec& session : bridge.sessions) {
+    const std::string conflict = conflicts.notice_of(session);
+    std::string& notice = (state++)->notice;
+    if (!conflict.empty()) notice += (notice.empty() ? "" : "; ") + conflict;
+  }
+}
+
 }  // namespace
 
 std::string_view name(SessionState state) {
@@ -229,6 +242,7 @@ std::vector<SessionStatus> SessionStates::decide(const std::vector<std::vector<D
                            ? decide_one(one_too_many(bridge, *session), connected, places, now_ms, bridge)
                            : decide_one(*session, connected, places, now_ms, bridge));
     }
+    add_conflicts(bridge, states);
   }
   std::erase_if(known_, [](const auto& item) { return !item.second.used; });
   return states;

@@ -51,7 +51,7 @@ struct SessionStatus {
   std::optional<std::int64_t> ended_at = {};  ///< ms since 1970: it has ended, which must be recorded
   std::string bridge = {};
   std::string name = {};
-  std::string notice = {};  ///< DesiredSession::notice
+  std::string notice = {};  ///< DesiredSession::notice, and conflicts with other sessions
 
   bool operator==(const SessionStatus&) const = default;
 };

@@ -155,15 +155,16 @@ void write_interfaces(const SwitchStatus& status, const DesiredBridge& bridge, T
   }
 }
 
-/// What a bridge is configured to do but does not, in columns that stock clients show: they do not know our
-/// columns of Mirror.
+/// What a bridge is configured to do but does not, or not as a row says, in a column that stock clients show:
+/// they do not know our columns of Mirror.
 std::map<std::string, std::string> refused_by(const SwitchStatus& status, const DesiredBridge& bridge) {
   std::map<std::string, std::string> refused;
   for (const SessionStatus& session : status.sessions) {
-    if (session.state != SessionState::error) continue;  // rare
-    for (const DesiredSession& of_bridge : bridge.sessions) {
-      if (of_bridge.id == session.id) refused["mirror " + of_bridge.name] = session.reason;
-    }
+    if (session.bridge != bridge.spec.name) continue;
+    const bool is_refused = session.state == SessionState::error;
+    const bool is_over = session.state == SessionState::disabled || session.state == SessionState::expired;
+    const std::string& said = is_refused ? session.reason : session.notice;
+    if (!is_over && !said.empty()) refused["mirror " + session.name] = said;
   }
   refused.insert(bridge.unsupported.begin(), bridge.unsupported.end());
   return refused;

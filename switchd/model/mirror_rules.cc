@@ -64,23 +64,30 @@ std::optional<Problem> destinations_in_the_way(const MirrorSettings& session, co
   for (const std::string& port : session.destination_ports) {
     if (!session.reserves(port)) continue;
     if (other.destination_ports.contains(port) && other.normal_io) {
-      return conflict("destination.ports", port,
-                      "port " + port + " carries its own traffic for session " + other.name +
-                          " and only copies for " + session.name +
-                          ": set normal_io to the same value in both");
+      return conflict("destination.ports", port, two_uses_of_port(port, session.name, other.name));
     }
     const auto source = other.source_ports.find(port);
     if (source != other.source_ports.end() && source->second == "from") {
       return conflict(changed == session ? "destination.ports" : "sources.ports", port,
-                      "port " + port + " carries only copies of session " + session.name + ", so session " +
-                          other.name + " would never see a frame from it: allow normal_io in " +
-                          session.name + ", or use direction `to`");
+                      no_frame_from_port(port, session.name, other.name));
     }
   }
   return std::nullopt;
 }
 
 }  // namespace
+
+std::string two_uses_of_port(const std::string& port, const std::string& copies_only,
+                             const std::string& normal_io) {
+  return "port " + port + " carries its own traffic for session " + normal_io + " and only copies for " +
+         copies_only + ": set normal_io to the same value in both";
+}
+
+std::string no_frame_from_port(const std::string& port, const std::string& copies_only,
+                               const std::string& source) {
+  return "port " + port + " carries only copies of session " + copies_only + ", so session " + source +
+         " would never see a frame from it: allow normal_io in " + copies_only + ", or use direction `to`";
+}
 
 std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                      const MirrorSettings& session) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Invalid settings: sessions that are incomplete or contradict themselves, and pairs of sessions that
 // conflict. The session API refuses such a change. Rows of OVSDB clients may break the rules, as in Open
-// vSwitch.
+// vSwitch: the state of such sessions has a notice with the same sentence (switchd/bridge/session_state.h).
 #pragma once
 
 #include <cstdint>
@@ -34,5 +34,12 @@ std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsd
 /// `now_ms` (ms since 1970) conflicts with nothing. The field is one of `session`.
 std::optional<Problem> problem_beside(const MirrorSettings& session, const MirrorSettings& other,
                                       std::int64_t now_ms);
+
+/// Why two sessions conflict, as a sentence. `copies_only` is the one that lets the port carry only copies;
+/// the other is `normal_io`, to the same destination, or `source`, with the port as source `from`.
+std::string two_uses_of_port(const std::string& port, const std::string& copies_only,
+                             const std::string& normal_io);
+std::string no_frame_from_port(const std::string& port, const std::string& copies_only,
+                               const std::string& source);
 
 }  // namespace vswitch::model

@@ -161,6 +161,25 @@ def test_a_mirror_with_a_port_and_a_vlan_says_which_counts(lab: Lab) -> None:
     wait_until(lambda: "output_vlan has no effect" in lab.daemon.log_text(), "the log tells")
 
 
+def test_mirrors_of_ovs_vsctl_that_conflict_say_so(lab: Lab) -> None:
+    """The session API refuses the second of the two; a row of an OVSDB client may ask for it."""
+    for name in ("t2", "t3"):
+        lab.host(name)
+    lab.daemon.ovs("ovs-vsctl", "--", "--id=@1", "get", "port", "t1", "--", "--id=@2", "get", "port", "t2", "--", "--id=@3", "get",
+                   "port", "t3", "--", "--id=@a", "create", "mirror", "name=a", "select_src_port=@1", "output_port=@2",
+                   "--", "--id=@b", "create", "mirror", "name=b", "select_src_port=@2", "output_port=@3",
+                   "--", "add", "bridge", "br0", "mirrors", "@a", "--", "add", "bridge", "br0", "mirrors", "@b")
+    sentence = "port t2 carries only copies of session a, so session b would never see a frame from it"
+    for name in ("a", "b"):
+        assert sentence in lab.rpc("mirror.get", bridge="br0", name=name)["notice"]
+        assert f'"mirror {name}"="{sentence}' in lab.daemon.ovs("ovs-vsctl", "get", "bridge", "br0", "status").stdout
+        assert sentence in lab.ctl("show-mirror", "br0", name).stdout
+    assert sentence in lab.daemon.log_text()
+    lab.daemon.ovs("ovs-vsctl", "clear", "mirror", "b", "select_src_port")
+    assert lab.daemon.ovs("ovs-vsctl", "get", "bridge", "br0", "status").stdout == "{}\n"
+    assert lab.rpc("mirror.get", bridge="br0", name="a")["notice"] == ""
+
+
 def test_a_port_of_another_bridge_is_named(lab: Lab) -> None:
     lab.ctl("add-br", "br1")
     lab.daemon.ovs("ovs-vsctl", "--", "--id=@o", "get", "port", "br1", "--", "--id=@p", "get", "port", "t1", "--", "--id=@m", "create",
