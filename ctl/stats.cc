@@ -113,8 +113,11 @@ Json queue(const Json& thread) {
 
 std::string fast_path(const Json& result) {
   const Json& fast_path = result["fast_path"];
-  const std::string carried =
+  std::string carried =
       fast_path["flows"].dump() + " flows, " + fast_path["frames"].dump() + " frames carried by the kernel";
+  if (fast_path["unread"] != 0)
+    carried += ", " + fast_path["unread"].dump() + " of them lost before they were copied";
+  if (fast_path.contains("no_taps")) carried += "\n" + printable(fast_path["no_taps"].get<std::string>());
   return "\nfast path: " +
          (fast_path.contains("off") ? "off: " + printable(fast_path["off"].get<std::string>()) : carried) +
          '\n';

@@ -25,7 +25,7 @@ Datapath::Datapath(DatapathOptions options)
                           next_frames_, options_.fast_path, options_.clock);
   }
   if (options_.fast_path != nullptr)
-    options_.fast_path->count_as(SenderId{static_cast<std::uint32_t>(senders())});
+    options_.fast_path->begin(SenderId{static_cast<std::uint32_t>(senders())}, workers);
   publish(std::make_unique<Snapshot>());
   if (!options_.threads) return;
   for (std::size_t w = 0; w < workers; ++w) queues_[w].watch(workers_[w].ready_fd());

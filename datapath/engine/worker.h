@@ -105,6 +105,11 @@ class Worker {
   void flush_sends() REQUIRES(roles::worker);
   void offer(const PortConfig& in, const Frame& frame, const Verdict& verdict) REQUIRES(roles::worker);
   void settle(const PortConfig& in) REQUIRES(roles::worker);
+  bool serve_tap() REQUIRES(roles::worker);
+  void catch_up(TimeNs time) REQUIRES(roles::worker);
+  bool copy_tapped() REQUIRES(roles::worker);
+  bool handle_tapped(const RawFrame& raw, Frame& frame) REQUIRES(roles::worker);
+  void report_tap(TimeNs taken_until) REQUIRES(roles::worker);
 
   const SenderId sender_;
   const std::uint32_t number_;
@@ -142,6 +147,20 @@ class Worker {
     std::size_t waited = 0;  ///< frames of flows that the kernel knows, since it was drained
   };
   std::vector<Progress> progress_ GUARDED_BY(roles::worker);  ///< by PortNo
+
+  /// Frames that the kernel has forwarded: only their copies are left to make.
+  struct Tap {
+    CopyTap* device = nullptr;  ///< null: there is none yet
+    bool waits = false;         ///< it may have frames
+    TimeNs last_arrived = 0;    ///< when the last frame was forwarded
+    Verdict copies = {};        ///< of a frame
+    std::array<RawFrame, kBatchSize> raw = {};
+    std::array<Frame, kBatchSize> frames = {};
+    // All frames of before `mark` have been taken; their copies end at this position in the mirror queue.
+    TimeNs mark = 0;  ///< 0 = none
+    std::uint64_t position = 0;
+  };
+  Tap tap_ GUARDED_BY(roles::worker);
 
   WorkerCounters counters_;
   std::atomic<std::uint64_t> seen_{0};

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "datapath/base/steady_clock.h"
+#include "datapath/flow/flow_key.h"
 #include "datapath/port/device_query.h"
 
 namespace vswitch::fastpath {
@@ -20,11 +22,10 @@ constexpr std::uint32_t kIdleTicks = 10;  // then a flow without frames goes
 constexpr std::uint32_t kActiveTicks =
     2;  // a change of settings is prepared for flows with frames since then
 constexpr std::size_t kMostPrepared = 4096;  // at a microsecond each
-constexpr std::size_t kTrialPorts = 2;       // the last slots: Programs tries itself out there
 constexpr std::uint64_t kUnderWay = 64;      // frames between filter and tc, on all processors
 
 bool has_slot(PortNo port) {
-  return index(port) < FASTPATH_PORTS - kTrialPorts;
+  return index(port) < FASTPATH_FIRST_COPY_TAP;
 }
 
 /// A word that the kernel reads or writes too.
@@ -44,6 +45,30 @@ fastpath_key key_of(int ifindex, std::uint32_t tag, const Frame& frame) {
   std::copy(frame.dst.octets.begin(), frame.dst.octets.end(), key.dst);
   std::copy(frame.src.octets.begin(), frame.src.octets.end(), key.src);
   return key;
+}
+
+/// Nothing if the program in the kernel does not look such frames up.
+std::optional<fastpath_headers> headers_of(const Frame& frame, const TappedFrames& tapped) {
+  const FlowKey key(frame, BridgeTags{});
+  if (key.number(key_slot::kFragment) != 0) return std::nullopt;
+  fastpath_headers headers{};
+  headers.copy_set = tapped.slot;
+  headers.version = tapped.version;
+  const auto write = [&key](KeySlot slot, auto& field) {
+    const FlowKey::Value value = key.value(slot);
+    static_assert(sizeof field <= sizeof value);
+    std::memcpy(&field, value.data(), sizeof field);
+  };
+  write(key_slot::kEthDst, headers.dst);
+  write(key_slot::kEthSrc, headers.src);
+  write(key_slot::kEthType, headers.ether_type);
+  write(key_slot::kProtocol, headers.protocol);
+  write(key_slot::kTos, headers.tos);
+  write(key_slot::kIpv6Src, headers.ip_src);
+  write(key_slot::kIpv6Dst, headers.ip_dst);
+  write(key_slot::kSrcPort, headers.src_port);
+  write(key_slot::kDstPort, headers.dst_port);
+  return headers;
 }
 
 /// Adds to `counter` what `now` has more than `before`.
@@ -79,7 +104,8 @@ FastPath::~FastPath() = default;
 
 void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
   const MutexLock lock(changes_);
-  const std::size_t count = std::min<std::size_t>(snapshot.ports.size(), FASTPATH_PORTS - kTrialPorts);
+  if (!taps_.is_open() && needs_taps(snapshot)) taps_.open(programs_, workers_);
+  const std::size_t count = std::min<std::size_t>(snapshot.ports.size(), FASTPATH_FIRST_COPY_TAP);
   if (ports_.size() < count) ports_.resize(count);
   const auto port_at = [&](std::size_t slot) {
     return snapshot.port(PortNo{static_cast<std::uint32_t>(slot)});
@@ -180,35 +206,54 @@ bool FastPath::prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key&
       static_cast<std::uint32_t>(in->device->kernel_device().ifindex) != key.ifindex)
     return false;
   const Eligibility eligible =
-      kernel_flow(snapshot, flow.in, frame, decider_.decide(snapshot, flow.in, frame, now));
+      eligibility(snapshot, flow.in, frame, decider_.decide(snapshot, flow.in, frame, now), now);
   if (!eligible.flow || eligible.flow->vlan != flow.src.vlan) return false;
-  const auto decision = decision_for(*eligible.flow);
+  const auto decision = decision_for(*eligible.flow, now);
   if (!decision) return false;
   const std::size_t other = 1 - flow.current;
   fastpath_decision& place = flow.in_kernel.decision[other];
-  if (place.copy_set != 0) copy_sets_.release(place.copy_set, tick_);
+  release(place);
   place = *decision;
   flow.current = other;
+  flow.copies_wait = eligible.flow->copies.sends() && !eligible.flow->copies.tapped;
   return programs_.put(key, flow.in_kernel);
 }
 
+Eligibility FastPath::eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame,
+                                  const Verdict& verdict, TimeNs now) {
+  if (!taps_.is_open()) return kernel_flow(snapshot, in, frame, verdict, {});
+  return kernel_flow(snapshot, in, frame, verdict, [&]() REQUIRES(changes_) -> const Verdict& {
+    return unfiltered_.decide_unfiltered(snapshot, in, frame, now);
+  });
+}
+
 /// Nothing if a port has no slot, or there is no room for the copies.
-std::optional<fastpath_decision> FastPath::decision_for(const KernelFlow& flow) {
+std::optional<fastpath_decision> FastPath::decision_for(const KernelFlow& flow, TimeNs now) {
   for (const KernelCopy& copy : flow.copies.copies) {
-    if (!has_slot(copy.port) || index(copy.port) >= ports_.size() || !ports_[index(copy.port)].finishes)
-      return std::nullopt;
+    if (!has_slot(copy.port) || index(copy.port) >= ports_.size()) return std::nullopt;
+    if (copy.finished && !ports_[index(copy.port)].finishes) return std::nullopt;
   }
   if (!has_slot(flow.out->number)) return std::nullopt;
-  const std::optional<std::uint32_t> copy_set = flow.copies.empty() ? 0 : copy_set_of(flow.copies);
+  std::optional<std::uint32_t> copy_set = flow.copies.empty() ? 0 : copy_set_of(flow.copies);
   if (!copy_set) {
     ++refused_;
     return std::nullopt;
   }
+  PortUse& in = ports_[index(flow.in->number)];
+  in.was_tapped |= flow.copies.tapped.has_value();
+  if (flow.copies.tapped) taps_.use(*copy_set, flow.in->bridge->generation);
+  if (flow.copies.tapped && !flow.copies.sends()) *copy_set |= FASTPATH_ONLY_BY_USER;
   return fastpath_decision{.generation = flow.in->bridge->generation,
+                           .since = in.was_tapped ? static_cast<std::uint64_t>(now) : 0,
                            .in = index(flow.in->number),
                            .out = index(flow.out->number),
                            .tag = flow.out_tag,
                            .copy_set = *copy_set};
+}
+
+void FastPath::release(const fastpath_decision& decision) {
+  const std::uint32_t set = decision.copy_set & ~FASTPATH_ONLY_BY_USER;
+  if (set != 0) copy_sets_.release(set, tick_);
 }
 
 void FastPath::pause(Pause why, bool paused) {
@@ -226,33 +271,32 @@ void FastPath::set_pause(Pause why, bool paused) {
 
 Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                       TimeNs now) {
-  if (off_.load(std::memory_order_relaxed) || verdict.sends.size() != 1 || !has_slot(in))
-    return Offer::refused;
+  if (off_.load(std::memory_order_relaxed) || verdict.sends.size() != 1 || !has_slot(in)) return {};
   const PortConfig& port = *snapshot.port(in);
-  if (port.device == nullptr || !port.device->kernel_device().is_filtered) return Offer::refused;
+  if (port.device == nullptr || !port.device->kernel_device().is_filtered) return {};
   const fastpath_key key =
       key_of(port.device->kernel_device().ifindex, frame.tag ? tag_word(*frame.tag) : 0, frame);
   // The control thread may hold the lock for milliseconds: another frame of the flow will be offered.
-  if (!changes_.try_lock()) return Offer::refused;
+  if (!changes_.try_lock()) return {};
   const MutexLock lock(changes_, std::adopt_lock);
   const std::shared_ptr<MacTable>& macs = port.bridge->macs;
   const auto bridge = bridges_.find(macs.get());
   if (bridge == bridges_.end() || bridge->second.generation != port.bridge->generation)
-    return Offer::refused;  // outdated
+    return {};  // outdated
   const auto known = flows_.find(key);
   if (known != flows_.end() &&
       known->second.in_kernel.decision[known->second.current].generation == port.bridge->generation)
-    return Offer::known;
-  const Eligibility eligible = kernel_flow(snapshot, in, frame, verdict);
-  if (!eligible.flow) return Offer::refused;
+    return {Offer::Answer::known, known->second.copies_wait};
+  const Eligibility eligible = eligibility(snapshot, in, frame, verdict, now);
+  if (!eligible.flow) return {};
   const KernelFlow& flow = *eligible.flow;
   // A change of these addresses since then has waited, or will wait, for the lock in forgotten().
   if (macs->lookup(flow.vlan, frame.src, now) != in ||
       macs->lookup(flow.vlan, frame.dst, now) != flow.out->number)
-    return Offer::refused;
+    return {};
   if (known != flows_.end()) remove(known);
-  const auto decision = decision_for(flow);
-  if (!decision) return Offer::refused;
+  const auto decision = decision_for(flow, now);
+  if (!decision) return {};
   Flow added{.in_kernel = {},
              .macs = macs,
              .src = {macs.get(), flow.vlan, frame.src},
@@ -266,14 +310,15 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   if (room) shared(programs_.stamps[added.in_kernel.id]).store(tick_, std::memory_order_relaxed);
   if (!room || !programs_.put(key, added.in_kernel)) {
     ++refused_;
-    if (decision->copy_set != 0) copy_sets_.release(decision->copy_set, tick_);
-    return Offer::refused;
+    release(*decision);
+    return {};
   }
   free_ids_.empty() ? static_cast<void>(++next_id_) : free_ids_.pop_back();
+  const bool copies_wait = added.copies_wait = flow.copies.sends() && !flow.copies.tapped;
   const auto at = flows_.emplace(key, std::move(added)).first;
   by_address_[at->second.src].insert(&at->first);
   by_address_[at->second.dst].insert(&at->first);
-  return Offer::taken;
+  return {Offer::Answer::taken, copies_wait};
 }
 
 std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
@@ -292,16 +337,26 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
     set.copy[set.copies++] = {.destination = *account,
                               .port = index(copy.port),
                               .tag = copy.tag,
-                              .duplicate = copy.duplicate ? 1U : 0U};
+                              .kind = FASTPATH_COPY_SENT,
+                              .form = copy.form,
+                              .rule = copy.rule};
+  }
+  if (copies.tapped) {
+    set.copy[set.copies++] = {.destination = 0,
+                              .port = FASTPATH_FIRST_COPY_TAP + copies.tapped->worker,
+                              .tag = FASTPATH_SET_TAG(*slot),
+                              .kind = FASTPATH_COPY_TAPPED,
+                              .form = 0,
+                              .rule = 0};
   }
   for (const auto& session : copies.sessions) {
-    const auto account = room ? sessions_.take(session) : std::nullopt;
+    const auto account = room ? sessions_.take(session.account) : std::nullopt;
     if (!account) {
       room = false;
       break;
     }
     sessions.push_back(*account);
-    set.session[set.sessions++] = *account;
+    set.session[set.sessions++] = {.account = *account, .rule = session.rule};
   }
   if (!room) {
     for (const std::uint32_t account : destinations) destinations_.release(account, tick_);
@@ -309,8 +364,10 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
     copy_sets_.release(*slot, tick_);
     return std::nullopt;
   }
+  if (copies.tapped) set.version = taps_.assign(programs_, *slot, copies);
   programs_.copy_sets[*slot] = set;
-  copy_sets_.slot(*slot).state = {true, std::move(destinations), std::move(sessions)};
+  copy_sets_.slot(*slot).state = {true, std::move(destinations), std::move(sessions),
+                                  copies.tapped.has_value()};
   return slot;
 }
 
@@ -318,9 +375,7 @@ void FastPath::remove(Flows::iterator at) {
   programs_.remove(at->first);
   unlink(at->second.src, at->first);
   unlink(at->second.dst, at->first);
-  for (const fastpath_decision& decision : at->second.in_kernel.decision) {
-    if (decision.copy_set != 0) copy_sets_.release(decision.copy_set, tick_);
-  }
+  for (const fastpath_decision& decision : at->second.in_kernel.decision) release(decision);
   free_ids_.push_back(at->second.in_kernel.id);
   flows_.erase(at);
 }
@@ -357,6 +412,27 @@ void FastPath::drain(PortNo in) {
 
 void FastPath::copies_sent(std::size_t worker, TimeNs time) {
   const auto until = programs_.copies_sent_until();
+  if (worker < until.size())
+    shared(until[worker]).store(static_cast<std::uint64_t>(time), std::memory_order_release);
+}
+
+/// Without the lock: the slot keeps its meaning while frames are tapped, and a choice is only for this version of it. Older
+/// settings may come back with the same rules, so what is decided by others does not count.
+void FastPath::offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
+                            const Verdict& verdict, TimeNs now) {
+  if (tapped.version == 0) return;
+  const PortConfig* in = snapshot.port(tapped.copies().in);
+  if (in == nullptr || in->bridge->generation != tapped.generation.load(std::memory_order_acquire)) return;
+  const auto key = headers_of(frame, tapped);
+  const auto choice = key ? choice_of(snapshot, verdict, tapped.all) : std::nullopt;
+  if (choice)
+    programs_.choose(
+        *key,
+        {.since = static_cast<std::uint64_t>(now), .selected = choice->selected, .counted = choice->counted});
+}
+
+void FastPath::tap_sent(std::size_t worker, TimeNs time) {
+  const auto until = programs_.tap_sent_until();
   if (worker < until.size())
     shared(until[worker]).store(static_cast<std::uint64_t>(time), std::memory_order_release);
 }
@@ -415,6 +491,7 @@ void FastPath::count_copies() {
     add_growth(cell.frames, now.frames, before.frames);
     add_growth(cell.bytes, now.bytes, before.bytes);
   }
+  taps_.count_lost(programs_, sender_, steady_now());
 }
 
 void FastPath::housekeeping(TimeNs now) {
@@ -425,6 +502,7 @@ void FastPath::housekeeping(TimeNs now) {
   for (auto* set : copy_sets_.recycle(tick_)) {
     for (const std::uint32_t account : set->state.destinations) destinations_.release(account, tick_);
     for (const std::uint32_t account : set->state.sessions) sessions_.release(account, tick_);
+    if (set->state.is_tapped) taps_.release(copy_sets_.number(*set));
     set->state = {};
   }
   destinations_.recycle(tick_);
@@ -481,7 +559,10 @@ void FastPath::watch() {
 
 FastPath::Status FastPath::status() const {
   const MutexLock lock(changes_);
-  Status status{.off = trouble_, .flows = flows_.size(), .frames = 0, .refused = refused_};
+  Status status;
+  status.off = trouble_;
+  status.flows = flows_.size();
+  status.refused = refused_;
   const auto paused_for = [this](Pause why)
                               REQUIRES(changes_) { return paused_[static_cast<std::size_t>(why)]; };
   if (!trouble_.empty())
@@ -490,6 +571,8 @@ FastPath::Status FastPath::status() const {
     status.off = "Open_vSwitch other_config:kernel-fast-path is false";
   else if (paused_for(Pause::frame_wanted))
     status.off = "a client waits for the next frame, to explain it";
+  status.unread = taps_.unread();
+  status.no_taps = taps_.is_open() ? "" : taps_.trouble();
   for (const PortUse& port : ports_) status.frames += port.counted.received_frames;
   return status;
 }

@@ -28,6 +28,7 @@
 #include "datapath/base/counters.h"
 #include "datapath/base/thread_annotations.h"
 #include "datapath/base/unique_fd.h"
+#include "datapath/fastpath/copy_taps.h"
 #include "datapath/fastpath/kernel_flow.h"
 #include "datapath/fastpath/programs.h"
 #include "datapath/fastpath/slot_table.h"
@@ -40,10 +41,15 @@ namespace vswitch::fastpath {
 /// Why user space gets every frame for a while.
 enum class Pause : std::uint8_t { setting, frame_wanted, trouble, count_ };
 
-enum class Offer : std::uint8_t {
-  refused,  ///< user space goes on with this flow
-  taken,    ///< the kernel knows the flow from now on
-  known,    ///< it knew the flow already: the frame had to wait for settled()
+struct Offer {
+  enum class Answer : std::uint8_t {
+    refused,  ///< user space goes on with this flow
+    taken,    ///< the kernel knows the flow from now on
+    known,    ///< it knew the flow already: the frame had to wait for settled()
+  };
+  Answer answer = Answer::refused;
+  bool copies_wait =
+      false;  ///< the kernel makes all the copies, as soon as those by user space have been sent
 };
 
 class FastPath final : public AddressWatcher {
@@ -51,8 +57,11 @@ class FastPath final : public AddressWatcher {
   /// Throws std::runtime_error with a sentence if the kernel cannot do it.
   FastPath();
   ~FastPath() override;
-  /// In whose cells it counts: those of a sender that no thread is. Before publish().
-  void count_as(SenderId sender) { sender_ = sender; }
+  /// `sender`: in whose cells it counts; no thread is that. Before publish().
+  void begin(SenderId sender, std::size_t workers) {
+    sender_ = sender;
+    workers_ = workers;
+  }
 
   /// The programs for the sockets and devices of ports (programs.h).
   const Programs& programs() const { return programs_; }
@@ -82,6 +91,22 @@ class FastPath final : public AddressWatcher {
   /// All copies that `worker` had queued at `time` have been sent.
   void copies_sent(std::size_t worker, TimeNs time) REQUIRES(roles::mirror);
 
+  /// Frames that the kernel has forwarded and of which the worker makes copies. Null until a session needs it; once
+  /// there is one, it stays.
+  CopyTap* copy_tap(std::size_t worker) const REQUIRES(roles::worker) { return taps_.of(worker); }
+  /// What the frames with this tag are; null if they are nothing any more.
+  std::shared_ptr<TappedFrames> tapped(const VlanTag& tag) const REQUIRES(roles::worker) {
+    return taps_.find(tag.tci);
+  }
+  /// The verdict on one of these frames. From now on the kernel makes the copies of frames with the same header fields, if
+  /// that is all that they depend on.
+  void offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
+                    const Verdict& verdict, TimeNs now) REQUIRES(roles::worker);
+  /// All frames that were in the worker's tap before `time` have been taken.
+  void tap_taken(std::size_t worker, TimeNs time) REQUIRES(roles::worker) { taps_.taken(worker, time); }
+  /// And their copies have been sent.
+  void tap_sent(std::size_t worker, TimeNs time) REQUIRES(roles::worker);
+
   // AddressWatcher. Any thread.
   void forgotten(const MacTable& table, VlanId vlan, const MacAddr& mac) override EXCLUDES(changes_);
 
@@ -90,6 +115,8 @@ class FastPath final : public AddressWatcher {
     std::size_t flows = 0;      ///< known to the kernel
     std::uint64_t frames = 0;   ///< carried by the kernel
     std::uint64_t refused = 0;  ///< flows that found no room
+    std::uint64_t unread = 0;   ///< frames that the kernel forwarded, but had no room for in a copy tap
+    std::string no_taps;        ///< why user space carries the frames that it makes copies of, as a sentence
   };
   Status status() const EXCLUDES(changes_);
 
@@ -117,14 +144,18 @@ class FastPath final : public AddressWatcher {
     Address src, dst;
     PortNo in;
     std::uint64_t last_stamp = 0;
+    bool copies_wait = false;  ///< Offer::copies_wait
   };
   using Flows = std::unordered_map<fastpath_key, Flow, KeyHash, KeyEqual>;
 
   /// Adds the set to the map; nothing if a map is full.
   std::optional<std::uint32_t> copy_set_of(const KernelCopies& copies) REQUIRES(changes_);
+  void release(const fastpath_decision& decision) REQUIRES(changes_);
   void remove(Flows::iterator at) REQUIRES(changes_);
   void unlink(const Address& address, const fastpath_key& key) REQUIRES(changes_);
-  std::optional<fastpath_decision> decision_for(const KernelFlow& flow) REQUIRES(changes_);
+  Eligibility eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
+                          TimeNs now) REQUIRES(changes_);
+  std::optional<fastpath_decision> decision_for(const KernelFlow& flow, TimeNs now) REQUIRES(changes_);
   void publish_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
   void prepare(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control, changes_);
   bool prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key& key, TimeNs now)
@@ -138,8 +169,10 @@ class FastPath final : public AddressWatcher {
   void watch() REQUIRES(roles::control, changes_);
 
   SenderId sender_{};
+  std::size_t workers_ = 0;
   const UniqueFd socket_;  ///< for ioctls
   Programs programs_;
+  CopyTaps taps_;
 
   mutable Mutex changes_;
   std::bitset<static_cast<std::size_t>(Pause::count_)> paused_ GUARDED_BY(changes_);
@@ -156,6 +189,7 @@ class FastPath final : public AddressWatcher {
   struct CopySetState {
     bool filled = false;
     std::vector<std::uint32_t> destinations, sessions;  ///< slots of accounts
+    bool is_tapped = false;
   };
   SlotTable<KernelCopies, CopySetState> copy_sets_ GUARDED_BY(changes_){1, FASTPATH_COPY_SETS};
   std::vector<std::uint32_t> free_ids_ GUARDED_BY(changes_);  ///< fastpath_flow::id
@@ -170,7 +204,8 @@ class FastPath final : public AddressWatcher {
     std::shared_ptr<Port> device;
     fastpath_port_account counted = {};
     std::uint64_t drained = 0;
-    bool finishes = false;  ///< finishes checksums and segments what it sends, because we asked it to
+    bool was_tapped = false;  ///< user space has made copies of frames that the kernel forwarded
+    bool finishes = false;    ///< finishes checksums and segments what it sends, because we asked it to
   };
   std::vector<PortUse> ports_ GUARDED_BY(changes_);  ///< by PortNo
 
@@ -182,6 +217,7 @@ class FastPath final : public AddressWatcher {
   std::map<const MacTable*, BridgeUse> bridges_ GUARDED_BY(changes_);
   std::vector<std::uint32_t> free_bridges_ GUARDED_BY(changes_);
   Decider decider_ GUARDED_BY(roles::control);
+  Decider unfiltered_ GUARDED_BY(changes_);
 };
 
 }  // namespace vswitch::fastpath

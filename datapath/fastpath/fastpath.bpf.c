@@ -27,6 +27,8 @@ volatile __u32 enabled = 0;
 volatile __u32 tick = 0;  // counts seconds, roughly
 /// CLOCK_MONOTONIC, by worker: the copies of frames received before this have been sent.
 volatile __u64 copies_sent_until[FASTPATH_WORKERS] = {};
+/// The same of frames in its copy tap.
+volatile __u64 tap_sent_until[FASTPATH_WORKERS] = {};
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -35,6 +37,13 @@ struct {
   __type(key, struct fastpath_key);
   __type(value, struct fastpath_flow);
 } flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, FASTPATH_CHOICES);
+  __type(key, struct fastpath_headers);
+  __type(value, struct fastpath_choice);
+} choices SEC(".maps");
 
 #define MAPPED_ARRAY(name, type_of_value, entries)                                              \
   struct {                                                                                      \
@@ -54,6 +63,7 @@ MAPPED_ARRAY(stamps, __u64, FASTPATH_FLOWS);
 MAPPED_ARRAY(order, __u64, FASTPATH_ORDER);
 // The accounts; the loader multiplies the number of entries by that of the processors.
 MAPPED_ARRAY(port_accounts, struct fastpath_port_account, FASTPATH_PORTS);
+MAPPED_ARRAY(tap_accounts, struct fastpath_tap_account, FASTPATH_COPY_SETS);
 MAPPED_ARRAY(drain_accounts, struct fastpath_drain_account, FASTPATH_PORTS);
 MAPPED_ARRAY(destination_accounts, struct fastpath_destination_account, FASTPATH_DESTINATIONS);
 MAPPED_ARRAY(session_accounts, struct fastpath_session_account, FASTPATH_SESSIONS);
@@ -114,9 +124,10 @@ int vswitch_filter(struct __sk_buff *skb) {
   if (!in) goto pass;
   // No frame overtakes another of its flow, nor a copy another: what user space has is sent first.
   if (*passed >= in->settled) goto wait;
-  if (decision.copy_set != 0) {
+  if (decision.copy_set != 0 && (decision.copy_set & FASTPATH_ONLY_BY_USER) == 0) {
     __u32 worker = in->worker;
     if (worker >= FASTPATH_WORKERS || in->copied >= copies_sent_until[worker]) goto wait;
+    if (decision.since != 0 && decision.since > tap_sent_until[worker]) goto wait;
   }
   struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, decision.in);
   if (!account) goto pass;
@@ -183,18 +194,128 @@ static __always_inline __u32 segment_header(struct __sk_buff *skb) {
 
 enum { XMIT_DROP = 1, XMIT_CN = 2 };  // NET_XMIT_*: the receiver or a queue refused it; the device is down
 
-static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u32 *tag) {
+/// User space makes copies of it. What finds no room in the ring of the tap is known by the difference: the tap itself
+/// refuses every frame, after the ring has it.
+static __always_inline void tap_frame(struct __sk_buff *skb, __u32 copy_set, const struct fastpath_copy *copy,
+                                      __u32 *tag) {
+  struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy->port);
+  struct fastpath_tap_account *account = STRIPED(tap_accounts, FASTPATH_COPY_SETS, copy_set);
+  if (!port || !account) return;
+  account->frames += 1;
+  account->bytes += skb->len + (*tag ? 4 : 0);
+  if (!set_tag(skb, *tag, copy->tag)) {
+    *tag = tag_of(skb);
+    return;
+  }
+  *tag = copy->tag;
+  bpf_clone_redirect(skb, port->ifindex, 0);
+}
+
+/// The transport layer, which begins at `at` and has `length` bytes. False if user space must look at it.
+static __always_inline int read_transport(struct __sk_buff *skb, struct fastpath_headers *headers, __u32 at,
+                                          __u32 length) {
+  __u32 least = 0;
+  if (headers->protocol == IPPROTO_TCP) least = sizeof(struct tcphdr);
+  if (headers->protocol == IPPROTO_UDP) least = sizeof(struct udphdr);
+  if (headers->protocol == IPPROTO_SCTP) least = 12;
+  if (headers->protocol == IPPROTO_ICMP || headers->protocol == IPPROTO_ICMPV6) least = 8;
+  if (least == 0) return 1;
+  __u8 first[4];
+  if (length < least || bpf_skb_load_bytes(skb, at, first, sizeof first) < 0) return 0;
+  if (headers->protocol == IPPROTO_ICMP || headers->protocol == IPPROTO_ICMPV6) {
+    headers->src_port = bpf_htons(first[0]);
+    headers->dst_port = bpf_htons(first[1]);
+    return 1;
+  }
+  if (headers->protocol == IPPROTO_TCP) {
+    __u8 offset;
+    if (bpf_skb_load_bytes(skb, at + 12, &offset, 1) < 0) return 0;
+    const __u32 header = (offset >> 4) * 4;
+    if (header < least || header > length) return 0;
+  }
+  __builtin_memcpy(&headers->src_port, first, 2);
+  __builtin_memcpy(&headers->dst_port, first + 2, 2);
+  return 1;
+}
+
+/// As datapath/flow/flow_key.cc reads them. False if user space must look at the frame: fragments, extension headers,
+/// ARP, and what is malformed.
+static __always_inline int read_headers(struct __sk_buff *skb, struct fastpath_headers *headers) {
+  if (bpf_skb_load_bytes(skb, 0, headers->dst, sizeof headers->dst + sizeof headers->src) < 0) return 0;
+  const __u32 type = bpf_ntohs((__u16)skb->protocol);
+  const __u32 rest = skb->len - ETH_HLEN;
+  headers->ether_type = bpf_htons(type);
+  if (type < ETH_P_802_3_MIN || type == ETH_P_ARP || type == ETH_P_RARP) return 0;
+  if (type == ETH_P_IP) {
+    struct iphdr ip;
+    if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) < 0) return 0;
+    const __u32 header = ip.ihl * 4;
+    const __u32 total = bpf_ntohs(ip.tot_len);
+    if (header < sizeof ip || total < header || total > rest || (ip.frag_off & bpf_htons(0x3fff)) != 0) return 0;
+    headers->protocol = ip.protocol;
+    headers->tos = ip.tos;
+    __builtin_memcpy(headers->ip_src + 12, &ip.saddr, 4);
+    __builtin_memcpy(headers->ip_dst + 12, &ip.daddr, 4);
+    return ip.protocol == IPPROTO_ICMPV6 ? 0 : read_transport(skb, headers, ETH_HLEN + header, total - header);
+  }
+  if (type == ETH_P_IPV6) {
+    struct ipv6hdr ip;
+    if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) < 0) return 0;
+    const __u32 length = bpf_ntohs(ip.payload_len);
+    const __u8 next = ip.nexthdr;
+    if (sizeof ip + length > rest) return 0;
+    if (next != IPPROTO_TCP && next != IPPROTO_UDP && next != IPPROTO_SCTP && next != IPPROTO_ICMPV6) return 0;
+    headers->protocol = next;
+    headers->tos = (__u8)(ip.priority << 4 | ip.flow_lbl[0] >> 4);
+    __builtin_memcpy(headers->ip_src, &ip.saddr, 16);
+    __builtin_memcpy(headers->ip_dst, &ip.daddr, 16);
+    return read_transport(skb, headers, ETH_HLEN + sizeof ip, length);
+  }
+  return 1;
+}
+
+/// Which sessions of the set select the frame by its header fields. Null if user space must decide: copies of frames that
+/// it has decided about before leave first.
+static __always_inline const struct fastpath_choice *choose(struct __sk_buff *skb, __u32 copy_set, __u32 version,
+                                                            __u32 in_slot) {
+  struct fastpath_headers headers = {.copy_set = copy_set, .version = version};
+  if (!read_headers(skb, &headers)) return 0;
+  const struct fastpath_choice *choice = bpf_map_lookup_elem(&choices, &headers);
+  const struct fastpath_port *in = bpf_map_lookup_elem(&ports, &in_slot);
+  if (!choice || !in) return 0;
+  const __u32 worker = in->worker;
+  if (worker >= FASTPATH_WORKERS || choice->since > tap_sent_until[worker]) return 0;
+  return in->copied >= copies_sent_until[worker] ? 0 : choice;
+}
+
+/// Which copies of a set are made of a frame.
+struct making {
+  __u32 tag;       // that it has at the moment
+  __u32 selected;  // by header fields
+  __u32 sent;      // forms, as bits
+  __u32 is_tapped; // user space decides about sessions that select by header fields, or makes copies itself
+};
+
+static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, struct making *making) {
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
   if (!set || i >= FASTPATH_COPIES) return;
   const struct fastpath_copy copy = set->copy[i];
+  __u32 *tag = &making->tag;
+  if (copy.kind == FASTPATH_COPY_TAPPED) {
+    if (making->is_tapped) tap_frame(skb, copy_set, &copy, tag);
+    return;
+  }
+  if (copy.rule != 0 && (copy.rule & making->selected) == 0) return;
   struct fastpath_destination_account *account =
       STRIPED(destination_accounts, FASTPATH_DESTINATIONS, copy.destination);
   if (!account) return;
   account->matched += 1;
-  if (copy.duplicate) {
+  const __u32 form = 1u << (copy.form & 31);
+  if (making->sent & form) {
     account->duplicate += 1;
     return;
   }
+  making->sent |= form;
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy.port);
   if (!port) {
     account->link_down += 1;
@@ -240,6 +361,35 @@ static __always_inline void note_passed(const struct __sk_buff *skb) {
   if (passed) *passed = bpf_ktime_get_ns();
 }
 
+/// Returns the tag that the frame has afterwards.
+static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u32 in_slot, __u32 tag) {
+  struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
+  if (!set) return tag;
+  struct making making = {.tag = tag, .is_tapped = 1};
+  __u32 counted = 0;
+  if (set->version != 0) {
+    const struct fastpath_choice *choice = choose(skb, copy_set, set->version, in_slot);
+    if (choice) {
+      making.selected = choice->selected;
+      counted = choice->counted;
+      making.is_tapped = 0;
+    }
+  }
+  const __u32 copies = set->copies;
+  const __u32 sessions = set->sessions;
+  const __u32 bytes = skb->len + (tag ? 4 : 0);
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
+    if (set->session[i].rule != 0 && (set->session[i].rule & counted) == 0) continue;
+    struct fastpath_session_account *account =
+        STRIPED(session_accounts, FASTPATH_SESSIONS, set->session[i].account);
+    if (!account) break;
+    account->frames += 1;
+    account->bytes += bytes;
+  }
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &making);
+  return making.tag;
+}
+
 SEC("tc")
 int vswitch_ingress(struct __sk_buff *skb) {
   const __u32 mine = cookie ^ skb->ifindex;
@@ -250,7 +400,7 @@ int vswitch_ingress(struct __sk_buff *skb) {
   skb->cb[CB_COOKIE] = 0;
   const __u32 in_slot = skb->cb[CB_PORTS] >> 16;
   const __u32 out_slot = skb->cb[CB_PORTS] & 0xffff;
-  const __u32 copy_set = skb->cb[CB_COPY_SET];
+  const __u32 copy_set = skb->cb[CB_COPY_SET] & ~FASTPATH_ONLY_BY_USER;
   const __u32 want = skb->cb[CB_TAG];
   __u32 tag = tag_of(skb);
   struct fastpath_port_account *arrived = STRIPED(port_accounts, FASTPATH_PORTS, in_slot);
@@ -258,22 +408,7 @@ int vswitch_ingress(struct __sk_buff *skb) {
   arrived->obeyed += 1;
   skb->mark = switch_mark;
 
-  if (copy_set != 0) {
-    struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
-    if (set) {
-      const __u32 copies = set->copies;
-      const __u32 sessions = set->sessions;
-      const __u32 bytes = skb->len + (tag ? 4 : 0);
-      for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
-        struct fastpath_session_account *account =
-            STRIPED(session_accounts, FASTPATH_SESSIONS, set->session[i]);
-        if (!account) break;
-        account->frames += 1;
-        account->bytes += bytes;
-      }
-      for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &tag);
-    }
-  }
+  if (copy_set != 0) tag = copy_all(skb, copy_set, in_slot, tag);
 
   struct fastpath_port *out = bpf_map_lookup_elem(&ports, &out_slot);
   struct fastpath_port_account *left = STRIPED(port_accounts, FASTPATH_PORTS, out_slot);

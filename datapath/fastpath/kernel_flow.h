@@ -2,8 +2,10 @@
 // Which verdicts the kernel can carry out by itself for all frames of a flow, and what it has to do then. Pure.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include "datapath/base/counters.h"
 #include "datapath/base/types.h"
 #include "datapath/frame/frame.h"
+#include "datapath/mirror/filter_rules.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
 
@@ -26,16 +29,52 @@ struct KernelCopy {
   std::shared_ptr<DestinationCounters> account;
   PortNo port;
   std::uint32_t tag;  ///< a tag word
-  bool duplicate;     ///< only counted
+  std::uint32_t
+      form;  ///< the first of the flow for the same port in the same form: only one of these is sent
+  std::uint32_t
+      rule;  ///< a bit: its session selects by header fields (Choice::selected); 0: it selects every frame
+  bool finished;  ///< the port finishes checksums and segments GSO packets
 
   auto operator<=>(const KernelCopy&) const = default;
 };
 
+struct KernelSession {
+  std::shared_ptr<SessionCounters> account;
+  std::uint32_t rule;  ///< as in KernelCopy
+
+  auto operator<=>(const KernelSession&) const = default;
+};
+
+/// Copies that user space makes of frames that the kernel forwards. It gets the frame through a copy tap
+/// (datapath/port/copy_tap.h) and decides about it as if it had arrived at the port.
+struct TappedCopies {
+  PortNo in;
+  std::uint32_t worker;  ///< to whose tap they go: that of the port
+  std::uint32_t tag;     ///< with which it arrived, as a tag word
+  bool all;  ///< of every session; otherwise the kernel makes those of sessions that are not listed
+  std::vector<std::shared_ptr<SessionCounters>> sessions;
+  /// Where sessions that copy every frame send it: a frame that the tap has no room for is lost there.
+  std::vector<std::shared_ptr<DestinationCounters>> certain;
+  std::vector<std::shared_ptr<SessionCounters>> certain_sessions;  ///< these
+
+  auto operator<=>(const TappedCopies&) const = default;
+  bool concerns(const CompiledSession& session) const;
+};
+
 struct KernelCopies {
   std::vector<KernelCopy> copies;
-  std::vector<std::shared_ptr<SessionCounters>> sessions;  ///< that count the frame
+  std::vector<KernelSession> sessions;  ///< that count the frame
+  std::optional<TappedCopies> tapped;
+  /// Of the sessions that select by header fields, by bit. The kernel makes their copies of frames about which user space
+  /// has said which sessions select them (Choice). The others go through a tap.
+  std::vector<std::shared_ptr<const FilterRules>> rules;
 
-  bool empty() const { return copies.empty() && sessions.empty(); }
+  bool empty() const { return copies.empty() && sessions.empty() && !tapped; }
+  bool by_headers() const { return !rules.empty(); }
+  /// The kernel sends copies of every frame.
+  bool sends() const {
+    return std::any_of(copies.begin(), copies.end(), [](const KernelCopy& copy) { return copy.rule == 0; });
+  }
   auto operator<=>(const KernelCopies&) const = default;
 };
 
@@ -51,11 +90,10 @@ struct KernelFlow {
 /// Why a frame takes the way through user space.
 enum class Obstacle : std::uint8_t {
   none,
-  device,         ///< a port is no network device, or one that the kernel cannot carry frames from or to
-  not_unicast,    ///< flooded, dropped, or over a patch
-  tags,           ///< more than one tag before or after
-  session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates
-  copy_shape,     ///< a copy needs work that only user space does
+  device,       ///< a port is no network device, or one that the kernel cannot carry frames from or to
+  not_unicast,  ///< flooded, dropped, or over a patch
+  tags,         ///< more than one tag before or after
+  session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates, and there is no copy tap
   many_copies,
 };
 
@@ -64,8 +102,31 @@ struct Eligibility {
   std::optional<KernelFlow> flow;  ///< if there is no obstacle
 };
 
+/// The verdict on the frame as if every filter selected it (Decider::decide_unfiltered).
+using Unfiltered = std::function<const Verdict&()>;
+
 /// Whether all frames with the port, tag and addresses of `frame` get this verdict, and the kernel can carry it out.
-/// `verdict` was made with `snapshot` for a frame that arrived at port `in`.
-Eligibility kernel_flow(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict);
+/// `verdict` was made with `snapshot` for a frame that arrived at port `in`. `unfiltered`: empty if there are no copy
+/// taps, so that user space cannot make the copies of frames that the kernel forwards.
+Eligibility kernel_flow(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
+                        const Unfiltered& unfiltered);
+
+/// Which sessions select frames with the same header fields.
+struct Choice {
+  std::uint32_t selected = 0, counted = 0;  ///< KernelCopy::rule, KernelSession::rule
+
+  bool operator==(const Choice&) const = default;
+};
+
+/// What the verdict on a frame says of all frames with its header fields, if the copies are made as `copies` say. Nothing
+/// if it cannot be said like that.
+std::optional<Choice> choice_of(const Snapshot& snapshot, const Verdict& verdict, const KernelCopies& copies);
+
+/// The part of a verdict on such a frame that is left to do: its copies. `into`: cleared first.
+void left_to_user(const Snapshot& snapshot, const Verdict& verdict, const TappedCopies& tapped,
+                  Verdict& into);
+
+/// Some session of the snapshot may need user space, although the kernel forwards its frames.
+bool needs_taps(const Snapshot& snapshot);
 
 }  // namespace vswitch::fastpath

@@ -8,15 +8,18 @@
 
 /* Sizes of the maps. Slot 0 of copy sets means "no copies". */
 enum {
-  FASTPATH_PORTS = 4096, /* ports, by PortNo: a port beyond that takes the way through user space */
+  FASTPATH_PORTS = 4096, /* ports, by PortNo: a port beyond FASTPATH_FIRST_COPY_TAP goes through user space */
   FASTPATH_BRIDGES = 1024,
   FASTPATH_FLOWS = 65536,       /* known flows */
   FASTPATH_COPY_SETS = 1024,    /* different sets of copies */
   FASTPATH_DESTINATIONS = 2048, /* destinations of sessions that have an account here */
   FASTPATH_SESSIONS = 1024,     /* the same for sessions */
   FASTPATH_COPIES = 8,          /* copies, and sessions, in a set */
+  FASTPATH_CHOICES = 65536,     /* header fields whose sessions are known; the kernel forgets the oldest */
   FASTPATH_ORDER = 16384,       /* buckets of the order map; a power of two */
   FASTPATH_WORKERS = 64,
+  FASTPATH_FIRST_COPY_TAP =
+      FASTPATH_PORTS - FASTPATH_WORKERS - 2, /* slots of ports: the copy taps, by worker */
 };
 
 /* A frame belongs to a flow by the device where it arrives, its outer tag (TPID << 16 | TCI; 0 = untagged) and its
@@ -31,10 +34,15 @@ struct fastpath_key {
 /* What is done with its frames while `generation` is that of the bridge. */
 struct fastpath_decision {
   __u64 generation;
+  __u64
+      since; /* CLOCK_MONOTONIC: copies by user space of frames before this leave before copies by the kernel */
   __u32 in, out;  /* slots of ports */
   __u32 tag;      /* with which the frame leaves; 0 = untagged */
   __u32 copy_set; /* 0 = no copies */
 };
+
+/* A bit of fastpath_decision.copy_set: user space makes all the copies, so that they overtake none. */
+#define FASTPATH_ONLY_BY_USER 0x80000000u
 
 /* Two decisions: that of the settings in effect, and one that was prepared for those that come. */
 struct fastpath_flow {
@@ -59,18 +67,51 @@ struct fastpath_port {
   __u64 unused[3];
 };
 
-/* The copy of a frame that one session makes for one destination. */
+enum {
+  FASTPATH_COPY_SENT,   /* by the kernel */
+  FASTPATH_COPY_TAPPED, /* the frame goes to a copy tap, with a tag that names the set (FASTPATH_SET_TAG) */
+};
+
+/* The copy of a frame that one session makes for one destination, or that all others are made of. */
 struct fastpath_copy {
-  __u32 destination; /* slot of its account */
+  __u32 destination; /* slot of its account; not if it is tapped */
   __u32 port;        /* where it leaves */
   __u32 tag;         /* as in fastpath_flow */
-  __u32 duplicate;   /* 1: another session copies the frame there already; it is only counted */
+  __u32 kind;
+  __u32 form; /* the first of the set for the same port in the same form: only one of these is sent */
+  __u32 rule; /* a bit of fastpath_choice.selected; 0 = every frame */
 };
+
+struct fastpath_session {
+  __u32 account; /* slot */
+  __u32 rule;    /* a bit of fastpath_choice.counted; 0 = every frame */
+};
+
+/* The tag of a frame in a copy tap: 802.1Q, and the slot of the copy set as TCI. */
+#define FASTPATH_SET_TAG(slot) (0x81000000u | (slot))
 
 struct fastpath_copy_set {
   __u32 copies, sessions; /* how many */
+  __u32 version;          /* some sessions select by header fields: part of fastpath_headers; otherwise 0 */
+  __u32 unused;
   struct fastpath_copy copy[FASTPATH_COPIES];
-  __u32 session[FASTPATH_COPIES]; /* slots of the accounts of sessions that count the frame */
+  struct fastpath_session session[FASTPATH_COPIES]; /* that count the frame */
+};
+
+/* The fields by which sessions of a copy set may select a frame, in network order. */
+struct fastpath_headers {
+  __u32 copy_set, version;
+  __u8 dst[6], src[6];
+  __u16 ether_type;
+  __u8 protocol, tos;
+  __u8 ip_src[16], ip_dst[16]; /* an IPv4 address is at the end */
+  __u16 src_port, dst_port;    /* or type and code of ICMP */
+};
+
+/* What user space has decided about a frame with these fields. */
+struct fastpath_choice {
+  __u64 since; /* as in fastpath_decision */
+  __u32 selected, counted;
 };
 
 /* Accounts. Each processor has its own stripe: index = processor * number of slots + slot. */
@@ -89,6 +130,11 @@ struct fastpath_destination_account {
 };
 
 struct fastpath_session_account {
+  __u64 frames, bytes;
+};
+
+/* Frames that were handed to a copy tap, by copy set. */
+struct fastpath_tap_account {
   __u64 frames, bytes;
 };
 

@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <random>
@@ -57,6 +59,17 @@ MappedArray<T> mapped(const bpf_map* map) {
   return mapped<T>(map, sizeof(T) * bpf_map__max_entries(map));
 }
 
+/// One for each processor that is there. The kernel may say that hundreds more are possible: on one that is plugged in
+/// later, the filter finds no stripe and passes frames to user space.
+std::uint32_t stripes() {
+  std::string text;  // "0-3", "0,2-5": the last number counts
+  std::ifstream("/sys/devices/system/cpu/present") >> text;
+  const std::size_t at = text.find_last_of(",-");
+  const int last = std::atoi(text.c_str() + (at == std::string::npos ? 0 : at + 1));
+  if (text.empty()) return static_cast<std::uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
+  return static_cast<std::uint32_t>(last + 1);
+}
+
 UniqueFd duplicate(int fd) {
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!copy) refuse("no descriptor for a BPF program or map", errno);
@@ -80,12 +93,12 @@ Programs::Programs() {
   libbpf_set_print(nullptr);  // the sentence that we throw is enough
   const std::unique_ptr<::fastpath, void (*)(::fastpath*)> object(fastpath__open(), fastpath__destroy);
   if (object == nullptr) refuse("cannot read the BPF programs", errno);
-  const auto processors = static_cast<std::uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
+  const std::uint32_t processors = stripes();
   object->rodata->cookie = std::random_device{}();
   object->rodata->switch_mark = kSwitchMark;
   const auto& maps = object->maps;
-  for (bpf_map* map :
-       {maps.port_accounts, maps.drain_accounts, maps.destination_accounts, maps.session_accounts})
+  for (bpf_map* map : {maps.port_accounts, maps.tap_accounts, maps.drain_accounts, maps.destination_accounts,
+                       maps.session_accounts})
     bpf_map__set_max_entries(map, bpf_map__max_entries(map) * processors);
   if (const int error = fastpath__load(object.get()); error != 0)
     refuse("the kernel does not take the programs of the fast path", -error);
@@ -94,6 +107,7 @@ Programs::Programs() {
   stamps = mapped<std::uint64_t>(maps.stamps);
   copy_sets = mapped<fastpath_copy_set>(maps.copy_sets);
   port_accounts_ = mapped<fastpath_port_account>(maps.port_accounts);
+  tap_accounts_ = mapped<fastpath_tap_account>(maps.tap_accounts);
   drain_accounts_ = mapped<fastpath_drain_account>(maps.drain_accounts);
   destination_accounts_ = mapped<fastpath_destination_account>(maps.destination_accounts);
   session_accounts_ = mapped<fastpath_session_account>(maps.session_accounts);
@@ -102,6 +116,7 @@ Programs::Programs() {
   filter_ = duplicate(bpf_program__fd(object->progs.vswitch_filter));
   ingress_ = duplicate(bpf_program__fd(object->progs.vswitch_ingress));
   flows_ = duplicate(bpf_map__fd(maps.flows));
+  choices_ = duplicate(bpf_map__fd(maps.choices));
   try_out();
 }
 
@@ -113,6 +128,10 @@ bool Programs::put(const fastpath_key& key, const fastpath_flow& flow) const {
 
 void Programs::remove(const fastpath_key& key) const {
   bpf_map_delete_elem(flows_.get(), &key);
+}
+
+void Programs::choose(const fastpath_headers& headers, const fastpath_choice& choice) const {
+  bpf_map_update_elem(choices_.get(), &headers, &choice, BPF_ANY);
 }
 
 void Programs::enable(bool on) const {
@@ -127,6 +146,10 @@ std::span<std::uint64_t> Programs::copies_sent_until() const {
   return {reinterpret_cast<std::uint64_t*>(variables().copies_sent_until), FASTPATH_WORKERS};
 }
 
+std::span<std::uint64_t> Programs::tap_sent_until() const {
+  return {reinterpret_cast<std::uint64_t*>(variables().tap_sent_until), FASTPATH_WORKERS};
+}
+
 fastpath_port_account Programs::port_account(std::size_t slot) const {
   return sum(port_accounts_, FASTPATH_PORTS, slot);
 }
@@ -135,6 +158,9 @@ fastpath_destination_account Programs::destination_account(std::size_t slot) con
 }
 fastpath_session_account Programs::session_account(std::size_t slot) const {
   return sum(session_accounts_, FASTPATH_SESSIONS, slot);
+}
+fastpath_tap_account Programs::tap_account(std::size_t slot) const {
+  return sum(tap_accounts_, FASTPATH_COPY_SETS, slot);
 }
 std::uint64_t Programs::drained(std::size_t slot) const {
   return sum(drain_accounts_, FASTPATH_PORTS, slot).frames;
@@ -156,7 +182,7 @@ void Programs::try_out() {
   std::copy(there.octets.begin(), there.octets.end(), key.dst);
   std::copy(here.octets.begin(), here.octets.end(), key.src);
   fastpath_flow flow{};
-  flow.decision[0] = {.generation = 1, .in = in, .out = out, .tag = 0, .copy_set = 0};
+  flow.decision[0] = {.generation = 1, .since = 0, .in = in, .out = out, .tag = 0, .copy_set = 0};
   bridges[0].generation = 1;
   if (!put(key, flow)) refuse("bpf(2) refused a flow", errno);
   enable(true);

@@ -70,6 +70,8 @@ class Programs {
   /// Adds or replaces a flow. False with errno if the kernel refuses, as it does when the map is full (E2BIG).
   bool put(const fastpath_key& key, const fastpath_flow& flow) const;
   void remove(const fastpath_key& key) const;
+  /// Adds or replaces a choice; the kernel forgets the one that was not used for longest if there is no room.
+  void choose(const fastpath_headers& headers, const fastpath_choice& choice) const;
 
   MappedArray<fastpath_bridge> bridges;
   MappedArray<fastpath_port> ports;
@@ -79,12 +81,15 @@ class Programs {
   /// Known flows are carried out; otherwise user space gets every frame.
   void enable(bool on) const;
   void set_tick(std::uint32_t tick) const;
-  std::span<std::uint64_t> copies_sent_until() const;  ///< by worker; access them as std::atomic_ref
+  // By worker; access them as std::atomic_ref.
+  std::span<std::uint64_t> copies_sent_until() const;
+  std::span<std::uint64_t> tap_sent_until() const;
 
   // The sums over all processors.
   fastpath_port_account port_account(std::size_t slot) const;
   fastpath_destination_account destination_account(std::size_t slot) const;
   fastpath_session_account session_account(std::size_t slot) const;
+  fastpath_tap_account tap_account(std::size_t slot) const;  ///< of a copy set
   std::uint64_t drained(std::size_t slot) const;
 
  private:
@@ -94,9 +99,10 @@ class Programs {
   Variables& variables() const;
 
   // The maps in memory need no descriptor.
-  UniqueFd filter_, ingress_, flows_;
+  UniqueFd filter_, ingress_, flows_, choices_;
   MappedArray<std::uint64_t> variables_;
   MappedArray<fastpath_port_account> port_accounts_;
+  MappedArray<fastpath_tap_account> tap_accounts_;
   MappedArray<fastpath_drain_account> drain_accounts_;
   MappedArray<fastpath_destination_account> destination_accounts_;
   MappedArray<fastpath_session_account> session_accounts_;

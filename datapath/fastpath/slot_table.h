@@ -71,6 +71,10 @@ class SlotTable {
   /// All, free ones included; the first is that of number `first`.
   std::span<Slot> slots() { return slots_; }
   Slot& slot(std::uint32_t at) { return slots_[at - first_]; }
+  /// Of one of them.
+  std::uint32_t number(const Slot& slot) const {
+    return first_ + static_cast<std::uint32_t>(&slot - slots_.data());
+  }
 
  private:
   const std::uint32_t first_, limit_;

@@ -26,7 +26,7 @@ void Decider::mirror_wire(const PortConfig& source, const Candidates& candidates
 void Decider::mirror_tags(const PortConfig& source, const Candidates& candidates, const BridgeTags& tags,
                           bool delivered) {
   const auto one = [&](SessionIndex session) { mirror_by(session, source, tags, delivered); };
-  if (trace_ != nullptr) {  // the trace also lists sessions that do not select the VLAN
+  if (trace_ != nullptr || unfiltered_) {  // the trace also lists sessions that do not select the VLAN
     for (const SessionIndex session : candidates.all()) one(session);
   } else {
     if (found_.size() == visits_) found_.emplace_back();
@@ -60,7 +60,7 @@ Trace::Result Decider::test(SessionIndex at, const BridgeTags& tags) {
   const CompiledSession& session = snapshot_->session(at);
   if (session_done_[at] == serial_ || is_copy_of(at)) return Trace::Result::already_copied;
   if (session.select_vlans && !(*session.select_vlans)[tags.vlan()]) return Trace::Result::vlan_not_selected;
-  if (session.rules == nullptr) return Trace::Result::copied;
+  if (session.rules == nullptr || unfiltered_) return Trace::Result::copied;
   const FlowKey& key = key_of(tags);
   if (session.rules->skipping(key) != nullptr) return Trace::Result::skipped;
   return session.rules->selects(key) ? Trace::Result::copied : Trace::Result::filtered_out;

@@ -18,6 +18,14 @@ TagList wire_tags(const Frame& frame) {
 
 }  // namespace
 
+const Verdict& Decider::decide_unfiltered(const Snapshot& snapshot, PortNo in, const Frame& frame,
+                                          TimeNs now) {
+  unfiltered_ = true;
+  const Verdict& verdict = decide(snapshot, in, frame, now);
+  unfiltered_ = false;
+  return verdict;
+}
+
 const Verdict& Decider::decide(const Snapshot& snapshot, PortNo in_number, const Frame& frame, TimeNs now,
                                Trace* trace) {
   snapshot_ = &snapshot;

@@ -25,6 +25,8 @@ class Decider {
   /// null.
   const Verdict& decide(const Snapshot& snapshot, PortNo in, const Frame& frame, TimeNs now,
                         Trace* trace = nullptr);
+  /// The same as if the filter of every session selected the frame.
+  const Verdict& decide_unfiltered(const Snapshot& snapshot, PortNo in, const Frame& frame, TimeNs now);
 
  private:
   static constexpr int kMaxPatchDepth = 32;  ///< a frame that crosses more in sequence is in a loop
@@ -74,6 +76,7 @@ class Decider {
   const Frame* frame_ = nullptr;
   TimeNs now_ = 0;
   Trace* trace_ = nullptr;
+  bool unfiltered_ = false;
   VlanId customer_ = 0;
   int patch_depth_ = 0;      ///< 0 while the frame is in the bridge it arrived in
   int copies_crossed_ = 0;   ///< the same for copies, which must not use up the limit for production

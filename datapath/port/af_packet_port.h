@@ -51,6 +51,9 @@ struct AfPacketOptions {
   bool xdp_transmit = true;
   /// A program that decides which frames the port gets (datapath/fastpath/programs.h); -1: it gets all.
   int filter = -1;
+  /// What is sent on the device, by whomever, instead of what arrives there. With slots equal to first_slots and
+  /// slot_size to first_slot_size.
+  bool outgoing = false;
   bool xdp_copies = false;  ///< copies too, which then bypass the queueing discipline
 
   // Memory (README.md in this folder has the sum).

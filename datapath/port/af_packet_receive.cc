@@ -43,9 +43,13 @@ Receiver::Receiver(const AfPacketOptions& options)
       poll_(::epoll_create1(EPOLL_CLOEXEC)),
       ring_(options.stock != nullptr ? options.stock->impl().take(first_size(options), options.name)
                                      : Ring(first_size(options), options.name)) {
-  ring_.begin(ifindex_, filter_, name_);
-  require_ethernet();
-  ring_.make_promiscuous(ifindex_, name_);
+  if (options.outgoing) {
+    ring_.begin_outgoing(ifindex_, name_);
+  } else {
+    ring_.begin(ifindex_, filter_, name_);
+    require_ethernet();
+    ring_.make_promiscuous(ifindex_, name_);
+  }
   if (!poll_ || !watch(ring_)) fail("cannot poll " + name_);
 }
 

@@ -65,6 +65,15 @@ void Ring::begin(int ifindex, int filter, const std::string& device) {
   hear(filter);
 }
 
+void Ring::begin_outgoing(int ifindex, const std::string& device) {
+  std::array<sock_filter, 4> outgoing{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, kPacketType},
+                                       {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, PACKET_OUTGOING},
+                                       {BPF_RET | BPF_K, 0, 0, 0},
+                                       {BPF_RET | BPF_K, 0, 0, 0x40000}}};
+  attach({outgoing.size(), outgoing.data()});
+  bind_to(fd_, ifindex, ETH_P_ALL, device);
+}
+
 void Ring::stand_by(const Ring& before, int ifindex, int filter, const std::string& device) {
   if (!before.group() && !before.join(std::nullopt)) fail("cannot set PACKET_FANOUT for " + device);
   block_receive();

@@ -43,6 +43,8 @@ class Ring {
 
   /// Starts to receive from the device. `filter`: AfPacketOptions::filter.
   void begin(int ifindex, int filter, const std::string& device);
+  /// The same for what is sent on the device.
+  void begin_outgoing(int ifindex, const std::string& device);
   /// Prepares to take over from `before`, on the same device. begin() and stand_by() take the kernel
   /// milliseconds.
   void stand_by(const Ring& before, int ifindex, int filter, const std::string& device);

@@ -68,7 +68,10 @@ void add_threads(const bridge::DatapathState& datapath, Json& result) {
                        {"cpu_ns", thread.cpu_ns}});
   }
   result["threads"] = threads;
-  result["fast_path"] = {{"flows", datapath.fast_path.flows}, {"frames", datapath.fast_path.frames}};
+  result["fast_path"] = {{"flows", datapath.fast_path.flows},
+                         {"frames", datapath.fast_path.frames},
+                         {"unread", datapath.fast_path.unread}};
+  if (!datapath.fast_path.no_taps.empty()) result["fast_path"]["no_taps"] = datapath.fast_path.no_taps;
   if (!datapath.fast_path.off.empty()) result["fast_path"]["off"] = datapath.fast_path.off;
   result["memory"] = {{"receive_bytes", datapath.receive_memory_bytes},
                       {"send_bytes", datapath.send_memory_bytes},

@@ -176,7 +176,11 @@ DatapathState SwitchQueries::datapath_state() {
   if (fastpath::FastPath* fast_path = datapath_.fast_path()) {
     collect_ports();
     const fastpath::FastPath::Status status = fast_path->status();
-    state.fast_path = {.off = status.off, .flows = status.flows, .frames = status.frames};
+    state.fast_path = {.off = status.off,
+                       .flows = status.flows,
+                       .frames = status.frames,
+                       .unread = status.unread,
+                       .no_taps = status.no_taps};
   }
   for (std::size_t w = 0; w < datapath_.workers(); ++w) {
     const WorkerCounters& counters = datapath_.worker_list()[w].counters();

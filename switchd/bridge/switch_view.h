@@ -108,6 +108,9 @@ struct FastPathState {
   std::string off;           ///< why user space gets every frame, as a sentence; empty: it does not
   std::size_t flows = 0;     ///< that the kernel carries
   std::uint64_t frames = 0;  ///< that it has carried
+  std::uint64_t unread = 0;  ///< of these, that user space was to copy and had no room for
+  std::string
+      no_taps;  ///< why user space carries the frames that it copies, as a sentence; empty: it does not
 };
 
 struct DatapathState {

@@ -9,6 +9,7 @@ import contextlib
 import json
 import pathlib
 import re
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -162,6 +163,201 @@ def test_changes_disturb_nothing(lab: Lab) -> None:
         assert copies.result() == whole(3 * MANY)
     assert lab.account("steady")["delivered"] == account + 3 * MANY
     assert done > 20
+
+
+def carried(lab: Lab) -> int:
+    return stats(lab)["fast_path"]["frames"]
+
+
+@pytest.mark.parametrize("options", (["--snaplen", "64"], ["--gso-packets", "keep"], ["--rate", "1000000"],
+                                     ["--filter", "tcp,tcp_flags=+syn"], ["--expires", "1000000packets"]),
+                         ids=lambda options: options[0].strip("-"))
+def test_user_space_makes_copies_of_what_the_kernel_forwards(lab: Lab, options: list[str]) -> None:
+    lab.mirror("s", "--source", "t1", "--output", "t3", *options)
+    go_fast_or_tapped(lab)
+    before, account = carried(lab), lab.account("s")
+    with Numbered(lab.t2) as production, Numbered(lab.t3) as copies:
+        send(lab.t1, 1, 2, 10_000, MANY)
+        assert production.result() == whole(MANY)
+        if "--filter" not in options:
+            assert copies.result() == whole(MANY)
+    assert carried(lab) - before >= MANY - 100
+    grown = {key: lab.account("s")[key] - account[key] for key in ("matched", "delivered")}
+    assert grown == ({"matched": 0, "delivered": 0} if "--filter" in options else {"matched": MANY, "delivered": MANY})
+
+
+def go_fast_or_tapped(lab: Lab) -> None:
+    """The kernel forwards frames of the flow from t1 to t2, whoever copies them."""
+    def is_carried() -> bool:
+        before = carried(lab)
+        lab.t1.wire.send(frame(mac(1), mac(2), b"go fast"))
+        lab.t2.wire.settle()
+        return carried(lab) > before
+
+    wait_until(is_carried, "the kernel forwards the flow")
+    for host in (lab.t1, lab.t2, lab.t3):
+        host.wire.settle()
+        host.wire.clear()
+
+
+def test_samples_of_what_the_kernel_forwards_add_up(lab: Lab) -> None:
+    lab.mirror("s", "--source", "t1", "--output", "t3", "--sample", "4")
+    go_fast_or_tapped(lab)
+    before, account = carried(lab), lab.account("s")
+    with Numbered(lab.t2) as production:
+        send(lab.t1, 1, 2, 10_000, MANY)
+        assert production.result() == whole(MANY)
+    assert carried(lab) - before >= MANY - 100
+    after = lab.account("s")
+    assert after["matched"] - account["matched"] == MANY
+    assert after["matched"] == after["delivered"] + after["sampled_out"]
+    assert MANY / 5 < after["delivered"] < MANY / 3
+
+
+def test_the_kernel_copies_what_filters_select(lab: Lab) -> None:
+    """User space says once which header fields a session selects."""
+    lab.mirror("s", "--source", "t1", "--output", "t3", "--filter", "udp,tp_dst=53", "--filter", "dl_type=0x88b5")
+    go_fast(lab, lab.t1, 1, 2)  # does not end before the kernel makes the copies
+    before, account = in_user_space(lab), lab.account("s")
+    with Numbered(lab.t2) as production, Numbered(lab.t3) as copies:
+        send(lab.t1, 1, 2, 20_000, MANY)
+        assert production.result() == whole(MANY)
+        assert copies.result() == whole(MANY)
+    assert in_user_space(lab) - before < MANY / 10
+    after = lab.account("s")
+    assert {key: after[key] - account[key] for key in ("matched", "delivered")} == {"matched": MANY, "delivered": MANY}
+
+
+def packet(source: int, destination: int, source_port: int, port: int, protocol: int = 17, fragment: int = 0, tos: int = 0) -> bytes:
+    transport = struct.pack("!HHHH", source_port, port, 20, 0) + bytes(12)
+    if protocol == 6:
+        transport = struct.pack("!HHIIBBHHH", source_port, port, 0, 0, 0x50, 2, 0, 0, 0)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 20 + len(transport), 0, fragment, 64, protocol, 0, bytes([10, 0, 0, source]),
+                         bytes([10, 0, 0, destination]))
+    return frame(mac(source), mac(destination), header + transport, ether_type=0x0800)
+
+
+def packet6(port: int, hop_by_hop: bool = False) -> bytes:
+    transport = struct.pack("!HHHH", 1000, port, 20, 0) + bytes(12)
+    if hop_by_hop:
+        transport = bytes([17, 0, 1, 4, 0, 0, 0, 0]) + transport
+    header = struct.pack("!IHBB16s16s", 0x60000000, len(transport), 0 if hop_by_hop else 17, 64, bytes(15) + b"\1", bytes(15) + b"\2")
+    return frame(mac(1), mac(2), header + transport, ether_type=0x86dd)
+
+
+def test_filters_select_the_same_whoever_looks(lab: Lab) -> None:
+    """Each kind of frame four times: the first ones are looked at by user space, the last ones by the kernel."""
+    frames = {"dns": packet(1, 2, 1000, 53), "other port": packet(1, 2, 1000, 54), "tcp": packet(1, 2, 1000, 53, protocol=6),
+              "other source port": packet(1, 2, 1001, 53), "marked": packet(1, 2, 1000, 53, tos=0xb8),
+              "first fragment": packet(1, 2, 1000, 53, fragment=0x2000), "later fragment": packet(1, 2, 1000, 53, fragment=4),
+              "ipv6": packet6(53), "ipv6, other port": packet6(54), "ipv6 with an option": packet6(53, hop_by_hop=True),
+              "malformed": packet(1, 2, 1000, 53)[:34] + bytes(26), "experimental": frame(mac(1), mac(2), b"x")}
+    lab.mirror("dns", "--source", "t1:from", "--output", "t3", "--filter", "udp,tp_dst=53", "--filter", "udp6,tp_dst=53",
+               "--skip", "ip,nw_tos=184")
+    selected = {"dns", "other source port", "first fragment", "ipv6", "ipv6 with an option"}
+    go_fast_or_tapped(lab)
+    for round_ in range(6):
+        for name, data in frames.items():
+            lab.t1.wire.send(data)
+            assert lab.t2.wire.expect(1) == [data], name
+            lab.t2.wire.clear()
+            assert lab.t3.wire.settle() == ([data] if name in selected else []), f"{name} in round {round_}"
+            lab.t3.wire.clear()
+    assert lab.account("dns")["delivered"] == 6 * len(selected)
+
+
+def test_a_change_of_a_filter_applies_to_the_next_frame(lab: Lab) -> None:
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--filter", "udp,tp_dst=53")
+    wanted, other = packet(1, 2, 1000, 53), packet(1, 2, 1000, 54)
+    go_fast_or_tapped(lab)
+    for round_ in range(24):
+        port = 53 + round_ % 2
+        lab.rpc("mirror.set", bridge="br0", name="s", filter=[f"udp,tp_dst={port}"])
+        for _ in range(4):
+            lab.t1.wire.send(wanted, other)
+            assert lab.t2.wire.expect(2) == [wanted, other]
+            lab.t2.wire.clear()
+            assert lab.t3.wire.settle() == [wanted if port == 53 else other], round_
+            lab.t3.wire.clear()
+
+
+def test_two_filters_for_one_port_give_it_one_copy(lab: Lab) -> None:
+    lab.mirror("a", "--source", "t1:from", "--output", "t3", "--filter", "udp,tp_dst=53")
+    lab.mirror("b", "--source", "t1:from", "--output", "t3", "--filter", "udp")
+    go_fast_or_tapped(lab)
+    both, one = packet(1, 2, 1000, 53), packet(1, 2, 1000, 54)
+    for _ in range(6):
+        lab.t1.wire.send(both, one)
+        assert lab.t3.wire.settle() == [both, one]
+        lab.t3.wire.clear()
+    a, b = lab.account("a"), lab.account("b")
+    assert (a["matched"], a["delivered"], b["matched"], b["delivered"], b["duplicate"]) == (6, 6, 12, 6, 6)
+
+
+def test_a_session_of_user_space_does_not_hold_up_one_of_the_kernel(lab: Lab) -> None:
+    t4 = lab.host("t4")
+    lab.mirror("kernel", "--source", "t1", "--output", "t3")
+    lab.mirror("user", "--source", "t1", "--output", "t4", "--snaplen", "64")
+    go_fast_or_tapped(lab)
+    account = lab.account("kernel")["delivered"]
+    with Numbered(lab.t2) as production, Numbered(lab.t3) as copies, Numbered(t4) as others:
+        send(lab.t1, 1, 2, 10_000, MANY)
+        assert production.result() == whole(MANY)
+        assert copies.result() == whole(MANY)
+        assert others.result() == whole(MANY)
+    assert lab.account("kernel")["delivered"] == account + MANY
+
+
+def test_copies_by_user_space_and_by_the_kernel_keep_their_order(lab: Lab) -> None:
+    """The session goes from one to the other and back as fast as it can be changed."""
+    lab.mirror("s", "--source", "t1", "--output", "t3")
+    go_fast(lab, lab.t1, 1, 2)
+    ends = threading.Event()
+    done = 0
+
+    def change() -> None:
+        nonlocal done
+        while not ends.is_set():
+            lab.rpc("mirror.set", bridge="br0", name="s", snaplen=1000 if done % 2 == 0 else None)
+            done += 1
+
+    with Numbered(lab.t2) as production, Numbered(lab.t3) as copies:
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            send(lab.t1, 1, 2, 10_000, 2 * MANY)
+        finally:
+            ends.set()
+            thread.join()
+        assert production.result() == whole(2 * MANY)
+        assert copies.result() == whole(2 * MANY)
+    assert done > 20
+
+
+def learn_again(lab: Lab) -> None:
+    for n, host in ((1, lab.t1), (2, lab.t2)):
+        host.wire.send(frame(mac(n), BROADCAST))
+    for host in (lab.t1, lab.t2):
+        host.wire.settle()
+        host.wire.clear()
+
+
+def test_copies_into_a_vlan_are_made_by_the_kernel(lab: Lab) -> None:
+    for port in ("br0", "t1", "t2"):  # the host's own port, too: the kernel does not send copies there
+        lab.ctl("set-port", port, "--tag", "5")
+    lab.ctl("set-port", "t3", "--trunks", "9")
+    learn_again(lab)
+    lab.mirror("s", "--source", "t1:from", "--output-vlan", "9")
+    go_fast(lab, lab.t1, 1, 2)
+    for host in (lab.t2, lab.t3):
+        host.wire.settle()
+        host.wire.clear()
+    before = in_user_space(lab)
+    sent = frame(mac(1), mac(2), b"into the VLAN")
+    lab.t1.wire.send(sent)
+    assert lab.t2.wire.expect(1) == [sent]
+    assert lab.t3.wire.expect(1) == [frame(mac(1), mac(2), b"into the VLAN", vlan=9)]
+    assert in_user_space(lab) == before
 
 
 def test_an_address_that_moves_is_followed(lab: Lab) -> None:

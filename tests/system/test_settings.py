@@ -172,7 +172,7 @@ def test_busy_ports_send_by_af_xdp_unless_told_otherwise(lab: Lab) -> None:
 def test_stats_watch_shows_rates_queues_and_processor_share(lab: Lab) -> None:
     host = lab.host("t1", "10.9.0.1")
     lab.host("t2", "10.9.0.2")
-    lab.mirror("m", "--source", "t1", "--output", "t2", "--normal-io")
+    lab.mirror("m", "--source", "t1", "--output", "t2", "--normal-io", "--snaplen", "64")  # user space truncates
     host.popen("ping", "-q", "-i", "0.002", "10.9.0.2", stdout=subprocess.DEVNULL)
     wait_until(lambda: lab.rpc("mirror.stats")["mirrors"][0]["counters"]["matched"] > 10, "copies are made")
     text = lab.ctl("stats", "--watch", "--count", "2", "--interval", "0.5").stdout

@@ -39,14 +39,27 @@ class KernelFlowTest : public ::testing::Test {
     const ParseResult parsed = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}});
     EXPECT_EQ(parsed.drop, DropReason::none);
     const Snapshot& snapshot = lab.datapath->current();
+    Unfiltered every;
+    if (taps) {
+      every = [&]() -> const Verdict& {
+        return unfiltered.decide_unfiltered(snapshot, number(in), parsed.frame, lab.now);
+      };
+    }
     return kernel_flow(snapshot, number(in), parsed.frame,
-                       decider.decide(snapshot, number(in), parsed.frame, lab.now));
+                       decider.decide(snapshot, number(in), parsed.frame, lab.now), every);
   }
   Eligibility eligible() { return eligible(to_there()); }
   static test::FrameBuilder to_there() { return frame().src(kHere).dst(kThere).zeros(46); }
 
+  void span(const std::string& name, std::vector<SourceSpec> sources, const std::string& to) {
+    auto& session = lab.session(name);
+    session.sources = std::move(sources);
+    session.destinations = {to};
+  }
+
   test::SwitchLab lab;
-  Decider decider;
+  Decider decider, unfiltered;
+  bool taps = false;  ///< there are copy taps
 };
 
 TEST_F(KernelFlowTest, KnownUnicastBetweenDevicesGoes) {
@@ -101,7 +114,6 @@ TEST_F(KernelFlowTest, CopiesGoWithTheirAccounts) {
   ASSERT_EQ(result.flow->copies.copies.size(), 1U);
   EXPECT_EQ(result.flow->copies.copies[0].port, number("m0"));
   EXPECT_EQ(result.flow->copies.copies[0].account, lab.registry.destination_counters("br0/s0", "m0"));
-  EXPECT_FALSE(result.flow->copies.copies[0].duplicate);
   EXPECT_EQ(result.flow->copies.sessions.size(), 1U);
 }
 
@@ -115,41 +127,137 @@ TEST_F(KernelFlowTest, TheSecondCopyForAPortIsOnlyCounted) {
   const Eligibility result = eligible();
   ASSERT_TRUE(result.flow);
   ASSERT_EQ(result.flow->copies.copies.size(), 2U);
-  EXPECT_FALSE(result.flow->copies.copies[0].duplicate);
-  EXPECT_TRUE(result.flow->copies.copies[1].duplicate);
+  EXPECT_EQ(result.flow->copies.copies[0].form, 0U);
+  EXPECT_EQ(result.flow->copies.copies[1].form, 0U);
+  EXPECT_EQ(result.flow->copies.sessions.size(), 1U)
+      << "the second one copies nothing that the first does not";
 }
 
-/// A session at p0 or p1 that needs more than addresses and tag, or does not treat every frame alike.
-TEST_F(KernelFlowTest, SessionsThatNeedUserSpaceKeepTheFlow) {
-  const auto with = [this](const std::function<void(test::DesiredSession&)>& change) {
+using Change = std::function<void(test::DesiredSession&)>;
+
+/// Sessions at p1 that need more than addresses and tag, or do not treat every frame alike.
+class SessionsOfUserSpace : public KernelFlowTest {
+ protected:
+  Eligibility with(const Change& change) {
     lab.sessions().clear();
-    auto& session = lab.session("s0");
-    session.sources = {{"p1", Direction::to}};
-    session.destinations = {"m0"};
-    change(session);
+    span("s0", {{"p1", Direction::to}}, "m0");
+    change(lab.session("s0"));
     lab.apply();
-    return eligible().obstacle;
-  };
-  EXPECT_EQ(with([](auto&) {}), Obstacle::none);
-  EXPECT_EQ(with([](auto& s) { s.sample = 2; }), Obstacle::session_needs);
-  EXPECT_EQ(with([](auto& s) { s.rate.packets = 10; }), Obstacle::session_needs);
-  EXPECT_EQ(with([](auto& s) { s.quota.packets = 10; }), Obstacle::session_needs);
-  EXPECT_EQ(with([](auto& s) { s.snaplen = 64; }), Obstacle::copy_shape);
-  EXPECT_EQ(with([](auto& s) { s.normal_io = true; }), Obstacle::copy_shape)
-      << "the port is not ours to set up";
-  EXPECT_EQ(with([](auto& s) { s.gso_packets = GsoPackets::keep; }), Obstacle::copy_shape);
-  EXPECT_EQ(with([](auto& s) {
-              auto rules = std::make_shared<FilterRules>();
-              rules->filter.push_back(*Match::parse("tcp").match);
-              s.rules = rules;
-            }),
-            Obstacle::session_needs)
-      << "it depends on the frame's headers, also for a frame that it does not select";
-  EXPECT_EQ(with([this](auto&) {
-              lab.device("m0").pass_for({.ifindex = 12, .is_filtered = true, .takes_frames = true});
-            }),
-            Obstacle::device)
-      << "nobody would know what became of the copy";
+    return eligible();
+  }
+  static std::shared_ptr<FilterRules> rules(const std::string& text) {
+    auto rules = std::make_shared<FilterRules>();
+    rules->filter.push_back(*Match::parse(text).match);
+    return rules;
+  }
+
+  const std::vector<std::pair<const char*, Change>> changes{
+      {"sample", [](auto& s) { s.sample = 2; }},
+      {"rate", [](auto& s) { s.rate.packets = 10; }},
+      {"quota", [](auto& s) { s.quota.packets = 10; }},
+      {"snaplen", [](auto& s) { s.snaplen = 64; }},
+      {"GSO packets whole", [](auto& s) { s.gso_packets = GsoPackets::keep; }},
+      {"wire-size segments where the port does not make them",
+       [](auto& s) {
+         s.normal_io = true;
+         s.gso_packets = GsoPackets::segment;
+       }},
+      {"a filter, also if it does not select this frame", [](auto& s) { s.rules = rules("tcp"); }},
+      {"a port where nobody would know what became of the copy", [this](auto&) {
+         lab.device("m0").pass_for({.ifindex = 12, .is_filtered = true, .takes_frames = true});
+       }}};
+};
+
+TEST_F(SessionsOfUserSpace, KeepTheFlowIfThereAreNoTaps) {
+  EXPECT_EQ(with([](auto&) {}).obstacle, Obstacle::none);
+  EXPECT_EQ(with([](auto& s) { s.normal_io = true; }).obstacle, Obstacle::none)
+      << "as production leaves there";
+  for (const auto& [what, change] : changes)
+    EXPECT_EQ(with(change).obstacle, Obstacle::session_needs) << what;
+}
+
+TEST_F(SessionsOfUserSpace, GetTheFrameThroughATap) {
+  taps = true;
+  EXPECT_FALSE(with([](auto&) {}).flow->copies.tapped);
+  for (const auto& [what, change] : changes) {
+    const Eligibility result = with(change);
+    ASSERT_EQ(result.obstacle, Obstacle::none) << what;
+    const KernelCopies& copies = result.flow->copies;
+    ASSERT_TRUE(copies.tapped) << what;
+    EXPECT_TRUE(needs_taps(lab.datapath->current())) << what;
+    EXPECT_TRUE(copies.tapped->concerns(lab.datapath->current().session(0))) << what;
+    EXPECT_EQ(copies.tapped->in, number("p0"));
+    EXPECT_FALSE(copies.sends()) << what;
+  }
+}
+
+TEST_F(SessionsOfUserSpace, OnlyCertainOnesLoseAFrameThatTheTapHasNoRoomFor) {
+  taps = true;
+  EXPECT_EQ(with([](auto& s) { s.snaplen = 64; }).flow->copies.tapped->certain.size(), 1U);
+  EXPECT_EQ(with([](auto& s) { s.sample = 2; }).flow->copies.tapped->certain.size(), 0U);
+  EXPECT_EQ(with([](auto& s) { s.rules = rules("tcp"); }).flow->copies.tapped->certain.size(), 0U);
+}
+
+TEST_F(SessionsOfUserSpace, LeaveTheOthersToTheKernel) {
+  taps = true;
+  span("s0", {{"p0"}}, "m0");
+  span("s1", {{"p0"}}, "m1");
+  lab.session("s1").snaplen = 100;
+  lab.apply();
+  const Snapshot& snapshot = lab.datapath->current();
+  const KernelCopies copies = eligible().flow->copies;
+  ASSERT_EQ(copies.copies.size(), 1U);
+  EXPECT_EQ(copies.copies[0].port, number("m0"));
+  ASSERT_EQ(copies.sessions.size(), 1U);
+  EXPECT_EQ(copies.sessions[0].account, snapshot.session(0).counters);
+  ASSERT_TRUE(copies.tapped);
+  EXPECT_FALSE(copies.tapped->concerns(snapshot.session(0)));
+  EXPECT_TRUE(copies.tapped->concerns(snapshot.session(1)));
+  EXPECT_EQ(copies.tapped->certain, std::vector{snapshot.session(1).destinations[0].counters});
+}
+
+/// Which of two sessions supplies a port, and what is a copy of a copy, is decided with all copies at hand.
+TEST_F(SessionsOfUserSpace, TakeThoseAlongThatDependOnThem) {
+  taps = true;
+  span("s0", {{"p0"}}, "m0");
+  span("s1", {{"p0"}}, "m0");
+  lab.session("s1").rules = rules("tcp");
+  lab.apply();
+  ASSERT_TRUE(eligible().flow->copies.tapped);
+  EXPECT_TRUE(eligible().flow->copies.tapped->all);
+  EXPECT_FALSE(eligible().flow->copies.sends());
+
+  lab.sessions().clear();
+  span("s0", {{"p0"}}, "m0");
+  span("s1", {{"p0"}}, "m1");
+  span("s2", {{"m0", Direction::to}}, "m1");
+  lab.session("s2").snaplen = 64;
+  lab.apply();
+  EXPECT_TRUE(eligible().flow->copies.tapped->all);
+}
+
+TEST_F(SessionsOfUserSpace, WhatIsLeftToThemIsTheirCopies) {
+  taps = true;
+  span("s0", {{"p0"}}, "m0");
+  span("s1", {{"p0"}}, "m1");
+  lab.session("s1").snaplen = 100;
+  lab.apply();
+  const Snapshot& snapshot = lab.datapath->current();
+  const std::vector<std::uint8_t> bytes = to_there().bytes();
+  const Frame frame = parse({.bytes = bytes, .stripped_tag = {}, .offload = {}}).frame;
+  const Verdict& verdict = decider.decide(snapshot, number("p0"), frame, lab.now);
+  ASSERT_EQ(verdict.copies.size(), 2U);
+  const TappedCopies tapped = *eligible().flow->copies.tapped;
+  Verdict left;
+  left.drop = DropReason::malformed;
+  left_to_user(snapshot, verdict, tapped, left);
+  EXPECT_EQ(left.drop, DropReason::none);
+  EXPECT_TRUE(left.sends.empty());
+  EXPECT_TRUE(left.learns.empty());
+  ASSERT_EQ(left.copies.size(), 1U);
+  EXPECT_EQ(left.copies[0].session, 1U);
+  ASSERT_EQ(left.selections.size(), 1U);
+  EXPECT_EQ(left.selections[0].session, 1U);
 }
 
 TEST_F(KernelFlowTest, DevicesThatTheKernelCannotServeKeepTheFlow) {
@@ -162,7 +270,7 @@ TEST_F(KernelFlowTest, DevicesThatTheKernelCannotServeKeepTheFlow) {
   EXPECT_EQ(eligible(frame().src(kThere).dst(kHere), "p1").obstacle, Obstacle::device);
 }
 
-TEST_F(KernelFlowTest, MoreCopiesThanASetHoldsKeepTheFlow) {
+TEST_F(KernelFlowTest, MoreCopiesThanASetHoldsAreUserSpaces) {
   for (int i = 0; i < FASTPATH_COPIES + 1; ++i) {
     const std::string name = "s" + std::to_string(i);
     auto& session = lab.session(name);
@@ -171,6 +279,9 @@ TEST_F(KernelFlowTest, MoreCopiesThanASetHoldsKeepTheFlow) {
   }
   lab.apply();
   EXPECT_EQ(eligible().obstacle, Obstacle::many_copies);
+  taps = true;
+  EXPECT_TRUE(eligible().flow->copies.tapped->all);
+  taps = false;
   lab.sessions().pop_back();
   lab.apply();
   EXPECT_EQ(eligible().obstacle, Obstacle::none);
