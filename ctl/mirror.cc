@@ -321,7 +321,8 @@ std::string render_mirror_details(const Json& mirror) {
   for (const Json& endpoint : mirror["destination"]["endpoints"])
     text += line("endpoint", endpoint_line(endpoint));
   if (!mirror["destination"]["endpoints"].empty())
-    text += line("MTU policy", mirror.value("mtu_policy", "cut"));
+    text +=
+        line("MTU policy", mirror.value("mtu_policy", "cut") == "cut" ? "truncate" : mirror["mtu_policy"]);
   if (mirror.contains("superframes") && !mirror["superframes"].is_null())
     text += line("GSO packets", mirror["superframes"] == "cut" ? "segmented" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");

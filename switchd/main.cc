@@ -61,8 +61,9 @@ void describe(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false)
       ->check(check_remote);
   app.add_option("--group", line.daemon.group, "group that may use the control socket")->type_name("GROUP");
-  app.add_flag("!--no-kernel-fast-path", line.daemon.kernel_fast_path,
-               "user space carries every frame, whatever other_config:kernel-fast-path says");
+  app.add_flag_callback(
+      "--no-kernel-fast-path", [&line] { line.daemon.kernel_fast_path = false; },
+      "user space carries every frame, whatever other_config:kernel-fast-path says");
   app.add_option("--workers", line.daemon.workers, "forwarding threads; 0 lets the switch choose")
       ->type_name("N")
       ->check(CLI::Range(0, 64));

@@ -178,7 +178,7 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   if (model::mirrors_of(database, bridge).size() >= model::kMaxSessions) {
     throw conflict("name", session.name,
                    "bridge " + bridge_name + ": limit of " + std::to_string(model::kMaxSessions) +
-                       " sessions per bridge reached");
+                       " sessions per bridge reached; delete one first");
   }
   check_session(database, bridge, session, std::nullopt);
   Transaction transaction(database);

@@ -125,14 +125,14 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   }
 
   Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
-  // The decision ignores link states: the device would refuse the frame.
+  // The decision ignores links and the paths of tunnels: the port would refuse the frame.
   const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided) {
     if (decided != DropReason::none) return false;
-    if (!out.link_up) {
-      explanation.trace.push_back(what + " is lost at " + out.name + ": " +
-                                  std::string(sentence(DropReason::link_down)));
-    }
-    return out.link_up;
+    DropReason trouble = out.endpoint ? out.endpoint->trouble() : DropReason::none;
+    if (!out.link_up) trouble = DropReason::link_down;
+    if (trouble == DropReason::none) return true;
+    explanation.trace.push_back(what + " is lost at " + out.name + ": " + std::string(sentence(trouble)));
+    return false;
   };
   for (const Send& send : verdict.sends) {
     const PortConfig& out = *snapshot.ports[index(send.port)];

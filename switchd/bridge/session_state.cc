@@ -173,8 +173,8 @@ std::set<const DesiredSession*> beyond_limit(std::vector<const DesiredSession*> 
 }
 
 DesiredSession one_too_many(const BridgeSpec& bridge, DesiredSession session) {
-  session.refusal =
-      "bridge " + bridge.name + ": limit of " + std::to_string(kMaxSessions) + " sessions per bridge reached";
+  session.refusal = "bridge " + bridge.name + ": limit of " + std::to_string(kMaxSessions) +
+                    " sessions per bridge reached; delete one first";
   return session;
 }
 

@@ -271,7 +271,7 @@ void add_datapath_commands(Registry& registry, const ovsdb::Database& database,
            ":\n  flows         : (current 0) (avg 0) (max 0) (limit 0)\n"
            "  dump duration : 0ms\n  ufid enabled : false\n\n";
   });
-  // No flow is cached: the next frame is decided by the current settings, and there is nothing to wait for.
+  // The next frame is treated as the current settings say, in the kernel too, so there is nothing to wait for.
   registry.add("revalidator/wait", "", 0, 0, nothing);
   registry.add("revalidator/purge", "", 0, 0, nothing);
   registry.add("worker/show", "", 0, 0, [context](Args) { return workers(context); });

@@ -24,8 +24,7 @@ constexpr std::size_t kAnyArgs = Registry::kAnyNumber;
 constexpr const char* kNothing = "";
 constexpr const char* kNoOpenFlow = "there is no OpenFlow (README, \"What is missing\")";
 constexpr const char* kNoBond = "no such bond";
-constexpr const char* kNoFlowCache =
-    "no flow is cached: each frame is decided by the current settings, so there is no flow to set";
+constexpr const char* kNoFlowCache = "no flow can be set: each frame is treated as the current settings say";
 constexpr const char* kNoConntrack = "connections are not tracked: that takes OpenFlow";
 constexpr const char* kFromDatabase =
     "datapaths and ports follow the database: use ovs-vsctl or vswitch-ctl (add-br, add-port, ...)";

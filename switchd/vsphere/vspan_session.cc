@@ -281,6 +281,23 @@ void add_endpoints(Json& object, const model::MirrorSettings& session) {
     object["destinationPort"]["ipAddress"].push_back(endpoint.ip.value_or(""));
 }
 
+/// "key, ttl": the settings of an endpoint that vSphere does not have.
+std::string beyond_vsphere(const model::MirrorEndpoint& endpoint) {
+  std::string names;
+  for (const auto& [name, is_set] : {std::pair("dont_fragment", endpoint.dont_fragment.has_value()),
+                                     {"dscp", endpoint.dscp || endpoint.inherit_dscp},
+                                     {"dst_port", endpoint.dst_port.has_value()},
+                                     {"hwid", endpoint.hwid.has_value()},
+                                     {"index", endpoint.index.has_value()},
+                                     {"key", endpoint.key.has_value()},
+                                     {"local_ip", endpoint.local_ip.has_value()},
+                                     {"subheader", endpoint.subheader},
+                                     {"ttl", endpoint.ttl || endpoint.inherit_ttl}}) {
+    if (is_set) names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return names;
+}
+
 void check_expressible(const model::MirrorSettings& session) {
   if (session.all) refuse(session, "it mirrors all ports");
   if (!session.source_patterns.empty()) refuse(session, "it selects ports by a pattern");
@@ -299,6 +316,14 @@ void check_expressible(const model::MirrorSettings& session) {
     refuse(session, "a tag is removed from its copies before they get another one");
   if (!session.endpoints.empty() && !session.destination_ports.empty())
     refuse(session, "it sends to ports and to IP addresses");
+  if (session.expires_at || session.expires_packets || session.expires_bytes ||
+      session.expires_with_connection)
+    refuse(session, "it ends after a time, packets or bytes");
+  for (const model::MirrorEndpoint& endpoint : session.endpoints) {
+    if (endpoint.encap == "vxlan" || endpoint.encap == "erspan1") continue;  // add_endpoints() says so
+    if (const std::string names = beyond_vsphere(endpoint); !names.empty())
+      refuse(session, "its endpoints have settings that vSphere does not have: " + names);
+  }
 }
 
 /// The settings of the session itself, without what was kept.

@@ -20,6 +20,10 @@ class TunnelPortTest : public PlatformTest, public testing::WithParamInterface<b
     run(space_,
         "sysctl -qw net.ipv6.conf.lo.disable_ipv6=0 && ip addr add 2001:db8::1/128 dev lo nodad && "
         "ip addr add 2001:db8::2/128 dev lo nodad");
+    // The kernel makes the local routes a moment later, and loses what is sent before.
+    run(space_,
+        "for i in $(seq 500); do [ $(ip -6 route show table local | grep -c 2001:db8::) = 2 ] && exit; "
+        "sleep 0.01; done; exit 1");
   }
 
   bool v6() const { return GetParam(); }

@@ -40,6 +40,7 @@ def test_version_and_help_are_in_order_wrong_usage_is_status_2() -> None:
     help_text = run("--help").stdout
     for option in ("--rundir", "--db", "--remote", "--group", "--log-file", "--log-level", "--detach", "--workers"):
         assert option in help_text
+    assert "{" not in help_text.replace("TEXT:{", ""), "what the parser calls the value of a flag"
     for wrong in (["--nonsense"], ["stray"], ["--remote", "pssl:6640"], ["--log-level", "loud"], ["--workers", "x"]):
         done = run(*wrong)
         assert done.returncode == 2, wrong

@@ -297,7 +297,7 @@ def test_there_is_an_end_to_the_number_of_sessions(lab: Lab, three: list[Host]) 
         assert len(results) == len(rows) + 1 and not any("error" in result for result in results)
     refused = lab.ctl("add-mirror", "br0", "s", "--source", "t1", "--output", "t3", check=False)
     assert refused.returncode == 1
-    assert "bridge br0: limit of 4096 sessions per bridge reached" in refused.stderr
+    assert "bridge br0: limit of 4096 sessions per bridge reached; delete one first" in refused.stderr
     transact(lab, {"op": "insert", "table": "Mirror", "uuid-name": "one", "row": {"name": "s", "select_all": True}},
              {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br0"]],
               "mutations": [["mirrors", "insert", ["set", [["named-uuid", "one"]]]]]})

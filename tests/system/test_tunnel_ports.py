@@ -620,3 +620,17 @@ def test_frames_that_are_too_long_for_a_tunnel(lab: Lab) -> None:
     counters = lab.port("gre0")["counters"]
     assert counters["tx_dropped"] == 1 and lab.port("gre1")["counters"]["tx_dropped"] == 0
     assert lab.drops("too_big") == 1
+
+
+def test_explain_knows_that_a_tunnel_without_a_route_takes_no_frame(lab: Lab) -> None:
+    t1 = lab.host("t1")
+    lab.host("probe")
+    lab.ctl("add-port", "br0", "gre0", "--type", "gre", "--option", "remote_ip=192.0.2.1")
+    lab.mirror("s", "--source", "probe:from", "--output", "gre0", "--normal-io")
+    data = frame(mac(1), BROADCAST)
+    for port, what in (("t1", "the frame"), ("probe", "the copy of s")):
+        answer = lab.rpc("mirror.explain", bridge="br0", in_port=port, frame=data.hex())
+        assert "gre0" not in [output["port"] for output in answer["outputs"] + answer["copies"]], answer
+        assert f"{what} is lost at gre0: the host has no route to the endpoint" in answer["trace"]
+    t1.wire.send(data)
+    wait_until(lambda: lab.drops("no_route") == 1, "the frame is lost, and counted")

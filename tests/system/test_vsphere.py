@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
-from lab import RpcError
+from lab import ROOT, RpcError
 from net import BROADCAST, frame, mac
 from switch import Lab
 
@@ -73,3 +75,23 @@ def test_a_refused_list_changes_nothing(lab: Lab) -> None:
     lab.rpc("mirror.import", bridge="br0", sessions=[SPAN], ports={"50": "t1", "51": "probe"})
     lab.rpc("mirror.import", bridge="br0", vspanConfigSpec=remove)
     assert lab.rpc("mirror.list")["mirrors"] == []
+
+
+def test_what_is_not_exported_says_which_setting_it_is(lab: Lab) -> None:
+    lab.mirror("end", "--source", "t1", "--output", "probe", "--expires", "10m")
+    lab.mirror("far", "--source", "t1", "--endpoint", "192.0.2.1", "--encap", "erspan3", "--ttl", "3", "--hwid", "4")
+    warnings = {one["session"]: one["sentence"] for one in lab.rpc("mirror.export", bridge="br0")["warnings"]}
+    assert "it ends after a time, packets or bytes" in warnings["end"]
+    assert "vSphere does not have: hwid, ttl" in warnings["far"]
+
+
+def test_the_line_of_the_document(lab: Lab) -> None:
+    """With what it printed as input, as the document's two lines together promise."""
+    text = (ROOT / "docs" / "vsphere.md").read_text()
+    into, out = re.findall(r"^    vswitch-ctl (.*-mirrors .*)$", text, re.M)
+    words = [str(ROOT / word) if word.startswith("docs/") else word for word in shlex.split(into)]
+    lab.host("eth0")
+    assert "add" in lab.ctl(*words).stdout
+    lab.wait_state("rspan source", "active")
+    exported = json.loads(lab.ctl(*shlex.split(out.partition(">")[0])).stdout)
+    assert exported == {"sessions": [json.loads((ROOT / "docs" / "vsphere" / "remoteMirrorSource.json").read_text())], "warnings": []}

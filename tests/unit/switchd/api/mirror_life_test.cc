@@ -201,7 +201,7 @@ TEST_F(MirrorLife, ThereIsRoomForSoManySessions) {
   }
   EXPECT_FALSE(transaction.commit());
   EXPECT_EQ(add_refused(Json::object()),
-            "conflict name: bridge br0: limit of 4096 sessions per bridge reached");
+            "conflict name: bridge br0: limit of 4096 sessions per bridge reached; delete one first");
 }
 
 }  // namespace

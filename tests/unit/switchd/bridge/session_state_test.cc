@@ -164,7 +164,8 @@ TEST_F(SessionOfTwo, TheSessionBeyondTheLimitIsRefusedAndNoneThatWorks) {
   make("a");  // before all others by name
   lab.apply();
   EXPECT_EQ(lab.status("a").state, SessionState::error);
-  EXPECT_EQ(lab.status("a").reason, "bridge br0: limit of 4096 sessions per bridge reached");
+  EXPECT_EQ(lab.status("a").reason,
+            "bridge br0: limit of 4096 sessions per bridge reached; delete one first");
   for (const SessionStatus& status : lab.statuses) {
     EXPECT_EQ(status.state == SessionState::active, status.id != "br0/a") << status.id;
   }

@@ -409,14 +409,15 @@ TEST_F(VsphereApi, WhatVsphereCouldNotHaveIsNotExported) {
   EXPECT_THAT(reason(span("s", {{{"glob", "t*"}}}, {"t2"})), HasSubstr("by a pattern"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"rate", {{"packets", 5}}}})), HasSubstr("a rate"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"expires", {{"packets", 5}}}})),
-              HasSubstr("vSphere does not have"));
+              HasSubstr("it ends after a time, packets or bytes"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {}), {{"destination", {{"vlan", 900}}}})),
               HasSubstr("every port that carries VLAN 900"));
   EXPECT_THAT(reason(with(span("s", {}, {"t2"}), {{"sources", {{"ports", {"t1"}}, {"vlans", {5}}}}})),
               HasSubstr("selected VLANs"));
   EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"encap", "vxlan"}})), HasSubstr("vxlan"));
-  EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"key", 5}})), HasSubstr("vSphere does not have"));
-  EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"ttl", 5}})), HasSubstr("vSphere does not have"));
+  EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"key", 5}})), HasSubstr("vSphere does not have: key"));
+  EXPECT_THAT(reason(endpoint({{"ip", "10.0.0.1"}, {"inherit_ttl", true}, {"dscp", 5}})),
+              HasSubstr("vSphere does not have: dscp, ttl"));
 }
 
 TEST_F(VsphereApi, WhatWasKeptDoesNotOutliveItsMeaning) {
