@@ -434,6 +434,7 @@ bool Worker::copy_tapped() {
     if (admission_.queue(now_)) mirror_thread_.wake();
     copies_.set_behind(true);
     tap_.device->release();
+    if (const TimeNs now = clock_(); tap_.device->is_drained()) taken_until = now;
   }
   report_tap(taken_until);
   return !frames.empty();
@@ -451,9 +452,9 @@ bool Worker::handle_tapped(const RawFrame& raw, Frame& frame) {
   tapped->take(raw.bytes.size() + (tapped->tag ? kTagLength : 0));
   frame = parsed.frame;
   const Verdict& verdict = decider_.decide(*snapshot_, in->number, frame, now_);
-  fast_path_->offer_choice(*snapshot_, *tapped, frame, verdict, now_);
   fastpath::left_to_user(*snapshot_, verdict, tapped->copies(), tap_.copies);
   admission_.note(tap_.copies, frame, now_);
+  if (fast_path_->offer_choice(*snapshot_, *tapped, frame, verdict, now_)) admission_.send_directly();
   learn(tap_.copies);
   queue_sends(*in, tap_.copies, frame);
   return true;

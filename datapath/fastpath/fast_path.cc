@@ -418,17 +418,20 @@ void FastPath::copies_sent(std::size_t worker, TimeNs time) {
 
 /// Without the lock: the slot keeps its meaning while frames are tapped, and a choice is only for this version of it. Older
 /// settings may come back with the same rules, so what is decided by others does not count.
-void FastPath::offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
+bool FastPath::offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
                             const Verdict& verdict, TimeNs now) {
-  if (tapped.version == 0) return;
+  if (tapped.version == 0) return false;
   const PortConfig* in = snapshot.port(tapped.copies().in);
-  if (in == nullptr || in->bridge->generation != tapped.generation.load(std::memory_order_acquire)) return;
+  if (in == nullptr || in->bridge->generation != tapped.generation.load(std::memory_order_acquire))
+    return false;
   const auto key = headers_of(frame, tapped);
   const auto choice = key ? choice_of(snapshot, verdict, tapped.all) : std::nullopt;
-  if (choice)
-    programs_.choose(
-        *key,
-        {.since = static_cast<std::uint64_t>(now), .selected = choice->selected, .counted = choice->counted});
+  if (!choice) return false;
+  programs_.choose(*key, {.made = static_cast<std::uint64_t>(now),
+                          .tapped = static_cast<std::uint64_t>(now),
+                          .selected = choice->selected,
+                          .counted = choice->counted});
+  return true;
 }
 
 void FastPath::tap_sent(std::size_t worker, TimeNs time) {

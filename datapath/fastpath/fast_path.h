@@ -98,9 +98,9 @@ class FastPath final : public AddressWatcher {
   std::shared_ptr<TappedFrames> tapped(const VlanTag& tag) const REQUIRES(roles::worker) {
     return taps_.find(tag.tci);
   }
-  /// The verdict on one of these frames. From now on the kernel makes the copies of frames with the same header fields, if
-  /// that is all that they depend on.
-  void offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
+  /// The verdict on one of these frames. If its copies depend only on its header fields, the kernel makes those of frames
+  /// with the same fields, as soon as those by user space have been sent: true.
+  bool offer_choice(const Snapshot& snapshot, const TappedFrames& tapped, const Frame& frame,
                     const Verdict& verdict, TimeNs now) REQUIRES(roles::worker);
   /// All frames that were in the worker's tap before `time` have been taken.
   void tap_taken(std::size_t worker, TimeNs time) REQUIRES(roles::worker) { taps_.taken(worker, time); }

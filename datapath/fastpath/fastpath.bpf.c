@@ -274,18 +274,23 @@ static __always_inline int read_headers(struct __sk_buff *skb, struct fastpath_h
   return 1;
 }
 
-/// Which sessions of the set select the frame by its header fields. Null if user space must decide: copies of frames that
-/// it has decided about before leave first.
-static __always_inline const struct fastpath_choice *choose(struct __sk_buff *skb, __u32 copy_set, __u32 version,
-                                                            __u32 in_slot) {
+/// Which sessions of the set select the frame by its header fields; null if user space has not decided.
+static __always_inline struct fastpath_choice *choose(struct __sk_buff *skb, __u32 copy_set, __u32 version) {
   struct fastpath_headers headers = {.copy_set = copy_set, .version = version};
-  if (!read_headers(skb, &headers)) return 0;
-  const struct fastpath_choice *choice = bpf_map_lookup_elem(&choices, &headers);
+  return read_headers(skb, &headers) ? bpf_map_lookup_elem(&choices, &headers) : 0;
+}
+
+/// The copies by user space of frames with these fields have been sent, so that those by the kernel overtake none. If
+/// frames never leave a gap for that, some do after a while.
+static __always_inline int is_settled(struct fastpath_choice *choice, __u32 in_slot) {
   const struct fastpath_port *in = bpf_map_lookup_elem(&ports, &in_slot);
-  if (!choice || !in) return 0;
+  if (!in) return 0;
   const __u32 worker = in->worker;
-  if (worker >= FASTPATH_WORKERS || choice->since > tap_sent_until[worker]) return 0;
-  return in->copied >= copies_sent_until[worker] ? 0 : choice;
+  if (worker >= FASTPATH_WORKERS || in->copied >= copies_sent_until[worker]) return 0;
+  if (choice->made == 0) return 1;
+  if (choice->tapped >= tap_sent_until[worker] && bpf_ktime_get_ns() - choice->made < FASTPATH_PATIENCE) return 0;
+  choice->made = 0;
+  return 1;
 }
 
 /// Which copies of a set are made of a frame.
@@ -366,10 +371,11 @@ static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
   if (!set) return tag;
   struct making making = {.tag = tag, .is_tapped = 1};
+  struct fastpath_choice *choice = 0;
   __u32 counted = 0;
   if (set->version != 0) {
-    const struct fastpath_choice *choice = choose(skb, copy_set, set->version, in_slot);
-    if (choice) {
+    choice = choose(skb, copy_set, set->version);
+    if (choice && is_settled(choice, in_slot)) {
       making.selected = choice->selected;
       counted = choice->counted;
       making.is_tapped = 0;
@@ -387,6 +393,7 @@ static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u
     account->bytes += bytes;
   }
   for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &making);
+  if (choice && making.is_tapped) choice->tapped = bpf_ktime_get_ns();  // it is in the tap now
   return making.tag;
 }
 

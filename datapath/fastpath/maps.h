@@ -18,6 +18,7 @@ enum {
   FASTPATH_CHOICES = 65536,     /* header fields whose sessions are known; the kernel forgets the oldest */
   FASTPATH_ORDER = 16384,       /* buckets of the order map; a power of two */
   FASTPATH_WORKERS = 64,
+  FASTPATH_PATIENCE = 20000000, /* ns that a choice waits for all earlier copies to be sent */
   FASTPATH_FIRST_COPY_TAP =
       FASTPATH_PORTS - FASTPATH_WORKERS - 2, /* slots of ports: the copy taps, by worker */
 };
@@ -110,7 +111,8 @@ struct fastpath_headers {
 
 /* What user space has decided about a frame with these fields. */
 struct fastpath_choice {
-  __u64 since; /* as in fastpath_decision */
+  __u64 made;   /* CLOCK_MONOTONIC; 0 = the kernel makes the copies */
+  __u64 tapped; /* until then: when a frame went to the tap last */
   __u32 selected, counted;
 };
 

@@ -131,7 +131,7 @@ void Programs::remove(const fastpath_key& key) const {
 }
 
 void Programs::choose(const fastpath_headers& headers, const fastpath_choice& choice) const {
-  bpf_map_update_elem(choices_.get(), &headers, &choice, BPF_ANY);
+  bpf_map_update_elem(choices_.get(), &headers, &choice, BPF_NOEXIST);
 }
 
 void Programs::enable(bool on) const {

@@ -70,7 +70,8 @@ class Programs {
   /// Adds or replaces a flow. False with errno if the kernel refuses, as it does when the map is full (E2BIG).
   bool put(const fastpath_key& key, const fastpath_flow& flow) const;
   void remove(const fastpath_key& key) const;
-  /// Adds or replaces a choice; the kernel forgets the one that was not used for longest if there is no room.
+  /// Adds a choice unless there is one already: frames of before it may still wait to be copied by user space. The kernel
+  /// forgets the one that was not used for longest if there is no room.
   void choose(const fastpath_headers& headers, const fastpath_choice& choice) const;
 
   MappedArray<fastpath_bridge> bridges;
