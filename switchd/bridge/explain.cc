@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "datapath/engine/copy_admission.h"
+#include "datapath/frame/headers.h"
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/pipeline/trace.h"
 #include "datapath/tunnel/inherit.h"
@@ -85,6 +86,15 @@ Explanation::Verdict verdict_of(const Snapshot& snapshot, SessionIndex at, const
   return answer;
 }
 
+/// A packet socket sends frames as long as the MTU of the device, Ethernet header not counted, and the tag if it is
+/// 802.1Q (packet_snd() in net/packet/af_packet.c). A tap takes any length.
+bool is_too_big(const PortConfig& out, std::span<const std::uint8_t> frame) {
+  if (frame.size() < kAddressesLength + kEtherTypeLength) return false;
+  if (out.mtu == 0 || out.device == nullptr || out.device->kernel_device().ifindex == 0) return false;
+  const bool has_room_for_tag = u16_at(frame, kAddressesLength) == kTpid8021Q;
+  return frame.size() > kAddressesLength + kEtherTypeLength + out.mtu + (has_room_for_tag ? kTagLength : 0);
+}
+
 /// What the IP header of a tunnel's packet takes from the frame inside, if its settings say so.
 void explain_packet(Explanation& explanation, const std::string& to, const tunnel::TunnelEndpoint* endpoint,
                     std::span<const std::uint8_t> frame) {
@@ -125,31 +135,35 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   }
 
   Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
-  // The decision ignores links and the paths of tunnels: the port would refuse the frame.
-  const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided) {
+  // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame.
+  const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided,
+                          std::span<const std::uint8_t> frame) {
     if (decided != DropReason::none) return false;
     DropReason trouble = out.endpoint ? out.endpoint->trouble() : DropReason::none;
     if (!out.link_up) trouble = DropReason::link_down;
+    if (trouble == DropReason::none && is_too_big(out, frame)) trouble = DropReason::too_big;
     if (trouble == DropReason::none) return true;
     explanation.trace.push_back(what + " is lost at " + out.name + ": " + std::string(sentence(trouble)));
     return false;
   };
   for (const Send& send : verdict.sends) {
     const PortConfig& out = *snapshot.ports[index(send.port)];
-    if (!leaves("the frame", out, send.drop)) continue;
-    explanation.outputs.push_back({out.name, frame_bytes(parsed.frame, send.tags)});
+    std::vector<std::uint8_t> frame = frame_bytes(parsed.frame, send.tags);
+    if (!leaves("the frame", out, send.drop, frame)) continue;
+    explanation.outputs.push_back({out.name, std::move(frame)});
     explain_packet(explanation, out.name, out.endpoint.get(), explanation.outputs.back().frame);
   }
   for (const Copy& copy : verdict.copies) {
     if (!takes_place(verdict, copy.walk, {})) continue;
     const CompiledSession& session = snapshot.session(copy.session);
+    std::vector<std::uint8_t> frame = copy_bytes(parsed.frame, copy);
     if (copy.port == kNoPort) {
-      explain_endpoint(explanation, session, copy, copy_bytes(parsed.frame, copy));
+      explain_endpoint(explanation, session, copy, std::move(frame));
       continue;
     }
     const PortConfig& out = *snapshot.ports[index(copy.port)];
-    if (!leaves("the copy of " + session.name, out, copy.drop)) continue;
-    explanation.copies.push_back({session.name, out.name, copy_bytes(parsed.frame, copy)});
+    if (!leaves("the copy of " + session.name, out, copy.drop, frame)) continue;
+    explanation.copies.push_back({session.name, out.name, std::move(frame)});
     explain_packet(explanation, out.name, out.endpoint.get(), explanation.copies.back().frame);
   }
 

@@ -94,6 +94,24 @@ TEST_F(ExplainTest, NothingLeavesThroughADeviceThatIsDown) {
   EXPECT_THAT(answer.trace, Contains("the copy of s is lost at t3: the device of the port is down"));
 }
 
+/// As the packet socket of the device refuses it: the tag of 802.1Q does not count.
+TEST_F(ExplainTest, NothingLeavesThatIsLongerThanTheMtu) {
+  for (const char* name : {"t2", "t3"}) {
+    lab.port(name).mtu = 1500;
+    lab.device(name).pass_for({.ifindex = 5});
+  }
+  const auto frame = [](std::size_t payload) { return test::frame().vlan(7).zeros(payload).bytes(); };
+  EXPECT_THAT(outputs(explain("t1", frame(1500))), ElementsAre("t2"));
+  EXPECT_EQ(explain("t1", frame(1500)).copies.size(), 1U);
+  const auto answer = explain("t1", frame(1501));
+  EXPECT_THAT(outputs(answer), IsEmpty());
+  EXPECT_THAT(answer.copies, IsEmpty());
+  EXPECT_THAT(answer.trace,
+              Contains("the frame is lost at t2: " + std::string(sentence(DropReason::too_big))));
+  lab.device("t2").pass_for({});
+  EXPECT_THAT(outputs(explain("t1", frame(1501))), ElementsAre("t2")) << "a tap takes any length";
+}
+
 TEST_F(ExplainTest, NothingLeavesThroughAPortWithoutADevice) {
   lab.port("t3").device = nullptr;
   const auto answer = explain("t1");
