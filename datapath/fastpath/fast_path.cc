@@ -339,7 +339,7 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
                               .tag = copy.tag,
                               .kind = FASTPATH_COPY_SENT,
                               .form = copy.form,
-                              .rule = copy.rule};
+                              .session = copy.session};
   }
   if (copies.tapped) {
     set.copy[set.copies++] = {.destination = 0,
@@ -347,7 +347,7 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
                               .tag = FASTPATH_SET_TAG(*slot),
                               .kind = FASTPATH_COPY_TAPPED,
                               .form = 0,
-                              .rule = 0};
+                              .session = 0};
   }
   for (const auto& session : copies.sessions) {
     const auto account = room ? sessions_.take(session.account) : std::nullopt;
@@ -356,7 +356,10 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
       break;
     }
     sessions.push_back(*account);
-    set.session[set.sessions++] = {.account = *account, .rule = session.rule};
+    set.session[set.sessions++] = {.account = *account,
+                                   .rule = session.rule,
+                                   .sample = session.sample,
+                                   .counts = session.counts ? 1U : 0U};
   }
   if (!room) {
     for (const std::uint32_t account : destinations) destinations_.release(account, tick_);
@@ -485,6 +488,7 @@ void FastPath::count_copies() {
     add_growth(lost(cell.lost, DropReason::no_buffers), now.no_buffers, before.no_buffers);
     add_growth(lost(cell.lost, DropReason::link_down), now.link_down, before.link_down);
     add_growth(lost(cell.lost, DropReason::too_big), now.too_big, before.too_big);
+    add_growth(lost(cell.lost, DropReason::sampled_out), now.sampled_out, before.sampled_out);
   }
   for (std::size_t at = 0; auto& slot : sessions_.slots()) {
     const fastpath_session_account now = programs_.session_account(at++);

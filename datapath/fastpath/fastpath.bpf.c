@@ -296,7 +296,8 @@ static __always_inline int is_settled(struct fastpath_choice *choice, __u32 in_s
 /// Which copies of a set are made of a frame.
 struct making {
   __u32 tag;       // that it has at the moment
-  __u32 selected;  // by header fields
+  __u32 selected;  // sessions that select the frame, as bits
+  __u32 withheld;  // of these, sessions that leave it out of their sample
   __u32 sent;      // forms, as bits
   __u32 is_tapped; // user space decides about sessions that select by header fields, or makes copies itself
 };
@@ -310,11 +311,16 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
     if (making->is_tapped) tap_frame(skb, copy_set, &copy, tag);
     return;
   }
-  if (copy.rule != 0 && (copy.rule & making->selected) == 0) return;
+  const __u32 session = 1u << (copy.session & 31);
+  if ((making->selected & session) == 0) return;
   struct fastpath_destination_account *account =
       STRIPED(destination_accounts, FASTPATH_DESTINATIONS, copy.destination);
   if (!account) return;
   account->matched += 1;
+  if (making->withheld & session) {
+    account->sampled_out += 1;
+    return;
+  }
   const __u32 form = 1u << (copy.form & 31);
   if (making->sent & form) {
     account->duplicate += 1;
@@ -366,32 +372,38 @@ static __always_inline void note_passed(const struct __sk_buff *skb) {
   if (passed) *passed = bpf_ktime_get_ns();
 }
 
+/// Which sessions of the set copy the frame, and their accounts.
+static __always_inline void select_sessions(const struct fastpath_copy_set *set, const struct fastpath_choice *choice,
+                                            __u32 bytes, struct making *making) {
+  const __u32 sessions = set->sessions;
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
+    const struct fastpath_session session = set->session[i];
+    __u32 counts = session.counts;
+    if (session.rule != 0) {
+      if (!choice || (choice->selected & session.rule) == 0) continue;
+      counts = choice->counted & session.rule;
+    }
+    making->selected |= 1u << i;
+    if (session.sample > 1 && bpf_get_prandom_u32() % session.sample != 0) {
+      making->withheld |= 1u << i;
+      continue;
+    }
+    struct fastpath_session_account *account = STRIPED(session_accounts, FASTPATH_SESSIONS, session.account);
+    if (!account || counts == 0) continue;
+    account->frames += 1;
+    account->bytes += bytes;
+  }
+}
+
 /// Returns the tag that the frame has afterwards.
 static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u32 in_slot, __u32 tag) {
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
   if (!set) return tag;
   struct making making = {.tag = tag, .is_tapped = 1};
-  struct fastpath_choice *choice = 0;
-  __u32 counted = 0;
-  if (set->version != 0) {
-    choice = choose(skb, copy_set, set->version);
-    if (choice && is_settled(choice, in_slot)) {
-      making.selected = choice->selected;
-      counted = choice->counted;
-      making.is_tapped = 0;
-    }
-  }
+  struct fastpath_choice *choice = set->version != 0 ? choose(skb, copy_set, set->version) : 0;
+  if (choice && is_settled(choice, in_slot)) making.is_tapped = 0;
+  select_sessions(set, making.is_tapped ? 0 : choice, skb->len + (tag ? 4 : 0), &making);
   const __u32 copies = set->copies;
-  const __u32 sessions = set->sessions;
-  const __u32 bytes = skb->len + (tag ? 4 : 0);
-  for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
-    if (set->session[i].rule != 0 && (set->session[i].rule & counted) == 0) continue;
-    struct fastpath_session_account *account =
-        STRIPED(session_accounts, FASTPATH_SESSIONS, set->session[i].account);
-    if (!account) break;
-    account->frames += 1;
-    account->bytes += bytes;
-  }
   for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &making);
   if (choice && making.is_tapped) choice->tapped = bpf_ktime_get_ns();  // it is in the tap now
   return making.tag;

@@ -19,9 +19,17 @@ std::optional<std::uint32_t> single_tag(const TagList& tags) {
 constexpr std::size_t kMostListed =
     64;  // sessions of which user space makes the copies; beyond: it makes all
 
+/// It selects every frame of the flow, and makes a copy of each.
 bool copies_every_frame(const CompiledSession& session) {
   return session.rules == nullptr && session.sample == 1 && session.rate == nullptr &&
          session.quota == nullptr;
+}
+
+/// Which frames it copies is decided by what user space keeps: what it has copied before, or random numbers that can be
+/// repeated.
+bool is_limited(const Snapshot& snapshot, const CompiledSession& session) {
+  return session.rate != nullptr || session.quota != nullptr ||
+         (session.sample > 1 && snapshot.work.sample_seed != 0);
 }
 
 /// What leaves there is what the session asks for. A port that carries only copies finishes checksums and segments GSO
@@ -63,9 +71,8 @@ bool reads_known_headers(const FilterRules& rules) {
 }
 
 /// It treats all frames with the same header fields alike.
-bool selects_by_headers(const CompiledSession& session) {
-  return session.rules != nullptr && reads_known_headers(*session.rules) && session.sample == 1 &&
-         session.rate == nullptr && session.quota == nullptr;
+bool selects_by_headers(const Snapshot& snapshot, const CompiledSession& session) {
+  return session.rules != nullptr && reads_known_headers(*session.rules) && !is_limited(snapshot, session);
 }
 
 /// Divides the sessions of a flow into those whose copies the kernel makes and the others.
@@ -79,7 +86,7 @@ class Division {
     for (const SessionIndex at : candidates.all()) {
       const CompiledSession& session = snapshot_.session(at);
       if (session.rules == nullptr || (session.select_vlans && !(*session.select_vlans)[vlan_])) continue;
-      by_headers_ &= selects_by_headers(session);
+      by_headers_ &= selects_by_headers(snapshot_, session);
       if (!give_to_user(at)) return;
     }
   }
@@ -91,7 +98,7 @@ class Division {
     };
     for (const Selection& selection : verdict_.selections) {
       const CompiledSession& session = snapshot_.session(selection.session);
-      if (session.rules == nullptr && !copies_every_frame(session)) needs_user(selection.session);
+      if (session.rules == nullptr && is_limited(snapshot_, session)) needs_user(selection.session);
     }
     for (const Copy& copy : verdict_.copies) {
       if (!kernel_can(snapshot_, copy)) needs_user(copy.session);
@@ -188,22 +195,25 @@ std::uint32_t form_of(const Snapshot& snapshot, const std::vector<Copy>& copies,
 /// select a frame.
 void add_kernel_copies(const Snapshot& snapshot, const Verdict& verdict, const Division& division,
                        bool by_headers, KernelFlow& flow) {
+  std::vector<SessionIndex> numbers;  // of flow.copies.sessions
   for (const Selection& selection : verdict.selections) {
-    const bool is_users = division.is_users(selection.session);
     const std::uint32_t rule = by_headers ? division.rule_of(selection.session) : 0;
-    if (rule != 0 || (selection.counts && !is_users))
-      flow.copies.sessions.push_back({snapshot.session(selection.session).counters, rule});
+    if (rule == 0 && division.is_users(selection.session)) continue;
+    const CompiledSession& session = snapshot.session(selection.session);
+    numbers.push_back(selection.session);
+    flow.copies.sessions.push_back(
+        {.account = session.counters, .rule = rule, .sample = session.sample, .counts = selection.counts});
   }
   for (std::size_t at = 0; at < verdict.copies.size(); ++at) {
     const Copy& copy = verdict.copies[at];
-    const std::uint32_t rule = by_headers ? division.rule_of(copy.session) : 0;
-    if (rule == 0 && division.is_users(copy.session)) continue;
+    const auto number = std::find(numbers.begin(), numbers.end(), copy.session);
+    if (number == numbers.end()) continue;
     flow.copies.copies.push_back(
         {.account = snapshot.session(copy.session).destinations[copy.destination].counters,
          .port = copy.port,
          .tag = *single_tag(copy.tags),
          .form = form_of(snapshot, verdict.copies, at),
-         .rule = rule,
+         .session = static_cast<std::uint32_t>(number - numbers.begin()),
          .finished = snapshot.port(copy.port)->only_copies});
   }
   if (by_headers) flow.copies.rules = division.rules();
@@ -252,7 +262,7 @@ Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, const Unfi
 
 /// Whether some of its frames, or all, may need user space.
 bool may_need_user(const Snapshot& snapshot, const CompiledSession& session) {
-  if (!copies_every_frame(session) || session.snaplen != kWholeFrame ||
+  if (session.rules != nullptr || is_limited(snapshot, session) || session.snaplen != kWholeFrame ||
       session.gso_packets != GsoPackets::by_destination)
     return true;
   return std::any_of(
@@ -294,15 +304,15 @@ std::optional<Choice> choice_of(const Snapshot& snapshot, const Verdict& verdict
     const bool is_known =
         std::any_of(copies.copies.begin(), copies.copies.end(), [&](const KernelCopy& known) {
           return known.account == account && known.port == copy.port && known.tag == tag &&
-                 known.rule == rule;
+                 copies.sessions[known.session].rule == rule;
         });
     if (!is_known || (copy.drop != DropReason::none && copy.drop != DropReason::duplicate))
       return std::nullopt;
     ++made;
   }
-  const auto expected =
-      std::count_if(copies.copies.begin(), copies.copies.end(),
-                    [&](const KernelCopy& known) { return (known.rule & choice.selected) != 0; });
+  const auto expected = std::count_if(
+      copies.copies.begin(), copies.copies.end(),
+      [&](const KernelCopy& known) { return (copies.sessions[known.session].rule & choice.selected) != 0; });
   if (static_cast<std::size_t>(expected) != made) return std::nullopt;
   return choice;
 }

@@ -29,18 +29,19 @@ struct KernelCopy {
   std::shared_ptr<DestinationCounters> account;
   PortNo port;
   std::uint32_t tag;  ///< a tag word
-  std::uint32_t
-      form;  ///< the first of the flow for the same port in the same form: only one of these is sent
-  std::uint32_t
-      rule;  ///< a bit: its session selects by header fields (Choice::selected); 0: it selects every frame
-  bool finished;  ///< the port finishes checksums and segments GSO packets
+  /// The first copy of the flow for the same port in the same form: only one of these is sent.
+  std::uint32_t form;
+  std::uint32_t session;  ///< position in KernelCopies::sessions
+  bool finished;          ///< the port finishes checksums and segments GSO packets
 
   auto operator<=>(const KernelCopy&) const = default;
 };
 
 struct KernelSession {
   std::shared_ptr<SessionCounters> account;
-  std::uint32_t rule;  ///< as in KernelCopy
+  std::uint32_t rule;    ///< a bit: it selects by header fields (Choice); 0: it selects every frame
+  std::uint32_t sample;  ///< one frame in so many is copied
+  bool counts;           ///< Selection::counts, if it selects every frame
 
   auto operator<=>(const KernelSession&) const = default;
 };
@@ -63,7 +64,7 @@ struct TappedCopies {
 
 struct KernelCopies {
   std::vector<KernelCopy> copies;
-  std::vector<KernelSession> sessions;  ///< that count the frame
+  std::vector<KernelSession> sessions;
   std::optional<TappedCopies> tapped;
   /// Of the sessions that select by header fields, by bit. The kernel makes their copies of frames about which user space
   /// has said which sessions select them (Choice). The others go through a tap.
@@ -73,7 +74,8 @@ struct KernelCopies {
   bool by_headers() const { return !rules.empty(); }
   /// The kernel sends copies of every frame.
   bool sends() const {
-    return std::any_of(copies.begin(), copies.end(), [](const KernelCopy& copy) { return copy.rule == 0; });
+    return std::any_of(copies.begin(), copies.end(),
+                       [this](const KernelCopy& copy) { return sessions[copy.session].rule == 0; });
   }
   auto operator<=>(const KernelCopies&) const = default;
 };
@@ -113,7 +115,7 @@ Eligibility kernel_flow(const Snapshot& snapshot, PortNo in, const Frame& frame,
 
 /// Which sessions select frames with the same header fields.
 struct Choice {
-  std::uint32_t selected = 0, counted = 0;  ///< KernelCopy::rule, KernelSession::rule
+  std::uint32_t selected = 0, counted = 0;  ///< KernelSession::rule
 
   bool operator==(const Choice&) const = default;
 };

@@ -79,13 +79,15 @@ struct fastpath_copy {
   __u32 port;        /* where it leaves */
   __u32 tag;         /* as in fastpath_flow */
   __u32 kind;
-  __u32 form; /* the first of the set for the same port in the same form: only one of these is sent */
-  __u32 rule; /* a bit of fastpath_choice.selected; 0 = every frame */
+  __u32 form;    /* the first of the set for the same port in the same form: only one of these is sent */
+  __u32 session; /* position in fastpath_copy_set.session */
 };
 
 struct fastpath_session {
   __u32 account; /* slot */
-  __u32 rule;    /* a bit of fastpath_choice.counted; 0 = every frame */
+  __u32 rule;    /* a bit of fastpath_choice.selected and .counted; 0 = every frame */
+  __u32 sample;  /* one frame in so many is copied */
+  __u32 counts;  /* 0: other sessions copy the frame already to all its destinations (if rule is 0) */
 };
 
 /* The tag of a frame in a copy tap: 802.1Q, and the slot of the copy set as TCI. */
@@ -96,7 +98,7 @@ struct fastpath_copy_set {
   __u32 version;          /* some sessions select by header fields: part of fastpath_headers; otherwise 0 */
   __u32 unused;
   struct fastpath_copy copy[FASTPATH_COPIES];
-  struct fastpath_session session[FASTPATH_COPIES]; /* that count the frame */
+  struct fastpath_session session[FASTPATH_COPIES];
 };
 
 /* The fields by which sessions of a copy set may select a frame, in network order. */
@@ -128,7 +130,7 @@ struct fastpath_port_account {
 struct fastpath_destination_account {
   __u64 matched, delivered;
   __u64 packets, bytes; /* delivered; more packets than copies if GSO packets are segmented */
-  __u64 duplicate, no_buffers, link_down, too_big;
+  __u64 duplicate, no_buffers, link_down, too_big, sampled_out;
 };
 
 struct fastpath_session_account {

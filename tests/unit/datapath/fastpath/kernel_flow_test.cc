@@ -117,6 +117,18 @@ TEST_F(KernelFlowTest, CopiesGoWithTheirAccounts) {
   EXPECT_EQ(result.flow->copies.sessions.size(), 1U);
 }
 
+TEST_F(KernelFlowTest, SamplesAreTakenByTheKernel) {
+  auto& session = lab.session("s0");
+  session.sources = {{"p0", Direction::both}};
+  session.destinations = {"m0"};
+  session.sample = 8;
+  lab.apply();
+  const KernelCopies copies = eligible().flow->copies;
+  ASSERT_EQ(copies.sessions.size(), 1U);
+  EXPECT_EQ(copies.sessions[0].sample, 8U);
+  EXPECT_FALSE(needs_taps(lab.datapath->current()));
+}
+
 TEST_F(KernelFlowTest, TheSecondCopyForAPortIsOnlyCounted) {
   for (const char* name : {"s0", "s1"}) {
     auto& session = lab.session(name);
@@ -129,8 +141,9 @@ TEST_F(KernelFlowTest, TheSecondCopyForAPortIsOnlyCounted) {
   ASSERT_EQ(result.flow->copies.copies.size(), 2U);
   EXPECT_EQ(result.flow->copies.copies[0].form, 0U);
   EXPECT_EQ(result.flow->copies.copies[1].form, 0U);
-  EXPECT_EQ(result.flow->copies.sessions.size(), 1U)
-      << "the second one copies nothing that the first does not";
+  ASSERT_EQ(result.flow->copies.sessions.size(), 2U);
+  EXPECT_TRUE(result.flow->copies.sessions[0].counts);
+  EXPECT_FALSE(result.flow->copies.sessions[1].counts) << "it copies nothing that the first does not";
 }
 
 using Change = std::function<void(test::DesiredSession&)>;
@@ -152,7 +165,11 @@ class SessionsOfUserSpace : public KernelFlowTest {
   }
 
   const std::vector<std::pair<const char*, Change>> changes{
-      {"sample", [](auto& s) { s.sample = 2; }},
+      {"samples that can be repeated",
+       [this](auto& s) {
+         s.sample = 2;
+         lab.spec.work.sample_seed = 7;
+       }},
       {"rate", [](auto& s) { s.rate.packets = 10; }},
       {"quota", [](auto& s) { s.quota.packets = 10; }},
       {"snaplen", [](auto& s) { s.snaplen = 64; }},
@@ -194,7 +211,7 @@ TEST_F(SessionsOfUserSpace, GetTheFrameThroughATap) {
 TEST_F(SessionsOfUserSpace, OnlyCertainOnesLoseAFrameThatTheTapHasNoRoomFor) {
   taps = true;
   EXPECT_EQ(with([](auto& s) { s.snaplen = 64; }).flow->copies.tapped->certain.size(), 1U);
-  EXPECT_EQ(with([](auto& s) { s.sample = 2; }).flow->copies.tapped->certain.size(), 0U);
+  EXPECT_EQ(with([](auto& s) { s.rate.packets = 2; }).flow->copies.tapped->certain.size(), 0U);
   EXPECT_EQ(with([](auto& s) { s.rules = rules("tcp"); }).flow->copies.tapped->certain.size(), 0U);
 }
 
