@@ -52,6 +52,32 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
+/// std::recursive_mutex, as a capability: the thread that holds it may take it again, in calls that clang does
+/// not follow. Any thread.
+class CAPABILITY("mutex") NestingMutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
+
+ private:
+  std::recursive_mutex mutex_;
+};
+
+/// Holds a NestingMutex until the end of the block.
+class SCOPED_CAPABILITY NestingLock {
+ public:
+  explicit NestingLock(NestingMutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  /// Takes over a mutex that try_lock() has already locked.
+  NestingLock(NestingMutex& mutex, std::adopt_lock_t) REQUIRES(mutex) : mutex_(mutex) {}
+  ~NestingLock() RELEASE() { mutex_.unlock(); }
+  NestingLock(const NestingLock&) = delete;
+  NestingLock& operator=(const NestingLock&) = delete;
+
+ private:
+  NestingMutex& mutex_;
+};
+
 /// Holds a Mutex until the end of the block.
 class SCOPED_CAPABILITY MutexLock {
  public:
@@ -84,6 +110,8 @@ inline ThreadRole control;
 inline ThreadRole worker;
 /// Threads that send copies.
 inline ThreadRole mirror;
+/// The thread that answers `echo` in place of the control thread when that is late.
+inline ThreadRole echo;
 /// Threads that wait for the kernel or the disk. Nothing requires this role: a helper may do what any thread
 /// may, and is not taken for the thread that started it.
 inline ThreadRole helper;

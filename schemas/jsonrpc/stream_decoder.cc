@@ -47,15 +47,34 @@ void StreamDecoder::discard_consumed() {
   start_ = 0;
 }
 
-std::optional<Json> StreamDecoder::next() {
+bool StreamDecoder::find_message() {
   if (error_) throw *error_;
-  if (!find_end()) return std::nullopt;
+  return whole_ = whole_ || find_end();
+}
+
+void StreamDecoder::consume() {
+  start_ = scanned_;
+  whole_ = false;
+  memory_ = 0;
+  if (is_empty()) discard_consumed();  // now: the next byte may come much later
+}
+
+std::optional<std::string_view> StreamDecoder::peek() {
+  if (!find_message()) return std::nullopt;
+  return std::string_view(buffer_).substr(start_, scanned_ - start_);
+}
+
+void StreamDecoder::skip() {
+  if (whole_) consume();
+}
+
+std::optional<Json> StreamDecoder::next() {
+  if (!find_message()) return std::nullopt;
   const std::string_view text = std::string_view(buffer_).substr(start_, scanned_ - start_);
   try {
     Json value = Json::parse(text);
-    start_ = scanned_;
-    message_memory_ = std::exchange(memory_, 0) + text.size();
-    if (is_empty()) discard_consumed();  // now: the next byte may come much later
+    message_memory_ = memory_ + text.size();
+    consume();
     return value;
   } catch (const Json::exception& error) {  // parse_error, or out_of_range for 1e999
     refuse(DecodeError::Kind::not_json, "not valid JSON: " + parser_sentence(error));
@@ -167,6 +186,7 @@ void StreamDecoder::scan_string(char byte) {
 void StreamDecoder::refuse(DecodeError::Kind kind, const std::string& message) {
   std::string().swap(buffer_);
   start_ = scanned_ = memory_ = 0;
+  whole_ = false;
   open_.clear();
   error_.emplace(kind, message);
   throw *error_;

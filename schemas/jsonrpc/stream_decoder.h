@@ -54,6 +54,14 @@ class StreamDecoder {
   /// at each later call.
   std::optional<Json> next();
 
+  /// The text of the next complete message, which stays; nullopt if more bytes are needed. Valid until the next
+  /// call of feed(), next() or skip(). Throws as next() does.
+  std::optional<std::string_view> peek();
+  /// Takes the message that peek() has shown, without parsing it.
+  void skip();
+  /// About what that message would take in memory, without the characters of its strings.
+  std::size_t peeked_memory() const { return memory_; }
+
   /// Changes the limit of memory_bytes for what has not been looked at yet.
   void limit_memory(std::size_t bytes) { limits_.memory_bytes = bytes; }
 
@@ -66,10 +74,14 @@ class StreamDecoder {
   std::size_t message_memory() const { return message_memory_; }
   /// Bytes held for what has arrived and was not returned yet.
   std::size_t buffered() const { return buffer_.capacity(); }
+  /// Bytes that have arrived and were not returned yet.
+  std::size_t unread() const { return buffer_.size() - start_; }
 
  private:
   void discard_consumed();
+  bool find_message();
   bool find_end();
+  void consume();
   void skip_plain_text();
   void scan_string(char byte);
   void scan_structure(char byte);
@@ -82,6 +94,7 @@ class StreamDecoder {
   std::string buffer_;
   std::size_t start_ = 0;    // first byte of the current message
   std::size_t scanned_ = 0;  // first byte not looked at yet
+  bool whole_ = false;       // start_ to scanned_ is a message
   std::size_t memory_ = 0;   // of the current message as a tree, without the characters of its strings
   std::size_t message_memory_ = 0;
   std::string open_;  // closing brackets still expected, innermost last

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/base/heap.h"
 
+#include <boost/asio/post.hpp>
 #include <malloc.h>
 
 #include <chrono>
-#include <utility>
 
 #include "switchd/base/limits.h"
 
@@ -21,6 +21,9 @@ void return_large_blocks() {
   constexpr int kLarge = 1 << 20;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);  // which also ends its growth: by default it follows what was freed
   ::mallopt(M_TRIM_THRESHOLD, 32 * kLarge);  // or each request of some MiB would grow and shrink the heap
+  // No "fast bins", which put off the merging of small free blocks until a large one is allocated or freed: after a
+  // large request, that one call took half a second, with the lock of the heap, in the middle of somebody's `echo`.
+  ::mallopt(M_MXFAST, 0);
 }
 
 void trim() {
@@ -42,7 +45,11 @@ Trimmer::~Trimmer() {
 }
 
 void Trimmer::arm() {
-  if (std::exchange(armed_, true)) return;
+  if (armed_.exchange(true)) return;
+  boost::asio::post(timer_.get_executor(), [this] { wait(); });
+}
+
+void Trimmer::wait() {
   timer_.expires_after(kPause);
   timer_.async_wait([this](const boost::system::error_code& cancelled) {
     if (cancelled) return;

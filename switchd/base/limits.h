@@ -32,6 +32,17 @@ inline constexpr std::size_t kOperations = 100'000;  ///< of one transaction
 inline constexpr std::uint64_t kSteps = 50'000'000;  ///< clauses tested and elements copied by its operations
 inline constexpr std::int64_t kWaitsTurnMs = 10;     ///< of waiting transactions, before it is others' turn
 
+// What the echo thread does in place of the control thread (switchd/control/echo_thread.h): larger messages
+// would delay the echoes of others.
+inline constexpr std::size_t kEchoBytes = std::size_t{64} << 10;        ///< text of an `echo`
+inline constexpr std::size_t kEchoTreeBytes = std::size_t{256} << 10;   ///< memory of its values
+inline constexpr std::size_t kEchoWriteBytes = std::size_t{256} << 10;  ///< written to one client at a time
+inline constexpr std::size_t kEchoReserveBytes =
+    16 * kMiB;                               ///< with less of the reserve below, it does nothing
+inline constexpr std::int64_t kLateMs = 10;  ///< the control thread is late if it has not looked at a socket
+inline constexpr std::int64_t kPatrolMs =
+    40;  ///< between looks at the sockets while the control thread works
+
 // For the end of a request if memory is short in spite of all this (switchd/base/memory_reserve.h). Destroying a
 // JSON tree takes memory, 16 bytes per element of an array, and three times that while the list of what is to
 // be destroyed grows over arrays in arrays. It has to last for reading the largest message and for destroying

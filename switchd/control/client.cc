@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/control/client.h"
 
+#include <atomic>
 #include <utility>
 
 #include "schemas/jsonrpc/message.h"
@@ -9,7 +10,7 @@ namespace vswitch::control {
 namespace {
 
 std::uint64_t next_id() {
-  static std::uint64_t last = 0;  // control thread only
+  static std::atomic<std::uint64_t> last = 0;
   return ++last;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client connection as handlers see it. Everything here happens on the control thread.
+// One client connection as handlers see it. Everything here happens on the control thread, except that the
+// echo thread may create a client (echo_thread.h).
 #pragma once
 
 #include <sys/types.h>

@@ -3,9 +3,13 @@
 //
 // Each client has a MemoryAccount, and all accounts draw on one ClientMemory. Whoever keeps something for a
 // client holds a MemoryShare, which is refused if a bound would be exceeded, and gives the bytes back when it
-// is destroyed. A client that has little is not refused because others have much. Control thread.
+// is destroyed. A client that has little is not refused because others have much.
+//
+// Any thread. Asking and taking are two steps, so two threads together may exceed a bound by what the echo
+// thread reads at once (echo_thread.h), 64 KiB.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -42,7 +46,7 @@ class ClientMemory {
  private:
   friend class MemoryAccount;
   Limits limits_;
-  std::size_t used_ = 0;
+  std::atomic<std::size_t> used_ = 0;
 };
 
 /// Of one client.
@@ -62,7 +66,7 @@ class MemoryAccount {
 
  private:
   std::shared_ptr<ClientMemory> all_;
-  std::size_t used_ = 0;
+  std::atomic<std::size_t> used_ = 0;
 };
 
 /// A part of an account. Empty, it has nothing to do with any.

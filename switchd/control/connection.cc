@@ -3,14 +3,18 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
-#include <span>
+#include <cerrno>
+#include <limits>
+#include <system_error>
 #include <utility>
 
 #include "switchd/base/memory_reserve.h"
+#include "switchd/control/echo.h"
 #include "switchd/control/log.h"
 
 namespace vswitch::control {
@@ -49,6 +53,7 @@ Connection::Connection(Socket socket, const std::string& endpoint, std::optional
                        std::shared_ptr<ClientMemory> memory)
     : Client(endpoint, peer, std::move(memory)),
       socket_(std::move(socket)),
+      fd_(socket_.native_handle()),
       dispatcher_(dispatcher),
       limits_(limits),
       gate_(gate),
@@ -67,13 +72,38 @@ void Connection::guarded(Work work) {
   try {
     work();
   } catch (const std::exception& error) {
-    drop(error.what());  // first: a log line takes memory, too
-    log::err(kLog, "{} disconnected: {}", name(), error.what());
-    memory::refill_reserve();
+    failed(error);
   }
 }
 
+void Connection::failed(const std::exception& error) {
+  drop(error.what());  // first: a log line takes memory, too
+  log::err(kLog, "{} disconnected: {}", name(), error.what());
+  memory::refill_reserve();
+}
+
+// What the event loop calls.
+void Connection::attend(void (Connection::*work)()) {
+  if (watch_) watch_->looked();
+  try {
+    (this->*work)();
+  } catch (const std::exception& error) {
+    failed(error);
+  }
+  update_watch();
+}
+
+void Connection::watch(const std::shared_ptr<EchoThread>& thread) {
+  if (!in_use_.try_lock()) return;  // it succeeds: nobody else knows this connection yet
+  const NestingLock lock(in_use_, std::adopt_lock);
+  watch_.emplace(thread, fd_, [this] {
+    roles::echo.assert_held();
+    return stand_in();
+  });
+}
+
 void Connection::start() {
+  const NestingLock lock(in_use_);
   socket_.non_blocking(true);
   log::dbg(kLog, "{} connected", name());
   wait_readable();
@@ -84,10 +114,13 @@ void Connection::start() {
 void Connection::wait_readable() {
   if (waiting_readable_ || input_ended_ || closing_ || !is_open()) return;
   waiting_readable_ = true;
-  socket_.async_wait(Socket::wait_read, [self = self()](error_code error) {
-    self->waiting_readable_ = false;
-    if (!error && self->is_open() && !self->closing_) self->guarded([&] { self->read(); });
-  });
+  socket_.async_wait(Socket::wait_read, [self = self()](error_code error) { self->readable(error); });
+}
+
+void Connection::readable(const error_code& error) {
+  const NestingLock lock(in_use_);
+  waiting_readable_ = false;
+  if (!error && is_open() && !closing_) attend(&Connection::read);
 }
 
 void Connection::read() {
@@ -103,11 +136,16 @@ void Connection::read() {
 
 void Connection::schedule_turn() {
   if (turn_scheduled_ || !is_open() || closing_) return;
+  asio::post(socket_.get_executor(), [self = self()] { self->begin_turn(); });
   turn_scheduled_ = true;
-  asio::post(socket_.get_executor(), [self = self()] {
-    self->turn_scheduled_ = false;
-    self->guarded([&] { self->turn(); });
-  });
+  if (watch_) watch_->owe(true);
+}
+
+void Connection::begin_turn() {
+  const NestingLock lock(in_use_);
+  turn_scheduled_ = false;
+  if (watch_) watch_->owe(false);
+  attend(&Connection::turn);
 }
 
 bool Connection::overloaded() const {
@@ -128,10 +166,9 @@ void Connection::turn() {
     return log::err(kLog, "{} disconnected: there is no memory for its requests", name());
   }
   decoder_.limit_memory(std::min(limits_.decode.memory_bytes, limits::tree_bytes(memory::reserve_held())));
-  if (overloaded()) {
-    paused_ = true;
-    return;
-  }
+  if (!queue_.empty()) write_queue();  // what the echo thread has added
+  paused_ = overloaded();
+  if (paused_) return watch_progress();
   bool more = false;
   try {
     more = take_next();
@@ -167,6 +204,11 @@ bool Connection::take_next() {
     handle_batch_element();
     return true;
   }
+  if (take_echo()) {
+    write_queue();
+    if (overloaded()) watch_progress();
+    return true;
+  }
   std::optional<Json> value = decoder_.next();
   if (!value) return false;
   input_.resize_anyway(std::min(input_.bytes(), decoder_.buffered()));  // the text has become the value
@@ -177,11 +219,28 @@ bool Connection::take_next() {
   } else if (spoken_ == jsonrpc::Version::v1) {
     refuse({jsonrpc::kInvalidRequest, "a message must be a JSON object"});
   } else if (value->empty()) {
-    send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr,
-                             {jsonrpc::kInvalidRequest, "a batch must not be empty"}));
+    send_as_answer(jsonrpc::to_text(jsonrpc::make_error(
+        jsonrpc::Version::v2, nullptr, {jsonrpc::kInvalidRequest, "a batch must not be empty"})));
   } else {
     begin_batch(std::move(*value));
   }
+  return true;
+}
+
+// A small `echo` at the front of the input, answered without the ways of other requests: it needs no sync, and
+// the echo thread can answer it, too.
+bool Connection::take_echo() {
+  if (!dispatcher_.echoes()) return false;
+  const std::optional<std::string_view> text = decoder_.peek();
+  if (!text || text->size() > limits::kEchoBytes || decoder_.peeked_memory() > limits::kEchoTreeBytes)
+    return false;
+  std::optional<Echo> echo = echo_of(*text);
+  if (!echo || memory()->refusal(decoder_.peeked_memory() + text->size() + echo->answer.size())) return false;
+  spoken_ = echo->version;
+  queue_echo(std::move(echo->answer));
+  decoder_.skip();
+  input_.resize_anyway(std::min(input_.bytes(), decoder_.buffered()));
+  dispatcher_.count_request();
   return true;
 }
 
@@ -201,6 +260,66 @@ void Connection::wait_for_hangup() {
   socket_.async_wait(Socket::wait_error, [self = self()](error_code error) {
     if (!error) self->drop("peer disconnected");
   });
+}
+
+// ---- in place of the control thread
+
+// If the control thread is at work on this connection, then on a request that comes first.
+bool Connection::stand_in() {
+  if (!in_use_.try_lock()) return false;
+  const NestingLock lock(in_use_, std::adopt_lock);
+  if (!is_open() || closing_) return false;
+  const bool wrote = write_in_place();
+  const bool read = read_in_place();
+  update_watch();
+  return wrote || read;
+}
+
+bool Connection::write_in_place() {
+  if (queue_.empty() || held_back()) return false;
+  const ssize_t bytes = write_some(limits::kEchoWriteBytes);
+  if (bytes <= 0) return false;  // if the connection is lost, the control thread finds out
+  written(static_cast<std::size_t>(bytes));
+  return true;
+}
+
+bool Connection::may_read_in_place() const {
+  return !input_ended_ && !end_seen_ && !batch_ && !overloaded() &&
+         memory::reserve_held() >= limits::kEchoReserveBytes &&
+         !memory()->refusal_because_of_all(limits::kEchoBytes);
+}
+
+bool Connection::read_in_place() {
+  if (!may_read_in_place()) return false;
+  schedule_turn();  // first: what is read here and is no echo must not be forgotten
+  const bool answered = answer_echoes();
+  if (!may_read_in_place() || decoder_.unread() > limits::kEchoBytes || decoder_.peek()) return answered;
+  std::array<char, limits::kEchoBytes> buffer;
+  const ssize_t bytes = ::recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (bytes <= 0) {  // the end of the input is the control thread's
+    end_seen_ = bytes == 0 || (errno != EAGAIN && errno != EINTR);
+    return answered;
+  }
+  decoder_.feed({buffer.data(), static_cast<std::size_t>(bytes)});
+  input_.resize_anyway(decoder_.buffered());
+  answer_echoes();
+  return true;
+}
+
+bool Connection::answer_echoes() {
+  bool answered = false;
+  while (!overloaded() && take_echo()) {
+    write_in_place();
+    answered = true;
+  }
+  return answered;
+}
+
+void Connection::update_watch() {
+  if (!watch_) return;
+  const bool serves = is_open() && !closing_;
+  watch_->expect(serves && !input_ended_ && !end_seen_ && !paused_,
+                 serves && !queue_.empty() && !held_back());
 }
 
 // ---- handling
@@ -256,7 +375,7 @@ void Connection::send_answer(const Json& answer) {
     const auto version = answer.contains("jsonrpc") ? jsonrpc::Version::v2 : jsonrpc::Version::v1;
     text = jsonrpc::to_text(jsonrpc::make_error(version, answer.at("id"), over_limit(*why)));
   }
-  send_text(std::move(text));
+  send_as_answer(std::move(text));
 }
 
 void Connection::begin_batch(Json items) {
@@ -266,7 +385,7 @@ void Connection::begin_batch(Json items) {
     batch->requests = keep(decoder_.message_memory());
     batch->answered = keep(0);
   } catch (const jsonrpc::Error& error) {
-    return send(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, error));
+    return send_as_answer(jsonrpc::to_text(jsonrpc::make_error(jsonrpc::Version::v2, nullptr, error)));
   }
   batch_ = std::move(batch);
 }
@@ -317,12 +436,14 @@ void Connection::send_if_complete(Batch& batch) {
   if (!batch.complete() || batch.answers.empty()) return;
   batch.answers += ']';
   batch.answered.resize_anyway(0);  // it counts as backlog from here on
-  send_text(std::move(batch.answers));
+  send_as_answer(std::move(batch.answers));
 }
 
 void Connection::answered() {
+  const NestingLock lock(in_use_);
   --unanswered_;
   resume_if_relieved();
+  update_watch();
   if (input_done_ && unanswered_ == 0) close("peer ended the connection");
 }
 
@@ -338,21 +459,50 @@ void Connection::refuse(const jsonrpc::Error& error) {
 // ---- writing
 
 void Connection::write(std::string text) {
+  enqueue({std::move(text), gate_ == nullptr ? 0 : gate_->needed(), false});
+}
+
+void Connection::send_as_answer(std::string text) {
+  if (is_open()) enqueue({std::move(text), gate_ == nullptr ? 0 : gate_->needed(), true});
+}
+
+void Connection::enqueue(Message message) {
+  const NestingLock lock(in_use_);
   if (closing_) return;
   if (backlog_ >= limits_.drop_bytes) {
     log::warn(kLog, "{} disconnected: it does not read its input; {} bytes are queued for it", name(),
               backlog_);
     return drop("does not read");
   }
-  if (const auto why = memory()->refusal(text.size())) {
+  if (const auto why = memory()->refusal(message.text.size())) {
     log::warn(kLog, "{} disconnected: {} bytes are queued for it, and {}", name(), backlog_, *why);
     return drop("does not read");
   }
-  backlog_ += text.size();
+  backlog_ += message.text.size();
   output_.resize_anyway(backlog_);
-  queue_.push_back({std::move(text), gate_ == nullptr ? 0 : gate_->needed()});
-  if (!waiting_to_write_) write_queue();
+  queue_.push_back(std::move(message));
+  write_queue();
   if (overloaded()) watch_progress();
+  update_watch();
+}
+
+// Before notifications that wait for the disk, whose commit nobody knows of yet, but not before answers.
+void Connection::queue_echo(std::string answer) {
+  const std::size_t bytes = answer.size();
+  auto at = queue_.end();
+  if (!queue_.empty() && !may_pass(queue_.back())) {
+    at = std::find_if(queue_.begin(), queue_.end(),
+                      [this](const Message& message) { return !may_pass(message); });
+    if (std::any_of(at, queue_.end(), [](const Message& message) { return message.is_answer; }))
+      at = queue_.end();
+  }
+  queue_.insert(at, {std::move(answer), 0, true});
+  backlog_ += bytes;
+  output_.resize_anyway(backlog_);
+}
+
+bool Connection::may_pass(const Message& message) const {
+  return gate_ == nullptr || gate_->lets_pass(message.needs);
 }
 
 // Whether the queue waits for us, not for the client.
@@ -360,46 +510,72 @@ bool Connection::held_back() const {
   return !queue_.empty() && !may_pass(queue_.front());
 }
 
+std::size_t Connection::backlog() const {
+  const NestingLock lock(in_use_);
+  return backlog_;
+}
+
 // Writes what the socket accepts at once, which is nearly always everything. This saves an event loop handler
 // per answer.
 void Connection::write_queue() {
-  while (!queue_.empty()) {
+  while (!queue_.empty() && !waiting_writable_) {
     if (held_back()) return wait_for_gate();
-    error_code error;
-    const std::size_t bytes = write_some(error);
-    if (error == asio::error::would_block) return wait_writable();
-    if (error && error != asio::error::interrupted) return drop("connection lost: " + error.message());
-    written(bytes);
+    const ssize_t bytes = write_some(std::numeric_limits<std::size_t>::max());
+    if (bytes >= 0) {
+      written(static_cast<std::size_t>(bytes));
+    } else if (errno == EAGAIN) {
+      wait_writable();
+    } else if (errno != EINTR) {
+      return drop("connection lost: " + std::system_category().message(errno));
+    }
   }
-  if (closing_) finish(close_reason_);
+  if (queue_.empty() && closing_) finish(close_reason_);
 }
 
 void Connection::wait_for_gate() {
-  waiting_to_write_ = true;
-  gate_->when_open([self = self()] { self->write_on(); });
+  if (waiting_for_gate_) return;
+  gate_->when_open([self = self()] { self->gate_opened(); });
+  waiting_for_gate_ = true;
+}
+
+void Connection::gate_opened() {
+  const NestingLock lock(in_use_);
+  waiting_for_gate_ = false;
+  attend(&Connection::write_on);
 }
 
 void Connection::wait_writable() {
-  waiting_to_write_ = true;
-  socket_.async_wait(Socket::wait_write, [self = self()](error_code) { self->write_on(); });
+  socket_.async_wait(Socket::wait_write, [self = self()](error_code) { self->writable(); });
+  waiting_writable_ = true;
+}
+
+void Connection::writable() {
+  const NestingLock lock(in_use_);
+  waiting_writable_ = false;
+  attend(&Connection::write_on);
 }
 
 void Connection::write_on() {
-  waiting_to_write_ = false;
   if (!is_open()) return;
-  guarded([this] {
-    write_queue();
-    resume_if_relieved();
-  });
+  write_queue();
+  resume_if_relieved();
 }
 
-std::size_t Connection::write_some(error_code& error) {
-  std::array<asio::const_buffer, kGather> buffers;
+ssize_t Connection::write_some(std::size_t most) {
+  std::array<iovec, kGather> pieces;
   std::size_t count = 0;
-  for (; count < std::min(queue_.size(), kGather) && may_pass(queue_[count]); ++count)
-    buffers[count] = asio::buffer(queue_[count].text);
-  buffers[0] += front_offset_;
-  return socket_.write_some(std::span(buffers).first(count), error);
+  std::size_t skip = front_offset_;
+  for (; count < std::min(queue_.size(), kGather) && most > 0 && may_pass(queue_[count]); ++count) {
+    std::string& text = queue_[count].text;
+    const std::size_t bytes = std::min(text.size() - skip, most);
+    pieces[count] = {text.data() + skip, bytes};
+    most -= bytes;
+    skip = 0;
+  }
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void Connection::written(std::size_t bytes) {
@@ -420,20 +596,25 @@ void Connection::watch_progress() {
   watching_ = true;
   stall_timer_.expires_after(closing_ ? limits_.linger : limits_.stall);
   stall_timer_.async_wait([self = self(), seen = progress_](error_code error) {
-    if (error || !self->is_open()) return;
-    self->watching_ = false;
-    if (self->backlog_ <= self->limits_.pause_bytes && !self->closing_) return;
-    if (self->progress_ != seen || self->held_back()) return self->watch_progress();
-    log::warn(kLog, "{} disconnected: it stopped reading with {} bytes queued for it", self->name(),
-              self->backlog_);
-    self->finish("does not read");
+    if (!error) self->check_progress(seen);
   });
+}
+
+void Connection::check_progress(std::uint64_t seen) {
+  const NestingLock lock(in_use_);
+  if (!is_open()) return;
+  watching_ = false;
+  if (backlog_ <= limits_.pause_bytes && !closing_) return;
+  if (progress_ != seen || held_back()) return watch_progress();
+  log::warn(kLog, "{} disconnected: it stopped reading with {} bytes queued for it", name(), backlog_);
+  finish("does not read");
 }
 
 // ---- the end
 
 // Ends without sending what is queued; from the event loop, since callers may be iterating over clients.
 void Connection::drop(const std::string& reason) {
+  const NestingLock lock(in_use_);
   if (!is_open()) return;
   closing_ = true;
   input_ended_ = true;
@@ -441,6 +622,7 @@ void Connection::drop(const std::string& reason) {
 }
 
 void Connection::shut(const std::string& reason) {
+  const NestingLock lock(in_use_);
   if (closing_) return;
   closing_ = true;
   close_reason_ = reason;
@@ -450,13 +632,16 @@ void Connection::shut(const std::string& reason) {
   }
   watching_ = false;
   watch_progress();
+  update_watch();
 }
 
 void Connection::finish(const std::string& reason) {
+  const NestingLock lock(in_use_);
   if (!is_open()) return;
   log::dbg(kLog, "{} ended: {}", name(), reason);
   const bool all_sent = queue_.empty();
   closing_ = true;
+  watch_.reset();
   stall_timer_.cancel();
   ended();
   batch_.reset();
@@ -473,6 +658,7 @@ void Connection::finish(const std::string& reason) {
 }
 
 void Connection::abandon() {
+  const NestingLock lock(in_use_);
   input_ended_ = true;
   finish("abandoned");
 }

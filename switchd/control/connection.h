@@ -15,7 +15,13 @@
 // request, the rest of a batch, or, if there is no request to answer, the connection. An exception that
 // nobody foresaw, std::bad_alloc among them, ends the connection too.
 //
-// Messages that the OutputGate does not let pass stay queued: they may not be sent yet.
+// Messages that the OutputGate does not let pass stay queued: they may not be sent yet. The answer to `echo`
+// says nothing about a commit, so it passes at once, unless an answer to an earlier request is held.
+//
+// Threads. Everything happens on the control thread. While that is late, the echo thread (echo_thread.h) stands
+// in: it goes on writing what is queued, reads, and answers `echo` if nothing before it is left to do;
+// everything else waits for the control thread, which gets a turn. Each takes in_use_ meanwhile. The control
+// thread may hold it for as long as a request of this client takes, so the echo thread only tries.
 //
 // Life: open, closing (the queue is sent, nothing else is done), ended. A peer that ends its side of the
 // stream still gets its answers. A client that we close gets `linger` to read its last answer: closing a
@@ -25,16 +31,21 @@
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <sys/types.h>
 
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "datapath/base/thread_annotations.h"
 #include "schemas/jsonrpc/stream_decoder.h"
 #include "switchd/base/limits.h"
 #include "switchd/control/client.h"
 #include "switchd/control/dispatcher.h"
+#include "switchd/control/echo_thread.h"
 #include "switchd/control/output_gate.h"
 
 namespace vswitch::control {
@@ -53,11 +64,14 @@ class Connection final : public Client {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
 
-  /// The dispatcher, and the gate unless it is null, must outlive the io_context's run.
+  /// The dispatcher, and the gate unless it is null, must outlive the io_context's run, and the echo thread if
+  /// there is one. Control thread or echo thread.
   Connection(Socket socket, const std::string& endpoint, std::optional<PeerCredentials> peer,
              Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate,
              std::shared_ptr<ClientMemory> memory);
 
+  /// From now on the echo thread may stand in. Control thread or echo thread.
+  void watch(const std::shared_ptr<EchoThread>& thread);
   void start();
   /// Holds this until its socket is closed, which may be later than its end.
   void count_in(std::shared_ptr<void> sockets) { counted_ = std::move(sockets); }
@@ -67,89 +81,116 @@ class Connection final : public Client {
   void abandon();
 
   /// Bytes queued for the client that its socket has not taken.
-  std::size_t backlog() const { return backlog_; }
+  std::size_t backlog() const;
 
  private:
   struct Batch;
+  struct Message {
+    std::string text;
+    OutputGate::SyncNumber needs;
+    bool is_answer;
+  };
   using Deliver = std::function<void(std::optional<Json>)>;
 
   std::shared_ptr<Connection> self();
   template <typename Work>
   void guarded(Work work);
+  void attend(void (Connection::*work)()) REQUIRES(in_use_);
+  void failed(const std::exception& error);
 
-  void wait_readable();
-  void read();
-  void schedule_turn();
-  void turn();
-  bool count_input();
-  bool take_next();
-  bool overloaded() const;
-  void resume_if_relieved();
-  void end_of_input();
-  void wait_for_hangup();
+  void wait_readable() REQUIRES(in_use_);
+  void readable(const boost::system::error_code& error);
+  void read() REQUIRES(in_use_);
+  void schedule_turn() REQUIRES(in_use_);
+  void begin_turn();
+  void turn() REQUIRES(in_use_);
+  bool count_input() REQUIRES(in_use_);
+  bool take_next() REQUIRES(in_use_);
+  bool take_echo() REQUIRES(in_use_);
+  bool overloaded() const REQUIRES(in_use_);
+  void resume_if_relieved() REQUIRES(in_use_);
+  void end_of_input() REQUIRES(in_use_);
+  void wait_for_hangup() REQUIRES(in_use_);
+
+  bool stand_in() REQUIRES(roles::echo);
+  bool write_in_place() REQUIRES(roles::echo, in_use_);
+  bool read_in_place() REQUIRES(roles::echo, in_use_);
+  bool answer_echoes() REQUIRES(roles::echo, in_use_);
+  bool may_read_in_place() const REQUIRES(roles::echo, in_use_);
+  void update_watch() REQUIRES(in_use_);
 
   void send_answer(const Json& answer);
-  void begin_batch(Json items);
-  void handle_batch_element();
+  void begin_batch(Json items) REQUIRES(in_use_);
+  void handle_batch_element() REQUIRES(in_use_);
   void answer_in_batch(Batch& batch, const Json& answer);
-  void give_up_rest(const std::shared_ptr<Batch>& batch);
+  void give_up_rest(const std::shared_ptr<Batch>& batch) REQUIRES(in_use_);
   void send_if_complete(Batch& batch);
   /// memory: what the value takes, until it is answered; 0 for one of a batch, which counts as a whole.
-  void handle(Json value, bool in_batch, std::size_t memory, const Deliver& deliver);
-  void dispatch(const jsonrpc::Request& request, std::size_t memory, const Deliver& deliver);
+  void handle(Json value, bool in_batch, std::size_t memory, const Deliver& deliver) REQUIRES(in_use_);
+  void dispatch(const jsonrpc::Request& request, std::size_t memory, const Deliver& deliver)
+      REQUIRES(in_use_);
   void answered();
-  void refuse(const jsonrpc::Error& error);
+  void refuse(const jsonrpc::Error& error) REQUIRES(in_use_);
 
   void write(std::string text) override;
-  bool held_back() const;
-  void write_queue();
-  void wait_for_gate();
-  void wait_writable();
-  void write_on();
-  std::size_t write_some(boost::system::error_code& error);
-  void written(std::size_t bytes);
-  void watch_progress();
+  void send_as_answer(std::string text);
+  void enqueue(Message message);
+  void queue_echo(std::string answer) REQUIRES(in_use_);
+  bool may_pass(const Message& message) const;
+  bool held_back() const REQUIRES(in_use_);
+  void write_queue() REQUIRES(in_use_);
+  void wait_for_gate() REQUIRES(in_use_);
+  void gate_opened();
+  void wait_writable() REQUIRES(in_use_);
+  void writable();
+  void write_on() REQUIRES(in_use_);
+  /// Bytes that the socket took; -1 and errno if none.
+  ssize_t write_some(std::size_t most) REQUIRES(in_use_);
+  void written(std::size_t bytes) REQUIRES(in_use_);
+  void watch_progress() REQUIRES(in_use_);
+  void check_progress(std::uint64_t seen);
   void drop(const std::string& reason);
 
   void shut(const std::string& reason) override;
   void finish(const std::string& reason);
-  void linger();
+  void linger() REQUIRES(in_use_);
   void discard_input();
   void close_socket();
 
   Socket socket_;
+  const int fd_;  // of socket_, until it is closed
   Dispatcher& dispatcher_;
   const ConnectionLimits limits_;
   OutputGate* const gate_;
-
-  jsonrpc::StreamDecoder decoder_;
   std::shared_ptr<void> counted_;
-  MemoryShare input_;             // what the decoder holds
-  MemoryShare output_;            // backlog_
-  std::shared_ptr<Batch> batch_;  // in progress, one element per turn
-  std::optional<jsonrpc::Version> spoken_;
-  std::size_t unanswered_ = 0;
-  bool waiting_readable_ = false;
-  bool turn_scheduled_ = false;
-  bool paused_ = false;       // a turn was skipped because of overload
-  bool input_ended_ = false;  // the peer will send no more
-  bool input_done_ = false;   // and all its input was handled
 
-  struct Message {
-    std::string text;
-    OutputGate::SyncNumber needs;
-  };
-  bool may_pass(const Message& message) const { return gate_ == nullptr || gate_->lets_pass(message.needs); }
+  mutable NestingMutex in_use_;
+  jsonrpc::StreamDecoder decoder_ GUARDED_BY(in_use_);
+  MemoryShare input_ GUARDED_BY(in_use_);             // what the decoder holds
+  MemoryShare output_ GUARDED_BY(in_use_);            // backlog_
+  std::shared_ptr<Batch> batch_ GUARDED_BY(in_use_);  // in progress, one element per turn
+  std::optional<jsonrpc::Version> spoken_ GUARDED_BY(in_use_);
+  std::size_t unanswered_ GUARDED_BY(in_use_) = 0;
+  bool waiting_readable_ GUARDED_BY(in_use_) = false;
+  bool turn_scheduled_ GUARDED_BY(in_use_) = false;
+  bool paused_ GUARDED_BY(in_use_) = false;       // a turn was skipped because of overload
+  bool input_ended_ GUARDED_BY(in_use_) = false;  // the peer will send no more
+  bool input_done_ GUARDED_BY(in_use_) = false;   // and all its input was handled
+  bool end_seen_ GUARDED_BY(in_use_) = false;     // by the echo thread, which leaves it to the control thread
 
-  std::deque<Message> queue_;
-  std::size_t front_offset_ = 0;
-  std::size_t backlog_ = 0;
-  bool waiting_to_write_ = false;  // for the gate, or until the socket accepts more
-  bool closing_ = false;           // no more input, no more output than what is queued
-  std::string close_reason_;
-  std::uint64_t progress_ = 0;
+  std::deque<Message> queue_ GUARDED_BY(in_use_);
+  std::size_t front_offset_ GUARDED_BY(in_use_) = 0;
+  std::size_t backlog_ GUARDED_BY(in_use_) = 0;
+  bool waiting_for_gate_ GUARDED_BY(in_use_) = false;
+  bool waiting_writable_ GUARDED_BY(in_use_) = false;
+  bool closing_ GUARDED_BY(in_use_) = false;  // no more input, no more output than what is queued
+  std::string close_reason_ GUARDED_BY(in_use_);
+  std::uint64_t progress_ GUARDED_BY(in_use_) = 0;
   boost::asio::steady_timer stall_timer_;
-  bool watching_ = false;
+  bool watching_ GUARDED_BY(in_use_) = false;
+
+  std::optional<EchoThread::Watch> watch_
+      GUARDED_BY(in_use_);  // the last: nobody stands in for half a connection
 };
 
 }  // namespace vswitch::control

@@ -121,6 +121,7 @@ void Dispatcher::add_echo() {
   const PlainHandler echo = [](Client&, const jsonrpc::Request& request) { return request.params; };
   add("echo", echo);
   add_v1("echo", echo);
+  echoes_ = true;
 }
 
 std::vector<std::string> Dispatcher::methods() const {
@@ -137,7 +138,7 @@ const Dispatcher::Handler* Dispatcher::find(const jsonrpc::Request& request) con
 }
 
 void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply reply) {
-  ++requests_;
+  count_request();
   const Handler* handler = find(request);
   if (!handler) return refuse_unknown(request, reply);
   try {

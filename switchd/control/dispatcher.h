@@ -2,6 +2,7 @@
 // Finds the handler of a request and ensures that each request is answered exactly once, in its own dialect.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -61,10 +62,14 @@ class Dispatcher {
 
   /// `echo` in both dialects: the result is the params.
   void add_echo();
+  /// Whether there is `echo`; connections answer small ones themselves (echo.h). Any thread.
+  bool echoes() const { return echoes_; }
 
   std::vector<std::string> methods() const;  ///< the 2.0 methods, sorted
 
-  std::uint64_t requests() const { return requests_; }  ///< dispatched since the start
+  std::uint64_t requests() const { return *requests_; }  ///< since the start
+  /// Counts a request that was answered without dispatch(). Any thread.
+  void count_request() { ++*requests_; }
 
   /// Calls the handler. Its exceptions become answers: jsonrpc::Error as it is, any other std::exception as
   /// an internal error. Throws nothing itself.
@@ -77,7 +82,8 @@ class Dispatcher {
   std::map<std::string, Handler> methods_v1_;
   std::map<std::string, Handler> notifications_v1_;
   Handler fallback_v1_;
-  std::uint64_t requests_ = 0;
+  bool echoes_ = false;
+  std::unique_ptr<std::atomic<std::uint64_t>> requests_ = std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 
 }  // namespace vswitch::control

@@ -144,51 +144,63 @@ std::optional<PeerCredentials> credentials(int fd) {
 
 class Listener : public OpenRemote {
  public:
-  Listener(asio::io_context& io, Fd listening, int family, std::string label, Admit admit)
-      : family_(family),
+  Listener(asio::io_context& io, Fd listening, int family, std::string label, Admit admit,
+           const std::shared_ptr<EchoThread>& echo_thread)
+      : io_(io),
+        family_(family),
         label_(std::move(label)),
         admit_(std::move(admit)),
+        fd_(listening.get()),
         socket_(io, listening.release()),
         pause_(io) {
     wait();
+    if (echo_thread) watch_.emplace(echo_thread, fd_, [this] { return accept_some(); });
   }
 
  private:
   void wait() {
     socket_.async_wait(asio::posix::stream_descriptor::wait_read,
                        [this, alive = life_.watch()](error_code error) {
-                         if (!error && !alive.expired()) accept_or_rest();
+                         if (!error && !alive.expired()) accept_and_wait();
                        });
   }
 
   // A failure, such as too little memory, must not end the listening.
-  void accept_or_rest() {
+  void accept_and_wait() {
+    if (watch_) watch_->looked();
     try {
       accept_some();
     } catch (const std::exception& error) {
-      rest(error.what());
+      return rest(error.what());
     }
-  }
-
-  void accept_some() {
-    for (int i = 0; i < kAcceptsPerTurn; ++i) {
-      Address peer;
-      peer.length = sizeof peer.storage;
-      const int fd =
-          ::accept4(socket_.native_handle(), peer.get(), &peer.length, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd >= 0) {
-        take(fd, peer);
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        return rest(std::strerror(errno));
-      } else if (errno != EINTR && errno != ECONNABORTED) {
-        break;
-      }
-    }
+    if (is_short_of_resources(errno)) return rest(std::strerror(errno));
     wait();
   }
 
+  static bool is_short_of_resources(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+  }
+
+  // Control thread or echo thread. False if there was nobody; errno says why there are no more.
+  bool accept_some() {
+    bool accepted = false;
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+      Address peer;
+      peer.length = sizeof peer.storage;
+      const int fd = ::accept4(fd_, peer.get(), &peer.length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (fd >= 0) {
+        take(fd, peer);
+        accepted = true;
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        return accepted;
+      }
+    }
+    errno = 0;
+    return accepted;
+  }
+
   void take(int fd, const Address& peer) {
-    StreamSocket socket(socket_.get_executor(), asio::generic::stream_protocol(family_, 0), fd);
+    StreamSocket socket(io_, asio::generic::stream_protocol(family_, 0), fd);
     if (family_ == AF_UNIX) {
       admit_({std::move(socket), label_, credentials(fd)});
     } else {
@@ -206,18 +218,22 @@ class Listener : public OpenRemote {
     });
   }
 
-  int family_;
-  std::string label_;
-  Admit admit_;
+  asio::io_context& io_;
+  const int family_;
+  const std::string label_;
+  const Admit admit_;
+  const int fd_;  // of socket_
   asio::posix::stream_descriptor socket_;
   asio::steady_timer pause_;
   Life life_;
+  std::optional<EchoThread::Watch> watch_;  // the last: nobody stands in for half a listener
 };
 
 class TcpListener final : public Listener {
  public:
-  TcpListener(asio::io_context& io, Fd listening, const Remote& remote, std::uint16_t port, Admit admit)
-      : Listener(io, std::move(listening), ip_address(remote).family(), shown(remote), std::move(admit)),
+  TcpListener(asio::io_context& io, Fd listening, const Remote& remote, std::uint16_t port,
+              const Admit& admit, const std::shared_ptr<EchoThread>& echo_thread)
+      : Listener(io, std::move(listening), ip_address(remote).family(), shown(remote), admit, echo_thread),
         port_(port) {}
   std::uint16_t bound_port() const override { return port_; }
 
@@ -228,8 +244,9 @@ class TcpListener final : public Listener {
 // Removes the socket file on destruction, if it is still the one it created.
 class UnixListener final : public Listener {
  public:
-  UnixListener(asio::io_context& io, Fd listening, const std::string& path, Admit admit)
-      : Listener(io, std::move(listening), AF_UNIX, path.substr(path.rfind('/') + 1), std::move(admit)),
+  UnixListener(asio::io_context& io, Fd listening, const std::string& path, const Admit& admit,
+               const std::shared_ptr<EchoThread>& echo_thread)
+      : Listener(io, std::move(listening), AF_UNIX, path.substr(path.rfind('/') + 1), admit, echo_thread),
         path_(path) {
     if (::stat(path_.c_str(), &made_) != 0) throw failed(path_);
   }
@@ -378,18 +395,19 @@ class Connector final : public OpenRemote {
 }  // namespace
 
 std::unique_ptr<OpenRemote> open_remote(asio::io_context& io, const Remote& remote,
-                                        const RemoteOptions& options, Admit admit) {
+                                        const RemoteOptions& options, const Admit& admit,
+                                        const std::shared_ptr<EchoThread>& echo_thread) {
   switch (remote.kind) {
     case Remote::Kind::punix:
-      return std::make_unique<UnixListener>(io, listen_unix(remote.path, options), remote.path,
-                                            std::move(admit));
+      return std::make_unique<UnixListener>(io, listen_unix(remote.path, options), remote.path, admit,
+                                            echo_thread);
     case Remote::Kind::ptcp: {
       Fd fd = listen_tcp(remote);
       const std::uint16_t port = port_of(fd.get());
-      return std::make_unique<TcpListener>(io, std::move(fd), remote, port, std::move(admit));
+      return std::make_unique<TcpListener>(io, std::move(fd), remote, port, admit, echo_thread);
     }
     default:
-      return std::make_unique<Connector>(io, remote, std::move(admit));
+      return std::make_unique<Connector>(io, remote, admit);
   }
 }
 

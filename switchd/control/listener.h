@@ -13,6 +13,7 @@
 #include <string>
 
 #include "switchd/control/client.h"
+#include "switchd/control/echo_thread.h"
 #include "switchd/control/remote.h"
 
 namespace vswitch::control {
@@ -24,7 +25,7 @@ struct Arrival {
   std::optional<PeerCredentials> peer;
 };
 
-/// Takes an arrival and returns its client, or null if it was turned away.
+/// Takes an arrival and returns its client, or null if it was turned away. The echo thread calls it, too.
 using Admit = std::function<std::shared_ptr<Client>(Arrival)>;
 
 /// An open Remote. The destructor stops accepting clients and removes the socket file; existing clients stay
@@ -44,8 +45,10 @@ struct RemoteOptions {
 
 /// Opens a remote. A stale socket file of a dead process is replaced; one that a process serves is not.
 /// Throws std::system_error or std::runtime_error with a sentence if a listener cannot be opened; connecting
-/// to a remote that does not answer is retried.
+/// to a remote that does not answer is retried. echo_thread accepts clients when the control thread is late, unless
+/// it is null.
 std::unique_ptr<OpenRemote> open_remote(boost::asio::io_context& io, const Remote& remote,
-                                        const RemoteOptions& options, Admit admit);
+                                        const RemoteOptions& options, const Admit& admit,
+                                        const std::shared_ptr<EchoThread>& echo_thread);
 
 }  // namespace vswitch::control

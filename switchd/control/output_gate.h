@@ -9,9 +9,11 @@
 //     begin() sync 7 begins    commits from here on need sync 8
 //     open()  sync 7 is done   messages that need 7 or less go out
 //
-// Numbers only grow, and so do those of a connection's messages: none overtakes another.
+// Numbers only grow, and so do those of a connection's messages: none overtakes another, except answers to
+// `echo`, which report nothing and need no sync (connection.h).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -26,13 +28,14 @@ class OutputGate {
   void hold() { needed_ = begun_ + 1; }
   void begin() { ++begun_; }
   void open() {
-    done_ = begun_;
+    done_.store(begun_, std::memory_order_release);
     for (const auto& go_on : std::exchange(waiting_, {})) go_on();
   }
 
   /// The sync that a message queued now needs.
   SyncNumber needed() const { return needed_; }
-  bool lets_pass(SyncNumber needed) const { return needed <= done_; }
+  /// Any thread; the others are of the control thread.
+  bool lets_pass(SyncNumber needed) const { return needed <= done_.load(std::memory_order_acquire); }
   /// Whether there is a commit that no finished sync covers.
   bool is_shut() const { return !lets_pass(needed_); }
   /// Calls back at the next open(), which may not be the one the caller needs.
@@ -41,7 +44,7 @@ class OutputGate {
  private:
   SyncNumber needed_ = 0;
   SyncNumber begun_ = 0;
-  SyncNumber done_ = 0;
+  std::atomic<SyncNumber> done_ = 0;
   std::vector<std::function<void()>> waiting_;
 };
 

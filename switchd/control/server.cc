@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/control/server.h"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "switchd/control/log.h"
@@ -13,6 +16,7 @@ Server::Server(boost::asio::io_context& io, Dispatcher& dispatcher, ServerOption
 // Clients outlive the server in the event loop's handlers, and must not call back.
 Server::~Server() {
   remotes_.clear();
+  if (echo_thread_) echo_thread_->stop();
   for (auto& [id, client] : std::exchange(clients_, {})) client.connection->abandon();
 }
 
@@ -23,9 +27,8 @@ void Server::open(const std::string& remote) {
     const char* kind = parsed.passive() ? "punix:" : "unix:";
     parsed = parse_remote(kind + options_.directory + "/" + parsed.path);  // checks the length again
   }
-  remotes_[remote] = open_remote(io_, parsed, options_.endpoint, [this, remote](Arrival arrival) {
-    return admit(remote, std::move(arrival));
-  });
+  const Admit admit_here = [this, remote](Arrival arrival) { return admit(remote, std::move(arrival)); };
+  remotes_[remote] = open_remote(io_, parsed, options_.endpoint, admit_here, echo_thread());
   const std::uint16_t port = remotes_[remote]->bound_port();
   log::info(kLog, "opened {}{}", remote, port ? " on port " + std::to_string(port) : "");
 }
@@ -65,11 +68,35 @@ std::shared_ptr<Client> Server::admit(const std::string& remote, Arrival arrival
       std::make_shared<Connection>(std::move(arrival.socket), arrival.from, arrival.peer, dispatcher_,
                                    options_.limits, options_.gate, options_.memory);
   connection->count_in(sockets_);
+  if (echo_thread_) connection->watch(echo_thread_);
+  if (echo_thread_ && echo_thread_->is_this_thread()) {
+    boost::asio::post(io_, [this, alive = std::weak_ptr<void>(life_), remote, connection] {
+      if (alive.expired()) return connection->abandon();
+      begin(remote, connection);
+      if (!remotes_.contains(remote)) connection->close("its remote was closed");
+    });
+  } else {
+    begin(remote, connection);
+  }
+  return connection;
+}
+
+void Server::begin(const std::string& remote, const std::shared_ptr<Connection>& connection) {
   clients_[connection->id()] = {remote, connection};
   connection->on_close([this, id = connection->id()] { clients_.erase(id); });
   ++admitted_;
   connection->start();
-  return connection;
+}
+
+// If there can be no thread, `echo` is answered like anything else.
+std::shared_ptr<EchoThread> Server::echo_thread() {
+  if (echo_thread_ || !dispatcher_.echoes()) return echo_thread_;
+  try {
+    echo_thread_ = std::make_shared<EchoThread>();
+  } catch (const std::system_error& error) {
+    log::warn(kLog, "no thread to answer echo while the daemon is busy: {}", error.what());
+  }
+  return echo_thread_;
 }
 
 std::vector<RemoteStatus> Server::status() const {

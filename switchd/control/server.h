@@ -68,7 +68,11 @@ class Server {
     std::string remote;
     std::shared_ptr<Connection> connection;
   };
+  std::shared_ptr<EchoThread> echo_thread();
+  /// Control thread or echo thread.
   std::shared_ptr<Client> admit(const std::string& remote, Arrival arrival);
+  /// Control thread.
+  void begin(const std::string& remote, const std::shared_ptr<Connection>& connection);
 
   boost::asio::io_context& io_;
   Dispatcher& dispatcher_;
@@ -79,6 +83,8 @@ class Server {
   /// has a descriptor.
   const std::shared_ptr<void> sockets_ = std::make_shared<char>();
   std::uint64_t admitted_ = 0;
+  std::shared_ptr<EchoThread> echo_thread_;
+  const std::shared_ptr<void> life_ = std::make_shared<char>();
 };
 
 }  // namespace vswitch::control

@@ -41,7 +41,7 @@ ALLOWED |= {
     "switchd/base": {"datapath/base", "schemas"},
     "switchd/db": EVERY_SCHEMA | {"switchd/base"},
     "switchd/netlink": {"switchd/base"} | FRAMES,
-    "switchd/control": EVERY_SCHEMA | {"switchd/base", "switchd/db"},
+    "switchd/control": EVERY_SCHEMA | {"datapath/base", "switchd/base", "switchd/db"},
     "switchd/ovsdb_server": EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/control"},
     "switchd/model": EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", "datapath/mirror", "datapath/switching",
                                               "datapath/tunnel", "datapath/snapshot", "datapath/port"},

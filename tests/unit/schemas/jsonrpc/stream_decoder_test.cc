@@ -55,6 +55,30 @@ const std::string kStream =
     R"({"jsonrpc":"2.0","method":"m","params":{"s":"\uD83D\uDE00 \u0041\u00e4 ü \/\b\f\n\r\t"},"id":"x"})"
     "[]\t{\"\\\"\":{\"\\\\\\\"}\":\"\\u0010{\"}}  ";
 
+// Looking at a message changes nothing about the next one, however often it is done.
+TEST(StreamDecoder, ShowsAMessageBeforeItIsTaken) {
+  StreamDecoder decoder;
+  decoder.feed(R"( {"a":1} [2,)");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(decoder.peek(), R"({"a":1})");
+  EXPECT_GT(decoder.peeked_memory(), 0U);
+  EXPECT_EQ(decoder.next(), Json::parse(R"({"a":1})"));
+  EXPECT_EQ(decoder.peek(), std::nullopt);
+  EXPECT_EQ(decoder.unread(), 3U);
+  decoder.skip();  // nothing is complete
+  decoder.feed(R"(3][4]{"b":5} )");
+  EXPECT_EQ(decoder.peek(), "[2,3]");
+  decoder.skip();
+  EXPECT_EQ(decoder.next(), Json({4}));
+  EXPECT_EQ(decoder.peek(), R"({"b":5})");
+  decoder.skip();
+  EXPECT_EQ(decoder.peek(), std::nullopt);
+  EXPECT_TRUE(decoder.is_empty());
+  EXPECT_TRUE(decoder.at_border());
+  decoder.feed("]");
+  EXPECT_THROW(decoder.peek(), DecodeError);
+  EXPECT_THROW(decoder.next(), DecodeError);
+}
+
 TEST(StreamDecoder, FindsGluedMessages) {
   const std::vector<Json> found = decode(kStream);
   ASSERT_EQ(found.size(), 6u);

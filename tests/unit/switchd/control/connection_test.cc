@@ -88,6 +88,16 @@ class ControlConnection : public ::testing::Test {
       gate_.open();
       return Json("ended");
     });
+    dispatcher_.add("listen", [this](control::Client& client, const jsonrpc::Request&) {
+      listener_ = client.weak_from_this();
+      return Json("listening");
+    });
+    dispatcher_.add("commit_and_tell", [this](control::Client&, const jsonrpc::Request&) {
+      gate_.hold();
+      if (const auto listener = listener_.lock())
+        listener->send(jsonrpc::make_notification(jsonrpc::Version::v2, "told", Json::object()));
+      return Json("done");
+    });
     dispatcher_.add("closed", [this](control::Client&, const jsonrpc::Request&) { return Json(closed_); });
   }
 
@@ -99,6 +109,7 @@ class ControlConnection : public ::testing::Test {
   control::Dispatcher dispatcher_;
   std::vector<control::Reply> later_;  // control thread only, as are the counts
   control::OutputGate gate_;
+  std::weak_ptr<control::Client> listener_;
   int closed_ = 0;
   int notes_ = 0;
   std::unique_ptr<ServerThread> thread_;
@@ -139,6 +150,24 @@ TEST_F(ControlConnection, SaysNothingOfACommitBeforeItsSyncEnds) {
   EXPECT_EQ(writer.receive()->value("result", Json()), "done");
   EXPECT_EQ(writer.receive()->value("result", Json()), Json({"later"}));
   EXPECT_EQ(writer.call(v2(5, "echo", {"x"}))["result"], Json({"x"}));
+}
+
+// It is no news: who hears of the commit later misses nothing that anybody knows.
+TEST_F(ControlConnection, AnEchoDoesNotWaitForTheDiskBehindNews) {
+  start();
+  TestClient listener = connect();
+  TestClient writer = connect();
+  EXPECT_EQ(listener.call(v2(1, "listen"))["result"], "listening");
+  writer.send(v2(1, "commit_and_tell"));
+  writer.send(v2(2, "commit_and_tell"));
+  EXPECT_FALSE(has_input(writer, 50ms));
+  for (int id = 2; id < 5; ++id) EXPECT_EQ(listener.call(v2(id, "echo", {id}))["result"], Json({id}));
+  listener.send(v2(5, "count").dump() + v2(6, "echo").dump());
+  EXPECT_FALSE(has_input(listener, 50ms)) << "behind an answer it does";
+  TestClient disk = connect();
+  disk.send(v2(1, "begin_sync").dump() + v2(2, "end_sync").dump());
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(listener.receive()->value("method", ""), "told");
+  for (int id = 5; id < 7; ++id) EXPECT_EQ(listener.receive()->at("id"), id);
 }
 
 TEST_F(ControlConnection, WhatIsCommittedDuringASyncWaitsForTheNext) {
