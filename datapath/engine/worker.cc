@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -26,6 +28,17 @@ constexpr std::size_t kBacklog = 64 * 1024;  // of copies: the mirror thread is 
 int checked(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
   return fd;
+}
+
+TimeNs own_cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * kSecondNs + time.tv_nsec;
+}
+
+void sleep_for(TimeNs time) {
+  const timespec until{.tv_sec = time / kSecondNs, .tv_nsec = time % kSecondNs};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &until, nullptr);
 }
 
 }  // namespace
@@ -63,9 +76,13 @@ void Worker::start() {
 void Worker::run() {
   const RoleScope role(roles::worker);
   pthread_setname_np(pthread_self(), "worker");
+  prctl(PR_SET_TIMERSLACK, 1UL);  // 50 us are usual, more than a rest
   while (!stopping_.load(std::memory_order_acquire)) {
     // A thread that sleeps preempts copies when a frame arrives; one that yields does not.
     if (!spin_.goes_on(now_) || copies_.used() > kBacklog) {
+      if (!anybody_waits()) {
+        if (const TimeNs rest = gather_.rest()) sleep_for(rest);
+      }
       step(-1);
     } else if (!step(0)) {
       std::this_thread::yield();  // gives way to other threads
@@ -106,6 +123,7 @@ bool Worker::step(int timeout_ms) {
       line_up(PortNo{static_cast<std::uint32_t>(events[i].data.u64)});
     }
   }
+  const std::uint64_t before = counters_.frames.read();
   bool received = false;
   for (Line& line : lines_) {
     if (line.bridge == nullptr) continue;
@@ -119,6 +137,7 @@ bool Worker::step(int timeout_ms) {
   if (received) {
     counters_.busy_ns.add(static_cast<std::uint64_t>(std::max<TimeNs>(clock_() - woken, 0)));
     spin_.received(now_);
+    gather_.received(counters_.frames.read() - before, woken, own_cpu_time);
   }
   return received;
 }
@@ -159,6 +178,7 @@ bool Worker::refresh() {
   }
   arrange_lines();
   spin_.set_limit(snapshot_->work.spin);
+  gather_.set_limit(snapshot_->work.gather);
   admission_.set_snapshot(*snapshot_);
   seen_.store(snapshot_->generation, std::memory_order_release);
   seen_.notify_all();

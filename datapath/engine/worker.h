@@ -25,6 +25,7 @@
 #include "datapath/base/thread_annotations.h"
 #include "datapath/engine/copy_admission.h"
 #include "datapath/engine/copy_queue.h"
+#include "datapath/engine/gather.h"
 #include "datapath/engine/mirror_thread.h"
 #include "datapath/engine/next_frame.h"
 #include "datapath/engine/spin.h"
@@ -131,6 +132,7 @@ class Worker {
   /// All frames that arrived before this are handled once the lines are empty.
   TimeNs handled_until_ GUARDED_BY(roles::worker) = 0;
   Spin spin_ GUARDED_BY(roles::worker);
+  Gather gather_ GUARDED_BY(roles::worker);
   std::vector<Line> lines_ GUARDED_BY(roles::worker);
   std::vector<PortTurn> turns_ GUARDED_BY(roles::worker);  ///< by PortNo
   std::array<RawFrame, kBatchSize> raw_ GUARDED_BY(roles::worker);

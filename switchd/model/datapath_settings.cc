@@ -118,6 +118,9 @@ DatapathSettings read_datapath_settings(const ovsdb::Row& root, const std::vecto
   TimeNs spin_us = 0;
   reader.read<TimeNs>("worker-spin-us", 0, 1000, spin_us);
   settings.work.spin = spin_us * 1000;
+  TimeNs gather_us = settings.work.gather / 1000;
+  reader.read<TimeNs>("worker-gather-us", 0, 200, gather_us);
+  settings.work.gather = gather_us * 1000;
   reader.read("worker-cpus", processors, settings.work.worker_cpus);
   reader.read("mirror-cpus", processors, settings.work.mirror_cpus);
   std::uint64_t seed = 0;

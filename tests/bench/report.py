@@ -88,12 +88,12 @@ class Goal:
 
 
 def goals_table(goals: Any, results: Results) -> Iterator[Any]:
-    yield f"  {'what it must reach, as medians of ratios':100}{'at':>9}{'':8}{'found':>7}  {'spread':14}"
+    yield f"  {'what it must reach, as medians of ratios':105}{'at':>9}{'':8}{'found':>7}  {'spread':14}"
     for goal in goals:
         middle, least, greatest, verdict = goal.judge(results)
         limit = f"{'at least' if goal.at_least else 'at most':>9} {goal.limit:<7g}"
         found = f"{middle:7.3g}  {f'{least:.3g}..{greatest:.3g}':14}" if middle is not None else f"{'-':>7}  {'':14}"
-        yield f"  {goal.text:100}{limit}{found}{verdict}"
+        yield f"  {goal.text:105}{limit}{found}{verdict}"
 
 
 def goals_json(goals: Any, results: Results) -> list[Any]:
@@ -116,17 +116,17 @@ def table(results: Results, titles: Any) -> Iterator[Any]:
         sides = list(dict.fromkeys(side for row in rows for side in row.values))
         yield ""
         yield f"{title}"
-        yield f"  {'':52}" + "".join(f"{side:>20}" for side in sides)
+        yield f"  {'':66}" + "".join(f"{side:>22}" for side in sides)
         for row in rows:
             yield from row_lines(row, sides)
 
 
 def row_lines(row: Row, sides: Any) -> Iterator[Any]:
-    yield f"  {f'{row.name}: {row.metric}':52}" + "".join(f"{cell(row, side):>20}" for side in sides)
+    yield f"  {f'{row.name}: {row.metric}':66}" + "".join(f"{cell(row, side):>22}" for side in sides)
     if OURS not in row.values or len(row.values) == 1 or row.metric in NOT_COMPARED:
         return
-    compared = [f"{ratio_text(row, side):>20}" for side in sides]
-    yield f"  {'':52}" + "".join(compared)
+    compared = [f"{ratio_text(row, side):>22}" for side in sides]
+    yield f"  {'':66}" + "".join(compared)
 
 
 def cell(row: Row, side: Any) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import ovsdb
-from lab import VSWITCH_CTL
+from lab import VSWITCH_CTL, wait_until
 from net import Net, run
 from net import stop as end
 from openvswitch import client
 from ovsdb import Rpc, make_database, named, transact
-from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, Work, batch
+from wires import LOAD_CORE, PATIENCE_S, SWITCH_CORE, TOOLS, Wires, Work, batch, pairs
 
 
 TUNNEL, ENDPOINT = "mt", "10.78.0.2"
@@ -26,6 +26,7 @@ TUNNEL, ENDPOINT = "mt", "10.78.0.2"
 class Forwarder(ovsdb.Side):
     """A switch with its ports and what is behind them. A subclass says how it starts, and how it mirrors."""
     has_process = True
+    polls = False  # takes all the processor time there is
     sessions = 0
 
     def begin(self, ports: list[str], core: int | None = SWITCH_CORE) -> None:
@@ -113,6 +114,26 @@ class Vswitchd(WithDatabase, ovsdb.Ours):
             ctl("add-mirror", "br0", "er0", "--source", "p0", "--endpoint", ENDPOINT, "--encap", "erspan2")
         self.sessions = sessions
 
+    def known_flows(self) -> int:
+        with Rpc(self.rundir / "db.sock") as rpc:
+            known: int = rpc.call("system.stats", {})["fast_path"]["flows"]
+        return known
+
+    def change_while_carried(self, flows: int) -> tuple[float, float]:
+        """Seconds until the kernel knows so many flows of a load that begins, and until a change of sessions is in effect while it
+        carries them."""
+        self.wires.prime(Work(addresses=flows))
+        wait_until(lambda: self.known_flows() == 0, "flows without frames are removed")
+        [(port, _, source, destination)] = pairs(1)
+        load = self.wires.load([(port, source, destination)], 2 * PATIENCE_S, addresses=flows)
+        begin = time.monotonic()
+        wait_until(lambda: self.known_flows() >= flows, f"{flows} flows are known")
+        known = time.monotonic()
+        self.mirror(0 if self.sessions else 1)
+        changed = time.monotonic()
+        end(load)
+        return known - begin, changed - known
+
 
 class VswitchdFree(Vswitchd):
     """With the number of workers it chooses."""
@@ -120,6 +141,29 @@ class VswitchdFree(Vswitchd):
 
 
 USER_SPACE = {"kernel-fast-path": "false"}  # for what is about the workers and mirror threads
+
+
+class VswitchdUserSpace(Vswitchd):
+    """As where there is no BPF."""
+    name = "vswitchd, user space"
+    other_config = USER_SPACE
+
+
+class VswitchdUserSpaceFree(VswitchdUserSpace):
+    """With the number of workers it chooses."""
+    options = ()
+
+
+class VswitchdAtOnce(Vswitchd):
+    """Its worker lets no frames gather."""
+    name = "vswitchd, at once"
+    other_config = USER_SPACE | {"worker-gather-us": "0"}
+
+
+class VswitchdLonger(Vswitchd):
+    """Frames gather for longer than they do by default."""
+    name = "vswitchd, 100 us"
+    other_config = USER_SPACE | {"worker-gather-us": "100"}
 
 
 class VswitchdSpinning(Vswitchd):
@@ -135,7 +179,7 @@ class VswitchdXdpCopies(Vswitchd):
 class VswitchdBoth(Vswitchd):
     """As on a machine where nobody placed anything: the mirror thread may use the core of the load as well."""
     name = "vswitchd, both cores"
-    other_config = {"worker-cpus": str(SWITCH_CORE)}
+    other_config = USER_SPACE | {"worker-cpus": str(SWITCH_CORE)}
 
     def pin(self) -> None:
         """It has placed its worker itself."""
@@ -228,6 +272,19 @@ class Bridge(WithoutDatabase):
         self.sessions = sessions
 
 
+class Redirect(WithoutDatabase):
+    """The least that the kernel can do with a frame: tc sends it on without looking at it."""
+    name = "tc redirect"
+    has_process = False
+
+    def launch(self) -> None:
+        ports = self.paired()
+        both = [*zip(ports[::2], ports[1::2]), *zip(ports[1::2], ports[::2])]
+        batch("tc", self.net.switch, [line for port, to in both for line in (
+            f"qdisc add dev {port} clsact",
+            f"filter add dev {port} ingress protocol all u32 match u32 0 0 action mirred egress redirect dev {to}")])
+
+
 class Spawned(WithoutDatabase):
     ready: str  # what it says when it is
 
@@ -280,6 +337,7 @@ class Testpmd(Spawned):
     driver = "net_af_packet"
     ready = "Checking link statuses"  # the last it says before it forwards, as far as it flushes
     has_process = False
+    polls = True
 
     def launch(self) -> None:
         devices = [f"--vdev={self.driver}{number},iface={port}" for number, port in enumerate(self.paired())]

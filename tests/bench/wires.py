@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
+import pathlib
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from lab import BUILD
@@ -22,27 +25,37 @@ WARM_UP_S = 0.2
 COPIES = 8  # of each frame, made by tc: what bench_load alone can send is less than the fast ones forward
 SOURCES, DESTINATIONS = 0x025000000000, 0x026000000000  # MAC addresses; each stream has 2^24 of either
 PATIENCE_S = 30
-PRIMED_S = 100  # addresses are forgotten after 300
+PRIMED_S = 250  # addresses are forgotten after 300
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What is offered: frame length without FCS or "mix", UDP flows and MAC addresses per pair, pairs of ports, frames/s (0: all)."""
+    """What is offered: frame length without FCS or "mix", UDP flows and MAC addresses per pair, pairs of ports, frames/s (0: all), and
+    whether each pair has a sender on a core of its own. in_eights: tc makes COPIES of each frame that is sent, as it does when all is
+    offered that can be."""
     length: str = "64"
     flows: int = 1
     pairs: int = 1
     addresses: int = 1
     rate: int = 0
+    spread: bool = False
+    in_eights: bool = False
 
     @property
     def is_multiplied(self) -> bool:
         """As much as can be offered, of frames that are all alike."""
-        return (self.rate, self.flows, self.addresses) == (0, 1, 1)
+        return self.in_eights or (self.rate, self.flows, self.addresses) == (0, 1, 1)
 
     @property
     def name(self) -> str:
         length = "mix" if self.length == "mix" else f"{self.length} bytes"
-        return f"{length}, {plural(self.flows, 'flow')}, {plural(self.pairs, 'pair')}"
+        many = plural(self.flows, "flow") if self.addresses == 1 else f"{self.addresses:,} addresses"
+        return f"{length}, {many}, {plural(self.pairs, 'pair')}"
+
+    @property
+    def warm_up_s(self) -> float:
+        """Until every address has been seen a few times, by a switch that forwards some 200,000 frames a second."""
+        return WARM_UP_S + 4 * self.addresses * self.pairs / 200_000
 
 
 def plural(count: Any, noun: Any) -> str:
@@ -56,6 +69,7 @@ class Sample:
     forwarded: float  # frames per second that arrived behind the switch
     copies: float     # copies per second, all sessions
     cpu_ns: float     # processor time of the switch per forwarded frame; None where it has no process
+    all_ns: float     # that of sender, switch and kernel per frame forwarded with all its copies; None where the switch polls
     sent: int
     received: int
     copied: int
@@ -63,6 +77,16 @@ class Sample:
     @property
     def loss(self) -> Any:
         return 1 - self.received / self.sent
+
+
+def processor_ns(processes: Iterable[int]) -> int:
+    """The processor time of all threads so far, to the nanosecond, with the softirqs that ran on top of them."""
+    return sum(time.clock_gettime_ns(~process << 3 | 2) for process in processes)  # clock_getcpuclockid(3), which Python lacks
+
+
+def softirq_threads() -> list[int]:
+    """ksoftirqd of each processor: does what its processor did not get done on top of other threads."""
+    return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm") if path.read_text().startswith("ksoftirqd/")]
 
 
 class Counters:
@@ -95,6 +119,7 @@ class Wires:
         for name, namespace in self.hosts.items():
             run("ip", "-n", namespace, "addr", "add", f"{self.address(name)}/24", "dev", f"{name}e")
         self.behind, self.at_switch = Counters(self.ends), Counters(net.switch)
+        self.softirqs = softirq_threads()
         self.primed: tuple[int, int] | None = None  # addresses and pairs
         self.primed_until = 0.0
         net.closing.callback(self.behind.close)
@@ -142,9 +167,9 @@ class Wires:
     # ---- load
 
     def load(self, streams: Any, seconds: float, length: str = "64", flows: int = 1, addresses: int = 1, rate: int = 0, count: Any = None,
-             copies: int = 1) -> Any:
+             copies: int = 1, core: int = LOAD_CORE) -> Any:
         """Starts bench_load with streams of (port, first source, first destination)."""
-        options: list[object] = ["--core", LOAD_CORE, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses",
+        options: list[object] = ["--core", core, "--seconds", seconds, "--length", length, "--flows", flows, "--addresses",
                                  addresses, "--rate", rate]
         if count is not None:
             options += ["--count", count]
@@ -187,21 +212,31 @@ class Wires:
         self.prime(work)
         begin, arrived = self.behind.received(), self.at_switch.received()
         streams = [(port, source, destination) for port, _, source, destination in pairs(work.pairs)]
-        load = self.load(streams, seconds + 2 * WARM_UP_S, work.length, work.flows, work.addresses, work.rate,
-                         copies=COPIES if work.is_multiplied else 1)
-        time.sleep(WARM_UP_S)
-        first = (time.monotonic(), side.cpu_ns(), self.behind.received())
+        cores = (LOAD_CORE, SWITCH_CORE) if work.spread else (LOAD_CORE,)
+        copies = COPIES if work.is_multiplied else 1
+        loads = [self.load(streams[number::len(cores)], seconds + work.warm_up_s + WARM_UP_S, work.length, work.flows, work.addresses,
+                           work.rate // copies, copies=copies, core=core) for number, core in enumerate(cores)]
+        everybody = [*self.softirqs, *(process.pid for process in itertools.chain(loads, side.processes))]
+
+        def look() -> tuple[float, int, int, dict[Any, Any]]:
+            switch = processor_ns(process.pid for process in side.processes)
+            return time.monotonic(), switch, processor_ns(everybody), self.behind.received()
+
+        time.sleep(work.warm_up_s)
+        first = look()
         time.sleep(seconds)
-        last = (time.monotonic(), side.cpu_ns(), self.behind.received())
-        result = finish(load)
+        last = look()
+        results = [finish(load) for load in loads]
         end = self.settle()
         receivers, outputs = [f"{to}e" for _, to, _, _ in pairs(work.pairs)], [name for name in end if name.startswith("m")]
-        forwarded = count_of(receivers, first[2], last[2])
-        took = last[0] - first[0]
-        sample = Sample(offered=result["sent"] / result["seconds"], forwarded=forwarded / took,
-                        copies=count_of(outputs, first[2], last[2]) / took,
+        forwarded, copied = count_of(receivers, first[3], last[3]), count_of(outputs, first[3], last[3])
+        complete = min(forwarded, copied / side.sessions) if side.sessions else forwarded
+        took, sent = last[0] - first[0], sum(result["sent"] for result in results)
+        sample = Sample(offered=sum(result["sent"] / result["seconds"] for result in results), forwarded=forwarded / took,
+                        copies=copied / took,
                         cpu_ns=(last[1] - first[1]) / forwarded if side.has_process and forwarded else None,
-                        sent=result["sent"], received=count_of(receivers, begin, end), copied=count_of(outputs, begin, end))
+                        all_ns=(last[2] - first[2]) / complete if not side.polls and complete else None,
+                        sent=sent, received=count_of(receivers, begin, end), copied=count_of(outputs, begin, end))
         self.check(side, sample, count_of([port for port, _, _ in streams], arrived, self.at_switch.received()))
         return sample
 

@@ -96,12 +96,12 @@ def test_threads_run_where_they_are_placed_at_once_and_anywhere_again(lab: Lab) 
 
 
 def test_values_that_make_no_sense_are_not_used_and_said_where_stats_are_shown(lab: Lab) -> None:
-    set_config(lab, "worker-cpus=x", "worker-spin-us=-5", "mirror-session-kib=1")
+    set_config(lab, "worker-cpus=x", "worker-spin-us=-5", "worker-gather-us=201", "mirror-session-kib=1")
     notices = stats(lab)["notices"]
-    assert len(notices) == 3
-    for key in ("worker-cpus", "worker-spin-us", "mirror-session-kib"):
+    assert len(notices) == 4
+    for key in ("worker-cpus", "worker-spin-us", "worker-gather-us", "mirror-session-kib"):
         assert [notice for notice in notices if f'other_config:{key}="' in notice], notices
-    set_config(lab, "worker-cpus=0", "worker-spin-us=5", "mirror-session-kib=100")
+    set_config(lab, "worker-cpus=0", "worker-spin-us=5", "worker-gather-us=0", "mirror-session-kib=100")
     assert stats(lab)["notices"] == []
 
 

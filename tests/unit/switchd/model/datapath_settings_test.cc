@@ -46,6 +46,7 @@ TEST(DatapathSettings, EveryKeyIsTaken) {
                                                 {"xdp-transmit", "false"},
                                                 {"xdp-copies", "true"},
                                                 {"worker-spin-us", "50"},
+                                                {"worker-gather-us", "70"},
                                                 {"worker-cpus", "2-3,0"},
                                                 {"mirror-cpus", "70"},
                                                 {"mirror-sample-seed", "9"}});
@@ -53,6 +54,7 @@ TEST(DatapathSettings, EveryKeyIsTaken) {
   EXPECT_EQ(all.ports, (model::DatapathSettings::Ports{8192, 1024, false, true}));
   EXPECT_EQ(all.work.session_queue_bytes, 512U * 1024);
   EXPECT_EQ(all.work.spin, 50'000);
+  EXPECT_EQ(all.work.gather, 70'000);
   EXPECT_EQ(all.work.sample_seed, 9U);
   EXPECT_THAT(all.work.worker_cpus, ElementsAre(2, 3, 0));
   EXPECT_THAT(all.work.mirror_cpus, ElementsAre(70));
@@ -66,6 +68,7 @@ TEST(DatapathSettings, WhatIsWrongIsNotUsedAndSaid) {
                                                                      {"receive-ring-kib", "1e6"},
                                                                      {"xdp-transmit", "no"},
                                                                      {"worker-spin-us", "-1"},
+                                                                     {"worker-gather-us", "201"},
                                                                      {"worker-cpus", "3-1"},
                                                                      {"mirror-cpus", "0,,1"},
                                                                      {"mirror-sample-seed", ""}}) {
