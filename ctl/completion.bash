@@ -20,7 +20,7 @@ _vswitch_ctl() {
     mapfile -t COMPREPLY < <(compgen -W "$(vswitch-ctl ${command:+"$command"} --help | grep -oE -- '--[a-z-]+')" -- "$word")
   elif [[ -z $command || $command == help ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
-  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who|version|release-devices) ]]; then
+  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who|version|release-devices|list-log|set-log|show-config|set-config|compact|backup|stats) ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word")
   elif [[ $command == import-mirrors ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -19,6 +19,11 @@ std::optional<std::uint32_t> single_tag(const TagList& tags) {
 constexpr std::size_t kMostListed =
     64;  // sessions of which user space makes the copies; beyond: it makes all
 
+/// Does not compile if there is another setting: the functions below must know which of them the kernel can honour.
+[[maybe_unused]] void know_all_settings(const CopySettings& settings) {
+  [[maybe_unused]] const auto& [rules, tags, snaplen, gso_packets, mtu_policy, sample] = settings;
+}
+
 /// It selects every frame of the flow, and makes a copy of each.
 bool copies_every_frame(const CompiledSession& session) {
   return session.rules == nullptr && session.sample == 1 && session.rate == nullptr &&

@@ -111,7 +111,7 @@ struct WorkSpec {
   TimeNs spin =
       0;  ///< how long a worker polls for frames before it sleeps (datapath/engine/spin.h); 0 = never
   TimeNs gather =
-      30'000;  ///< how long a worker under load lets frames gather (datapath/engine/gather.h); 0 = never
+      100'000;  ///< how long a worker under load lets frames gather (datapath/engine/gather.h); 0 = never
   std::size_t session_queue_bytes = 0;  ///< limit per session in each worker's mirror queue; 0 = half of it
   unsigned mirror_share =
       25;  ///< of a processor, in percent: what a mirror thread gets next to a busy worker

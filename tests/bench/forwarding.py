@@ -402,7 +402,7 @@ class Bench:
         names = self.wanted("gathering", GATHER_RATES)
         if not names:
             return
-        with self.sides(self.kinds(switches.VswitchdUserSpace, switches.VswitchdLonger, switches.VswitchdAtOnce), PORTS) as sides:
+        with self.sides(self.kinds(switches.VswitchdUserSpace, switches.VswitchdShorter, switches.VswitchdAtOnce), PORTS) as sides:
             for name in names:
                 rate = int(name.split()[0].replace(",", ""))
                 self.rounds(sides, lambda side: self.fixed_rate("gathering", name, side, Work(rate=rate)))
