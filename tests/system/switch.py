@@ -20,6 +20,8 @@ class Lab(contextlib.AbstractContextManager):
     t1: Host
     t2: Host
     t3: Host
+    t4: Host
+    t5: Host
     d1: Host
     d2: Host
     d3: Host

@@ -12,6 +12,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,10 @@ ROUND_S = 10
 pytestmark = pytest.mark.skipif(SECONDS == 0, reason="it takes long: ./dev soak")
 
 #: What a session is changed to, and back: it goes from the kernel to user space, to filters, and is off for a while.
-CHANGES = [{"snaplen": 100}, {"snaplen": None}, {"filter": ["dl_type=0x88b5"]}, {"filter": []}, {"skip": ["tcp,tp_dst=80"]}, {"skip": []},
-           {"rate": {"packets": 1_000_000}}, {"rate": None}, {"description": "changed"},
-           {"sources": {"ports": [{"name": "t2", "direction": "from"}]}}, {"sources": {"ports": [{"name": "t2", "direction": "both"}]}}]
+CHANGES: list[dict[str, Any]] = [
+    {"snaplen": 100}, {"snaplen": None}, {"filter": ["dl_type=0x88b5"]}, {"filter": []}, {"skip": ["tcp,tp_dst=80"]}, {"skip": []},
+    {"rate": {"packets": 1_000_000}}, {"rate": None}, {"description": "changed"},
+    {"sources": {"ports": [{"name": "t2", "direction": "from"}]}}, {"sources": {"ports": [{"name": "t2", "direction": "both"}]}}]
 
 
 @pytest.fixture
