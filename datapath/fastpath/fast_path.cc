@@ -18,20 +18,12 @@ namespace vswitch::fastpath {
 
 namespace {
 
-constexpr std::uint32_t kIdleTicks = 10;  // then a flow without frames goes
 constexpr std::uint32_t kActiveTicks =
     2;  // a change of settings is prepared for flows with frames since then
 constexpr std::size_t kMostPrepared = 4096;  // at a microsecond each
-constexpr std::uint64_t kUnderWay = 64;      // frames between filter and tc, on all processors
 
 bool has_slot(PortNo port) {
   return index(port) < FASTPATH_FIRST_COPY_TAP;
-}
-
-/// A word that the kernel reads or writes too.
-template <typename T>
-std::atomic_ref<T> shared(T& word) {
-  return std::atomic_ref<T>(word);
 }
 
 std::string_view bytes_of(const fastpath_key& key) {
@@ -69,15 +61,6 @@ std::optional<fastpath_headers> headers_of(const Frame& frame, const TappedFrame
   write(key_slot::kSrcPort, headers.src_port);
   write(key_slot::kDstPort, headers.dst_port);
   return headers;
-}
-
-/// Adds to `counter` what `now` has more than `before`.
-void add_growth(Counter& counter, std::uint64_t now, std::uint64_t before) {
-  if (now != before) counter.add(now - before);
-}
-
-Counter& lost(DropCounters& drops, DropReason reason) {
-  return drops[static_cast<std::size_t>(reason)];
 }
 
 }  // namespace
@@ -441,147 +424,6 @@ void FastPath::tap_sent(std::size_t worker, TimeNs time) {
   const auto until = programs_.tap_sent_until();
   if (worker < until.size())
     shared(until[worker]).store(static_cast<std::uint64_t>(time), std::memory_order_release);
-}
-
-// ---- accounts and age ---------------------------------------------------------------------------------
-
-void FastPath::collect_port(PortNo port) {
-  const MutexLock lock(changes_);
-  if (index(port) < ports_.size()) count_port(index(port));
-}
-
-void FastPath::collect_copies() {
-  const MutexLock lock(changes_);
-  count_copies();
-}
-
-void FastPath::count_port(std::size_t slot) {
-  PortUse& use = ports_[slot];
-  if (use.counters == nullptr) return;
-  const fastpath_port_account now = programs_.port_account(slot);
-  const fastpath_port_account& before = use.counted;
-  PortCell& cell = use.counters->of(sender_);
-  add_growth(cell.received_frames, now.received_frames, before.received_frames);
-  add_growth(cell.received_bytes, now.received_bytes, before.received_bytes);
-  add_growth(cell.sent_frames, now.sent_frames, before.sent_frames);
-  add_growth(cell.sent_bytes, now.sent_bytes, before.sent_bytes);
-  add_growth(cell.copies_sent, now.copies_sent, before.copies_sent);
-  add_growth(lost(cell.sent_drops, DropReason::too_big), now.too_big, before.too_big);
-  add_growth(lost(cell.sent_drops, DropReason::send_error), now.send_error, before.send_error);
-  const std::uint64_t drained = programs_.drained(slot);
-  add_growth(lost(cell.received_drops, DropReason::receive_overrun), drained, use.drained);
-  use.counted = now;
-  use.drained = drained;
-}
-
-void FastPath::count_copies() {
-  for (std::size_t at = 0; auto& slot : destinations_.slots()) {
-    const fastpath_destination_account now = programs_.destination_account(at++);
-    if (slot.is_free) continue;
-    const fastpath_destination_account before = std::exchange(slot.state, now);
-    DestinationCell& cell = slot.key->of(sender_);
-    add_growth(cell.matched, now.matched, before.matched);
-    add_growth(cell.delivered, now.delivered, before.delivered);
-    add_growth(cell.sent_packets, now.packets, before.packets);
-    add_growth(cell.delivered_bytes, now.bytes, before.bytes);
-    add_growth(lost(cell.lost, DropReason::duplicate), now.duplicate, before.duplicate);
-    add_growth(lost(cell.lost, DropReason::no_buffers), now.no_buffers, before.no_buffers);
-    add_growth(lost(cell.lost, DropReason::link_down), now.link_down, before.link_down);
-    add_growth(lost(cell.lost, DropReason::too_big), now.too_big, before.too_big);
-    add_growth(lost(cell.lost, DropReason::sampled_out), now.sampled_out, before.sampled_out);
-  }
-  for (std::size_t at = 0; auto& slot : sessions_.slots()) {
-    const fastpath_session_account now = programs_.session_account(at++);
-    if (slot.is_free) continue;
-    const fastpath_session_account before = std::exchange(slot.state, now);
-    SessionCell& cell = slot.key->of(sender_);
-    add_growth(cell.frames, now.frames, before.frames);
-    add_growth(cell.bytes, now.bytes, before.bytes);
-  }
-  taps_.count_lost(programs_, sender_, steady_now());
-}
-
-void FastPath::housekeeping(TimeNs now) {
-  age(now);
-  const MutexLock lock(changes_);
-  for (std::size_t slot = 0; slot < ports_.size(); ++slot) count_port(slot);
-  count_copies();
-  for (auto* set : copy_sets_.recycle(tick_)) {
-    for (const std::uint32_t account : set->state.destinations) destinations_.release(account, tick_);
-    for (const std::uint32_t account : set->state.sessions) sessions_.release(account, tick_);
-    if (set->state.is_tapped) taps_.release(copy_sets_.number(*set));
-    set->state = {};
-  }
-  destinations_.recycle(tick_);
-  sessions_.recycle(tick_);
-  watch();
-  programs_.set_tick(++tick_);
-}
-
-/// The MAC table is told without the lock held: it takes its own before it calls forgotten().
-void FastPath::age(TimeNs now) {
-  struct Seen {
-    std::shared_ptr<MacTable> macs;
-    VlanId vlan;
-    MacAddr mac;
-    PortNo port;
-  };
-  std::vector<Seen> seen;
-  {
-    const MutexLock lock(changes_);
-    for (auto at = flows_.begin(); at != flows_.end();) {
-      const auto flow = at++;  // remove() invalidates it
-      const auto bridge = bridges_.find(flow->second.macs.get());
-      const std::uint64_t stamp =
-          shared(programs_.stamps[flow->second.in_kernel.id]).load(std::memory_order_relaxed);
-      const std::uint64_t generation = flow->second.in_kernel.decision[flow->second.current].generation;
-      const bool stale = bridge == bridges_.end() || bridge->second.generation != generation;
-      if (stale || tick_ - stamp > kIdleTicks) {
-        remove(flow);
-      } else if (stamp != flow->second.last_stamp) {
-        flow->second.last_stamp = stamp;
-        seen.push_back({flow->second.macs, flow->second.src.vlan, flow->second.src.mac, flow->second.in});
-      }
-    }
-  }
-  for (const Seen& one : seen) one.macs->refresh(one.vlan, one.mac, one.port, now);
-}
-
-/// What the filter has decided must have been carried out, but for the frames that are under way right now.
-void FastPath::watch() {
-  std::uint64_t decided = 0, obeyed = 0;
-  for (const PortUse& port : ports_) {
-    decided += port.counted.received_frames;
-    obeyed += port.counted.obeyed;
-  }
-  const std::uint64_t disobeyed = decided - std::min(decided, obeyed);
-  // A filter that somebody removes comes back at once (switchd/netlink/tc_monitor.h); what lasts is trouble.
-  const bool is_wrong = disobeyed > disobeyed_ + kUnderWay;
-  disobeyed_ = disobeyed;
-  if (!std::exchange(was_wrong_, is_wrong) || !is_wrong || !trouble_.empty()) return;
-  trouble_ =
-      "tc did not carry out what the socket filter had decided, for " + std::to_string(disobeyed) + " frames";
-  set_pause(Pause::trouble, true);
-}
-
-FastPath::Status FastPath::status() const {
-  const MutexLock lock(changes_);
-  Status status;
-  status.off = trouble_;
-  status.flows = flows_.size();
-  status.refused = refused_;
-  const auto paused_for = [this](Pause why)
-                              REQUIRES(changes_) { return paused_[static_cast<std::size_t>(why)]; };
-  if (!trouble_.empty())
-    status.off += "; restart vswitchd to try again";
-  else if (paused_for(Pause::setting))
-    status.off = "Open_vSwitch other_config:kernel-fast-path is false";
-  else if (paused_for(Pause::frame_wanted))
-    status.off = "a client waits for the next frame, to explain it";
-  status.unread = taps_.unread();
-  status.no_taps = taps_.is_open() ? "" : taps_.trouble();
-  for (const PortUse& port : ports_) status.frames += port.counted.received_frames;
-  return status;
 }
 
 }  // namespace vswitch::fastpath

@@ -5,6 +5,7 @@
 // that still uses a program keeps it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,6 +16,12 @@
 #include "datapath/fastpath/maps.h"
 
 namespace vswitch::fastpath {
+
+/// A word that the kernel reads or writes too.
+template <typename T>
+std::atomic_ref<T> shared(T& word) {
+  return std::atomic_ref<T>(word);
+}
 
 void unmap(void* memory, std::size_t length);
 
