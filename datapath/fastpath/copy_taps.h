@@ -60,7 +60,9 @@ class CopyTaps {
 
   // The worker:
   /// Null unless is_open().
-  CopyTap* of(std::size_t worker) const { return is_open() ? taps_[worker].get() : nullptr; }
+  CopyTap* of(std::size_t worker) const {
+    return is_open() && worker < taps_.size() ? taps_[worker].get() : nullptr;
+  }
   /// Null if nothing is known of the slot.
   std::shared_ptr<TappedFrames> find(std::uint32_t slot) const;
   /// All frames that were handed to the worker's tap before `time` have been taken, or are lost.

@@ -204,7 +204,9 @@ bool FastPath::prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key&
 
 Eligibility FastPath::eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame,
                                   const Verdict& verdict, TimeNs now) {
-  if (!taps_.is_open()) return kernel_flow(snapshot, in, frame, verdict, {});
+  const PortConfig* port = snapshot.port(in);
+  if (!taps_.is_open() || port == nullptr || port->worker >= FASTPATH_WORKERS)
+    return kernel_flow(snapshot, in, frame, verdict, {});
   return kernel_flow(snapshot, in, frame, verdict, [&]() REQUIRES(changes_) -> const Verdict& {
     return unfiltered_.decide_unfiltered(snapshot, in, frame, now);
   });

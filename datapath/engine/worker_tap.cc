@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Worker that is about frames which the kernel has forwarded, and of which user space makes copies
+// (datapath/fastpath/README.md).
+#include <algorithm>
+#include <utility>
+
+#include "datapath/engine/worker.h"
+
+namespace vswitch {
+
+namespace {
+
+constexpr TimeNs kReordered = kSecondNs / 1000;  // processors write into a tap in turns
+
+}  // namespace
+
+/// One batch of frames that the kernel has forwarded. False if there were none.
+bool Worker::serve_tap() {
+  if (!std::exchange(tap_.waits, false)) {
+    const TimeNs now = clock_();
+    if (tap_.device->is_drained()) report_tap(now);
+    return false;
+  }
+  copies_.begin(admission_.not_before());
+  const bool any = copy_tapped();
+  copies_.end();
+  return any;
+}
+
+/// Makes the copies of the frames that the kernel had forwarded before `time`: a frame of the same flow that is to be
+/// copied now was behind them.
+void Worker::catch_up(TimeNs time) {
+  while (!tap_.device->is_drained() && copy_tapped() && tap_.last_arrived < time) {
+  }
+}
+
+/// Between begin() and end() of the queue.
+bool Worker::copy_tapped() {
+  TimeNs taken_until = clock_();
+  const std::span<const RawFrame> frames = std::span(tap_.raw).first(tap_.device->receive(tap_.raw));
+  now_ = clock_();
+  if (!frames.empty()) {
+    tap_.waits = true;
+    tap_.last_arrived = frames.back().arrived;
+    taken_until = tap_.last_arrived - kReordered;
+    handled_until_ = std::min(handled_until_, tap_.last_arrived);
+    counters_.batches.add();
+    for (std::size_t at = 0; at < frames.size(); ++at) {
+      if (handle_tapped(frames[at], tap_.frames[at])) counters_.frames.add();
+    }
+    if (admission_.queue(now_)) mirror_thread_.wake();
+    copies_.set_behind(true);
+    tap_.device->release();
+    if (const TimeNs now = clock_(); tap_.device->is_drained()) taken_until = now;
+  }
+  report_tap(taken_until);
+  return !frames.empty();
+}
+
+/// False if nothing is known of the frame any more, or not all of it is there.
+bool Worker::handle_tapped(const RawFrame& raw, Frame& frame) {
+  const auto tapped = raw.stripped_tag ? fast_path_->tapped(*raw.stripped_tag) : nullptr;
+  const PortConfig* in = tapped == nullptr ? nullptr : snapshot_->port(tapped->copies().in);
+  if (in == nullptr) return false;
+  RawFrame arrived = raw;
+  arrived.stripped_tag = tapped->tag;
+  const ParseResult parsed = parse(arrived);
+  if (parsed.drop != DropReason::none) return false;
+  tapped->take(raw.bytes.size() + (tapped->tag ? kTagLength : 0));
+  frame = parsed.frame;
+  const Verdict& verdict = decider_.decide(*snapshot_, in->number, frame, now_);
+  fastpath::left_to_user(*snapshot_, verdict, tapped->copies(), tap_.copies);
+  admission_.note(tap_.copies, frame, now_);
+  if (fast_path_->offer_choice(*snapshot_, *tapped, frame, verdict, now_)) admission_.send_directly();
+  learn(tap_.copies);
+  queue_sends(*in, tap_.copies, frame);
+  return true;
+}
+
+/// Tells the fast path up to when frames have been taken from the tap, and up to when their copies have been sent.
+void Worker::report_tap(TimeNs taken_until) {
+  fast_path_->tap_taken(number_, taken_until);
+  if (tap_.mark != 0 && copies_.released() >= tap_.position) {
+    fast_path_->tap_sent(number_, tap_.mark);
+    tap_.mark = 0;
+  }
+  if (tap_.mark != 0) return;
+  tap_.mark = taken_until;
+  tap_.position = copies_.written();
+  if (copies_.released() < tap_.position) return;
+  fast_path_->tap_sent(number_, tap_.mark);
+  tap_.mark = 0;
+}
+
+}  // namespace vswitch
