@@ -106,8 +106,7 @@ void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
   }
   if (changes) prepare(snapshot, now);
   for (auto& [macs, use] : bridges_) {
-    use.generation = use.next;
-    shared(programs_.bridges[use.slot].generation).store(use.generation, std::memory_order_seq_cst);
+    if (use.generation != use.next) switch_over(use);
   }
   for (std::size_t slot = 0; slot < ports_.size(); ++slot) clean_port(slot, port_at(slot));
   std::erase_if(bridges_, [this](const auto& item) REQUIRES(changes_) {
@@ -115,6 +114,17 @@ void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
     free_bridges_.push_back(item.second.slot);
     return true;
   });
+}
+
+/// Frames may be tapped by the old settings up to the moment of the store, and those that a program has in hand a little
+/// longer.
+void FastPath::switch_over(BridgeUse& use) {
+  constexpr TimeNs kInHand = 100'000;
+  use.generation = use.next;
+  fastpath_bridge& bridge = programs_.bridges[use.slot];
+  shared(bridge.since).store(~std::uint64_t{0}, std::memory_order_seq_cst);
+  shared(bridge.generation).store(use.generation, std::memory_order_seq_cst);
+  shared(bridge.since).store(static_cast<std::uint64_t>(steady_now() + kInHand), std::memory_order_seq_cst);
 }
 
 std::optional<std::uint32_t> FastPath::bridge_slot(const BridgeConfig& bridge) {

@@ -146,6 +146,11 @@ class FastPath final : public AddressWatcher {
     std::uint64_t last_stamp = 0;
     bool copies_wait = false;  ///< Offer::copies_wait
   };
+  struct BridgeUse {
+    std::uint32_t slot = 0;
+    std::uint64_t generation = 0;  ///< in effect
+    std::uint64_t next = 0;        ///< of the snapshot that is being published; 0 = the bridge goes
+  };
   using Flows = std::unordered_map<fastpath_key, Flow, KeyHash, KeyEqual>;
 
   /// Adds the set to the map; nothing if a map is full.
@@ -156,6 +161,7 @@ class FastPath final : public AddressWatcher {
   Eligibility eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                           TimeNs now) REQUIRES(changes_);
   std::optional<fastpath_decision> decision_for(const KernelFlow& flow, TimeNs now) REQUIRES(changes_);
+  void switch_over(BridgeUse& use) REQUIRES(roles::control, changes_);
   void publish_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
   void prepare(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control, changes_);
   bool prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key& key, TimeNs now)
@@ -209,11 +215,6 @@ class FastPath final : public AddressWatcher {
   };
   std::vector<PortUse> ports_ GUARDED_BY(changes_);  ///< by PortNo
 
-  struct BridgeUse {
-    std::uint32_t slot = 0;
-    std::uint64_t generation = 0;  ///< in effect
-    std::uint64_t next = 0;        ///< of the snapshot that is being published; 0 = the bridge goes
-  };
   std::map<const MacTable*, BridgeUse> bridges_ GUARDED_BY(changes_);
   std::vector<std::uint32_t> free_bridges_ GUARDED_BY(changes_);
   Decider decider_ GUARDED_BY(roles::control);

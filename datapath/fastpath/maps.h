@@ -35,8 +35,9 @@ struct fastpath_key {
 /* What is done with its frames while `generation` is that of the bridge. */
 struct fastpath_decision {
   __u64 generation;
-  __u64
-      since; /* CLOCK_MONOTONIC: copies by user space of frames before this leave before copies by the kernel */
+  /* CLOCK_MONOTONIC; 0 = no frame of this port was ever tapped. Otherwise copies by user space of frames that were tapped
+   * before this time, and before that of the bridge, leave before copies by the kernel. */
+  __u64 since;
   __u32 in, out;  /* slots of ports */
   __u32 tag;      /* with which the frame leaves; 0 = untagged */
   __u32 copy_set; /* 0 = no copies */
@@ -55,6 +56,7 @@ struct fastpath_flow {
 /* The settings of a bridge; a store switches all its flows at once. */
 struct fastpath_bridge {
   __u64 generation; /* 0 = no flow is valid */
+  __u64 since;      /* CLOCK_MONOTONIC: no frame that was tapped by older settings came later than this */
 };
 
 /* A port, in memory that both sides have mapped. */
