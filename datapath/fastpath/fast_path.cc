@@ -201,9 +201,17 @@ bool FastPath::prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key&
   const Eligibility eligible =
       eligibility(snapshot, flow.in, frame, decider_.decide(snapshot, flow.in, frame, now), now);
   if (!eligible.flow || eligible.flow->vlan != flow.src.vlan) return false;
-  const auto decision = decision_for(*eligible.flow, now);
+  auto decision = decision_for(*eligible.flow, now);
   if (!decision) return false;
   const std::size_t other = 1 - flow.current;
+  const fastpath_decision& before = flow.in_kernel.decision[flow.current];
+  if (decision->copy_set != before.copy_set) {
+    if (decision->since != 0) decision->since = FASTPATH_SINCE_SWITCH;
+  } else if (before.since != FASTPATH_SINCE_SWITCH) {
+    decision->since = before.since;  // the same copies as before: none of them waits
+  } else {
+    decision->since = shared(programs_.bridges[flow.in_kernel.bridge].since).load(std::memory_order_relaxed);
+  }
   fastpath_decision& place = flow.in_kernel.decision[other];
   release(place);
   place = *decision;

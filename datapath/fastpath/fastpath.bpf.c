@@ -127,8 +127,9 @@ int vswitch_filter(struct __sk_buff *skb) {
   if (decision.copy_set != 0 && (decision.copy_set & FASTPATH_ONLY_BY_USER) == 0) {
     __u32 worker = in->worker;
     if (worker >= FASTPATH_WORKERS || in->copied >= copies_sent_until[worker]) goto wait;
-    const __u64 since = *(volatile __u64 *)&bridge->since;
-    if (decision.since != 0 && (decision.since > tap_sent_until[worker] || since > tap_sent_until[worker])) goto wait;
+    __u64 since = decision.since;
+    if (since == FASTPATH_SINCE_SWITCH) since = *(volatile __u64 *)&bridge->since;
+    if (since > tap_sent_until[worker]) goto wait;
   }
   struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, decision.in);
   if (!account) goto pass;

@@ -32,11 +32,14 @@ struct fastpath_key {
   __u8 src[6];
 };
 
+/* The time of fastpath_decision.since is that of the bridge. */
+#define FASTPATH_SINCE_SWITCH (~0ull)
+
 /* What is done with its frames while `generation` is that of the bridge. */
 struct fastpath_decision {
   __u64 generation;
-  /* CLOCK_MONOTONIC; 0 = no frame of this port was ever tapped. Otherwise copies by user space of frames that were tapped
-   * before this time, and before that of the bridge, leave before copies by the kernel. */
+  /* CLOCK_MONOTONIC: copies by user space of frames that were tapped before this time leave before copies by the kernel.
+   * 0 = none were tapped. */
   __u64 since;
   __u32 in, out;  /* slots of ports */
   __u32 tag;      /* with which the frame leaves; 0 = untagged */
