@@ -44,6 +44,7 @@ class Gather {
   static constexpr TimeNs kMs = 1'000'000;
   static constexpr TimeNs kPeriod = 10 * kMs;
   static constexpr double kWorth = 2;                // frames that a rest brings: less is no load
+  static constexpr double kLoad = 50'000 / 1e9;      // frames per ns: hosts that wait for answers send fewer
   static constexpr std::size_t kManyFrames = 32;     // of a look: what is around them does not matter
   static constexpr std::uint64_t kEnoughRests = 10;  // of a period, to judge by
   static constexpr double kNoticeable = 0.9;
@@ -60,7 +61,8 @@ class Gather {
     const auto frames = static_cast<double>(frames_);
     const auto took = static_cast<double>(now - begin_);
     const Period period{frames / took, static_cast<double>(cpu - cpu_) / frames};
-    const bool loaded = period.frames_per_ns * static_cast<double>(limit_) >= kWorth;
+    const bool loaded =
+        period.frames_per_ns >= kLoad && period.frames_per_ns * static_cast<double>(limit_) >= kWorth;
     if (std::exchange(trial_, false)) {
       decide(resting_ ? period : usual_, resting_ ? usual_ : period, now);
       resting_ = pays_ && loaded;
