@@ -55,17 +55,17 @@ bool kernel_can(const Snapshot& snapshot, const Copy& copy) {
 
 /// The filter looks at nothing that fastpath_headers does not have. (Fragments are not known by it.)
 bool reads_known_headers(const Match& match) {
-  using namespace key_slot;
   const FlowKey& mask = match.mask();
   const auto reads = [&mask](KeySlot slot) {
     const FlowKey::Value value = mask.value(slot);
     return std::any_of(value.begin(), value.begin() + slot.size, [](std::uint8_t byte) { return byte != 0; });
   };
-  const auto others = {kTtl, kIpv6Label, kTcpFlags, kNdTarget, kArpSha, kArpTha};
+  const auto others = {key_slot::kTtl,      key_slot::kIpv6Label, key_slot::kTcpFlags,
+                       key_slot::kNdTarget, key_slot::kArpSha,    key_slot::kArpTha};
   const auto ranges = match.ranges();
   return std::none_of(others.begin(), others.end(), reads) &&
          std::all_of(ranges.begin(), ranges.end(), [](const Match::Range& range) {
-           return range.slot == kSrcPort || range.slot == kDstPort;
+           return range.slot == key_slot::kSrcPort || range.slot == key_slot::kDstPort;
          });
 }
 
