@@ -50,6 +50,7 @@ void Datapath::publish(std::unique_ptr<Snapshot> snapshot) {
   for (const Worker& worker : workers_) worker.wait_seen(generation_);
   if (replaced != nullptr) old_.push_back({std::move(replaced), generation_});
   for (MirrorThread& thread : mirror_threads_) thread.request_drain(generation_);
+  if (options_.fast_path != nullptr) options_.fast_path->open_taps(*current_);
   free_old_snapshots();
 }
 

@@ -17,8 +17,6 @@ namespace vswitch {
 
 namespace {
 
-constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
-constexpr std::uint64_t kTapToken = kWakeToken - 1;
 constexpr int kMaxEvents = 256;
 constexpr std::size_t kTurn = 512;  // frames, sends and copies of a bridge before it is another bridge's turn
 constexpr std::size_t kPatience = 4096;      // frames that wait for a port to be drained
@@ -129,7 +127,7 @@ bool Worker::step(int timeout_ms) {
     received |= serve(line);
     if (refresh()) break;  // the lines are others now
   }
-  if (tap_.device != nullptr) received |= serve_tap();
+  if (has_tap()) received |= serve_tap();
   const bool behind = anybody_waits();
   copies_.set_behind(behind);
   if (!behind) copies_.set_handled(handled_until_);
@@ -169,11 +167,6 @@ bool Worker::refresh() {
       counters_.unwatched_ports
           .add();  // no memory, or fs.epoll.max_user_watches: the next snapshot tries again
     }
-  }
-  if (tap_.device == nullptr && fast_path_ != nullptr && fast_path_->copy_tap(number_) != nullptr) {
-    tap_.device = fast_path_->copy_tap(number_);
-    epoll_event event{.events = EPOLLIN, .data = {.u64 = kTapToken}};
-    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, tap_.device->receive_fd(), &event);
   }
   arrange_lines();
   spin_.set_limit(snapshot_->work.spin);
@@ -256,7 +249,7 @@ std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
       next_frames_.look(in, frames);
     if (!frames.empty()) counters_.batches.add();
     counters_.frames.add(frames.size());
-    if (tap_.device != nullptr && !frames.empty()) catch_up(frames.front().arrived);
+    if (has_tap() && !frames.empty()) catch_up(frames.front().arrived);
   }
   now_ = clock_();
   const bool any = !frames.empty();

@@ -106,11 +106,16 @@ class Worker {
   void flush_sends() REQUIRES(roles::worker);
   void offer(const PortConfig& in, const Frame& frame, const Verdict& verdict) REQUIRES(roles::worker);
   void settle(const PortConfig& in) REQUIRES(roles::worker);
+  bool has_tap() REQUIRES(roles::worker);
   bool serve_tap() REQUIRES(roles::worker);
   void catch_up(TimeNs time) REQUIRES(roles::worker);
   bool copy_tapped() REQUIRES(roles::worker);
   bool handle_tapped(const RawFrame& raw, Frame& frame) REQUIRES(roles::worker);
   void report_tap(TimeNs taken_until) REQUIRES(roles::worker);
+
+  // What epoll_wait() reports besides numbers of ports.
+  static constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
+  static constexpr std::uint64_t kTapToken = kWakeToken - 1;
 
   const SenderId sender_;
   const std::uint32_t number_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of Worker that is about frames which the kernel has forwarded, and of which user space makes copies
 // (datapath/fastpath/README.md).
+#include <sys/epoll.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +15,17 @@ namespace {
 constexpr TimeNs kReordered = kSecondNs / 1000;  // processors write into a tap in turns
 
 }  // namespace
+
+/// Devices are opened while the worker works: it looks, and watches its own from then on.
+bool Worker::has_tap() {
+  if (tap_.device != nullptr || fast_path_ == nullptr) return tap_.device != nullptr;
+  CopyTap* device = fast_path_->copy_tap(number_);
+  if (device == nullptr) return false;
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kTapToken}};
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, device->receive_fd(), &event) != 0) return false;  // tried again
+  tap_.device = device;
+  return true;
+}
 
 /// One batch of frames that the kernel has forwarded. False if there were none.
 bool Worker::serve_tap() {

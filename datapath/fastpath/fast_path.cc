@@ -87,7 +87,6 @@ FastPath::~FastPath() = default;
 
 void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
   const MutexLock lock(changes_);
-  if (!taps_.is_open() && needs_taps(snapshot)) taps_.open(programs_, workers_);
   const std::size_t count = std::min<std::size_t>(snapshot.ports.size(), FASTPATH_FIRST_COPY_TAP);
   if (ports_.size() < count) ports_.resize(count);
   const auto port_at = [&](std::size_t slot) {
@@ -114,6 +113,11 @@ void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
     free_bridges_.push_back(item.second.slot);
     return true;
   });
+}
+
+/// It takes tens of milliseconds. Workers that report addresses wait for the lock, so it is not held.
+void FastPath::open_taps(const Snapshot& snapshot) {
+  if (!taps_.is_open() && needs_taps(snapshot)) taps_.open(programs_, workers_);
 }
 
 /// Frames may be tapped by the old settings up to the moment of the store, and those that a program has in hand a little

@@ -69,6 +69,9 @@ class FastPath final : public AddressWatcher {
   // Settings and time:
   /// `snapshot` becomes valid. When it returns, the kernel carries no frame by older settings of a changed bridge.
   void publish(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
+  /// Devices for the copies that user space makes, if `snapshot` has such sessions and there are none yet. Until then
+  /// user space carries those frames, so the settings need not wait for this.
+  void open_taps(const Snapshot& snapshot) REQUIRES(roles::control) EXCLUDES(changes_);
   /// Adds what the kernel has counted since the last call: for one port; for all sessions.
   void collect_port(PortNo port) REQUIRES(roles::control) EXCLUDES(changes_);
   void collect_copies() REQUIRES(roles::control) EXCLUDES(changes_);
