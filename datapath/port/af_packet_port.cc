@@ -8,6 +8,7 @@
 #include <atomic>
 #include <vector>
 
+#include "datapath/base/steady_clock.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_receive.h"
 #include "datapath/port/af_packet_send.h"
@@ -25,7 +26,7 @@ class AfPacketPort final : public Port {
       const bool sends_copies = i + options.mirror_senders >= options.senders;
       const bool by_xdp = sends_copies ? options.xdp_copies : options.xdp_transmit;
       senders_.push_back(
-          std::make_unique<af_packet::Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr, ordinary_));
+          std::make_unique<af_packet::Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr, sending_));
     }
   }
 
@@ -38,7 +39,13 @@ class AfPacketPort final : public Port {
   void send_copies(SenderId sender, std::span<OutgoingFrame> frames) override {
     senders_[index(sender)]->send_copies(frames);
   }
-  void use_ordinary_path(bool ordinary) override { ordinary_.store(ordinary, std::memory_order_relaxed); }
+  void use_ordinary_path(bool ordinary) override {
+    sending_.ordinary.store(ordinary, std::memory_order_relaxed);
+  }
+  void set_link(bool up) override {
+    if (up || sending_.down_since.load(std::memory_order_relaxed) == 0)
+      sending_.down_since.store(up ? 0 : steady_now(), std::memory_order_relaxed);
+  }
   std::uint64_t receive_overruns() override { return receiver_.overruns(); }
   std::size_t receive_memory() override { return receiver_.memory(); }
   std::size_t send_memory() override { return xdp_.memory(); }
@@ -47,7 +54,7 @@ class AfPacketPort final : public Port {
   /// What the host has put on the device may drop a frame later.
   KernelDevice kernel_device() const override {
     KernelDevice device = kernel_device_;
-    if (ordinary_.load(std::memory_order_relaxed)) device.takes_frames = device.takes_copies = false;
+    if (sending_.ordinary.load(std::memory_order_relaxed)) device.takes_frames = device.takes_copies = false;
     return device;
   }
 
@@ -65,7 +72,7 @@ class AfPacketPort final : public Port {
   const KernelDevice kernel_device_;
   af_packet::Receiver receiver_;
   XdpSender xdp_;
-  std::atomic<bool> ordinary_ = false;  // read by the senders
+  af_packet::Conditions sending_;  // of all senders
   std::vector<std::unique_ptr<af_packet::Sender>> senders_;
 };
 

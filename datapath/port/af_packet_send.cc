@@ -25,6 +25,9 @@ constexpr std::size_t kSendBytesAtMost = 192 * 1024;
 /// Per sender, in a queueing discipline that somebody has put on the device: its limits count, not ours.
 constexpr std::size_t kQueueingBytes = 16 << 20;
 
+/// The kernel looks at links that went down once a second (linkwatch).
+constexpr TimeNs kCarrierIsLate = kSecondNs + kSecondNs / 4;
+
 /// The arguments of sendmmsg(2): 8 KiB per thread, not per port.
 struct Messages {
   std::array<VnetHeader, kBatchSize> headers = {};
@@ -40,15 +43,18 @@ struct Messages {
   }
 };
 
+void give_up(std::span<OutgoingFrame> frames, DropReason reason) {
+  for (OutgoingFrame& frame : frames) frame.outcome = reason;
+}
+
 }  // namespace
 
-Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp,
-               const std::atomic<bool>& ordinary)
+Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp, const Conditions& conditions)
     : ifindex_(options.ifindex),
       bypasses_(bypasses),
       xdp_(xdp),
       in_flight_(std::clamp(kSendBytes / options.senders, kSendBytesAtLeast, kSendBytesAtMost)),
-      ordinary_(ordinary),
+      conditions_(conditions),
       fd_(packet_socket(options.name)) {
   if (bypasses_ && !bypass_queueing(true)) fail("cannot set PACKET_QDISC_BYPASS for " + options.name);
   if (!set_send_buffer(fd_.get(), in_flight_)) fail("cannot set SO_SNDBUF for " + options.name);
@@ -57,7 +63,8 @@ Sender::Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp,
 }
 
 void Sender::send(std::span<OutgoingFrame> frames) {
-  if (ordinary_.load(std::memory_order_relaxed) != on_ordinary_path_) [[unlikely]]
+  if (has_no_link()) return give_up(frames, DropReason::link_down);
+  if (conditions_.ordinary.load(std::memory_order_relaxed) != on_ordinary_path_) [[unlikely]]
     change_path();
   if (queueing_left_ > 0 && --queueing_left_ == 0) bypass_queueing(true);
   if (xdp_ != nullptr && !on_ordinary_path_ && queueing_left_ == 0)
@@ -68,10 +75,22 @@ void Sender::send(std::span<OutgoingFrame> frames) {
 /// A sender of production frames seldom has copies to send.
 void Sender::send_copies(std::span<OutgoingFrame> frames) {
   if (!bypasses_) return send(frames);
+  if (has_no_link()) return give_up(frames, DropReason::link_down);
   const bool bypassed = queueing_left_ == 0 && !on_ordinary_path_;
   if (bypassed) bypass_queueing(false);
   send_batches(frames);
   if (bypassed) bypass_queueing(true);
+}
+
+/// We may not have been told yet that there is a link again. The kernel's answer is late only when a link goes.
+bool Sender::has_no_link() {
+  const TimeNs down_since = conditions_.down_since.load(std::memory_order_relaxed);
+  if (down_since == 0) [[likely]]
+    return false;
+  if (has_carrier(fd_.get(), ifindex_))
+    return seen_down_ != down_since && steady_now() - down_since < kCarrierIsLate;
+  seen_down_ = down_since;
+  return true;
 }
 
 void Sender::send_batches(std::span<OutgoingFrame> frames) {
@@ -120,7 +139,7 @@ void Sender::send_batch(std::span<OutgoingFrame> frames) {
 /// again, all of them if the others would fail the same way.
 std::size_t Sender::refused(int error, std::span<OutgoingFrame> frames) {
   const auto all = [&](DropReason reason) {
-    for (OutgoingFrame& frame : frames) frame.outcome = reason;
+    give_up(frames, reason);
     return frames.size();
   };
   const auto first = [&](DropReason reason) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "datapath/base/steady_clock.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/frame/frame.h"
 #include "datapath/port/af_packet_port.h"
@@ -14,13 +15,18 @@
 
 namespace vswitch::af_packet {
 
+/// What is known of the device; any thread may change it.
+struct Conditions {
+  std::atomic<bool> ordinary = false;   ///< Port::use_ordinary_path()
+  std::atomic<TimeNs> down_since = {};  ///< 0: the link is up, as far as is known (Port::set_link())
+};
+
 /// Sends on the port for one thread.
 class Sender {
  public:
   /// `bypasses`: bypass the queueing discipline. `xdp`: alternative path for finished frames, or null. Neither
-  /// while `ordinary` is true, which any thread may change and which must outlive the sender. Throws
-  /// std::system_error.
-  Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp, const std::atomic<bool>& ordinary);
+  /// on the ordinary path. `conditions` must outlive the sender. Throws std::system_error.
+  Sender(const AfPacketOptions& options, bool bypasses, XdpSender* xdp, const Conditions& conditions);
 
   /// As Port::send().
   void send(std::span<OutgoingFrame> frames);
@@ -28,6 +34,7 @@ class Sender {
   void send_copies(std::span<OutgoingFrame> frames);
 
  private:
+  bool has_no_link();
   void send_batches(std::span<OutgoingFrame> frames);
   void change_path();
   bool bypass_queueing(bool bypass);
@@ -39,8 +46,9 @@ class Sender {
   const bool bypasses_;
   XdpSender* const xdp_;
   const std::size_t in_flight_;  // bytes that may wait in the device
-  const std::atomic<bool>& ordinary_;
+  const Conditions& conditions_;
   bool on_ordinary_path_ = false;
+  TimeNs seen_down_ = 0;  // Conditions::down_since when the kernel said that the link is down
   UniqueFd fd_;
   std::uint32_t queueing_left_ = 0;  // calls of send() that still use the queueing discipline
 };

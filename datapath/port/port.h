@@ -57,6 +57,10 @@ class Port {
   /// (queueing discipline, filters, captures), or, with false, by the fastest one again. Any thread.
   virtual void use_ordinary_path(bool /*ordinary*/) {}
 
+  /// Whether frames sent to the device arrive somewhere, as far as is known. Where frames queue, the kernel takes those
+  /// for a device without a link and drops them, without an error.
+  virtual void set_link(bool /*up*/) {}
+
   /// Frames lost before receive() could see them, since the port was created (ring full, memory short). Call
   /// it regularly: an AF_PACKET port also detects a stuck ring here. Any thread.
   virtual std::uint64_t receive_overruns() = 0;

@@ -322,6 +322,7 @@ class Switch::Impl {
     const bool carries =
         link != nullptr && link->up && (link->carrier || attachment->type == InterfaceType::internal);
     port.link_up = port.device != nullptr && carries;
+    if (port.device != nullptr) port.device->set_link(link == nullptr || carries);
     port.mtu = link == nullptr ? 0 : link->mtu;
     port.on_ordinary_path = !attachment->egress.empty();
     port.no_host = attachment->type == InterfaceType::internal && link != nullptr && !link->up;

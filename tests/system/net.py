@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import itertools
 import os
 import pathlib
@@ -30,6 +31,7 @@ PACKET_IGNORE_OUTGOING = 23
 TP_STATUS_VLAN_VALID = 1 << 4
 TP_STATUS_VLAN_TPID_VALID = 1 << 6
 CLONE_NEWNET = 0x40000000
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 PATIENCE_S = 30  # only a failing test waits this long
 
 Result = TypeVar("Result")
@@ -46,6 +48,16 @@ def run(*args: object, check: bool = True, timeout: float = 30, **options: Any) 
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def open_tap(namespace: str, name: str) -> int:
+    """The file of a tap's other end, which its link lasts as long as; makes the device if it is not there."""
+    def attach() -> int:
+        queue = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(queue, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
+        return queue
+
+    return in_namespace(namespace, attach)
 
 
 def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:

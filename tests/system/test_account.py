@@ -5,7 +5,6 @@ VSWITCH_SEED is the order of the faults; a failure prints it, and what was done 
 """
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import os
@@ -19,7 +18,7 @@ from typing import Any
 
 import l3
 import pytest
-from net import BROADCAST, PATIENCE_S, frame, in_namespace, mac, run
+from net import BROADCAST, PATIENCE_S, frame, mac, open_tap, run
 from switch import Lab
 
 SEED = int(os.environ.get("VSWITCH_SEED", time.time_ns() % 10**6))
@@ -28,18 +27,11 @@ FAR = {"one": l3.far(4, 7), "two": l3.far(4, 8)}  # endpoints
 PARTS = ("delivered", "lost", "duplicate", "sampled_out", "rate_limited", "queued")
 HELD_BY_HOST = 212992 // 768  # packets: net.ipv4.neigh.default.unres_qlen_bytes, by the least that one takes
 NO_LOSS = {"duplicate", "sampled_out", "rate_limited"}
-TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
-def open_tap(lab: Lab, name: str) -> None:
+def deaf_tap(lab: Lab, name: str) -> None:
     """A tap device whose other end is held open and never read."""
-    def attach() -> Any:
-        handle = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
-        return handle
-
-    handle = in_namespace(lab.net.switch, attach)
-    lab.net.closing.callback(os.close, handle)
+    lab.net.closing.callback(os.close, open_tap(lab.net.switch, name))
     run("ip", "-n", lab.net.switch, "link", "set", name, "up")
 
 
@@ -49,7 +41,7 @@ def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
         lab.under = l3.underlay(lab.net)
         for name in ("t1", "t2", "d1", "d2", "d3"):
             setattr(lab, name, lab.host(name))
-        open_tap(lab, "deaf")
+        deaf_tap(lab, "deaf")
         lab.ctl("add-port", "br0", "deaf")
         lab.mirror("to_port", "--source", "t1:from", "--output", "d1")
         lab.mirror("to_two", "--source", "t1:from", "--output", "d1", "--output", "d2")  # the first is a duplicate

@@ -2,12 +2,13 @@
 """Devices come and go: sessions survive it and arm themselves again."""
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Iterator
 
 import pytest
 
-from net import BROADCAST, frame, mac, run
+from net import BROADCAST, frame, mac, open_tap, run
 from switch import Lab
 
 
@@ -87,6 +88,36 @@ def test_link_down_and_up(lab: Lab) -> None:
         t2.wire.clear()
         t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
         assert t2.wire.wait(1) == [frame(mac(1), BROADCAST, bytes([n]))]
+
+
+def test_copies_to_a_device_without_a_link_are_lost(lab: Lab) -> None:
+    """Where there is a queueing discipline, the kernel takes such a frame without an error, and drops it."""
+    t1, t2 = lab.host("t1"), lab.host("t2")
+    lab.net.switch_run("ip", "tuntap", "add", "dev", "sensor", "mode", "tap")
+    lab.net.switch_run("ip", "link", "set", "sensor", "up")
+    lab.ctl("add-port", "br0", "sensor")
+    lab.mirror("s", "--source", "t1:from", "--output", "sensor")
+    lab.wait_state("s", "waiting")
+
+    def send(count: int) -> None:
+        t2.wire.send(frame(mac(2), BROADCAST, b"here"))
+        for _ in range(count):
+            t1.wire.send(frame(mac(1), mac(2), b"to t2"))
+        t2.wire.settle(count)
+        t2.wire.clear()
+
+    for reader in range(3):
+        send(10)
+        counters = lab.account("s")
+        assert counters["lost_by"] == {"link_down": 10 * (reader + 1)}, counters
+        queue = open_tap(lab.net.switch, "sensor")
+        lab.wait_state("s", "active")
+        send(10)
+        assert lab.account("s")["delivered"] == 10 * (reader + 1)
+        read = [os.read(queue, 2048) for _ in range(10)]
+        assert all(copy == frame(mac(1), mac(2), b"to t2") for copy in read), read
+        os.close(queue)
+        lab.wait_state("s", "waiting")
 
 
 def test_mtu_changes_at_run_time(lab: Lab) -> None:
