@@ -81,6 +81,20 @@ void Receiver::release() {
   repairing_or_in_use_.clear(std::memory_order_release);
 }
 
+bool Receiver::is_drained() const {
+  if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return false;
+  const bool drained = !successor_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0;
+  repairing_or_in_use_.clear(std::memory_order_release);
+  return drained;
+}
+
+std::size_t Receiver::most_waiting() const {
+  if (repairing_or_in_use_.test_and_set(std::memory_order_acquire)) return 0;
+  const std::size_t most = successor_ ? 0 : ring_.size().slots;
+  repairing_or_in_use_.clear(std::memory_order_release);
+  return most;
+}
+
 std::size_t Receiver::memory() {
   const MutexLock lock(ring_changes_);
   return ring_.memory() == nullptr ? 0 : ring_.size().bytes();

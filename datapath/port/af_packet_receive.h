@@ -41,10 +41,9 @@ class Receiver {
   std::size_t receive(std::span<RawFrame> into);
   void release();
 
-  bool is_drained() const {
-    return !successor_ && ring_.memory() != nullptr && (status(next_) & TP_STATUS_USER) == 0;
-  }
-  std::size_t most_waiting() const { return successor_ ? 0 : ring_.size().slots; }
+  // As in Port, and "no" or "unknown" while another thread is at work on the ring, or between receive() and release().
+  bool is_drained() const;
+  std::size_t most_waiting() const;
 
   /// Any thread.
   std::size_t memory();
@@ -90,7 +89,8 @@ class Receiver {
   std::size_t next_ = 0;    // next slot to take a frame from
   std::size_t oldest_ = 0;  // first slot handed out and not released
   bool last_was_empty_ = false;
-  std::atomic_flag repairing_or_in_use_;   // held from a receive() that returned frames to its release()
+  /// Held from a receive() that returned frames to its release(), and by whoever looks at the ring or replaces it.
+  mutable std::atomic_flag repairing_or_in_use_;
   std::atomic<bool> without_ring_{false};  // no memory for a new one: retried
   std::uint64_t overruns_ GUARDED_BY(ring_changes_) = 0;
 };
