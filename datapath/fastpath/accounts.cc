@@ -12,7 +12,8 @@ namespace vswitch::fastpath {
 namespace {
 
 constexpr std::uint32_t kIdleTicks = 10;  // then a flow without frames goes
-constexpr std::uint64_t kUnderWay = 64;   // frames between filter and tc, on all processors
+constexpr std::size_t kBucketsAtATime = 1024;
+constexpr std::uint64_t kUnderWay = 64;  // frames between filter and tc, on all processors
 
 /// Adds to `counter` what `now` has more than `before`.
 void add_growth(Counter& counter, std::uint64_t now, std::uint64_t before) {
@@ -48,6 +49,9 @@ void FastPath::count_port(std::size_t slot) {
   add_growth(cell.copies_sent, now.copies_sent, before.copies_sent);
   add_growth(lost(cell.sent_drops, DropReason::too_big), now.too_big, before.too_big);
   add_growth(lost(cell.sent_drops, DropReason::send_error), now.send_error, before.send_error);
+  add_growth(lost(cell.sent_drops, DropReason::no_buffers), now.no_buffers, before.no_buffers);
+  add_growth(lost(cell.sent_drops, DropReason::link_down), now.link_down, before.link_down);
+  add_growth(lost(cell.sent_drops, DropReason::protected_port), now.protected_port, before.protected_port);
   const std::uint64_t drained = programs_.drained(slot);
   add_growth(lost(cell.received_drops, DropReason::receive_overrun), drained, use.drained);
   use.counted = now;
@@ -92,39 +96,44 @@ void FastPath::housekeeping(TimeNs now) {
     if (set->state.is_tapped) taps_.release(copy_sets_.number(*set));
     set->state = {};
   }
+  floods_.recycle(tick_);
   destinations_.recycle(tick_);
   sessions_.recycle(tick_);
   watch();
   programs_.set_tick(++tick_);
 }
 
-/// The MAC table is told without the lock held: it takes its own before it calls forgotten().
+/// In pieces, since workers wait for the lock when an address moves. A flow that changes its place meanwhile (rehashing)
+/// is seen a second later. The MAC table is told without the lock held: it takes its own before it calls forgotten().
 void FastPath::age(TimeNs now) {
-  struct Seen {
-    std::shared_ptr<MacTable> macs;
-    VlanId vlan;
-    MacAddr mac;
-    PortNo port;
-  };
   std::vector<Seen> seen;
-  {
-    const MutexLock lock(changes_);
-    for (auto at = flows_.begin(); at != flows_.end();) {
-      const auto flow = at++;  // remove() invalidates it
-      const auto bridge = bridges_.find(flow->second.macs.get());
-      const std::uint64_t stamp =
-          shared(programs_.stamps[flow->second.in_kernel.id]).load(std::memory_order_relaxed);
-      const std::uint64_t generation = flow->second.in_kernel.decision[flow->second.current].generation;
+  for (std::size_t bucket = 0; age_some(bucket, seen);) {
+  }
+  for (const Seen& one : seen) one.macs->refresh(one.vlan, one.mac, one.port, now);
+}
+
+/// False if there are no more buckets.
+bool FastPath::age_some(std::size_t& bucket, std::vector<Seen>& seen) {
+  const MutexLock lock(changes_);
+  std::vector<Flows::iterator> idle;
+  const std::size_t end = std::min(bucket + kBucketsAtATime, flows_.bucket_count());
+  for (; bucket < end; ++bucket) {
+    for (auto item = flows_.begin(bucket); item != flows_.end(bucket); ++item) {
+      Flow& flow = item->second;
+      const auto bridge = bridges_.find(flow.macs.get());
+      const std::uint64_t stamp = shared(programs_.stamps[flow.in_kernel.id]).load(std::memory_order_relaxed);
+      const std::uint64_t generation = flow.in_kernel.decision[flow.current].generation;
       const bool stale = bridge == bridges_.end() || bridge->second.generation != generation;
       if (stale || tick_ - stamp > kIdleTicks) {
-        remove(flow);
-      } else if (stamp != flow->second.last_stamp) {
-        flow->second.last_stamp = stamp;
-        seen.push_back({flow->second.macs, flow->second.src.vlan, flow->second.src.mac, flow->second.in});
+        idle.push_back(flows_.find(item->first));
+      } else if (stamp != flow.last_stamp) {
+        flow.last_stamp = stamp;
+        seen.push_back({flow.macs, flow.src.vlan, flow.src.mac, flow.in});
       }
     }
   }
-  for (const Seen& one : seen) one.macs->refresh(one.vlan, one.mac, one.port, now);
+  for (const Flows::iterator flow : idle) remove(flow);
+  return bucket < flows_.bucket_count();
 }
 
 /// What the filter has decided must have been carried out, but for the frames that are under way right now.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/fastpath/fast_path.h"
 
+#include <linux/bpf.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -21,6 +22,8 @@ namespace {
 constexpr std::uint32_t kActiveTicks =
     2;  // a change of settings is prepared for flows with frames since then
 constexpr std::size_t kMostPrepared = 4096;  // at a microsecond each
+
+constexpr std::uint32_t kAnyLength = 1U << 20;
 
 bool has_slot(PortNo port) {
   return index(port) < FASTPATH_FIRST_COPY_TAP;
@@ -159,7 +162,10 @@ void FastPath::publish_port(std::size_t slot, const PortConfig* port) {
     use.finishes = set_tx_checksum(socket_.get(), device.ifindex, false);
   fastpath_port& in_kernel = programs_.ports[slot];
   shared(in_kernel.ifindex).store(static_cast<std::uint32_t>(device.ifindex), std::memory_order_relaxed);
-  shared(in_kernel.mtu).store(static_cast<std::uint32_t>(port->mtu), std::memory_order_relaxed);
+  // The host takes frames of any length.
+  shared(in_kernel.mtu)
+      .store(device.is_host ? kAnyLength : static_cast<std::uint32_t>(port->mtu), std::memory_order_relaxed);
+  shared(in_kernel.redirect).store(device.is_host ? BPF_F_INGRESS : 0, std::memory_order_relaxed);
   shared(in_kernel.worker).store(port->worker, std::memory_order_relaxed);
 }
 
@@ -240,9 +246,14 @@ std::optional<fastpath_decision> FastPath::decision_for(const KernelFlow& flow, 
     if (!has_slot(copy.port) || index(copy.port) >= ports_.size()) return std::nullopt;
     if (copy.finished && !ports_[index(copy.port)].finishes) return std::nullopt;
   }
-  if (!has_slot(flow.out->number)) return std::nullopt;
-  std::optional<std::uint32_t> copy_set = flow.copies.empty() ? 0 : copy_set_of(flow.copies);
-  if (!copy_set) {
+  const KernelSend& last = flow.sends.back();
+  if (!std::all_of(flow.sends.begin(), flow.sends.end(),
+                   [](const KernelSend& send) { return has_slot(send.port); }))
+    return std::nullopt;
+  const auto flood = flow.sends.size() == 1 ? 0 : flood_of({flow.sends.begin(), flow.sends.end() - 1});
+  auto copy_set = !flood || flow.copies.empty() ? 0 : copy_set_of(flow.copies);
+  if (!flood || !copy_set) {
+    if (flood.value_or(0) != 0) floods_.release(*flood, tick_);
     ++refused_;
     return std::nullopt;
   }
@@ -253,14 +264,17 @@ std::optional<fastpath_decision> FastPath::decision_for(const KernelFlow& flow, 
   return fastpath_decision{.generation = flow.in->bridge->generation,
                            .since = in.was_tapped ? static_cast<std::uint64_t>(now) : 0,
                            .in = index(flow.in->number),
-                           .out = index(flow.out->number),
-                           .tag = flow.out_tag,
-                           .copy_set = *copy_set};
+                           .out = index(last.port),
+                           .tag = last.tag,
+                           .copy_set = *copy_set,
+                           .flood = *flood,
+                           .unused = 0};
 }
 
 void FastPath::release(const fastpath_decision& decision) {
   const std::uint32_t set = decision.copy_set & ~FASTPATH_ONLY_BY_USER;
   if (set != 0) copy_sets_.release(set, tick_);
+  if (decision.flood != 0) floods_.release(decision.flood, tick_);
 }
 
 void FastPath::pause(Pause why, bool paused) {
@@ -278,7 +292,10 @@ void FastPath::set_pause(Pause why, bool paused) {
 
 Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                       TimeNs now) {
-  if (off_.load(std::memory_order_relaxed) || verdict.sends.size() != 1 || !has_slot(in)) return {};
+  const bool is_group = frame.dst.is_multicast();
+  if (off_.load(std::memory_order_relaxed) || verdict.sends.empty() || !has_slot(in) ||
+      (verdict.sends.size() != 1 && !is_group))
+    return {};
   const PortConfig& port = *snapshot.port(in);
   if (port.device == nullptr || !port.device->kernel_device().is_filtered) return {};
   const fastpath_key key =
@@ -299,7 +316,7 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   const KernelFlow& flow = *eligible.flow;
   // A change of these addresses since then has waited, or will wait, for the lock in forgotten().
   if (macs->lookup(flow.vlan, frame.src, now) != in ||
-      macs->lookup(flow.vlan, frame.dst, now) != flow.out->number)
+      (!is_group && macs->lookup(flow.vlan, frame.dst, now) != flow.sends.back().port))
     return {};
   if (known != flows_.end()) remove(known);
   const auto decision = decision_for(flow, now);
@@ -326,6 +343,18 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   by_address_[at->second.src].insert(&at->first);
   by_address_[at->second.dst].insert(&at->first);
   return {Offer::Answer::taken, copies_wait};
+}
+
+std::optional<std::uint32_t> FastPath::flood_of(const std::vector<KernelSend>& sends) {
+  const auto slot = floods_.take(sends);
+  if (!slot || floods_.slot(*slot).users > 1) return slot;  // or it is as it was
+  fastpath_flood flood{};
+  for (const KernelSend& send : sends) {
+    flood.send[flood.sends++] = {
+        .port = index(send.port), .tag = send.tag, .is_refused = send.is_refused ? 1U : 0U};
+  }
+  programs_.floods[*slot] = flood;
+  return slot;
 }
 
 std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {

@@ -158,6 +158,7 @@ class FastPath final : public AddressWatcher {
 
   /// Adds the set to the map; nothing if a map is full.
   std::optional<std::uint32_t> copy_set_of(const KernelCopies& copies) REQUIRES(changes_);
+  std::optional<std::uint32_t> flood_of(const std::vector<KernelSend>& sends) REQUIRES(changes_);
   void release(const fastpath_decision& decision) REQUIRES(changes_);
   void remove(Flows::iterator at) REQUIRES(changes_);
   void unlink(const Address& address, const fastpath_key& key) REQUIRES(changes_);
@@ -175,6 +176,14 @@ class FastPath final : public AddressWatcher {
   void count_copies() REQUIRES(roles::control, changes_);
   void set_pause(Pause why, bool paused) REQUIRES(changes_);
   void age(TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
+  /// An address from which frames came since the last look.
+  struct Seen {
+    std::shared_ptr<MacTable> macs;
+    VlanId vlan;
+    MacAddr mac;
+    PortNo port;
+  };
+  bool age_some(std::size_t& bucket, std::vector<Seen>& seen) REQUIRES(roles::control) EXCLUDES(changes_);
   void watch() REQUIRES(roles::control, changes_);
 
   SenderId sender_{};
@@ -201,6 +210,8 @@ class FastPath final : public AddressWatcher {
     bool is_tapped = false;
   };
   SlotTable<KernelCopies, CopySetState> copy_sets_ GUARDED_BY(changes_){1, FASTPATH_COPY_SETS};
+  struct Nothing {};
+  SlotTable<std::vector<KernelSend>, Nothing> floods_ GUARDED_BY(changes_){1, FASTPATH_FLOODS};
   std::vector<std::uint32_t> free_ids_ GUARDED_BY(changes_);  ///< fastpath_flow::id
   std::uint32_t next_id_ GUARDED_BY(changes_) = 0;
   std::uint64_t refused_ GUARDED_BY(changes_) = 0;

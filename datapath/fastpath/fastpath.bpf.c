@@ -57,6 +57,7 @@ struct {
 MAPPED_ARRAY(bridges, struct fastpath_bridge, FASTPATH_BRIDGES);
 MAPPED_ARRAY(ports, struct fastpath_port, FASTPATH_PORTS);
 MAPPED_ARRAY(copy_sets, struct fastpath_copy_set, FASTPATH_COPY_SETS);
+MAPPED_ARRAY(floods, struct fastpath_flood, FASTPATH_FLOODS);
 /// The tick of the last frame of each flow, by fastpath_flow.id.
 MAPPED_ARRAY(stamps, __u64, FASTPATH_FLOWS);
 /// When the last frame of a bucket of flows was passed to user space.
@@ -87,8 +88,8 @@ static __always_inline __u32 bucket_of(const struct fastpath_key *key) {
 }
 
 // skb->cb on the way from one program to the other. The cookie says which of the two follows.
-enum { CB_COOKIE, CB_PORTS, CB_COPY_SET, CB_TAG };  // carry it out
-enum { CB_BUCKET = 1 };                             // user space has it
+enum { CB_COOKIE, CB_PORTS, CB_COPY_SET, CB_TAG, CB_FLOOD };  // carry it out
+enum { CB_BUCKET = 1 };                                       // user space has it
 #define PASSED 0x80000000
 
 SEC("socket")
@@ -98,7 +99,7 @@ int vswitch_filter(struct __sk_buff *skb) {
     __u8 dst[6], src[6];
     __be16 protocol;
   } head;
-  if (bpf_skb_load_bytes(skb, 0, &head, sizeof head) < 0 || (head.dst[0] & 1) != 0) return WHOLE_FRAME;
+  if (bpf_skb_load_bytes(skb, 0, &head, sizeof head) < 0) return WHOLE_FRAME;
   struct fastpath_key key = {.ifindex = skb->ifindex, .tag = tag_of(skb)};
   __builtin_memcpy(key.dst, head.dst, sizeof key.dst);
   __builtin_memcpy(key.src, head.src, sizeof key.src);
@@ -143,6 +144,7 @@ int vswitch_filter(struct __sk_buff *skb) {
   skb->cb[CB_PORTS] = decision.in << 16 | decision.out;
   skb->cb[CB_COPY_SET] = decision.copy_set;
   skb->cb[CB_TAG] = decision.tag;
+  skb->cb[CB_FLOOD] = decision.flood;
   return 0;
 
 wait:
@@ -350,7 +352,7 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
     packets = skb->gso_segs;
     bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
   }
-  const long result = bpf_clone_redirect(skb, port->ifindex, 0);
+  const long result = bpf_clone_redirect(skb, port->ifindex, port->redirect);
   if (result == 0) {
     account->delivered += 1;
     account->packets += packets;
@@ -402,6 +404,7 @@ static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
   if (!set) return tag;
   struct making making = {.tag = tag, .is_tapped = 1};
+  skb->mark = switch_mark;
   struct fastpath_choice *choice = set->version != 0 ? choose(skb, copy_set, set->version) : 0;
   if (choice && is_settled(choice, in_slot)) making.is_tapped = 0;
   select_sessions(set, making.is_tapped ? 0 : choice, skb->len + (tag ? 4 : 0), &making);
@@ -409,6 +412,56 @@ static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u
   for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &making);
   if (choice && making.is_tapped) choice->tapped = bpf_ktime_get_ns();  // it is in the tap now
   return making.tag;
+}
+
+/// Makes a production frame fit for its port: its tag, and the mark that the egress filter of the port lets through, which
+/// is not for the host. False if it is lost.
+static __always_inline int prepare(struct __sk_buff *skb, const struct fastpath_port *port,
+                                   struct fastpath_port_account *account, __u32 *tag, __u32 want) {
+  if (!fits(skb, port, want)) {
+    account->too_big += 1;
+    return 0;
+  }
+  if (!set_tag(skb, *tag, want)) {
+    *tag = tag_of(skb);
+    account->send_error += 1;
+    return 0;
+  }
+  *tag = want;
+  skb->mark = port->redirect & BPF_F_INGRESS ? 0 : switch_mark;
+  return 1;
+}
+
+static __always_inline void send_frame(struct __sk_buff *skb, const struct fastpath_send *send, __u32 *tag) {
+  __u32 slot = send->port;
+  const __u32 want = send->tag;
+  struct fastpath_port *port = bpf_map_lookup_elem(&ports, &slot);
+  struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, slot);
+  if (!port || !account) return;
+  if (send->is_refused) {
+    account->protected_port += 1;
+    return;
+  }
+  if (!prepare(skb, port, account, tag, want)) return;
+  const __u32 bytes = skb->len + (want ? 4 : 0);
+  const long result = bpf_clone_redirect(skb, port->ifindex, port->redirect);
+  if (result == 0) {
+    account->sent_frames += 1;
+    account->sent_bytes += bytes;
+  } else if (result == XMIT_DROP) {
+    account->no_buffers += 1;
+  } else {
+    account->link_down += 1;
+  }
+}
+
+/// To all ports but the last. Returns the tag that the frame has afterwards.
+static __always_inline __u32 flood(struct __sk_buff *skb, __u32 slot, __u32 tag) {
+  struct fastpath_flood *list = bpf_map_lookup_elem(&floods, &slot);
+  if (!list) return tag;
+  const __u32 sends = list->sends;
+  for (__u32 i = 0; i < FASTPATH_SENDS && i < sends; ++i) send_frame(skb, &list->send[i], &tag);
+  return tag;
 }
 
 SEC("tc")
@@ -423,26 +476,19 @@ int vswitch_ingress(struct __sk_buff *skb) {
   const __u32 out_slot = skb->cb[CB_PORTS] & 0xffff;
   const __u32 copy_set = skb->cb[CB_COPY_SET] & ~FASTPATH_ONLY_BY_USER;
   const __u32 want = skb->cb[CB_TAG];
+  const __u32 flood_slot = skb->cb[CB_FLOOD];
   __u32 tag = tag_of(skb);
   struct fastpath_port_account *arrived = STRIPED(port_accounts, FASTPATH_PORTS, in_slot);
   if (!arrived) return TC_ACT_SHOT;
   arrived->obeyed += 1;
-  skb->mark = switch_mark;
 
   if (copy_set != 0) tag = copy_all(skb, copy_set, in_slot, tag);
+  if (flood_slot != 0) tag = flood(skb, flood_slot, tag);
 
   struct fastpath_port *out = bpf_map_lookup_elem(&ports, &out_slot);
   struct fastpath_port_account *left = STRIPED(port_accounts, FASTPATH_PORTS, out_slot);
-  if (!out || !left) return TC_ACT_SHOT;
-  if (!fits(skb, out, want)) {
-    left->too_big += 1;
-    return TC_ACT_SHOT;
-  }
-  if (!set_tag(skb, tag, want)) {
-    left->send_error += 1;
-    return TC_ACT_SHOT;
-  }
+  if (!out || !left || !prepare(skb, out, left, &tag, want)) return TC_ACT_SHOT;
   left->sent_frames += 1;
   left->sent_bytes += skb->len + (want ? 4 : 0);
-  return (int)bpf_redirect(out->ifindex, 0);
+  return (int)bpf_redirect(out->ifindex, out->redirect);
 }

@@ -237,11 +237,16 @@ bool kernel_can_all(const Snapshot& snapshot, const Verdict& verdict, const Divi
          });
 }
 
-Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, const Unfiltered& unfiltered,
-                    KernelFlow& flow) {
+Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, bool to_group,
+                    const Unfiltered& unfiltered, KernelFlow& flow) {
   Division division(snapshot, verdict, flow.vlan);
   division.look_at(flow.in->mirrors_from);
-  division.look_at(flow.out->mirrors_to);
+  for (const KernelSend& send : flow.sends) division.look_at(snapshot.port(send.port)->mirrors_to);
+  if (to_group) {
+    for (const PortConfig* port : flow.in->bridge->flood_ports) {
+      if (port->no_host) division.look_at(port->mirrors_to);  // nothing is sent there, and yet it is watched
+    }
+  }
   for (const Copy& copy : verdict.copies) {
     if (copy.port != kNoPort) division.look_at(snapshot.port(copy.port)->mirrors_of_copies);
   }
@@ -263,6 +268,23 @@ Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, const Unfi
   }
   add_kernel_copies(snapshot, verdict, division, false, flow);
   return Obstacle::none;
+}
+
+/// All ports where the frame leaves; the last is one where it does.
+Obstacle add_sends(const Snapshot& snapshot, const Verdict& verdict, KernelFlow& flow) {
+  for (const Send& send : verdict.sends) {
+    const PortConfig& out = *snapshot.port(send.port);
+    const bool is_refused = send.drop == DropReason::protected_port;
+    if ((send.drop != DropReason::none && !is_refused) || out.is_patch || out.bridge != flow.in->bridge)
+      return Obstacle::path;
+    if (out.device == nullptr || !out.device->kernel_device().takes_frames) return Obstacle::device;
+    const auto tag = single_tag(send.tags);
+    if (!tag) return Obstacle::tags;
+    flow.sends.push_back({.port = send.port, .tag = *tag, .is_refused = is_refused});
+  }
+  std::stable_partition(flow.sends.begin(), flow.sends.end(),
+                        [](const KernelSend& send) { return send.is_refused; });
+  return flow.sends.back().is_refused ? Obstacle::path : Obstacle::none;
 }
 
 /// Whether some of its frames, or all, may need user space.
@@ -352,27 +374,24 @@ bool needs_taps(const Snapshot& snapshot) {
 
 Eligibility kernel_flow(const Snapshot& snapshot, PortNo in_number, const Frame& frame,
                         const Verdict& verdict, const Unfiltered& unfiltered) {
-  if (frame.dst.is_multicast() || verdict.drop != DropReason::none || verdict.sends.size() != 1 ||
-      verdict.learns.size() != 1 || !verdict.walks.empty() || !verdict.patch_drops.empty() ||
-      !verdict.intrusions.empty() || !verdict.crossings.empty())
-    return obstacle(Obstacle::not_unicast);
-  const Send& send = verdict.sends.front();
+  if (verdict.drop != DropReason::none || verdict.sends.empty() || verdict.learns.size() != 1 ||
+      !verdict.walks.empty() || !verdict.patch_drops.empty() || !verdict.intrusions.empty() ||
+      !verdict.crossings.empty() || (verdict.sends.size() > 1 && !frame.dst.is_multicast()))
+    return obstacle(Obstacle::path);
+  if (verdict.sends.size() > FASTPATH_SENDS + 1) return obstacle(Obstacle::many_ports);
   const PortConfig& in = *snapshot.port(in_number);
-  const PortConfig& out = *snapshot.port(send.port);
-  if (send.drop != DropReason::none || out.is_patch || out.bridge != in.bridge)
-    return obstacle(Obstacle::not_unicast);
-  if (in.device == nullptr || out.device == nullptr || in.device->kernel_device().ifindex == 0 ||
-      !in.device->kernel_device().is_filtered || !out.device->kernel_device().takes_frames)
+  if (in.device == nullptr || in.device->kernel_device().ifindex == 0 ||
+      !in.device->kernel_device().is_filtered)
     return obstacle(Obstacle::device);
-  const auto out_tag = single_tag(send.tags);
-  if (!out_tag || frame.inner_tag()) return obstacle(Obstacle::tags);
+  if (frame.inner_tag()) return obstacle(Obstacle::tags);
   KernelFlow flow{.in = &in,
-                  .out = &out,
+                  .sends = {},
                   .in_tag = frame.tag ? tag_word(*frame.tag) : 0,
-                  .out_tag = *out_tag,
                   .vlan = verdict.learns.front().vlan,
                   .copies = {}};
-  const Obstacle trouble = add_copies(snapshot, verdict, unfiltered, flow);
+  if (const Obstacle trouble = add_sends(snapshot, verdict, flow); trouble != Obstacle::none)
+    return obstacle(trouble);
+  const Obstacle trouble = add_copies(snapshot, verdict, frame.dst.is_multicast(), unfiltered, flow);
   if (trouble != Obstacle::none) return obstacle(trouble);
   return {.obstacle = Obstacle::none, .flow = std::move(flow)};
 }

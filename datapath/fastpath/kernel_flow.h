@@ -80,21 +80,30 @@ struct KernelCopies {
   auto operator<=>(const KernelCopies&) const = default;
 };
 
+struct KernelSend {
+  PortNo port;
+  std::uint32_t tag;  ///< a tag word
+  bool is_refused;    ///< it only counts: both ports are protected
+
+  auto operator<=>(const KernelSend&) const = default;
+};
+
 /// What happens to each frame of a flow.
 struct KernelFlow {
   const PortConfig* in;
-  const PortConfig* out;
-  std::uint32_t in_tag, out_tag;  ///< tag words
-  VlanId vlan;                    ///< in which the bridge knows both addresses
+  std::vector<KernelSend> sends;  ///< the last is not refused
+  std::uint32_t in_tag;           ///< a tag word
+  VlanId vlan;  ///< in which the bridge knows the source, and the destination unless it is a group
   KernelCopies copies;
 };
 
 /// Why a frame takes the way through user space.
 enum class Obstacle : std::uint8_t {
   none,
-  device,       ///< a port is no network device, or one that the kernel cannot carry frames from or to
-  not_unicast,  ///< flooded, dropped, or over a patch
-  tags,         ///< more than one tag before or after
+  device,      ///< a port is no network device, or one that the kernel cannot carry frames from or to
+  path,        ///< dropped, over a patch, or flooded because nobody knows the destination
+  many_ports,  ///< a group address, and more ports than a list holds
+  tags,        ///< more than one tag before or after
   session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates, and there is no copy tap
   many_copies,
 };

@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-/* Sizes of the maps. Slot 0 of copy sets means "no copies". */
+/* Sizes of the maps. Slot 0 of copy sets and of floods means "none". */
 enum {
   FASTPATH_PORTS = 4096, /* ports, by PortNo: a port beyond FASTPATH_FIRST_COPY_TAP goes through user space */
   FASTPATH_BRIDGES = 1024,
@@ -15,6 +15,8 @@ enum {
   FASTPATH_DESTINATIONS = 2048, /* destinations of sessions that have an account here */
   FASTPATH_SESSIONS = 1024,     /* the same for sessions */
   FASTPATH_COPIES = 8,          /* copies, and sessions, in a set */
+  FASTPATH_FLOODS = 1024,       /* different lists of ports where a frame leaves before it leaves at the last */
+  FASTPATH_SENDS = 16,          /* ports in such a list */
   FASTPATH_CHOICES = 65536,     /* header fields whose sessions are known; the kernel forgets the oldest */
   FASTPATH_ORDER = 16384,       /* buckets of the order map; a power of two */
   FASTPATH_WORKERS = 64,
@@ -42,8 +44,10 @@ struct fastpath_decision {
    * 0 = none were tapped. */
   __u64 since;
   __u32 in, out;  /* slots of ports */
-  __u32 tag;      /* with which the frame leaves; 0 = untagged */
+  __u32 tag;      /* with which the frame leaves at `out`; 0 = untagged */
   __u32 copy_set; /* 0 = no copies */
+  __u32 flood;    /* where it leaves before; 0 = nowhere */
+  __u32 unused;
 };
 
 /* A bit of fastpath_decision.copy_set: user space makes all the copies, so that they overtake none. */
@@ -70,7 +74,22 @@ struct fastpath_port {
   __u32 mtu;
   __u32 worker;   /* whose copies `copied` is about */
   __u32 draining; /* frames of known flows are dropped until one need not wait */
-  __u64 unused[3];
+  __u32 redirect; /* flags of bpf_redirect(): BPF_F_INGRESS for an internal port, where the host receives */
+  __u32 unused0;
+  __u64 unused[2];
+};
+
+/* Where a frame leaves besides its last port. */
+struct fastpath_send {
+  __u32 port; /* slot */
+  __u32 tag;
+  __u32 is_refused; /* it only counts: both ports are protected */
+};
+
+struct fastpath_flood {
+  __u32 sends; /* how many */
+  __u32 unused;
+  struct fastpath_send send[FASTPATH_SENDS];
 };
 
 enum {
@@ -129,7 +148,8 @@ struct fastpath_port_account {
   __u64 obeyed;                          /* of received_frames: carried out by the tc program */
   __u64 sent_frames, sent_bytes;         /* production and copies, as given to the device */
   __u64 copies_sent;                     /* of sent_frames */
-  __u64 too_big, send_error;             /* production frames that should have left here */
+  /* Production frames that should have left here. */
+  __u64 too_big, send_error, no_buffers, link_down, protected_port;
 };
 
 struct fastpath_destination_account {

@@ -106,6 +106,7 @@ Programs::Programs() {
   ports = mapped<fastpath_port>(maps.ports);
   stamps = mapped<std::uint64_t>(maps.stamps);
   copy_sets = mapped<fastpath_copy_set>(maps.copy_sets);
+  floods = mapped<fastpath_flood>(maps.floods);
   port_accounts_ = mapped<fastpath_port_account>(maps.port_accounts);
   tap_accounts_ = mapped<fastpath_tap_account>(maps.tap_accounts);
   drain_accounts_ = mapped<fastpath_drain_account>(maps.drain_accounts);
@@ -182,7 +183,16 @@ void Programs::try_out() {
   std::copy(there.octets.begin(), there.octets.end(), key.dst);
   std::copy(here.octets.begin(), here.octets.end(), key.src);
   fastpath_flow flow{};
-  flow.decision[0] = {.generation = 1, .since = 0, .in = in, .out = out, .tag = 0, .copy_set = 0};
+  constexpr std::uint32_t kFlood = FASTPATH_FLOODS - 1;  // with a port that only counts
+  floods[kFlood] = {.sends = 1, .unused = 0, .send = {{.port = out, .tag = 0, .is_refused = 1}}};
+  flow.decision[0] = {.generation = 1,
+                      .since = 0,
+                      .in = in,
+                      .out = out,
+                      .tag = 0,
+                      .copy_set = 0,
+                      .flood = kFlood,
+                      .unused = 0};
   bridges[0].generation = 1;
   if (!put(key, flow)) refuse("bpf(2) refused a flow", errno);
   enable(true);
@@ -192,9 +202,11 @@ void Programs::try_out() {
   enable(false);
   remove(key);
   const fastpath_port_account account = port_account(in);
+  const std::uint64_t refused = port_account(out).protected_port;
   ports[in] = ports[out] = {};
   bridges[0] = {};
-  if (left == here && account.received_frames == 1 && account.obeyed == 1) return;
+  floods[kFlood] = {};
+  if (left == here && account.received_frames == 1 && account.obeyed == 1 && refused == 1) return;
   throw std::runtime_error("this kernel does not hand the decision of a socket filter on to tc");
 }
 

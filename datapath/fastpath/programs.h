@@ -85,6 +85,7 @@ class Programs {
   MappedArray<fastpath_port> ports;
   MappedArray<std::uint64_t> stamps;  ///< tick of the last frame, by fastpath_flow::id
   MappedArray<fastpath_copy_set> copy_sets;
+  MappedArray<fastpath_flood> floods;
 
   /// Known flows are carried out; otherwise user space gets every frame.
   void enable(bool on) const;

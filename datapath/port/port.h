@@ -26,6 +26,7 @@ struct KernelDevice {
   bool is_filtered = false;   ///< the filter of the fast path decides about its frames
   bool takes_frames = false;  ///< nothing that the host has put on it may drop a frame unseen
   bool takes_copies = false;  ///< a copy that it refuses is known at once
+  bool is_host = false;       ///< an internal port: the host receives what is sent there
 };
 
 class Port {

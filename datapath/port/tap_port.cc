@@ -133,7 +133,19 @@ class OpenTapPort final : public TapPort {
 
   void set_persistent(bool on) override { ::ioctl(tap_.get(), TUNSETPERSIST, on ? 1L : 0L); }
 
+  void set_ifindex(int ifindex) override { ifindex_.store(ifindex, std::memory_order_relaxed); }
+  KernelDevice kernel_device() const override {
+    const int ifindex = ifindex_.load(std::memory_order_relaxed);
+    if (ifindex == 0) return {};
+    return {.ifindex = ifindex,
+            .is_filtered = false,
+            .takes_frames = true,
+            .takes_copies = false,  // they would have unfinished checksums
+            .is_host = true};
+  }
+
   void detach() override {
+    set_ifindex(0);
     ::ioctl(tap_.get(), TUNSETOFFLOAD, 0L);  // the next program may not expect GSO packets
     const UniqueFd nothing(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (nothing) ::dup3(nothing.get(), tap_.get(), O_CLOEXEC);
@@ -233,6 +245,7 @@ class OpenTapPort final : public TapPort {
   const UniqueFd poll_;
   const std::unique_ptr<std::uint8_t[]> arena_;  // the frames of one batch
   const bool is_new_;
+  std::atomic<int> ifindex_ = 0;
 };
 
 }  // namespace

@@ -37,6 +37,9 @@ class TapPort : public Port {
   virtual std::optional<TapPlace> place() const = 0;
   /// A persistent device stays when it is closed; another one disappears then, however the process ends.
   virtual void set_persistent(bool on) = 0;
+  /// The index of the device while it is in the daemon's network namespace, otherwise 0: with it the kernel gives the
+  /// host frames by itself (datapath/fastpath).
+  virtual void set_ifindex(int ifindex) = 0;
   /// Lets go of the device at once, whoever still uses the port, to which it looks as if the device were gone.
   virtual void detach() = 0;
 };

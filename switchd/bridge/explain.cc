@@ -90,7 +90,9 @@ Explanation::Verdict verdict_of(const Snapshot& snapshot, SessionIndex at, const
 /// 802.1Q (packet_snd() in net/packet/af_packet.c). A tap takes any length.
 bool is_too_big(const PortConfig& out, std::span<const std::uint8_t> frame) {
   if (frame.size() < kAddressesLength + kEtherTypeLength) return false;
-  if (out.mtu == 0 || out.device == nullptr || out.device->kernel_device().ifindex == 0) return false;
+  if (out.mtu == 0 || out.device == nullptr) return false;
+  const KernelDevice device = out.device->kernel_device();
+  if (device.ifindex == 0 || device.is_host) return false;
   const bool has_room_for_tag = u16_at(frame, kAddressesLength) == kTpid8021Q;
   return frame.size() > kAddressesLength + kEtherTypeLength + out.mtu + (has_room_for_tag ? kTagLength : 0);
 }

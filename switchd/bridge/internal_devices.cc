@@ -89,6 +89,7 @@ bool InternalDevices::locate(const std::string& interface, Open& open) {
     if (!open.elsewhere)
       log::info(kInternalLog, "{}: its device is in another network namespace now", interface);
     if (open.made) open.tap->set_persistent(false);
+    open.tap->set_ifindex(0);
     open.elsewhere = elsewhere_.find(place->netns.get(), place->name);
     if (!open.elsewhere) {  // not to be seen: as if it were up, because the tap itself knows better
       open.elsewhere.emplace();
@@ -105,6 +106,7 @@ bool InternalDevices::locate(const std::string& interface, Open& open) {
     if (open.made) open.tap->set_persistent(true);
   }
   open.ifindex = link->ifindex;
+  open.tap->set_ifindex(link->ifindex);
   open.generation = link->generation;
   return true;
 }

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lab import BUILD, FAST_PATH, wait_until
-from net import BROADCAST, Host, frame, mac
+from net import BROADCAST, Host, Wire, frame, mac
 from switch import Lab
 
 pytestmark = pytest.mark.skipif(not FAST_PATH, reason="it is switched off")
@@ -59,10 +59,11 @@ def hexadecimal(address: bytes) -> str:
 
 
 class Numbered(contextlib.AbstractContextManager):
-    """Receives numbered frames at a host until no more come."""
+    """Receives numbered frames at a host, or at another device, until no more come."""
 
-    def __init__(self, host: Host) -> None:
-        self.process = subprocess.Popen(["ip", "netns", "exec", host.namespace, str(TOOL), "receive", "1", "eth0"],
+    def __init__(self, host: Host | None, namespace: str = "", device: str = "eth0") -> None:
+        namespace = host.namespace if host is not None else namespace
+        self.process = subprocess.Popen(["ip", "netns", "exec", namespace, str(TOOL), "receive", "1", device],
                                         stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
@@ -79,8 +80,9 @@ class Numbered(contextlib.AbstractContextManager):
         return found[hexadecimal(mac(source))]
 
 
-def send(host: Host, source: int, destination: int, rate: int, count: int) -> None:
-    host.run(str(TOOL), "send", rate, count, f"eth0,{hexadecimal(mac(source))},{hexadecimal(mac(destination))}")
+def send(host: Host, source: int, destination: int | bytes, rate: int, count: int) -> None:
+    address = mac(destination) if isinstance(destination, int) else destination
+    host.run(str(TOOL), "send", rate, count, f"eth0,{hexadecimal(mac(source))},{hexadecimal(address)}")
 
 
 def whole(count: int) -> dict[str, int]:
@@ -402,6 +404,78 @@ def test_tags_are_pushed_and_popped(lab: Lab) -> None:
             host.wire.send(sent)
             assert other.wire.expect(1) == [expected]
         assert stats(lab)["fast_path"]["frames"] > before
+
+
+@pytest.mark.parametrize("group", [BROADCAST, bytes.fromhex("01005e000107"), bytes.fromhex("333300000107")],
+                         ids=["broadcast", "ipv4", "ipv6"])
+def test_the_kernel_sends_to_groups(lab: Lab, group: bytes) -> None:
+    """To every port in its form, and the copies of both directions; a protected port is refused and counted."""
+    hosts = {name: lab.host(name) for name in ("t4", "t5", "t6")}
+    for name, options in (("t1", ["--tag", "10", "--protected"]), ("t2", ["--tag", "10"]), ("t3", ["--trunks", "10"]),
+                          ("t4", ["--tag", "10", "--protected"]), ("t5", ["--tag", "20"])):
+        lab.ctl("set-port", name, *options)
+    lab.mirror("from", "--source", "t1:from", "--output", "t6", "--normal-io")
+    lab.mirror("to", "--source", "t3:to", "--output", "t6", "--normal-io")
+    lab.ctl("set-port", "t6", "--tag", "30")
+    lab.t1.wire.send(frame(mac(1), group, b"here I am"))
+    lab.t3.wire.settle()
+    before = {name: lab.port(name)["counters"] for name in ("t1", "t2", "t3", "t4", "t5", "t6")}
+    accounts = {name: lab.account(name) for name in ("from", "to")}
+    slow = in_user_space(lab)
+    with Numbered(lab.t2) as t2, Numbered(lab.t3) as t3, Numbered(hosts["t6"]) as t6:
+        send(lab.t1, 1, group, 20_000, MANY)
+        assert t2.result() == whole(MANY)
+        assert t3.result() == whole(MANY)
+        assert t6.result() == whole(MANY), "one copy, in the form of the session that comes first"
+    assert in_user_space(lab) - slow < MANY / 2
+    assert stats(lab)["fast_path"]["frames"] > MANY / 2
+
+    def grown(port: str, key: str) -> int:
+        return lab.port(port)["counters"][key] - before[port][key]
+
+    assert (grown("t2", "tx_packets"), grown("t2", "tx_bytes")) == (MANY, MANY * 64)
+    assert (grown("t3", "tx_packets"), grown("t3", "tx_bytes")) == (MANY, MANY * 68)
+    assert (grown("t4", "tx_packets"), grown("t4", "tx_dropped")) == (0, MANY)
+    assert (grown("t5", "tx_packets"), grown("t5", "tx_dropped")) == (0, 0)
+    assert lab.drops("protected_port") >= MANY
+    for name in ("from", "to"):
+        assert lab.account(name)["matched"] - accounts[name]["matched"] == MANY
+    assert sum(lab.account(name)["delivered"] - accounts[name]["delivered"] for name in ("from", "to")) == grown("t6", "tx_copies")
+
+
+def test_a_group_loses_and_gains_members_with_the_next_frame(lab: Lab) -> None:
+    for n in range(20):
+        member = n % 2 == 0
+        lab.ctl("set-port", "t3", "--tag", "none" if member else "7")
+        for i in range(5):
+            lab.t1.wire.send(frame(mac(1), BROADCAST, b"round %d %d" % (n, i)))
+        lab.t2.wire.expect(5)
+        seen = lab.t3.wire.settle()
+        assert len(seen) == (5 if member else 0), n
+        lab.t2.wire.clear()
+        lab.t3.wire.clear()
+
+
+def test_the_kernel_gives_the_host_its_frames(lab: Lab) -> None:
+    """To an address of the host, and to a group: on the local port, as user space would, without the switch's mark."""
+    lab.net.switch_run("ip", "link", "set", "br0", "up")
+    lab.net.switch_run("nft", "add table netdev t; add chain netdev t c { type filter hook ingress device br0 priority 0; }; "
+                       "add rule netdev t c mark != 0 counter drop")
+    lab.wait_port("br0", "active")
+    address = bytes.fromhex(lab.net.switch_run("cat", "/sys/class/net/br0/address").stdout.strip().replace(":", ""))
+    with contextlib.closing(Wire(lab.net.switch, "br0")) as host:
+        host.send(frame(address, BROADCAST, b"the host"))
+    lab.t1.wire.expect(1)
+    before = in_user_space(lab), lab.port("br0")["counters"]
+    for destination in (address, BROADCAST):
+        with Numbered(None, lab.net.switch, "br0") as host_receives, Numbered(lab.t2) as other:
+            send(lab.t1, 1, destination, 20_000, MANY)
+            assert host_receives.result() == whole(MANY)
+            if destination == BROADCAST:
+                assert other.result() == whole(MANY)
+    assert in_user_space(lab) - before[0] < MANY / 2
+    assert lab.port("br0")["counters"]["tx_packets"] - before[1]["tx_packets"] == 2 * MANY
+    assert lab.port("br0")["counters"]["tx_bytes"] - before[1]["tx_bytes"] == 2 * MANY * 64
 
 
 def test_explain_gets_the_next_frame_of_a_fast_flow(lab: Lab) -> None:

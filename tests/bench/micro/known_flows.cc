@@ -36,10 +36,16 @@ fastpath_key key_of(std::uint32_t number) {
 
 void put_all(const Programs& programs) {
   for (std::uint32_t i = 0; i < kFlows; ++i) {
-    const fastpath_flow flow{
-        .decision = {{.generation = 1, .since = 0, .in = 0, .out = 1, .tag = 0, .copy_set = 0}},
-        .bridge = 0,
-        .id = i};
+    const fastpath_flow flow{.decision = {{.generation = 1,
+                                           .since = 0,
+                                           .in = 0,
+                                           .out = 1,
+                                           .tag = 0,
+                                           .copy_set = 0,
+                                           .flood = 0,
+                                           .unused = 0}},
+                             .bridge = 0,
+                             .id = i};
     benchmark::DoNotOptimize(programs.put(key_of(i), flow));
   }
 }

@@ -66,20 +66,60 @@ TEST_F(KernelFlowTest, KnownUnicastBetweenDevicesGoes) {
   const Eligibility result = eligible();
   ASSERT_EQ(result.obstacle, Obstacle::none);
   EXPECT_EQ(result.flow->in->name, "p0");
-  EXPECT_EQ(result.flow->out->name, "p1");
+  ASSERT_EQ(result.flow->sends.size(), 1U);
+  EXPECT_EQ(result.flow->sends.front().port, number("p1"));
   EXPECT_EQ(result.flow->in_tag, 0U);
-  EXPECT_EQ(result.flow->out_tag, 0U);
+  EXPECT_EQ(result.flow->sends.front().tag, 0U);
   EXPECT_TRUE(result.flow->copies.empty());
 }
 
-TEST_F(KernelFlowTest, WhatIsFloodedOrDroppedDoesNot) {
-  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast)).obstacle, Obstacle::not_unicast);
-  EXPECT_EQ(eligible(frame().src(kHere).dst("02:00:00:00:00:99")).obstacle, Obstacle::not_unicast)
-      << "unknown";
-  EXPECT_EQ(eligible(frame().src(kThere).dst(kHere)).obstacle, Obstacle::not_unicast) << "hairpin";
+TEST_F(KernelFlowTest, WhatIsDroppedOrForAStrangerDoesNot) {
+  EXPECT_EQ(eligible(frame().src(kHere).dst("02:00:00:00:00:99")).obstacle, Obstacle::path) << "unknown";
+  EXPECT_EQ(eligible(frame().src(kThere).dst(kHere)).obstacle, Obstacle::path) << "hairpin";
+  EXPECT_EQ(eligible(frame().src(kHere).dst("01:80:c2:00:00:00")).obstacle, Obstacle::path) << "reserved";
   lab.port("p0").is_protected = lab.port("p1").is_protected = true;
   lab.apply();
-  EXPECT_EQ(eligible().obstacle, Obstacle::not_unicast) << "protected";
+  EXPECT_EQ(eligible().obstacle, Obstacle::path) << "protected";
+}
+
+TEST_F(KernelFlowTest, AGroupIsSentToAllItsPorts) {
+  lab.port("p0").vlan = {.mode = VlanMode::access, .tag = 10};
+  lab.port("p1").vlan = {.mode = VlanMode::access, .tag = 10};
+  lab.port("m1").vlan = {.mode = VlanMode::access, .tag = 20};
+  lab.port("p0").is_protected = lab.port("p1").is_protected = true;
+  lab.apply();
+  const Eligibility result = eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46));
+  ASSERT_EQ(result.obstacle, Obstacle::none);
+  const std::vector<KernelSend> expected{{number("p1"), 0, true}, {number("m0"), 0x8100000aU, false}};
+  EXPECT_EQ(result.flow->sends, expected) << "what is refused only counts, and comes first";
+  EXPECT_EQ(result.flow->vlan, 10);
+}
+
+TEST_F(KernelFlowTest, AGroupOfOneIsAGroup) {
+  for (const char* name : {"m0", "m1"}) lab.port(name).vlan = {.mode = VlanMode::access, .tag = 7};
+  lab.port("p1").no_host = true;  // sessions see what would be sent there
+  span("web", {{"p1", Direction::to}}, "m0");
+  auto rules = std::make_shared<FilterRules>();
+  rules->filter.push_back(*Match::parse("tcp,tp_dst=80").match);
+  lab.session("web").rules = rules;
+  lab.apply();
+  learn(kHere, "p0");
+  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::path)
+      << "nowhere";
+  lab.port("m1").vlan = {};
+  lab.apply();
+  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::session_needs)
+      << "the session may select another frame of the flow";
+}
+
+TEST_F(KernelFlowTest, MoreGroupPortsThanAListHoldsAreUserSpaces) {
+  for (int n = 0; n < FASTPATH_SENDS + 1; ++n) {
+    const std::string name = "q" + std::to_string(n);
+    lab.port(name);
+    lab.device(name).pass_for({.ifindex = 100 + n, .is_filtered = true, .takes_frames = true});
+  }
+  lab.apply();
+  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast)).obstacle, Obstacle::many_ports);
 }
 
 TEST_F(KernelFlowTest, TagsAreAddedRemovedAndChanged) {
@@ -90,12 +130,12 @@ TEST_F(KernelFlowTest, TagsAreAddedRemovedAndChanged) {
   learn(kThere, "p1", 10);
   const Eligibility out = eligible();
   ASSERT_TRUE(out.flow);
-  EXPECT_EQ(out.flow->out_tag, 0x8100000aU);
+  EXPECT_EQ(out.flow->sends.front().tag, 0x8100000aU);
   EXPECT_EQ(out.flow->vlan, 10);
   const Eligibility back = eligible(frame().src(kThere).dst(kHere).vlan(10, 3), "p1");
   ASSERT_TRUE(back.flow);
   EXPECT_EQ(back.flow->in_tag, 0x8100600aU);
-  EXPECT_EQ(back.flow->out_tag, 0U);
+  EXPECT_EQ(back.flow->sends.front().tag, 0U);
 }
 
 TEST_F(KernelFlowTest, ASecondTagStaysWithUserSpace) {
