@@ -44,6 +44,8 @@ void FastPath::count_port(std::size_t slot) {
   PortCell& cell = use.counters->of(sender_);
   add_growth(cell.received_frames, now.received_frames, before.received_frames);
   add_growth(cell.received_bytes, now.received_bytes, before.received_bytes);
+  add_growth(cell.received_frames, now.crossed_frames, before.crossed_frames);
+  add_growth(cell.received_bytes, now.crossed_bytes, before.crossed_bytes);
   add_growth(cell.sent_frames, now.sent_frames, before.sent_frames);
   add_growth(cell.sent_bytes, now.sent_bytes, before.sent_bytes);
   add_growth(cell.copies_sent, now.copies_sent, before.copies_sent);
@@ -120,7 +122,7 @@ bool FastPath::age_some(std::size_t& bucket, std::vector<Seen>& seen) {
   for (; bucket < end; ++bucket) {
     for (auto item = flows_.begin(bucket); item != flows_.end(bucket); ++item) {
       Flow& flow = item->second;
-      const auto bridge = bridges_.find(flow.macs.get());
+      const auto bridge = bridges_.find(flow.hops.front().macs.get());
       const std::uint64_t stamp = shared(programs_.stamps[flow.in_kernel.id]).load(std::memory_order_relaxed);
       const std::uint64_t generation = flow.in_kernel.decision[flow.current].generation;
       const bool stale = bridge == bridges_.end() || bridge->second.generation != generation;
@@ -128,7 +130,7 @@ bool FastPath::age_some(std::size_t& bucket, std::vector<Seen>& seen) {
         idle.push_back(flows_.find(item->first));
       } else if (stamp != flow.last_stamp) {
         flow.last_stamp = stamp;
-        seen.push_back({flow.macs, flow.src.vlan, flow.src.mac, flow.in});
+        for (const Hop& hop : flow.hops) seen.push_back({hop.macs, hop.src.vlan, hop.src.mac, hop.in});
       }
     }
   }

@@ -96,16 +96,16 @@ void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
     return snapshot.port(PortNo{static_cast<std::uint32_t>(slot)});
   };
   for (auto& [macs, use] : bridges_) use.next = 0;
-  bool changes = false;
   for (const auto& bridge : snapshot.bridges) {
-    if (!bridge_slot(*bridge)) continue;
-    BridgeUse& use = bridges_.at(bridge->macs.get());
-    use.next = bridge->generation;
-    changes |= use.next != use.generation;
+    if (bridge_slot(*bridge)) bridges_.at(bridge->macs.get()).next = bridge->generation;
   }
+  const bool changes = std::any_of(bridges_.begin(), bridges_.end(), [](const auto& item) {
+    return item.second.next != item.second.generation;
+  });
   for (std::size_t slot = 0; slot < ports_.size(); ++slot) {
     if (const PortConfig* port = port_at(slot)) publish_port(slot, port);
   }
+  if (changes) remove_crossing();
   if (changes) prepare(snapshot, now);
   for (auto& [macs, use] : bridges_) {
     if (use.generation != use.next) switch_over(use);
@@ -186,12 +186,21 @@ void FastPath::clean_port(std::size_t slot, const PortConfig* port) {
 void FastPath::prepare(const Snapshot& snapshot, TimeNs now) {
   std::size_t prepared = 0;
   for (auto& [key, flow] : flows_) {
-    const auto bridge = bridges_.find(flow.macs.get());
+    const auto bridge = bridges_.find(flow.hops.front().macs.get());
     if (bridge == bridges_.end() || bridge->second.next == bridge->second.generation) continue;
     const std::uint64_t stamp = shared(programs_.stamps[flow.in_kernel.id]).load(std::memory_order_relaxed);
     if (bridge->second.next == 0 || tick_ - stamp > kActiveTicks || prepared == kMostPrepared) continue;
     if (flow.in_kernel.decision[flow.current].generation != bridge->second.generation) continue;
     if (prepare(snapshot, flow, key, now)) ++prepared;
+  }
+}
+
+/// A flow over a patch rests on the settings of several bridges, and the kernel compares only those of the first. Its
+/// next frame goes to user space.
+void FastPath::remove_crossing() {
+  for (auto at = flows_.begin(); at != flows_.end() && crossing_ != 0;) {
+    const auto flow = at++;
+    if (flow->second.hops.size() > 1) remove(flow);
   }
 }
 
@@ -204,13 +213,16 @@ bool FastPath::prepare(const Snapshot& snapshot, Flow& flow, const fastpath_key&
   if (key.tag != 0)
     frame.tag = VlanTag{static_cast<std::uint16_t>(key.tag >> 16), static_cast<std::uint16_t>(key.tag)};
   frame.payload = kPayload;
-  const PortConfig* in = snapshot.port(flow.in);
+  const PortNo number = flow.hops.front().in;
+  const PortConfig* in = snapshot.port(number);
   if (in == nullptr || in->device == nullptr ||
       static_cast<std::uint32_t>(in->device->kernel_device().ifindex) != key.ifindex)
     return false;
   const Eligibility eligible =
-      eligibility(snapshot, flow.in, frame, decider_.decide(snapshot, flow.in, frame, now), now);
-  if (!eligible.flow || eligible.flow->vlan != flow.src.vlan) return false;
+      eligibility(snapshot, number, frame, decider_.decide(snapshot, number, frame, now), now);
+  if (!eligible.flow || eligible.flow->hops.size() != 1 ||
+      eligible.flow->hops.front().vlan != flow.hops.front().src.vlan)
+    return false;
   auto decision = decision_for(*eligible.flow, now);
   if (!decision) return false;
   const std::size_t other = 1 - flow.current;
@@ -290,12 +302,17 @@ void FastPath::set_pause(Pause why, bool paused) {
 
 // ---- frames -------------------------------------------------------------------------------------------
 
+/// The settings are those in effect, and the bridge knows the addresses of the frame where the hop says.
+bool FastPath::knows(const KernelHop& hop, const Frame& frame, TimeNs now) const {
+  const auto bridge = bridges_.find(hop.bridge->macs.get());
+  return bridge != bridges_.end() && bridge->second.generation == hop.bridge->generation &&
+         hop.bridge->macs->lookup(hop.vlan, frame.src, now) == hop.in &&
+         (frame.dst.is_multicast() || hop.bridge->macs->lookup(hop.vlan, frame.dst, now) == hop.out);
+}
+
 Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                       TimeNs now) {
-  const bool is_group = frame.dst.is_multicast();
-  if (off_.load(std::memory_order_relaxed) || verdict.sends.empty() || !has_slot(in) ||
-      (verdict.sends.size() != 1 && !is_group))
-    return {};
+  if (off_.load(std::memory_order_relaxed) || verdict.sends.empty() || !has_slot(in)) return {};
   const PortConfig& port = *snapshot.port(in);
   if (port.device == nullptr || !port.device->kernel_device().is_filtered) return {};
   const fastpath_key key =
@@ -303,8 +320,7 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   // The control thread may hold the lock for milliseconds: another frame of the flow will be offered.
   if (!changes_.try_lock()) return {};
   const MutexLock lock(changes_, std::adopt_lock);
-  const std::shared_ptr<MacTable>& macs = port.bridge->macs;
-  const auto bridge = bridges_.find(macs.get());
+  const auto bridge = bridges_.find(port.bridge->macs.get());
   if (bridge == bridges_.end() || bridge->second.generation != port.bridge->generation)
     return {};  // outdated
   const auto known = flows_.find(key);
@@ -315,17 +331,20 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   if (!eligible.flow) return {};
   const KernelFlow& flow = *eligible.flow;
   // A change of these addresses since then has waited, or will wait, for the lock in forgotten().
-  if (macs->lookup(flow.vlan, frame.src, now) != in ||
-      (!is_group && macs->lookup(flow.vlan, frame.dst, now) != flow.sends.back().port))
+  if (!std::all_of(flow.hops.begin(), flow.hops.end(),
+                   [&](const KernelHop& hop) REQUIRES(changes_) { return knows(hop, frame, now); }))
     return {};
   if (known != flows_.end()) remove(known);
   const auto decision = decision_for(flow, now);
   if (!decision) return {};
-  Flow added{.in_kernel = {},
-             .macs = macs,
-             .src = {macs.get(), flow.vlan, frame.src},
-             .dst = {macs.get(), flow.vlan, frame.dst},
-             .in = in};
+  Flow added{.in_kernel = {}, .hops = {}};
+  for (const KernelHop& hop : flow.hops) {
+    const std::shared_ptr<MacTable>& macs = hop.bridge->macs;
+    added.hops.push_back({.macs = macs,
+                          .src = {macs.get(), hop.vlan, frame.src},
+                          .dst = {macs.get(), hop.vlan, frame.dst},
+                          .in = hop.in});
+  }
   added.in_kernel.decision[0] = *decision;
   added.in_kernel.bridge = bridge->second.slot;
   added.in_kernel.id = free_ids_.empty() ? next_id_ : free_ids_.back();
@@ -340,8 +359,11 @@ Offer FastPath::offer(const Snapshot& snapshot, PortNo in, const Frame& frame, c
   free_ids_.empty() ? static_cast<void>(++next_id_) : free_ids_.pop_back();
   const bool copies_wait = added.copies_wait = flow.copies.sends() && !flow.copies.tapped;
   const auto at = flows_.emplace(key, std::move(added)).first;
-  by_address_[at->second.src].insert(&at->first);
-  by_address_[at->second.dst].insert(&at->first);
+  for (const Hop& hop : at->second.hops) {
+    by_address_[hop.src].insert(&at->first);
+    by_address_[hop.dst].insert(&at->first);
+  }
+  if (at->second.hops.size() > 1) ++crossing_;
   return {Offer::Answer::taken, copies_wait};
 }
 
@@ -350,8 +372,10 @@ std::optional<std::uint32_t> FastPath::flood_of(const std::vector<KernelSend>& s
   if (!slot || floods_.slot(*slot).users > 1) return slot;  // or it is as it was
   fastpath_flood flood{};
   for (const KernelSend& send : sends) {
-    flood.send[flood.sends++] = {
-        .port = index(send.port), .tag = send.tag, .is_refused = send.is_refused ? 1U : 0U};
+    flood.send[flood.sends++] = {.port = index(send.port),
+                                 .tag = send.tag,
+                                 .kind = static_cast<std::uint32_t>(send.kind),
+                                 .peer = send.kind == KernelSend::Kind::crosses ? index(send.peer) : 0};
   }
   programs_.floods[*slot] = flood;
   return slot;
@@ -412,8 +436,11 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
 
 void FastPath::remove(Flows::iterator at) {
   programs_.remove(at->first);
-  unlink(at->second.src, at->first);
-  unlink(at->second.dst, at->first);
+  for (const Hop& hop : at->second.hops) {
+    unlink(hop.src, at->first);
+    unlink(hop.dst, at->first);
+  }
+  if (at->second.hops.size() > 1) --crossing_;
   for (const fastpath_decision& decision : at->second.in_kernel.decision) release(decision);
   free_ids_.push_back(at->second.in_kernel.id);
   flows_.erase(at);

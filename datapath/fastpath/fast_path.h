@@ -140,12 +140,16 @@ class FastPath final : public AddressWatcher {
   struct AddressHash {
     std::size_t operator()(const Address& address) const;
   };
-  struct Flow {
-    fastpath_flow in_kernel;
-    std::size_t current = 0;  ///< of its decisions: that of the settings in effect
+  /// A bridge that a flow passes.
+  struct Hop {
     std::shared_ptr<MacTable> macs;
     Address src, dst;
     PortNo in;
+  };
+  struct Flow {
+    fastpath_flow in_kernel;
+    std::size_t current = 0;  ///< of its decisions: that of the settings in effect
+    std::vector<Hop> hops;    ///< the first is the bridge where its frames arrive
     std::uint64_t last_stamp = 0;
     bool copies_wait = false;  ///< Offer::copies_wait
   };
@@ -161,6 +165,8 @@ class FastPath final : public AddressWatcher {
   std::optional<std::uint32_t> flood_of(const std::vector<KernelSend>& sends) REQUIRES(changes_);
   void release(const fastpath_decision& decision) REQUIRES(changes_);
   void remove(Flows::iterator at) REQUIRES(changes_);
+  bool knows(const KernelHop& hop, const Frame& frame, TimeNs now) const REQUIRES(changes_);
+  void remove_crossing() REQUIRES(roles::control, changes_);
   void unlink(const Address& address, const fastpath_key& key) REQUIRES(changes_);
   Eligibility eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                           TimeNs now) REQUIRES(changes_);
@@ -214,6 +220,7 @@ class FastPath final : public AddressWatcher {
   SlotTable<std::vector<KernelSend>, Nothing> floods_ GUARDED_BY(changes_){1, FASTPATH_FLOODS};
   std::vector<std::uint32_t> free_ids_ GUARDED_BY(changes_);  ///< fastpath_flow::id
   std::uint32_t next_id_ GUARDED_BY(changes_) = 0;
+  std::size_t crossing_ GUARDED_BY(changes_) = 0;  ///< flows over patches
   std::uint64_t refused_ GUARDED_BY(changes_) = 0;
   std::string trouble_ GUARDED_BY(changes_);
   std::uint64_t disobeyed_ GUARDED_BY(changes_) = 0;  ///< frames, until the last look

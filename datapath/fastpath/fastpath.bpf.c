@@ -432,14 +432,26 @@ static __always_inline int prepare(struct __sk_buff *skb, const struct fastpath_
   return 1;
 }
 
-static __always_inline void send_frame(struct __sk_buff *skb, const struct fastpath_send *send, __u32 *tag) {
+/// `arrived`: bytes, with the tag that it had then.
+static __always_inline void send_frame(struct __sk_buff *skb, const struct fastpath_send *send, __u32 arrived,
+                                       __u32 *tag) {
   __u32 slot = send->port;
   const __u32 want = send->tag;
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &slot);
   struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, slot);
   if (!port || !account) return;
-  if (send->is_refused) {
+  if (send->kind == FASTPATH_SEND_REFUSED) {
     account->protected_port += 1;
+    return;
+  }
+  if (send->kind == FASTPATH_SEND_CROSSES) {
+    __u32 peer_slot = send->peer;
+    struct fastpath_port_account *peer = STRIPED(port_accounts, FASTPATH_PORTS, peer_slot);
+    if (!peer) return;
+    account->sent_frames += 1;
+    account->sent_bytes += arrived;
+    peer->crossed_frames += 1;
+    peer->crossed_bytes += arrived;
     return;
   }
   if (!prepare(skb, port, account, tag, want)) return;
@@ -456,11 +468,11 @@ static __always_inline void send_frame(struct __sk_buff *skb, const struct fastp
 }
 
 /// To all ports but the last. Returns the tag that the frame has afterwards.
-static __always_inline __u32 flood(struct __sk_buff *skb, __u32 slot, __u32 tag) {
+static __always_inline __u32 flood(struct __sk_buff *skb, __u32 slot, __u32 arrived, __u32 tag) {
   struct fastpath_flood *list = bpf_map_lookup_elem(&floods, &slot);
   if (!list) return tag;
   const __u32 sends = list->sends;
-  for (__u32 i = 0; i < FASTPATH_SENDS && i < sends; ++i) send_frame(skb, &list->send[i], &tag);
+  for (__u32 i = 0; i < FASTPATH_SENDS && i < sends; ++i) send_frame(skb, &list->send[i], arrived, &tag);
   return tag;
 }
 
@@ -478,12 +490,13 @@ int vswitch_ingress(struct __sk_buff *skb) {
   const __u32 want = skb->cb[CB_TAG];
   const __u32 flood_slot = skb->cb[CB_FLOOD];
   __u32 tag = tag_of(skb);
+  const __u32 bytes = skb->len + (tag ? 4 : 0);
   struct fastpath_port_account *arrived = STRIPED(port_accounts, FASTPATH_PORTS, in_slot);
   if (!arrived) return TC_ACT_SHOT;
   arrived->obeyed += 1;
 
   if (copy_set != 0) tag = copy_all(skb, copy_set, in_slot, tag);
-  if (flood_slot != 0) tag = flood(skb, flood_slot, tag);
+  if (flood_slot != 0) tag = flood(skb, flood_slot, bytes, tag);
 
   struct fastpath_port *out = bpf_map_lookup_elem(&ports, &out_slot);
   struct fastpath_port_account *left = STRIPED(port_accounts, FASTPATH_PORTS, out_slot);

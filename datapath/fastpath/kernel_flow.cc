@@ -2,6 +2,7 @@
 #include "datapath/fastpath/kernel_flow.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 #include "datapath/fastpath/maps.h"
@@ -83,14 +84,18 @@ bool selects_by_headers(const Snapshot& snapshot, const CompiledSession& session
 /// Divides the sessions of a flow into those whose copies the kernel makes and the others.
 class Division {
  public:
-  Division(const Snapshot& snapshot, const Verdict& verdict, VlanId vlan)
-      : snapshot_(snapshot), verdict_(verdict), vlan_(vlan) {}
+  Division(const Snapshot& snapshot, const Verdict& verdict, const std::vector<KernelHop>& hops)
+      : snapshot_(snapshot), verdict_(verdict), hops_(hops) {}
 
-  /// Sessions that may select frames that pass a port in this direction.
-  void look_at(const Candidates& candidates) {
+  /// Sessions that may select frames that pass the port in this direction.
+  void look_at(PortNo number, Candidates PortConfig::*direction) {
+    const PortConfig& port = *snapshot_.port(number);
+    const Candidates& candidates = port.*direction;
+    const auto hop = std::find_if(hops_.begin(), hops_.end(),
+                                  [&](const KernelHop& one) { return one.bridge == port.bridge; });
     for (const SessionIndex at : candidates.all()) {
       const CompiledSession& session = snapshot_.session(at);
-      if (session.rules == nullptr || (session.select_vlans && !(*session.select_vlans)[vlan_])) continue;
+      if (session.rules == nullptr || (session.select_vlans && !(*session.select_vlans)[hop->vlan])) continue;
       by_headers_ &= selects_by_headers(snapshot_, session);
       if (!give_to_user(at)) return;
     }
@@ -177,7 +182,7 @@ class Division {
   }
   const Snapshot& snapshot_;
   const Verdict& verdict_;
-  const VlanId vlan_;
+  const std::vector<KernelHop>& hops_;
   std::vector<SessionIndex> users_;
   bool all_ = false;
   bool by_headers_ = true;
@@ -239,16 +244,17 @@ bool kernel_can_all(const Snapshot& snapshot, const Verdict& verdict, const Divi
 
 Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, bool to_group,
                     const Unfiltered& unfiltered, KernelFlow& flow) {
-  Division division(snapshot, verdict, flow.vlan);
-  division.look_at(flow.in->mirrors_from);
-  for (const KernelSend& send : flow.sends) division.look_at(snapshot.port(send.port)->mirrors_to);
-  if (to_group) {
-    for (const PortConfig* port : flow.in->bridge->flood_ports) {
-      if (port->no_host) division.look_at(port->mirrors_to);  // nothing is sent there, and yet it is watched
+  Division division(snapshot, verdict, flow.hops);
+  for (const KernelHop& hop : flow.hops) division.look_at(hop.in, &PortConfig::mirrors_from);
+  for (const KernelSend& send : flow.sends) division.look_at(send.port, &PortConfig::mirrors_to);
+  for (const KernelHop& hop : flow.hops) {
+    if (!to_group) break;
+    for (const PortConfig* port : hop.bridge->flood_ports) {  // nothing is sent there, and yet it is watched
+      if (port->no_host) division.look_at(port->number, &PortConfig::mirrors_to);
     }
   }
   for (const Copy& copy : verdict.copies) {
-    if (copy.port != kNoPort) division.look_at(snapshot.port(copy.port)->mirrors_of_copies);
+    if (copy.port != kNoPort) division.look_at(copy.port, &PortConfig::mirrors_of_copies);
   }
   division.look_at_selected();
   if (!fits(verdict, FASTPATH_COPIES - (division.nobody() ? 0 : 1))) {
@@ -270,21 +276,48 @@ Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, bool to_gr
   return Obstacle::none;
 }
 
-/// All ports where the frame leaves; the last is one where it does.
+/// The bridges that the frame passes. False if it passes one twice, or one that does not learn its source.
+bool add_hops(const Snapshot& snapshot, const Verdict& verdict, KernelFlow& flow) {
+  const auto crossings = std::count_if(verdict.sends.begin(), verdict.sends.end(),
+                                       [&](const Send& send) { return snapshot.port(send.port)->is_patch; });
+  if (verdict.learns.size() != static_cast<std::size_t>(crossings) + 1) return false;
+  for (const Learn& learn : verdict.learns) {
+    if (std::any_of(flow.hops.begin(), flow.hops.end(),
+                    [&](const KernelHop& hop) { return hop.bridge == learn.bridge; }))
+      return false;
+    flow.hops.push_back({.bridge = learn.bridge, .vlan = learn.vlan, .in = learn.port});
+  }
+  return flow.hops.front().bridge == flow.in->bridge;
+}
+
+/// All ports where the frame leaves; the last is one where it is sent.
 Obstacle add_sends(const Snapshot& snapshot, const Verdict& verdict, KernelFlow& flow) {
+  using Kind = KernelSend::Kind;
   for (const Send& send : verdict.sends) {
     const PortConfig& out = *snapshot.port(send.port);
+    const auto hop = std::find_if(flow.hops.begin(), flow.hops.end(),
+                                  [&](const KernelHop& one) { return one.bridge == out.bridge; });
     const bool is_refused = send.drop == DropReason::protected_port;
-    if ((send.drop != DropReason::none && !is_refused) || out.is_patch || out.bridge != flow.in->bridge)
-      return Obstacle::path;
-    if (out.device == nullptr || !out.device->kernel_device().takes_frames) return Obstacle::device;
+    if ((send.drop != DropReason::none && !is_refused) || hop == flow.hops.end()) return Obstacle::path;
+    hop->out = out.number;
+    if (out.is_patch && !is_refused) {
+      flow.sends.push_back({.port = out.number, .kind = Kind::crosses, .peer = out.patch_peer});
+      continue;
+    }
+    if (!is_refused && (out.device == nullptr || !out.device->kernel_device().takes_frames))
+      return Obstacle::device;
     const auto tag = single_tag(send.tags);
     if (!tag) return Obstacle::tags;
-    flow.sends.push_back({.port = send.port, .tag = *tag, .is_refused = is_refused});
+    flow.sends.push_back({.port = send.port, .tag = *tag, .kind = is_refused ? Kind::refused : Kind::sent});
   }
-  std::stable_partition(flow.sends.begin(), flow.sends.end(),
-                        [](const KernelSend& send) { return send.is_refused; });
-  return flow.sends.back().is_refused ? Obstacle::path : Obstacle::none;
+  const auto is_sent = [](const KernelSend& send) { return send.kind == Kind::sent; };
+  std::stable_partition(flow.sends.begin(), flow.sends.end(), std::not_fn(is_sent));
+  return is_sent(flow.sends.back()) ? Obstacle::none : Obstacle::path;
+}
+
+bool is_to_one(const KernelFlow& flow) {
+  return std::all_of(flow.sends.begin(), flow.sends.end() - 1,
+                     [](const KernelSend& send) { return send.kind == KernelSend::Kind::crosses; });
 }
 
 /// Whether some of its frames, or all, may need user space.
@@ -374,9 +407,8 @@ bool needs_taps(const Snapshot& snapshot) {
 
 Eligibility kernel_flow(const Snapshot& snapshot, PortNo in_number, const Frame& frame,
                         const Verdict& verdict, const Unfiltered& unfiltered) {
-  if (verdict.drop != DropReason::none || verdict.sends.empty() || verdict.learns.size() != 1 ||
-      !verdict.walks.empty() || !verdict.patch_drops.empty() || !verdict.intrusions.empty() ||
-      !verdict.crossings.empty() || (verdict.sends.size() > 1 && !frame.dst.is_multicast()))
+  if (verdict.drop != DropReason::none || verdict.sends.empty() || !verdict.walks.empty() ||
+      !verdict.patch_drops.empty() || !verdict.intrusions.empty() || !verdict.crossings.empty())
     return obstacle(Obstacle::path);
   if (verdict.sends.size() > FASTPATH_SENDS + 1) return obstacle(Obstacle::many_ports);
   const PortConfig& in = *snapshot.port(in_number);
@@ -384,13 +416,12 @@ Eligibility kernel_flow(const Snapshot& snapshot, PortNo in_number, const Frame&
       !in.device->kernel_device().is_filtered)
     return obstacle(Obstacle::device);
   if (frame.inner_tag()) return obstacle(Obstacle::tags);
-  KernelFlow flow{.in = &in,
-                  .sends = {},
-                  .in_tag = frame.tag ? tag_word(*frame.tag) : 0,
-                  .vlan = verdict.learns.front().vlan,
-                  .copies = {}};
+  KernelFlow flow{
+      .in = &in, .hops = {}, .sends = {}, .in_tag = frame.tag ? tag_word(*frame.tag) : 0, .copies = {}};
+  if (!add_hops(snapshot, verdict, flow)) return obstacle(Obstacle::path);
   if (const Obstacle trouble = add_sends(snapshot, verdict, flow); trouble != Obstacle::none)
     return obstacle(trouble);
+  if (!frame.dst.is_multicast() && !is_to_one(flow)) return obstacle(Obstacle::path);
   const Obstacle trouble = add_copies(snapshot, verdict, frame.dst.is_multicast(), unfiltered, flow);
   if (trouble != Obstacle::none) return obstacle(trouble);
   return {.obstacle = Obstacle::none, .flow = std::move(flow)};

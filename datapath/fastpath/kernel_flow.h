@@ -81,19 +81,33 @@ struct KernelCopies {
 };
 
 struct KernelSend {
+  enum class Kind : std::uint8_t {
+    sent,
+    refused,  ///< it only counts: both ports are protected
+    crosses,  ///< it only counts: the port is a patch port, and the frame goes on in the peer's bridge
+  };
   PortNo port;
-  std::uint32_t tag;  ///< a tag word
-  bool is_refused;    ///< it only counts: both ports are protected
+  std::uint32_t tag = 0;  ///< a tag word
+  Kind kind = Kind::sent;
+  PortNo peer = kNoPort;  ///< if it crosses
 
   auto operator<=>(const KernelSend&) const = default;
+};
+
+/// A bridge that the frame passes.
+struct KernelHop {
+  const BridgeConfig* bridge;
+  VlanId vlan;
+  PortNo in;             ///< where the bridge knows the source
+  PortNo out = kNoPort;  ///< and the destination, unless it is a group
 };
 
 /// What happens to each frame of a flow.
 struct KernelFlow {
   const PortConfig* in;
-  std::vector<KernelSend> sends;  ///< the last is not refused
+  std::vector<KernelHop> hops;    ///< the first is the bridge of `in`; no bridge twice
+  std::vector<KernelSend> sends;  ///< the last is one where it is sent
   std::uint32_t in_tag;           ///< a tag word
-  VlanId vlan;  ///< in which the bridge knows the source, and the destination unless it is a group
   KernelCopies copies;
 };
 
@@ -101,7 +115,7 @@ struct KernelFlow {
 enum class Obstacle : std::uint8_t {
   none,
   device,      ///< a port is no network device, or one that the kernel cannot carry frames from or to
-  path,        ///< dropped, over a patch, or flooded because nobody knows the destination
+  path,        ///< dropped, twice through one bridge, or flooded because nobody knows the destination
   many_ports,  ///< a group address, and more ports than a list holds
   tags,        ///< more than one tag before or after
   session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates, and there is no copy tap

@@ -15,10 +15,10 @@ enum {
   FASTPATH_DESTINATIONS = 2048, /* destinations of sessions that have an account here */
   FASTPATH_SESSIONS = 1024,     /* the same for sessions */
   FASTPATH_COPIES = 8,          /* copies, and sessions, in a set */
-  FASTPATH_FLOODS = 1024,       /* different lists of ports where a frame leaves before it leaves at the last */
-  FASTPATH_SENDS = 16,          /* ports in such a list */
-  FASTPATH_CHOICES = 65536,     /* header fields whose sessions are known; the kernel forgets the oldest */
-  FASTPATH_ORDER = 16384,       /* buckets of the order map; a power of two */
+  FASTPATH_FLOODS = 1024,   /* different lists of ports where a frame leaves before it leaves at the last */
+  FASTPATH_SENDS = 16,      /* ports in such a list */
+  FASTPATH_CHOICES = 65536, /* header fields whose sessions are known; the kernel forgets the oldest */
+  FASTPATH_ORDER = 16384,   /* buckets of the order map; a power of two */
   FASTPATH_WORKERS = 64,
   FASTPATH_PATIENCE = 20000000, /* ns that a choice waits for all earlier copies to be sent */
   FASTPATH_FIRST_COPY_TAP =
@@ -79,11 +79,18 @@ struct fastpath_port {
   __u64 unused[2];
 };
 
+enum {
+  FASTPATH_SEND_SENT,
+  FASTPATH_SEND_REFUSED, /* it only counts: both ports are protected */
+  FASTPATH_SEND_CROSSES, /* it only counts: the port is a patch port, and the frame goes on in the peer's bridge */
+};
+
 /* Where a frame leaves besides its last port. */
 struct fastpath_send {
   __u32 port; /* slot */
   __u32 tag;
-  __u32 is_refused; /* it only counts: both ports are protected */
+  __u32 kind;
+  __u32 peer; /* slot, if it crosses */
 };
 
 struct fastpath_flood {
@@ -148,6 +155,7 @@ struct fastpath_port_account {
   __u64 obeyed;                          /* of received_frames: carried out by the tc program */
   __u64 sent_frames, sent_bytes;         /* production and copies, as given to the device */
   __u64 copies_sent;                     /* of sent_frames */
+  __u64 crossed_frames, crossed_bytes;   /* of a patch port: they came from its peer */
   /* Production frames that should have left here. */
   __u64 too_big, send_error, no_buffers, link_down, protected_port;
 };

@@ -184,7 +184,8 @@ void Programs::try_out() {
   std::copy(here.octets.begin(), here.octets.end(), key.src);
   fastpath_flow flow{};
   constexpr std::uint32_t kFlood = FASTPATH_FLOODS - 1;  // with a port that only counts
-  floods[kFlood] = {.sends = 1, .unused = 0, .send = {{.port = out, .tag = 0, .is_refused = 1}}};
+  floods[kFlood] = {
+      .sends = 1, .unused = 0, .send = {{.port = out, .tag = 0, .kind = FASTPATH_SEND_REFUSED, .peer = 0}}};
   flow.decision[0] = {.generation = 1,
                       .since = 0,
                       .in = in,

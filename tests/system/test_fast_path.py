@@ -456,6 +456,78 @@ def test_a_group_loses_and_gains_members_with_the_next_frame(lab: Lab) -> None:
         lab.t3.wire.clear()
 
 
+def over_patch(lab: Lab) -> tuple[Host, Host]:
+    """br1 behind a patch from br0, with two hosts; the patch tags VLAN 10 of br0. Their addresses are those of 4 and 5."""
+    lab.ctl("add-br", "br1")
+    lab.ctl("add-port", "br0", "p01", "--type", "patch", "--option", "peer=p10", "--tag", "10")
+    lab.ctl("add-port", "br1", "p10", "--type", "patch", "--option", "peer=p01")
+    hosts = lab.host("t4", bridge="br1"), lab.host("t5", bridge="br1")
+    for name in ("t1", "t2", "t3"):
+        lab.ctl("set-port", name, "--tag", "10")
+    learn(lab)
+    for n, host in enumerate(hosts, 4):
+        host.wire.send(frame(mac(n), BROADCAST))
+    lab.t1.wire.settle(2)
+    lab.t1.wire.clear()
+    return hosts
+
+
+def test_the_kernel_carries_frames_over_patches(lab: Lab) -> None:
+    t4, t5 = over_patch(lab)
+    lab.mirror("here", "--source", "t1:from", "--output", "t3")
+    lab.mirror("there", "--source", "t4:to", "--output", "t5", bridge="br1")
+    go_fast(lab, lab.t1, 1, 4)
+    before = {name: lab.port(name)["counters"] for name in ("t1", "p01", "p10", "t4")}
+    slow = in_user_space(lab)
+    with Numbered(t4) as production, Numbered(lab.t3) as here, Numbered(t5) as there:
+        send(lab.t1, 1, 4, 20_000, MANY)
+        for receiver in (production, here, there):
+            assert receiver.result() == whole(MANY)
+    assert in_user_space(lab) - slow < MANY / 2
+
+    def grown(port: str, key: str) -> int:
+        return lab.port(port)["counters"][key] - before[port][key]
+
+    for port, packets, bytes_ in (("t1", "rx_packets", "rx_bytes"), ("p01", "tx_packets", "tx_bytes"),
+                                  ("p10", "rx_packets", "rx_bytes"), ("t4", "tx_packets", "tx_bytes")):
+        assert (grown(port, packets), grown(port, bytes_)) == (MANY, MANY * 64), port
+    for name, bridge in (("here", "br0"), ("there", "br1")):
+        account = lab.account(name, bridge)
+        assert account["matched"] == account["delivered"] >= MANY
+
+
+@pytest.mark.parametrize("bridge", ["br0", "br1"])
+def test_a_change_on_either_side_of_a_patch_applies_to_the_next_frame(lab: Lab, bridge: str) -> None:
+    t4, t5 = over_patch(lab)
+    copies = t5 if bridge == "br1" else lab.t3
+    lab.mirror("span", "--source", "t4:to" if bridge == "br1" else "t1:from", "--output", copies.name, bridge=bridge)
+    go_fast(lab, lab.t1, 1, 4)
+    copies.wire.settle()
+    for round_ in range(40):
+        copies.wire.clear()
+        is_on = round_ % 2 == 1
+        lab.ctl("enable-mirror" if is_on else "disable-mirror", bridge, "span")
+        lab.t1.wire.send(*(frame(mac(1), mac(4), b"round %d" % round_) for _ in range(5)))
+        assert len([data for data in copies.wire.settle() if data[:6] == mac(4)]) == (5 if is_on else 0), round_
+    assert stats(lab)["fast_path"]["flows"] > 0
+    lab.ctl("del-port", "p10")
+    t4.wire.clear()
+    lab.t1.wire.send(frame(mac(1), mac(4), b"nobody there"))
+    assert t4.wire.settle() == []
+
+
+def test_an_address_that_moves_behind_a_patch_is_followed(lab: Lab) -> None:
+    t4, t5 = over_patch(lab)
+    go_fast(lab, lab.t1, 1, 4)
+    t5.wire.send(frame(mac(4), BROADCAST, b"here now"))
+    lab.t1.wire.settle(1)
+    t4.wire.clear()
+    t5.wire.clear()
+    lab.t1.wire.send(frame(mac(1), mac(4), b"where are you"))
+    assert [data for data in t5.wire.settle(1) if data[:6] == mac(4)] == [frame(mac(1), mac(4), b"where are you")]
+    assert t4.wire.settle() == []
+
+
 def test_the_kernel_gives_the_host_its_frames(lab: Lab) -> None:
     """To an address of the host, and to a group: on the local port, as user space would, without the switch's mark."""
     lab.net.switch_run("ip", "link", "set", "br0", "up")

@@ -32,7 +32,9 @@ class KernelFlowTest : public ::testing::Test {
   void learn(const std::string& mac, const std::string& port, VlanId vlan = 0) {
     lab.registry.macs("br0")->learn(vlan, *MacAddr::parse(mac), number(port), lab.now);
   }
-  PortNo number(const std::string& port) const { return lab.registry.port("br0", port)->number; }
+  PortNo number(const std::string& port, const std::string& bridge = "br0") const {
+    return lab.registry.port(bridge, port)->number;
+  }
 
   Eligibility eligible(const test::FrameBuilder& builder, const std::string& in = "p0") {
     const std::vector<std::uint8_t> bytes = builder.bytes();
@@ -90,9 +92,10 @@ TEST_F(KernelFlowTest, AGroupIsSentToAllItsPorts) {
   lab.apply();
   const Eligibility result = eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46));
   ASSERT_EQ(result.obstacle, Obstacle::none);
-  const std::vector<KernelSend> expected{{number("p1"), 0, true}, {number("m0"), 0x8100000aU, false}};
+  const std::vector<KernelSend> expected{{number("p1"), 0, KernelSend::Kind::refused},
+                                         {number("m0"), 0x8100000aU}};
   EXPECT_EQ(result.flow->sends, expected) << "what is refused only counts, and comes first";
-  EXPECT_EQ(result.flow->vlan, 10);
+  EXPECT_EQ(result.flow->hops.front().vlan, 10);
 }
 
 TEST_F(KernelFlowTest, AGroupOfOneIsAGroup) {
@@ -110,6 +113,31 @@ TEST_F(KernelFlowTest, AGroupOfOneIsAGroup) {
   lab.apply();
   EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::session_needs)
       << "the session may select another frame of the flow";
+}
+
+TEST_F(KernelFlowTest, PatchesAreResolved) {
+  for (const auto& [name, bridge, peer] : {std::tuple("p01", "br0", "p10"), {"p10", "br1", "p01"}}) {
+    PortSpec& port = lab.port(name, bridge);
+    port.is_patch = true;
+    port.device = nullptr;
+    port.patch_peer = peer;
+  }
+  lab.port("q0", "br1");
+  lab.device("q0").pass_for({.ifindex = 90, .is_filtered = true, .takes_frames = true, .takes_copies = true});
+  lab.apply();
+  learn(kHere, "p0");
+  lab.registry.macs("br0")->learn(0, *MacAddr::parse(kThere), number("p01"), lab.now);
+  lab.registry.macs("br1")->learn(0, *MacAddr::parse(kThere), number("q0", "br1"), lab.now);
+  const Eligibility result = eligible();
+  ASSERT_EQ(result.obstacle, Obstacle::none);
+  const std::vector<KernelSend> expected{
+      {.port = number("p01"), .kind = KernelSend::Kind::crosses, .peer = number("p10", "br1")},
+      {.port = number("q0", "br1")}};
+  EXPECT_EQ(result.flow->sends, expected);
+  ASSERT_EQ(result.flow->hops.size(), 2U);
+  EXPECT_EQ(result.flow->hops[0].out, number("p01"));
+  EXPECT_EQ(result.flow->hops[1].in, number("p10", "br1"));
+  EXPECT_EQ(result.flow->hops[1].out, number("q0", "br1"));
 }
 
 TEST_F(KernelFlowTest, MoreGroupPortsThanAListHoldsAreUserSpaces) {
@@ -131,7 +159,7 @@ TEST_F(KernelFlowTest, TagsAreAddedRemovedAndChanged) {
   const Eligibility out = eligible();
   ASSERT_TRUE(out.flow);
   EXPECT_EQ(out.flow->sends.front().tag, 0x8100000aU);
-  EXPECT_EQ(out.flow->vlan, 10);
+  EXPECT_EQ(out.flow->hops.front().vlan, 10);
   const Eligibility back = eligible(frame().src(kThere).dst(kHere).vlan(10, 3), "p1");
   ASSERT_TRUE(back.flow);
   EXPECT_EQ(back.flow->in_tag, 0x8100600aU);
