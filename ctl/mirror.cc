@@ -159,6 +159,10 @@ Endpoints declare_mirror_settings(CLI::App& app, const Params& params) {
   number(app, params, "--snaplen", "snaplen", "truncate copies to this many bytes, or none", true)
       ->type_name("BYTES");
   number(app, params, "--sample", "sample", "copy one frame in N, chosen at random")->type_name("N");
+  number(app, params, "--cpu-budget", "cpu_budget",
+         "lose copies rather than spend more than this share of a processor on them in the kernel, or none",
+         true)
+      ->type_name("PERCENT");
   Endpoints endpoints = declare_endpoints(app);
   choice(app, params, "--mtu-policy", "mtu_policy", {"cut", "fragment", "drop"}, "truncate",
          "copies longer than the path MTU of an endpoint are truncated [truncate], fragmented or dropped");
@@ -326,6 +330,8 @@ std::string render_mirror_details(const Json& mirror) {
   if (mirror.contains("superframes") && !mirror["superframes"].is_null())
     text += line("GSO packets", mirror["superframes"] == "cut" ? "segmented" : "kept whole");
   if (!mirror["snaplen"].is_null()) text += line("snaplen", mirror["snaplen"].dump() + " bytes");
+  if (mirror.contains("cpu_budget") && !mirror["cpu_budget"].is_null())
+    text += line("CPU budget", mirror["cpu_budget"].dump() + " % of a processor, in the kernel");
   if (mirror["sample"] != 1) text += line("sample", "one frame in " + mirror["sample"].dump());
   for (const Json& match : mirror["filter"]) text += line("filter", match);
   for (const Json& match : mirror["skip"]) text += line("skip", match);

@@ -45,6 +45,7 @@ enum class DropKind : std::uint8_t {
   X(send_error, error, "the device refused it") \
   X(queue_full, loss, "the mirror queue was full: the mirror thread was too slow") \
   X(session_budget, loss, "the session had used up its share of the mirror queue") \
+  X(cpu_budget, loss, "the session had used up its budget of processor time in the kernel") \
   X(no_route, loss, "the host has no route to the endpoint") \
   X(no_neighbour, loss, "the next hop on the path to the endpoint does not answer") \
   X(not_segmentable, loss, "a GSO packet of a kind that cannot be segmented") \

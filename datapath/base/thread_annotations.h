@@ -63,12 +63,12 @@ class CAPABILITY("mutex") NestingMutex {
   void lock() ACQUIRE() {
     while (!try_lock()) {
       const std::thread::id holder = holder_.load(std::memory_order_relaxed);
-      if (holder != std::thread::id()) holder_.wait(holder, std::memory_order_relaxed);
+      if (holder != std::thread::id()) holder_.wait(holder);
     }
   }
   void unlock() RELEASE() {
     if (--depth_ != 0) return;
-    holder_.store(std::thread::id(), std::memory_order_release);
+    holder_.store(std::thread::id());  // in order with notify_one()'s look at who waits
     holder_.notify_one();
   }
   bool try_lock() TRY_ACQUIRE(true) {

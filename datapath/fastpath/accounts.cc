@@ -75,6 +75,7 @@ void FastPath::count_copies() {
     add_growth(lost(cell.lost, DropReason::link_down), now.link_down, before.link_down);
     add_growth(lost(cell.lost, DropReason::too_big), now.too_big, before.too_big);
     add_growth(lost(cell.lost, DropReason::sampled_out), now.sampled_out, before.sampled_out);
+    add_growth(lost(cell.lost, DropReason::cpu_budget), now.cpu_budget, before.cpu_budget);
   }
   for (std::size_t at = 0; auto& slot : sessions_.slots()) {
     const fastpath_session_account now = programs_.session_account(at++);

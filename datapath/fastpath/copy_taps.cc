@@ -54,7 +54,7 @@ std::uint32_t CopyTaps::assign(const Programs& programs, std::uint32_t slot, con
   auto known = std::make_unique<Slot>();
   known->frames = std::make_shared<TappedFrames>(copies, slot, version);
   known->worker = copies.tapped->worker;
-  known->base = programs.tap_account(slot);
+  known->base = known->handed = programs.tap_account(slot);
   frames_[slot].store(known->frames);
   slots_[slot] = std::move(known);
   return version;
@@ -80,6 +80,12 @@ void CopyTaps::count_lost(const Programs& programs, SenderId sender, TimeNs now)
 }
 
 void CopyTaps::count_lost(Slot& slot, const fastpath_tap_account& handed, SenderId sender, TimeNs now) {
+  const TappedFrames& frames = *slot.frames;
+  // What was withheld is known at once.
+  count_lost(frames, DropReason::cpu_budget, handed.withheld_frames - slot.handed.withheld_frames,
+             handed.withheld_bytes - slot.handed.withheld_bytes, sender);
+  slot.handed.withheld_frames = handed.withheld_frames;
+  slot.handed.withheld_bytes = handed.withheld_bytes;
   const bool is_known =
       taken_until_[slot.worker].load(std::memory_order_acquire) > slot.handed_at + kOnTheirWay;
   if (slot.handed_at != 0 && !is_known) return;
@@ -90,25 +96,28 @@ void CopyTaps::count_lost(Slot& slot, const fastpath_tap_account& handed, Sender
     return lost > counted ? lost - std::exchange(counted, lost) : 0;
   };
   if (slot.handed_at != 0) {
-    const TappedFrames& frames = *slot.frames;
     const std::uint64_t lost =
         grow(slot.handed.frames, slot.base.frames, frames.taken_frames.load(), slot.lost_frames);
     const std::uint64_t bytes =
         grow(slot.handed.bytes, slot.base.bytes, frames.taken_bytes.load(), slot.lost_bytes);
-    if (lost != 0) {
-      for (const auto& destination : frames.copies().certain) {
-        DestinationCell& cell = destination->of(sender);
-        cell.matched.add(lost);
-        cell.lost[static_cast<std::size_t>(DropReason::queue_full)].add(lost);
-      }
-      for (const auto& session : frames.copies().certain_sessions) {
-        session->of(sender).frames.add(lost);
-        session->of(sender).bytes.add(bytes);
-      }
-    }
+    count_lost(frames, DropReason::queue_full, lost, bytes, sender);
   }
   slot.handed = handed;
   slot.handed_at = now;
+}
+
+void CopyTaps::count_lost(const TappedFrames& frames, DropReason reason, std::uint64_t lost,
+                          std::uint64_t bytes, SenderId sender) {
+  if (lost == 0) return;
+  for (const auto& destination : frames.copies().certain) {
+    DestinationCell& cell = destination->of(sender);
+    cell.matched.add(lost);
+    cell.lost[static_cast<std::size_t>(reason)].add(lost);
+  }
+  for (const auto& session : frames.copies().certain_sessions) {
+    session->of(sender).frames.add(lost);
+    session->of(sender).bytes.add(bytes);
+  }
 }
 
 }  // namespace vswitch::fastpath

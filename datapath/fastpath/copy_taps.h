@@ -79,6 +79,8 @@ class CopyTaps {
   };
 
   void count_lost(Slot& slot, const fastpath_tap_account& now_handed, SenderId sender, TimeNs now);
+  static void count_lost(const TappedFrames& frames, DropReason reason, std::uint64_t lost,
+                         std::uint64_t bytes, SenderId sender);
 
   std::vector<std::unique_ptr<CopyTap>> taps_;  ///< by worker
   std::uint32_t last_version_ = 0;

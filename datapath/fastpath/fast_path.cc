@@ -25,6 +25,11 @@ constexpr std::size_t kMostPrepared = 4096;  // at a microsecond each
 
 constexpr std::uint32_t kAnyLength = 1U << 20;
 
+/// fastpath_budget::scale.
+std::uint64_t scale_of(std::uint32_t percent) {
+  return percent == 0 ? 0 : std::uint64_t{1024} * 100 / percent;
+}
+
 bool has_slot(PortNo port) {
   return index(port) < FASTPATH_FIRST_COPY_TAP;
 }
@@ -419,7 +424,20 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
     set.session[set.sessions++] = {.account = *account,
                                    .rule = session.rule,
                                    .sample = session.sample,
-                                   .counts = session.counts ? 1U : 0U};
+                                   .counts = session.counts ? 1U : 0U,
+                                   .has_budget = session.budget != 0 ? 1U : 0U};
+    programs_.budgets[*account].scale = scale_of(session.budget);
+  }
+  for (const auto& [session, percent] :
+       copies.tapped ? copies.tapped->budgets : std::vector<KernelBudget>{}) {
+    const auto account = room ? sessions_.take(session) : std::nullopt;
+    if (!account) {
+      room = false;
+      break;
+    }
+    sessions.push_back(*account);
+    set.tap_budget[set.tap_budgets++] = *account;
+    programs_.budgets[*account].scale = scale_of(percent);
   }
   if (!room) {
     for (const std::uint32_t account : destinations) destinations_.release(account, tick_);

@@ -57,6 +57,7 @@ struct {
 MAPPED_ARRAY(bridges, struct fastpath_bridge, FASTPATH_BRIDGES);
 MAPPED_ARRAY(ports, struct fastpath_port, FASTPATH_PORTS);
 MAPPED_ARRAY(copy_sets, struct fastpath_copy_set, FASTPATH_COPY_SETS);
+MAPPED_ARRAY(budgets, struct fastpath_budget, FASTPATH_SESSIONS);
 MAPPED_ARRAY(floods, struct fastpath_flood, FASTPATH_FLOODS);
 /// The tick of the last frame of each flow, by fastpath_flow.id.
 MAPPED_ARRAY(stamps, __u64, FASTPATH_FLOWS);
@@ -198,13 +199,44 @@ static __always_inline __u32 segment_header(struct __sk_buff *skb) {
 
 enum { XMIT_DROP = 1, XMIT_CN = 2 };  // NET_XMIT_*: the receiver or a queue refused it; the device is down
 
+static __always_inline int has_spent(__u32 account, __u64 now) {
+  const struct fastpath_budget *budget = bpf_map_lookup_elem(&budgets, &account);
+  return budget && budget->scale != 0 && budget->full_at > now + FASTPATH_BURST;
+}
+
+/// The session has used the processor since `start`.
+static __always_inline void charge(__u32 account, __u64 start) {
+  struct fastpath_budget *budget = bpf_map_lookup_elem(&budgets, &account);
+  if (!budget) return;
+  const __u64 now = bpf_ktime_get_ns();
+  if (budget->full_at < now) budget->full_at = now;
+  __sync_fetch_and_add(&budget->full_at, (now - start) * budget->scale >> 10);
+}
+
+/// False if all sessions for which the frame would go to the tap have used up their budgets.
+static __always_inline int may_tap(const struct fastpath_copy_set *set, __u64 now) {
+  const __u32 budgeted = set->tap_budgets;
+  if (budgeted == 0) return 1;
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < budgeted; ++i) {
+    if (!has_spent(set->tap_budget[i], now)) return 1;
+  }
+  return 0;
+}
+
 /// User space makes copies of it. What finds no room in the ring of the tap is known by the difference: the tap itself
 /// refuses every frame, after the ring has it.
-static __always_inline void tap_frame(struct __sk_buff *skb, __u32 copy_set, const struct fastpath_copy *copy,
-                                      __u32 *tag) {
+static __always_inline void tap_frame(struct __sk_buff *skb, __u32 copy_set, const struct fastpath_copy_set *set,
+                                      const struct fastpath_copy *copy, __u32 *tag) {
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy->port);
   struct fastpath_tap_account *account = STRIPED(tap_accounts, FASTPATH_COPY_SETS, copy_set);
   if (!port || !account) return;
+  const __u32 budgeted = set->tap_budgets;
+  const __u64 start = budgeted == 0 ? 0 : bpf_ktime_get_ns();
+  if (!may_tap(set, start)) {
+    account->withheld_frames += 1;
+    account->withheld_bytes += skb->len + (*tag ? 4 : 0);
+    return;
+  }
   account->frames += 1;
   account->bytes += skb->len + (*tag ? 4 : 0);
   if (!set_tag(skb, *tag, copy->tag)) {
@@ -213,6 +245,7 @@ static __always_inline void tap_frame(struct __sk_buff *skb, __u32 copy_set, con
   }
   *tag = copy->tag;
   bpf_clone_redirect(skb, port->ifindex, 0);
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < budgeted; ++i) charge(set->tap_budget[i], start);
 }
 
 /// The transport layer, which begins at `at` and has `length` bytes. False if user space must look at it.
@@ -302,6 +335,7 @@ struct making {
   __u32 tag;       // that it has at the moment
   __u32 selected;  // sessions that select the frame, as bits
   __u32 withheld;  // of these, sessions that leave it out of their sample
+  __u32 spent;     // and those that have used up their budgets
   __u32 sent;      // forms, as bits
   __u32 is_tapped; // user space decides about sessions that select by header fields, or makes copies itself
 };
@@ -312,7 +346,7 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
   const struct fastpath_copy copy = set->copy[i];
   __u32 *tag = &making->tag;
   if (copy.kind == FASTPATH_COPY_TAPPED) {
-    if (making->is_tapped) tap_frame(skb, copy_set, &copy, tag);
+    if (making->is_tapped) tap_frame(skb, copy_set, set, &copy, tag);
     return;
   }
   const __u32 session = 1u << (copy.session & 31);
@@ -323,6 +357,10 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
   account->matched += 1;
   if (making->withheld & session) {
     account->sampled_out += 1;
+    return;
+  }
+  if (making->spent & session) {
+    account->cpu_budget += 1;
     return;
   }
   const __u32 form = 1u << (copy.form & 31);
@@ -352,7 +390,10 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
     packets = skb->gso_segs;
     bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
   }
+  const struct fastpath_session *payer = &set->session[copy.session & (FASTPATH_COPIES - 1)];
+  const __u64 start = payer->has_budget ? bpf_ktime_get_ns() : 0;
   const long result = bpf_clone_redirect(skb, port->ifindex, port->redirect);
+  if (start != 0) charge(payer->account, start);
   if (result == 0) {
     account->delivered += 1;
     account->packets += packets;
@@ -392,6 +433,7 @@ static __always_inline void select_sessions(const struct fastpath_copy_set *set,
       making->withheld |= 1u << i;
       continue;
     }
+    if (session.has_budget && has_spent(session.account, bpf_ktime_get_ns())) making->spent |= 1u << i;
     struct fastpath_session_account *account = STRIPED(session_accounts, FASTPATH_SESSIONS, session.account);
     if (!account || counts == 0) continue;
     account->frames += 1;

@@ -155,7 +155,8 @@ class Division {
                         .all = all_,
                         .sessions = {},
                         .certain = {},
-                        .certain_sessions = {}};
+                        .certain_sessions = {},
+                        .budgets = {}};
     for (const SessionIndex at : users_) {
       if (!all_) tapped.sessions.push_back(snapshot_.session(at).counters);
     }
@@ -169,6 +170,14 @@ class Division {
     for (const Copy& copy : verdict_.copies) {
       if (!is_certain(copy.session) || copy.drop != DropReason::none) continue;
       tapped.certain.push_back(snapshot_.session(copy.session).destinations[copy.destination].counters);
+    }
+    const auto may_be_withheld = [&](SessionIndex at) {
+      return is_certain(at) && snapshot_.session(at).cpu_budget != 0;
+    };
+    if (!all_ && users_.size() <= FASTPATH_COPIES &&
+        std::all_of(users_.begin(), users_.end(), may_be_withheld)) {
+      for (const SessionIndex at : users_)
+        tapped.budgets.push_back({snapshot_.session(at).counters, snapshot_.session(at).cpu_budget});
     }
     return tapped;
   }
@@ -211,8 +220,11 @@ void add_kernel_copies(const Snapshot& snapshot, const Verdict& verdict, const D
     if (rule == 0 && division.is_users(selection.session)) continue;
     const CompiledSession& session = snapshot.session(selection.session);
     numbers.push_back(selection.session);
-    flow.copies.sessions.push_back(
-        {.account = session.counters, .rule = rule, .sample = session.sample, .counts = selection.counts});
+    flow.copies.sessions.push_back({.account = session.counters,
+                                    .rule = rule,
+                                    .sample = session.sample,
+                                    .counts = selection.counts,
+                                    .budget = session.cpu_budget});
   }
   for (std::size_t at = 0; at < verdict.copies.size(); ++at) {
     const Copy& copy = verdict.copies[at];

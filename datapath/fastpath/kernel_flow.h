@@ -42,8 +42,16 @@ struct KernelSession {
   std::uint32_t rule;    ///< a bit: it selects by header fields (Choice); 0: it selects every frame
   std::uint32_t sample;  ///< one frame in so many is copied
   bool counts;           ///< Selection::counts, if it selects every frame
+  std::uint32_t budget;  ///< CompiledSession::cpu_budget
 
   auto operator<=>(const KernelSession&) const = default;
+};
+
+struct KernelBudget {
+  std::shared_ptr<SessionCounters> session;
+  std::uint32_t percent;  ///< of a processor
+
+  auto operator<=>(const KernelBudget&) const = default;
 };
 
 /// Copies that user space makes of frames that the kernel forwards. It gets the frame through a copy tap
@@ -57,6 +65,8 @@ struct TappedCopies {
   /// Where sessions that copy every frame send it: a frame that the tap has no room for is lost there.
   std::vector<std::shared_ptr<DestinationCounters>> certain;
   std::vector<std::shared_ptr<SessionCounters>> certain_sessions;  ///< these
+  /// If all of them are certain and have budgets: these. While all are used up the frame is lost for them.
+  std::vector<KernelBudget> budgets;
 
   auto operator<=>(const TappedCopies&) const = default;
   bool concerns(const CompiledSession& session) const;

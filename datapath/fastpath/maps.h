@@ -20,6 +20,7 @@ enum {
   FASTPATH_CHOICES = 65536, /* header fields whose sessions are known; the kernel forgets the oldest */
   FASTPATH_ORDER = 16384,   /* buckets of the order map; a power of two */
   FASTPATH_WORKERS = 64,
+  FASTPATH_BURST = 10000000,    /* ns for which a budget may be spent at once */
   FASTPATH_PATIENCE = 20000000, /* ns that a choice waits for all earlier copies to be sent */
   FASTPATH_FIRST_COPY_TAP =
       FASTPATH_PORTS - FASTPATH_WORKERS - 2, /* slots of ports: the copy taps, by worker */
@@ -119,6 +120,14 @@ struct fastpath_session {
   __u32 rule;    /* a bit of fastpath_choice.selected and .counted; 0 = every frame */
   __u32 sample;  /* one frame in so many is copied */
   __u32 counts;  /* 0: other sessions copy the frame already to all its destinations (if rule is 0) */
+  __u32 has_budget;
+};
+
+/* Processor time that the copies of a session may take, by slot of its account: a token bucket, as the time at which it
+ * will be full again (datapath/mirror/limits.h). Processors may add at once, which lets a little too much pass. */
+struct fastpath_budget {
+  __u64 full_at; /* CLOCK_MONOTONIC */
+  __u64 scale;   /* ns by which a ns of work moves it, times 1024 */
 };
 
 /* The tag of a frame in a copy tap: 802.1Q, and the slot of the copy set as TCI. */
@@ -127,9 +136,11 @@ struct fastpath_session {
 struct fastpath_copy_set {
   __u32 copies, sessions; /* how many */
   __u32 version;          /* some sessions select by header fields: part of fastpath_headers; otherwise 0 */
-  __u32 unused;
+  __u32
+      tap_budgets; /* the frame is not tapped while these sessions have used up their budgets; 0 = it always is */
   struct fastpath_copy copy[FASTPATH_COPIES];
   struct fastpath_session session[FASTPATH_COPIES];
+  __u32 tap_budget[FASTPATH_COPIES]; /* slots of accounts */
 };
 
 /* The fields by which sessions of a copy set may select a frame, in network order. */
@@ -163,7 +174,7 @@ struct fastpath_port_account {
 struct fastpath_destination_account {
   __u64 matched, delivered;
   __u64 packets, bytes; /* delivered; more packets than copies if GSO packets are segmented */
-  __u64 duplicate, no_buffers, link_down, too_big, sampled_out;
+  __u64 duplicate, no_buffers, link_down, too_big, sampled_out, cpu_budget;
 };
 
 struct fastpath_session_account {
@@ -173,6 +184,7 @@ struct fastpath_session_account {
 /* Frames that were handed to a copy tap, by copy set. */
 struct fastpath_tap_account {
   __u64 frames, bytes;
+  __u64 withheld_frames, withheld_bytes; /* for want of a budget */
 };
 
 /* Frames of known flows that were dropped while user space caught up, by port. */

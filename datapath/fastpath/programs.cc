@@ -107,6 +107,7 @@ Programs::Programs() {
   stamps = mapped<std::uint64_t>(maps.stamps);
   copy_sets = mapped<fastpath_copy_set>(maps.copy_sets);
   floods = mapped<fastpath_flood>(maps.floods);
+  budgets = mapped<fastpath_budget>(maps.budgets);
   port_accounts_ = mapped<fastpath_port_account>(maps.port_accounts);
   tap_accounts_ = mapped<fastpath_tap_account>(maps.tap_accounts);
   drain_accounts_ = mapped<fastpath_drain_account>(maps.drain_accounts);

@@ -86,6 +86,7 @@ class Programs {
   MappedArray<std::uint64_t> stamps;  ///< tick of the last frame, by fastpath_flow::id
   MappedArray<fastpath_copy_set> copy_sets;
   MappedArray<fastpath_flood> floods;
+  MappedArray<fastpath_budget> budgets;  ///< by slot of the session's account
 
   /// Known flows are carried out; otherwise user space gets every frame.
   void enable(bool on) const;

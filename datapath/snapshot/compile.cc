@@ -111,6 +111,7 @@ void BridgeCompilation::add_session(const SessionSpec& session) {
   if (!session.vlans.empty()) config.select_vlans = std::make_unique<const VlanSet>(to_set(session.vlans));
   config.rate = entry.rate;
   config.quota = entry.quota;
+  config.cpu_budget = session.cpu_budget;
   config.counters = entry.counters;
   config.foreign = entry.foreign;
   config.queued_bytes = entry.queued_bytes;

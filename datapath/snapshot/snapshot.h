@@ -67,6 +67,7 @@ struct CompiledSession : CopySettings {
   std::unique_ptr<const VlanSet> select_vlans;  ///< null = any VLAN
   std::shared_ptr<RateLimit> rate;              ///< null = no limit
   std::shared_ptr<Quota> quota;                 ///< null = no limit
+  std::uint32_t cpu_budget = 0;                 ///< SessionSpec::cpu_budget
   std::vector<MirrorDestination> destinations;
   std::shared_ptr<SessionCounters> counters;
   std::shared_ptr<ForeignCounters> foreign;  ///< with an output VLAN

@@ -87,7 +87,8 @@ struct SessionSpec : CopySettings {
   bool normal_io = false;  ///< destinations carry their own traffic too
   RateSpec rate = {};
   QuotaSpec quota = {};
-  std::uint64_t life = 0;  ///< a new value starts its quota from zero
+  std::uint32_t cpu_budget = 0;  ///< percent of a processor for copies by the kernel; 0 = no limit
+  std::uint64_t life = 0;        ///< a new value starts its quota from zero
 
   bool operator==(const SessionSpec&) const = default;
 };

@@ -225,6 +225,7 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   session.mtu_policy = mtu_policy_of(mirror);
   session.sample = static_cast<std::uint32_t>(mirror.sample);
   session.rate = {.packets = number_or_zero(mirror.rate_packets), .bits = number_or_zero(mirror.rate_bits)};
+  session.cpu_budget = static_cast<std::uint32_t>(number_or_zero(mirror.cpu_budget));
   if (mirror.output_vlan) session.tags.output_vlan = static_cast<VlanId>(*mirror.output_vlan);
   constexpr std::int64_t kWholeFrames = 65535;  // the column's largest value means whole frames
   if (mirror.snaplen && *mirror.snaplen < kWholeFrames)

@@ -50,6 +50,7 @@ constexpr std::array kMirrorColumns = {
     plain<&M::skip, ListOrNull>("skip", "skip", Effect::settings),
     plain<&M::rate_packets>("rate_packets", "rate.packets", Effect::settings),
     plain<&M::rate_bits>("rate_bits", "rate.bits", Effect::settings),
+    plain<&M::cpu_budget>("cpu_budget", "cpu_budget", Effect::settings),
     stored<&M::expires_at>("expires_at", "expires", Effect::settings),
     stored<&M::expires_packets>("expires_packets", "expires", Effect::settings),
     stored<&M::expires_bytes>("expires_bytes", "expires", Effect::settings),

@@ -45,6 +45,7 @@ struct MirrorSettings {
   std::set<std::string> filter;  ///< matches; a frame must fit at least one; empty: every frame
   std::set<std::string> skip;    ///< matches; a frame must fit none
   std::optional<std::int64_t> rate_packets, rate_bits;  ///< per second
+  std::optional<std::int64_t> cpu_budget;               ///< percent of a processor
   std::optional<std::int64_t> expires_at;               ///< ms since 1970
   std::optional<std::int64_t> expires_packets, expires_bytes;
   bool expires_with_connection = false;

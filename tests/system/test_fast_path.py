@@ -456,6 +456,34 @@ def test_a_group_loses_and_gains_members_with_the_next_frame(lab: Lab) -> None:
         lab.t3.wire.clear()
 
 
+@pytest.mark.parametrize("options", [["--output", "t3"], ["--output", "t3", "--snaplen", "1000"]], ids=["kernel", "tap"])
+def test_a_budget_bounds_what_copies_cost(lab: Lab, options: list[str]) -> None:
+    """Of processor time: production does not suffer, and what was not copied is in the account."""
+    lab.mirror("span", "--source", "t1:from", *options)
+
+    def is_forwarded_by_the_kernel() -> bool:
+        before = stats(lab)["fast_path"]["frames"]
+        lab.t1.wire.send(frame(mac(1), mac(2), b"go fast"))
+        lab.t1.wire.settle()
+        return bool(stats(lab)["fast_path"]["frames"] > before)
+
+    wait_until(is_forwarded_by_the_kernel, "the kernel carries the flow")
+    earlier = lab.account("span")
+    for budget, at_least, at_most in (("1", 0.01, 0.9), ("none", 1.0, 1.0)):
+        lab.ctl("set-mirror", "br0", "span", "--cpu-budget", budget)
+        with Numbered(lab.t2) as production, Numbered(lab.t3) as copies:
+            send(lab.t1, 1, 2, 50_000, MANY)
+            assert production.result() == whole(MANY)
+            copied = copies.result()
+        now = lab.account("span")
+        delivered = now["delivered"] - earlier["delivered"]
+        lost = now["lost_by"].get("cpu_budget", 0) - earlier["lost_by"].get("cpu_budget", 0)
+        assert now["matched"] - earlier["matched"] == MANY == delivered + lost, (budget, now)
+        assert copied["frames"] == delivered and copied["doubled"] == copied["late"] == 0
+        assert at_least * MANY <= delivered <= at_most * MANY, (budget, delivered)
+        earlier = now
+
+
 def over_patch(lab: Lab) -> tuple[Host, Host]:
     """br1 behind a patch from br0, with two hosts; the patch tags VLAN 10 of br0. Their addresses are those of 4 and 5."""
     lab.ctl("add-br", "br1")

@@ -267,6 +267,7 @@ TEST_F(DesiredTest, RatesAndEnds) {
   const Uuid limited = mirror("limited");
   txn.set("Mirror", limited, "rate_packets", Datum::of(7));
   txn.set("Mirror", limited, "rate_bits", Datum::of(8'000));
+  txn.set("Mirror", limited, "cpu_budget", Datum::of(13));
   txn.set("Mirror", limited, "expires_packets", Datum::of(9));
   txn.set("Mirror", limited, "expires_bytes", Datum::of(10));
   txn.set("Mirror", limited, "expires_at", Datum::of(std::int64_t{1'000'001}));
@@ -279,6 +280,7 @@ TEST_F(DesiredTest, RatesAndEnds) {
   std::map<std::string, bridge::DesiredSession> sessions;
   for (const bridge::DesiredSession& session : read().sessions) sessions[session.name] = session;
   EXPECT_EQ(sessions.at("limited").rate, (RateSpec{.packets = 7, .bits = 8'000}));
+  EXPECT_EQ(sessions.at("limited").cpu_budget, 13U);
   EXPECT_EQ(sessions.at("limited").quota, (QuotaSpec{.packets = 9, .bytes = 10}));
   EXPECT_EQ(sessions.at("limited").expired, "");
   EXPECT_EQ(sessions.at("over").expired, "it expired at 1970-01-01T00:16:40Z");

@@ -540,8 +540,10 @@ TEST_F(ControlConnection, WhatOneClientHasInTheWorksIsBounded) {
   start({}, {.client = 1 << 20, .all = 100 << 20, .always = 1000});
   TestClient client = connect(), other = connect();
   const Json text = {std::string(300'000, 'x')};
-  for (int id = 0; id < 3; ++id) client.send(v1(id, "later", text));
-  ASSERT_TRUE(parked(3));
+  for (std::size_t id = 0; id < 3; ++id) {
+    client.send(v1(id, "later", text));
+    ASSERT_TRUE(parked(id + 1)) << "one by one: input that waits is counted, too";
+  }
   const Json refused = client.call(v1(3, "later", text));
   EXPECT_EQ(refused.at("id"), 3);
   EXPECT_EQ(refused.at("error").at("error"), "resources exhausted");

@@ -236,6 +236,7 @@ MirrorSettings settings_unlike_the_defaults() {
   session.skip = {"udp", "arp"};
   session.rate_packets = 18;
   session.rate_bits = 19;
+  session.cpu_budget = 23;
   session.expires_at = 20;
   session.expires_packets = 21;
   session.expires_bytes = 22;

@@ -408,6 +408,7 @@ TEST_F(VsphereApi, WhatVsphereCouldNotHaveIsNotExported) {
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"superframes", "cut"}})), HasSubstr("too long"));
   EXPECT_THAT(reason(span("s", {{{"glob", "t*"}}}, {"t2"})), HasSubstr("by a pattern"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"rate", {{"packets", 5}}}})), HasSubstr("a rate"));
+  EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"cpu_budget", 5}})), HasSubstr("a budget"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {"t2"}), {{"expires", {{"packets", 5}}}})),
               HasSubstr("it ends after a time, packets or bytes"));
   EXPECT_THAT(reason(with(span("s", {"t1"}, {}), {{"destination", {{"vlan", 900}}}})),
