@@ -363,6 +363,31 @@ TEST(Watch, ShowsEachLookAndRates) {
   EXPECT_THAT(tool.out, Not(HasSubstr("\x1b")));
 }
 
+TEST(Watch, ResetsOnceAndShowsWhatComesSince) {
+  const Invocation tool(words("mirror-stats br0 span0 --reset --watch --count 3"));
+  EXPECT_EQ(tool.status, kDone);
+  const Json session = {{"bridge", "br0"}, {"name", "span0"}};
+  using Calls = decltype(tool.calls);
+  EXPECT_EQ(tool.calls, (Calls{{"mirror.reset", session},
+                               {"mirror.stats", session},
+                               {"mirror.stats", session},
+                               {"mirror.stats", session}}));
+  const std::string look = Invocation(words("mirror-stats br0 span0 --watch --count 1")).out;
+  EXPECT_THAT(look, HasSubstr("MATCHED/s"));
+  EXPECT_EQ(tool.out, look + look + look) << "the answer to the reset is not shown";
+}
+
+TEST(Watch, DoesNotStartIfTheResetIsRefused) {
+  FakeDaemon daemon;
+  daemon.refuse = "mirror.reset";
+  daemon.refusal =
+      jsonrpc::Error{1001, "bridge br0 has no session nope", {{"reason", "not_found"}, {"field", "name"}}};
+  const Invocation tool(words("mirror-stats br0 nope --reset --watch --count 2"), &daemon);
+  EXPECT_EQ(tool.status, kRefused);
+  EXPECT_EQ(tool.out, "");
+  EXPECT_EQ(tool.calls.size(), 1U);
+}
+
 TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {
   FakeDaemon daemon;
   const Json first = example_result("system.stats");
