@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import re
+import signal
 import struct
 import subprocess
 import threading
@@ -442,6 +444,33 @@ def test_a_frame_too_long_for_its_port_is_counted(lab: Lab) -> None:
     lab.t1.wire.send(frame(mac(1), mac(2), bytes(1001)), frame(mac(1), mac(2), bytes(1000)))
     lab.t2.wire.settle()
     assert lab.drops("too_big") == before + 1
+
+
+def test_what_the_kernel_does_not_carry_out_is_counted(lab: Lab) -> None:
+    """Frames of a known flow that the filter has taken, while somebody has removed the program that carries them."""
+    go_fast(lab, lab.t1, 1, 2)
+    lab.t2.wire.clear()
+    before = lab.port("t1")["counters"]
+    os.kill(lab.daemon.pid, signal.SIGSTOP)  # or it would bring the program back at once
+    try:
+        lab.net.switch_run("tc", "filter", "del", "dev", "t1", "ingress")
+        lab.t1.wire.send(*(frame(mac(1), mac(2), b"nobody carries it") for _ in range(50)))
+    finally:
+        os.kill(lab.daemon.pid, signal.SIGCONT)
+    wait_until(lambda: lab.drops("fast_path_bypassed") == 50, "the loss has a reason")
+    now = lab.port("t1")["counters"]
+    assert [now[key] - before[key] for key in ("rx_packets", "rx_dropped")] == [50, 50], "and a port"
+    assert re.search(r"^ *50  fast_path_bypassed ", lab.ctl("stats").stdout, re.M)
+    assert lab.t2.wire.settle() == []
+    # What is carried again is not counted, neither at rest nor under way.
+    go_fast(lab, lab.t1, 1, 2)
+    with Numbered(lab.t2) as production:
+        send(lab.t1, 1, 2, 20_000, 3 * MANY)
+        assert production.result() == whole(3 * MANY)
+    assert "off" not in stats(lab)["fast_path"]
+    assert lab.drops("fast_path_bypassed") == 50
+    lab.ctl("del-port", "t1")
+    assert lab.drops("fast_path_bypassed") in (0, 50), "and not again when the port goes"
 
 
 def test_after_a_kill_nothing_forwards(lab: Lab) -> None:
