@@ -11,6 +11,7 @@
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/pipeline/trace.h"
 #include "datapath/tunnel/inherit.h"
+#include "datapath/tunnel/pieces.h"
 
 namespace vswitch::bridge {
 
@@ -105,15 +106,36 @@ void explain_packet(Explanation& explanation, const std::string& to, const tunne
                               std::to_string(outer.tos >> 2) + " and ECN " + std::to_string(outer.tos & 3));
 }
 
+/// "1514 bytes, and the path has room for 1466"
+std::string too_long(std::size_t length, std::size_t longest) {
+  return count(length, "bytes, and the path has room for ") + count(longest, "bytes");
+}
+
 /// The copy as it is inside the packet.
 void explain_endpoint(Explanation& explanation, const CompiledSession& session, const Copy& copy,
                       std::vector<std::uint8_t> frame) {
   const MirrorDestination& to = session.destinations[copy.destination];
+  const std::string what = "the copy of " + session.name;
   if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
-    explanation.trace.push_back("the copy of " + session.name + " is lost on the path to " + to.label + ": " +
+    explanation.trace.push_back(what + " is lost on the path to " + to.label + ": " +
                                 std::string(sentence(trouble)));
     return;
   }
+  const std::size_t longest = to.endpoint->longest_frame();
+  const tunnel::Fit fit = tunnel::fit_to_path(frame.size(), kWholeFrame, longest, session.mtu_policy);
+  if (fit.is_too_long) {
+    explanation.trace.push_back(what + " is lost on the path to " + to.label + ": it has " +
+                                too_long(frame.size(), longest) + " (mtu policy drop)");
+    return;
+  }
+  if (fit.fragmented)
+    explanation.trace.push_back(what + " to " + to.label + " is sent in fragments: it has " +
+                                too_long(frame.size(), longest));
+  if (fit.cut_to_mtu)
+    explanation.trace.push_back(what + " to " + to.label + " is truncated from " +
+                                count(frame.size(), "bytes to the ") +
+                                count(longest, "bytes that the MTU of the path has room for"));
+  frame.resize(fit.bytes);
   explain_packet(explanation, to.label, to.endpoint.get(), frame);
   explanation.copies.push_back({session.name, to.label, std::move(frame)});
 }
@@ -135,13 +157,22 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
   }
 
   Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
-  // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame.
+  // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame, or send it in fragments.
   const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided,
                           std::span<const std::uint8_t> frame) {
     if (decided != DropReason::none) return false;
     DropReason trouble = out.endpoint ? out.endpoint->trouble() : DropReason::none;
     if (!out.link_up) trouble = DropReason::link_down;
     if (trouble == DropReason::none && is_too_big(out, frame)) trouble = DropReason::too_big;
+    if (trouble == DropReason::none && out.endpoint != nullptr) {
+      const std::size_t longest = out.endpoint->longest_frame();
+      const tunnel::Fit fit = tunnel::fit_to_path(frame.size(), kWholeFrame, longest,
+                                                  tunnel::mtu_policy_of_port(out.endpoint->settings()));
+      if (fit.fragmented)
+        explanation.trace.push_back(what + " to " + out.name + " is sent in fragments: it has " +
+                                    too_long(frame.size(), longest));
+      if (fit.is_too_long) trouble = DropReason::too_big;
+    }
     if (trouble == DropReason::none) return true;
     explanation.trace.push_back(what + " is lost at " + out.name + ": " + std::string(sentence(trouble)));
     return false;
