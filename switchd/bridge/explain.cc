@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "datapath/engine/copy_admission.h"
+#include "datapath/fastpath/kernel_flow.h"
 #include "datapath/frame/headers.h"
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/pipeline/trace.h"
@@ -140,11 +141,41 @@ void explain_endpoint(Explanation& explanation, const CompiledSession& session, 
   explanation.copies.push_back({session.name, to.label, std::move(frame)});
 }
 
+/// Whether the kernel will carry frames like this one, decided as FastPath::offer() does.
+Explanation::FastPath explain_fast_path(const Snapshot& snapshot, const PortConfig& in, const Frame& frame,
+                                        const Verdict& verdict, TimeNs now, const FastPathUse& use) {
+  if (!use.off.empty()) return {.reason = "the fast path is off: " + use.off};
+  Decider decider;
+  fastpath::Unfiltered unfiltered;
+  if (use.has_taps)
+    unfiltered = [&]() -> const Verdict& {
+      return decider.decide_unfiltered(snapshot, in.number, frame, now);
+    };
+  const fastpath::Eligibility eligible =
+      fastpath::kernel_flow(snapshot, in.number, frame, verdict, unfiltered);
+  if (!eligible.flow) return {.reason = std::string(sentence(eligible.obstacle))};
+  // A flood to a single port looks the same. The source will be known: this frame teaches it.
+  const fastpath::KernelFlow& flow = *eligible.flow;
+  if (in.bridge->macs->lookup(flow.vlan, frame.dst, now) != flow.out->number)
+    return {.reason = std::string(sentence(fastpath::Obstacle::not_unicast))};
+  Explanation::FastPath answer{.is_carried = true};
+  const fastpath::KernelCopies& copies = flow.copies;
+  // What sessions select by header fields, user space says once about all frames with these fields.
+  if (!copies.tapped || copies.by_headers()) return answer;
+  for (const CompiledSession& session : in.bridge->sessions) {
+    const bool copies_it = std::any_of(verdict.copies.begin(), verdict.copies.end(), [&](const Copy& copy) {
+      return &snapshot.session(copy.session) == &session;
+    });
+    if (copies_it && copies.tapped->concerns(session)) answer.user_copies.push_back(session.name);
+  }
+  return answer;
+}
+
 }  // namespace
 
 Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
-                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
-                    TimeNs now) {
+                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes, TimeNs now,
+                    const FastPathUse& fast_path) {
   Trace trace;
   Decider decider;
   Verdict verdict;
@@ -156,7 +187,12 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
     trace.steps.push_back("dropped on " + in.name + ": " + std::string(sentence(parsed.drop)));
   }
 
-  Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
+  Explanation explanation{
+      .trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}, .fast_path = {}};
+  if (parsed.drop == DropReason::none)
+    explanation.fast_path = explain_fast_path(snapshot, in, parsed.frame, verdict, now, fast_path);
+  else
+    explanation.fast_path.reason = sentence(fastpath::Obstacle::not_unicast);
   // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame, or send it in fragments.
   const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided,
                           std::span<const std::uint8_t> frame) {

@@ -3,6 +3,7 @@
 // which is a match in the syntax of filters plus the port, as a flow of the datapath, or completely in hexadecimal. A
 // trace changes nothing: not even an address is learned.
 #include <boost/algorithm/hex.hpp>
+#include <fmt/format.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -221,6 +222,15 @@ Question about_datapath(const TraceContext& context, Args args) {
   return question;
 }
 
+/// As Open vSwitch says what keeps a flow from its fast path.
+std::string who_carries(const bridge::Explanation::FastPath& fast_path) {
+  if (!fast_path.is_carried)
+    return "This flow is handled by the userspace slow path because:\n  - " + fast_path.reason + '\n';
+  if (fast_path.user_copies.empty()) return "This flow is handled by the kernel.\n";
+  return "This flow is handled by the kernel, except for copies of: " +
+         fmt::format("{}", fmt::join(fast_path.user_copies, ", ")) + '\n';
+}
+
 std::string trace(const TraceContext& context, Args args) {
   const bool is_of_datapath = is_datapath_flow(args[0]) || (args.size() > 1 && is_datapath_flow(args[1]));
   const auto [bridge, in, flow, words] =
@@ -243,7 +253,8 @@ std::string trace(const TraceContext& context, Args args) {
     actions.output(number_of(context, bridge, output.port), output.frame);
   for (const auto& copy : explanation->copies)
     actions.output(number_of(context, bridge, copy.port), copy.frame);
-  return text + "\nFinal flow: unchanged\nDatapath actions: " + actions.text() + '\n';
+  return text + "\nFinal flow: unchanged\nDatapath actions: " + actions.text() + '\n' +
+         who_carries(explanation->fast_path);
 }
 
 }  // namespace

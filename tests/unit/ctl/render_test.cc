@@ -350,6 +350,22 @@ TEST(Render, EmptyListsSaySo) {
   EXPECT_EQ(Invocation(words("who t1"), &daemon).out, "no session watches t1 or delivers to it\n");
 }
 
+TEST(Render, ExplainSaysWhoCarriesSuchFrames) {
+  FakeDaemon daemon;
+  const auto shown = [&daemon](const Json& fast_path) {
+    Json answer = example_result("mirror.explain");
+    answer["fast_path"] = fast_path;
+    daemon.answers["mirror.explain"] = {answer};
+    return Invocation(words("explain br0 --in-port t1 --frame ffffffffffff5254000a0b0c0800"), &daemon).out;
+  };
+  EXPECT_THAT(shown({{"carried", false}, {"reason", "it is dropped"}, {"user_copies", Json::array()}}),
+              HasSubstr("\nuser space carries such frames: it is dropped\n"));
+  EXPECT_THAT(shown({{"carried", true}, {"user_copies", Json::array()}}),
+              HasSubstr("\nthe kernel carries such frames\n"));
+  EXPECT_THAT(shown({{"carried", true}, {"user_copies", {"a", "b"}}}),
+              HasSubstr("\nthe kernel carries such frames; user space makes the copies of a, b\n"));
+}
+
 TEST(Watch, ShowsEachLookAndRates) {
   FakeDaemon daemon;
   Json later = example_result("mirror.stats");
