@@ -23,7 +23,8 @@ namespace vswitch::ctl {
 struct Call {
   std::string method;
   Json params = Json::object();
-  double waits = 0;  ///< seconds the daemon may take in addition to --timeout
+  double waits = 0;   ///< seconds the daemon may take in addition to --timeout
+  bool once = false;  ///< with --watch: made before the first iteration, and its result is not shown
 
   bool operator==(const Call&) const = default;
 };

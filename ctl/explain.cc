@@ -71,6 +71,18 @@ std::size_t bytes(const Json& hex) {
   return hex.get_ref<const std::string&>().size() / 2;
 }
 
+/// Nothing if the daemon is too old to say it.
+std::string who_carries(const Json& fast_path) {
+  if (fast_path.is_null()) return {};
+  if (fast_path["carried"] != true)
+    return "user space carries such frames: " + printable(fast_path["reason"].get<std::string>()) + '\n';
+  std::string sessions;
+  for (const Json& session : fast_path["user_copies"])
+    sessions += (sessions.empty() ? "" : ", ") + printable(session.get<std::string>());
+  return "the kernel carries such frames" +
+         (sessions.empty() ? sessions : "; user space makes the copies of " + sessions) + '\n';
+}
+
 std::string render_explain(const Json& result) {
   std::string text;
   if (result.contains("frame")) {
@@ -87,6 +99,7 @@ std::string render_explain(const Json& result) {
         {copy["port"], "copy of " + copy["session"].get<std::string>(), bytes(copy["frame"]), copy["frame"]});
   }
   text += table.empty() ? "the frame is not forwarded\n" : table.text();
+  text += who_carries(result.value("fast_path", Json()));
   Table verdicts({"SESSION", "COPIES IT", "WHY"});
   for (const Json& mirror : result["mirrors"]) {
     std::string why = mirror["reason"];

@@ -230,10 +230,17 @@ std::string as_json(const Json& result, int indent) {
 
 void watch(const Parsed& parsed, Caller& daemon, World& world) {
   constexpr const char* kClear = "\x1b[H\x1b[J";
+  std::vector<Call> repeated;
+  for (const Call& call : parsed.calls) {
+    if (call.once)
+      daemon.call(call.method, call.params);
+    else
+      repeated.push_back(call);
+  }
   Json before;
   auto then = std::chrono::steady_clock::now();
   for (std::int64_t look = 1;; ++look) {
-    Json result = ask(daemon, parsed.calls);
+    Json result = ask(daemon, repeated);
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::max(std::chrono::duration<double>(now - then).count(), 1e-3);
     if (parsed.options.json) {

@@ -17,8 +17,15 @@ Query declare_mirror_stats(CLI::App& app) {
   text(app, params, "bridge", "bridge", "only this bridge")->required(false);
   text(app, params, "session", "name", "only this session")->required(false);
   const auto resets = std::make_shared<bool>(false);
-  app.add_flag("--reset", *resets, "start the counters from zero instead of showing them");
-  return [params, resets] { return std::vector<Call>{{*resets ? "mirror.reset" : "mirror.stats", *params}}; };
+  app.add_flag("--reset", *resets,
+               "start the counters from zero instead of showing them; with --watch, show what comes since");
+  return [&app, params, resets] {
+    const bool watches = app.count("--watch") != 0;
+    std::vector<Call> calls;
+    if (*resets) calls.push_back({.method = "mirror.reset", .params = *params, .once = watches});
+    if (!*resets || watches) calls.push_back({"mirror.stats", *params});
+    return calls;
+  };
 }
 
 Query declare_stats(CLI::App&) {
@@ -70,7 +77,6 @@ std::string render_sessions(const Json& result) {
 }
 
 std::string watch_sessions(const Json& result, const Json& before, double seconds) {
-  if (result.contains("reset")) return {};  // done
   Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "QUEUED", "MATCHED", "DELIVERED",
                "LOST", "LEFT OUT", "STATE"});
   for (const Json& mirror : result["mirrors"]) {
@@ -183,7 +189,8 @@ std::string watch_stats(const Json& result, const Json& before, double seconds) 
 
 const std::vector<Command> kStatsCommands = {
     {"mirror-stats", "show the counters of sessions, or start them from zero",
-     "br0 span0 --watch\nbr0 span0 --reset", declare_mirror_stats, render_sessions, watch_sessions},
+     "br0 span0 --watch\nbr0 span0 --reset\nbr0 span0 --reset --watch", declare_mirror_stats, render_sessions,
+     watch_sessions},
     {"stats", "show the counters of ports, sessions and threads, and drops by reason", "--watch",
      declare_stats, render_stats, watch_stats},
 };

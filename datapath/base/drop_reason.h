@@ -25,6 +25,9 @@ enum class DropKind : std::uint8_t {
   X(receive_truncated, loss, \
     "longer than a ring slot while the queue for long frames was full: the switch was too slow") \
   X(receive_overrun, loss, "the receive memory of the port was full: the switch was too slow") \
+  X(fast_path_bypassed, loss, \
+    "of a flow that the kernel carries, but another program or filter on the device took it first, or ours " \
+    "was gone") \
   X(congestion_mark, loss, \
     "came through a tunnel with a congestion mark (ECN), and its own sender does not know such marks") \
   X(mirror_destination, loss, "arrived on a mirror destination that may not carry normal traffic") \

@@ -183,6 +183,7 @@ void FastPath::clean_port(std::size_t slot, const PortConfig* port) {
   }
   if (port != nullptr || use.counters == nullptr) return;
   count_port(slot);
+  count_disobeyed(slot);
   use.counters.reset();
   use.device.reset();
 }

@@ -179,6 +179,7 @@ class FastPath final : public AddressWatcher {
   void clean_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
   std::optional<std::uint32_t> bridge_slot(const BridgeConfig& bridge) REQUIRES(changes_);
   void count_port(std::size_t slot) REQUIRES(roles::control, changes_);
+  void count_disobeyed(std::size_t slot) REQUIRES(roles::control, changes_);
   void count_copies() REQUIRES(roles::control, changes_);
   void set_pause(Pause why, bool paused) REQUIRES(changes_);
   void age(TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
@@ -231,8 +232,10 @@ class FastPath final : public AddressWatcher {
     std::shared_ptr<Port> device;
     fastpath_port_account counted = {};
     std::uint64_t drained = 0;
-    bool was_tapped = false;  ///< user space has made copies of frames that the kernel forwarded
-    bool finishes = false;    ///< finishes checksums and segments what it sends, because we asked it to
+    std::uint64_t disobeyed = 0;  ///< counted as fast_path_bypassed, ever since the slot has been used
+    std::uint64_t decided = 0;    ///< taken by the filter until the last look, a second ago
+    bool was_tapped = false;      ///< user space has made copies of frames that the kernel forwarded
+    bool finishes = false;        ///< finishes checksums and segments what it sends, because we asked it to
   };
   std::vector<PortUse> ports_ GUARDED_BY(changes_);  ///< by PortNo
 

@@ -347,6 +347,28 @@ bool may_need_user(const Snapshot& snapshot, const CompiledSession& session) {
 
 }  // namespace
 
+std::string_view sentence(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::none:
+      break;
+    case Obstacle::device:
+      return "it arrives on or leaves by a port that the kernel cannot forward from or to: one without a "
+             "network device, or one with something of the host on its way out (show-port)";
+    case Obstacle::path:
+      return "it is dropped, passes one bridge twice, or is flooded because nobody knows its destination";
+    case Obstacle::many_ports:
+      return "its group has more ports than the kernel sends to";
+    case Obstacle::tags:
+      return "it has more than one VLAN tag, on arrival or when it leaves";
+    case Obstacle::session_needs:
+      return "a session filters, samples, limits, truncates or encapsulates its copies, and there are no "
+             "copy taps for that";
+    case Obstacle::many_copies:
+      return "it has more copies than the kernel makes, and there are no copy taps for them";
+  }
+  return "";
+}
+
 bool TappedCopies::concerns(const CompiledSession& session) const {
   return all || std::find(sessions.begin(), sessions.end(), session.counters) != sessions.end();
 }

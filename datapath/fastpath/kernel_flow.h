@@ -132,6 +132,9 @@ enum class Obstacle : std::uint8_t {
   many_copies,
 };
 
+/// Why, for people: "user space carries the frame: " comes before it.
+std::string_view sentence(Obstacle obstacle);
+
 struct Eligibility {
   Obstacle obstacle = Obstacle::none;
   std::optional<KernelFlow> flow;  ///< if there is no obstacle

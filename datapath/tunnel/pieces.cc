@@ -10,6 +10,20 @@
 
 namespace vswitch::tunnel {
 
+Fit fit_to_path(std::size_t length, std::size_t snaplen, std::size_t longest, MtuPolicy policy) {
+  const std::size_t wanted = std::min(length, snaplen);
+  if (wanted <= longest) return {.bytes = wanted};
+  switch (policy) {
+    case MtuPolicy::truncate:
+      return {.bytes = longest, .cut_to_mtu = true};
+    case MtuPolicy::fragment:
+      return {.bytes = wanted, .fragmented = true};
+    case MtuPolicy::drop:
+      break;
+  }
+  return {.is_too_long = true};
+}
+
 std::span<std::uint8_t> HeaderArena::take(std::size_t bytes) {
   if (used_ + bytes > kBlock) {
     ++full_;
@@ -86,28 +100,24 @@ DropReason Pieces::add_piece(std::span<std::uint8_t> header, std::span<const std
   const Encapsulation* how = endpoint != nullptr ? &endpoint->settings().encapsulation : nullptr;
   const std::size_t room = how != nullptr ? encapsulation_length(*how) : 0;
   const std::size_t length = header.size() - room + payload.size();
-  std::size_t limit = shape.snaplen;
-  bool cut_to_mtu = false;
-  if (endpoint != nullptr && shape.mtu_policy != MtuPolicy::fragment) {
-    const std::size_t longest = endpoint->longest_frame();
-    if (shape.mtu_policy == MtuPolicy::drop && std::min(length, limit) > longest) return DropReason::too_big;
-    cut_to_mtu = std::min(length, limit) > longest;
-    limit = std::min(limit, longest);
-  }
-  if (length > limit) {
-    header = header.first(std::min(header.size(), room + limit));
-    payload = payload.first(limit - (header.size() - room));
+  Fit fit{.bytes = std::min<std::size_t>(length, shape.snaplen)};
+  if (endpoint != nullptr)
+    fit = fit_to_path(length, shape.snaplen, endpoint->longest_frame(), shape.mtu_policy);
+  if (fit.is_too_long) return DropReason::too_big;
+  if (length > fit.bytes) {
+    header = header.first(std::min(header.size(), room + fit.bytes));
+    payload = payload.first(fit.bytes - (header.size() - room));
     offload = {};
   }
   if (endpoint != nullptr) {
     CopyFacts facts = shape.facts;
-    facts.truncated = length > limit;
+    facts.truncated = length > fit.bytes;
     facts.length = length;
     facts.sequence = endpoint->next_sequence();
     const std::array<std::span<const std::uint8_t>, 2> frame = {header.subspan(room), payload};
     write_encapsulation(*how, facts, frame, header.first(room));
   }
-  pieces_.push_back({.header = header, .payload = payload, .offload = offload, .cut_to_mtu = cut_to_mtu});
+  pieces_.push_back({.header = header, .payload = payload, .offload = offload, .cut_to_mtu = fit.cut_to_mtu});
   if (endpoint != nullptr && endpoint->settings().inherits()) {
     const OuterFields outer = outer_fields(endpoint->settings(), header.subspan(room), payload);
     pieces_.back().ttl = outer.ttl;

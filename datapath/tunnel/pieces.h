@@ -30,6 +30,22 @@ class HeaderArena {
   std::size_t used_ = 0;  ///< bytes used of the block after them
 };
 
+/// What becomes of a frame, or a segment of one, on the path to an endpoint.
+struct Fit {
+  std::size_t bytes = 0;     ///< of it that are sent
+  bool cut_to_mtu = false;   ///< the MTU of the path leaves room for no more
+  bool fragmented = false;   ///< the host sends it in several packets
+  bool is_too_long = false;  ///< it is not sent
+};
+
+/// `length`: of the frame. `snaplen`: bytes of it that are wanted. `longest`: bytes that fit the MTU of the path.
+Fit fit_to_path(std::size_t length, std::size_t snaplen, std::size_t longest, MtuPolicy policy);
+
+/// For what leaves by a tunnel port.
+constexpr MtuPolicy mtu_policy_of_port(const TunnelEndpointSettings& settings) {
+  return settings.dont_fragment ? MtuPolicy::drop : MtuPolicy::fragment;
+}
+
 class Pieces {
  public:
   /// How one frame leaves.

@@ -164,10 +164,9 @@ class TunnelPort final : public Port {
     auto& [pieces, counts] = senders_[index(sender)];
     for (OutgoingFrame& frame : frames) {
       const std::size_t before = pieces.size();
-      frame.outcome = pieces.add(
-          frame, {.segment_gso = true,
-                  .endpoint = endpoint_.get(),
-                  .mtu_policy = endpoint_->settings().dont_fragment ? MtuPolicy::drop : MtuPolicy::fragment});
+      frame.outcome = pieces.add(frame, {.segment_gso = true,
+                                         .endpoint = endpoint_.get(),
+                                         .mtu_policy = tunnel::mtu_policy_of_port(endpoint_->settings())});
       counts.push_back(pieces.size() - before);
     }
     endpoint_->send(pieces.all());

@@ -60,7 +60,14 @@ Json explanation_json(const bridge::Explanation& explanation) {
                        {"reason", verdict.reason},
                        {"then", verdict.then}});
   }
-  return {{"trace", explanation.trace}, {"outputs", outputs}, {"copies", copies}, {"mirrors", mirrors}};
+  Json fast_path = {{"carried", explanation.fast_path.is_carried},
+                    {"user_copies", explanation.fast_path.user_copies}};
+  if (!explanation.fast_path.is_carried) fast_path["reason"] = explanation.fast_path.reason;
+  return {{"trace", explanation.trace},
+          {"outputs", outputs},
+          {"copies", copies},
+          {"mirrors", mirrors},
+          {"fast_path", fast_path}};
 }
 
 /// Requests of one client that wait for a frame: they end with the client.

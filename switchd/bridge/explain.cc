@@ -7,10 +7,12 @@
 #include <string_view>
 
 #include "datapath/engine/copy_admission.h"
+#include "datapath/fastpath/kernel_flow.h"
 #include "datapath/frame/headers.h"
 #include "datapath/pipeline/pipeline.h"
 #include "datapath/pipeline/trace.h"
 #include "datapath/tunnel/inherit.h"
+#include "datapath/tunnel/pieces.h"
 
 namespace vswitch::bridge {
 
@@ -107,24 +109,80 @@ void explain_packet(Explanation& explanation, const std::string& to, const tunne
                               std::to_string(outer.tos >> 2) + " and ECN " + std::to_string(outer.tos & 3));
 }
 
+/// "1514 bytes, and the path has room for 1466"
+std::string too_long(std::size_t length, std::size_t longest) {
+  return count(length, "bytes, and the path has room for ") + count(longest, "bytes");
+}
+
 /// The copy as it is inside the packet.
 void explain_endpoint(Explanation& explanation, const CompiledSession& session, const Copy& copy,
                       std::vector<std::uint8_t> frame) {
   const MirrorDestination& to = session.destinations[copy.destination];
+  const std::string what = "the copy of " + session.name;
   if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
-    explanation.trace.push_back("the copy of " + session.name + " is lost on the path to " + to.label + ": " +
+    explanation.trace.push_back(what + " is lost on the path to " + to.label + ": " +
                                 std::string(sentence(trouble)));
     return;
   }
+  const std::size_t longest = to.endpoint->longest_frame();
+  const tunnel::Fit fit = tunnel::fit_to_path(frame.size(), kWholeFrame, longest, session.mtu_policy);
+  if (fit.is_too_long) {
+    explanation.trace.push_back(what + " is lost on the path to " + to.label + ": it has " +
+                                too_long(frame.size(), longest) + " (mtu policy drop)");
+    return;
+  }
+  if (fit.fragmented)
+    explanation.trace.push_back(what + " to " + to.label + " is sent in fragments: it has " +
+                                too_long(frame.size(), longest));
+  if (fit.cut_to_mtu)
+    explanation.trace.push_back(what + " to " + to.label + " is truncated from " +
+                                count(frame.size(), "bytes to the ") +
+                                count(longest, "bytes that the MTU of the path has room for"));
+  frame.resize(fit.bytes);
   explain_packet(explanation, to.label, to.endpoint.get(), frame);
   explanation.copies.push_back({session.name, to.label, std::move(frame)});
+}
+
+/// Whether the kernel will carry frames like this one, decided as FastPath::offer() does.
+Explanation::FastPath explain_fast_path(const Snapshot& snapshot, const PortConfig& in, const Frame& frame,
+                                        const Verdict& verdict, TimeNs now, const FastPathUse& use) {
+  if (!use.off.empty()) return {.reason = "the fast path is off: " + use.off};
+  Decider decider;
+  fastpath::Unfiltered unfiltered;
+  if (use.has_taps)
+    unfiltered = [&]() -> const Verdict& {
+      return decider.decide_unfiltered(snapshot, in.number, frame, now);
+    };
+  const fastpath::Eligibility eligible =
+      fastpath::kernel_flow(snapshot, in.number, frame, verdict, unfiltered);
+  if (!eligible.flow) return {.reason = std::string(sentence(eligible.obstacle))};
+  // A flood to a single port looks the same. The source will be known: this frame teaches it.
+  const fastpath::KernelFlow& flow = *eligible.flow;
+  const auto is_unknown = [&](const fastpath::KernelHop& hop) {
+    return !frame.dst.is_multicast() && hop.bridge->macs->lookup(hop.vlan, frame.dst, now) != hop.out;
+  };
+  if (std::any_of(flow.hops.begin(), flow.hops.end(), is_unknown))
+    return {.reason = std::string(sentence(fastpath::Obstacle::path))};
+  Explanation::FastPath answer{.is_carried = true};
+  const fastpath::KernelCopies& copies = flow.copies;
+  // What sessions select by header fields, user space says once about all frames with these fields.
+  if (!copies.tapped || copies.by_headers()) return answer;
+  for (const fastpath::KernelHop& hop : flow.hops) {
+    for (const CompiledSession& session : hop.bridge->sessions) {
+      const bool copies_it = std::any_of(verdict.copies.begin(), verdict.copies.end(), [&](const Copy& copy) {
+        return &snapshot.session(copy.session) == &session;
+      });
+      if (copies_it && copies.tapped->concerns(session)) answer.user_copies.push_back(session.name);
+    }
+  }
+  return answer;
 }
 
 }  // namespace
 
 Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::vector<DesiredSession>& asked,
-                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes,
-                    TimeNs now) {
+                    const std::vector<SessionStatus>& states, std::span<const std::uint8_t> bytes, TimeNs now,
+                    const FastPathUse& fast_path) {
   Trace trace;
   Decider decider;
   Verdict verdict;
@@ -136,14 +194,28 @@ Explanation explain(const Snapshot& snapshot, const PortConfig& in, const std::v
     trace.steps.push_back("dropped on " + in.name + ": " + std::string(sentence(parsed.drop)));
   }
 
-  Explanation explanation{.trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}};
-  // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame.
+  Explanation explanation{
+      .trace = std::move(trace.steps), .outputs = {}, .copies = {}, .mirrors = {}, .fast_path = {}};
+  if (parsed.drop == DropReason::none)
+    explanation.fast_path = explain_fast_path(snapshot, in, parsed.frame, verdict, now, fast_path);
+  else
+    explanation.fast_path.reason = sentence(fastpath::Obstacle::path);
+  // The decision ignores links, MTUs and the paths of tunnels: the port would refuse the frame, or send it in fragments.
   const auto leaves = [&](const std::string& what, const PortConfig& out, DropReason decided,
                           std::span<const std::uint8_t> frame) {
     if (decided != DropReason::none) return false;
     DropReason trouble = out.endpoint ? out.endpoint->trouble() : DropReason::none;
     if (!out.link_up) trouble = DropReason::link_down;
     if (trouble == DropReason::none && is_too_big(out, frame)) trouble = DropReason::too_big;
+    if (trouble == DropReason::none && out.endpoint != nullptr) {
+      const std::size_t longest = out.endpoint->longest_frame();
+      const tunnel::Fit fit = tunnel::fit_to_path(frame.size(), kWholeFrame, longest,
+                                                  tunnel::mtu_policy_of_port(out.endpoint->settings()));
+      if (fit.fragmented)
+        explanation.trace.push_back(what + " to " + out.name + " is sent in fragments: it has " +
+                                    too_long(frame.size(), longest));
+      if (fit.is_too_long) trouble = DropReason::too_big;
+    }
     if (trouble == DropReason::none) return true;
     explanation.trace.push_back(what + " is lost at " + out.name + ": " + std::string(sentence(trouble)));
     return false;

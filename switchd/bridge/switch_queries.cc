@@ -221,7 +221,13 @@ std::optional<Explanation> SwitchQueries::explain(const std::string& bridge, con
   const PortConfig* in = port_named(datapath_.current(), bridge, in_port);
   const DesiredBridge* desired = bridge_named(status_.desired, bridge);
   if (in == nullptr || desired == nullptr) return std::nullopt;
-  return bridge::explain(datapath_.current(), *in, desired->sessions, status_.sessions, frame, steady_now());
+  FastPathUse use{.off = no_fast_path_};
+  if (datapath_.fast_path() != nullptr) {
+    const fastpath::FastPath::Status status = datapath_.fast_path()->status();
+    use = {.off = status.off, .has_taps = status.no_taps.empty()};
+  }
+  return bridge::explain(datapath_.current(), *in, desired->sessions, status_.sessions, frame, steady_now(),
+                         use);
 }
 
 }  // namespace vswitch::bridge

@@ -155,10 +155,17 @@ struct Explanation {
     /// in the order in which they apply.
     std::vector<std::string> then = {};
   };
+  /// Who carries frames like this one, once user space has seen one.
+  struct FastPath {
+    bool is_carried = false;                    ///< the kernel
+    std::string reason = {};                    ///< why it does not
+    std::vector<std::string> user_copies = {};  ///< sessions whose copies user space makes nevertheless
+  };
   std::vector<std::string> trace;  ///< one line per step
   std::vector<Output> outputs;
   std::vector<Copy> copies;
   std::vector<Verdict> mirrors;  ///< every session of the bridge
+  FastPath fast_path;
 };
 
 struct NextFrame {

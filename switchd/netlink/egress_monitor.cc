@@ -7,6 +7,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -25,6 +26,7 @@
 #include "datapath/base/socket_buffer.h"
 #include "switchd/base/log.h"
 #include "switchd/netlink/egress_survey.h"
+#include "switchd/netlink/tcx.h"
 
 namespace vswitch::netlink {
 namespace {
@@ -130,6 +132,7 @@ class EgressMonitor::Impl {
       add("qdisc " + found->second);
     if (const auto found = filters_.find(link.ifindex); found != filters_.end())
       add("filter " + found->second);
+    if (tcx_.contains(link.ifindex)) add("tcx program");
     if (chains_.contain(link.name)) add("nftables chain");
     if (captures_.contain(link.ifindex)) add("capture");
     return text;
@@ -137,8 +140,12 @@ class EgressMonitor::Impl {
 
  private:
   void all_is_outdated() {
-    qdiscs_outdated_ = all_filters_outdated_ = true;
+    devices_outdated_ = qdiscs_outdated_ = all_filters_outdated_ = true;
     often_left_ = kTimesOften;
+  }
+
+  static const ifinfomsg& link_of(const nlmsghdr& header) {
+    return *static_cast<const ifinfomsg*>(nlmsg_data(const_cast<nlmsghdr*>(&header)));
   }
 
   void note(const nlmsghdr& header) {
@@ -153,11 +160,13 @@ class EgressMonitor::Impl {
         break;
       }
       case RTM_DELLINK:
-        filters_outdated_.insert(
-            static_cast<const ifinfomsg*>(nlmsg_data(const_cast<nlmsghdr*>(&header)))->ifi_index);
+        // A device that leaves a bridge (AF_BRIDGE) stays a device.
+        if (link_of(header).ifi_family == AF_UNSPEC) known_devices_.erase(link_of(header).ifi_index);
+        filters_outdated_.insert(link_of(header).ifi_index);
         qdiscs_outdated_ = true;
         break;
       case RTM_NEWLINK:
+        known_devices_.insert(link_of(header).ifi_index);
         often_left_ = kTimesOften;
         break;
       default:
@@ -201,7 +210,7 @@ class EgressMonitor::Impl {
       differs |= qdiscs.kinds != qdiscs_.kinds;
       qdiscs_ = std::move(qdiscs);
     }
-    differs |= look_at_filters();
+    differs |= look_at_filters() | look_at_tcx();
     cost_ = Clock::now() - start;
     return differs;
   }
@@ -235,6 +244,25 @@ class EgressMonitor::Impl {
     return filters_ != before;
   }
 
+  bool look_at_tcx() {
+    if (std::exchange(devices_outdated_, false)) known_devices_ = devices();
+    std::set<int> found;
+    for (const int ifindex : known_devices_) {
+      if (has_tcx_program(ifindex, TcxHook::egress)) found.insert(ifindex);
+    }
+    return std::exchange(tcx_, found) != found;
+  }
+
+  /// Of the network namespace, by ifindex.
+  static std::set<int> devices() {
+    std::set<int> found;
+    const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all(::if_nameindex(),
+                                                                                   ::if_freenameindex);
+    for (const auto* one = all.get(); one != nullptr && one->if_index != 0; ++one)
+      found.insert(static_cast<int>(one->if_index));
+    return found;
+  }
+
   const std::function<void()> changed_;
   EgressSurvey survey_;
   boost::asio::steady_timer timer_;
@@ -244,8 +272,10 @@ class EgressMonitor::Impl {
 
   Qdiscs qdiscs_;
   std::map<int, std::string> filters_;
+  std::set<int> known_devices_, tcx_;  // by ifindex
   EgressChains chains_;
   Captures captures_;
+  bool devices_outdated_ = true;
   bool qdiscs_outdated_ = true;
   bool all_filters_outdated_ = true;
   std::set<int> filters_outdated_;

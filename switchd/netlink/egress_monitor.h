@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Knows what the host has put on the way out of its devices, so that the switch can send past it: a queueing
-// discipline, an egress filter of tc, an nftables chain at the egress hook, a capture.
+// discipline, an egress filter of tc, a tcx program, an nftables chain at the egress hook, a capture.
 //
-// The kernel notifies of the first three. Of packet sockets it does not: they are listed once a second, and
-// for a second after a device has changed every 100 ms, because a capture that makes its device promiscuous,
-// as tcpdump does, changes it. Listing the sockets of 1,000 ports takes milliseconds (README.md in
-// datapath/port); never more than a twentieth of the time is spent on it.
+// The kernel does not notify of tcx programs and of packet sockets: they are listed once a second, and for a second
+// after a device has changed every 100 ms, because a capture that makes its device promiscuous, as tcpdump does,
+// changes it. Listing the sockets of 1,000 ports takes milliseconds (README.md in datapath/port); never more than a
+// twentieth of the time is spent on it.
 #pragma once
 
 #include <functional>

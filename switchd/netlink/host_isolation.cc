@@ -31,6 +31,7 @@
 #include "datapath/base/unique_fd.h"
 #include "switchd/netlink/isolation_owner.h"
 #include "switchd/netlink/netlink_socket.h"
+#include "switchd/netlink/tcx.h"
 
 namespace vswitch::netlink {
 namespace {
@@ -43,6 +44,10 @@ constexpr const char* kNotFirst =
     "filters of another program come before those of the switch on the device (tc filter show): what they "
     "let "
     "through, the host's own stack sees and sends";
+constexpr const char* kBehindTcx =
+    "a program attached by tcx comes before the filters of the switch on the device: what it lets through, "
+    "the host's "
+    "own stack sees and sends";
 constexpr const char* kStillSees = "the host's own stack still sees the device: ";
 
 // --------------------------------------------------------------------------------------------------------------
@@ -149,8 +154,7 @@ class HostIsolation::Impl {
         owner.made_clsact = owner.made_clsact || mine->owner->made_clsact;
         comes_first = comes_first && std::none_of(found.begin(), mine, is_of_somebody_else);
       }
-      if (missing.empty())
-        return {.trouble = comes_first ? std::nullopt : std::optional<std::string>(kNotFirst)};
+      if (missing.empty()) return {.trouble = what_comes_before(ifindex, comes_first)};
       return add(ifindex, std::move(missing), owner);
     } catch (const Refused& error) {
       return {.trouble = std::string(kStillSees) + error.what()};
@@ -208,6 +212,13 @@ class HostIsolation::Impl {
 
   /// Not the head of a list (handle 0), and not of another daemon.
   static bool is_of_somebody_else(const Filter& filter) { return filter.handle != 0 && !filter.owner; }
+
+  static std::optional<std::string> what_comes_before(int ifindex, bool is_first_filter) {
+    if (!is_first_filter) return kNotFirst;
+    if (has_tcx_program(ifindex, TcxHook::ingress) || has_tcx_program(ifindex, TcxHook::egress))
+      return kBehindTcx;
+    return std::nullopt;
+  }
 
   /// Of all or none.
   Isolation add(int ifindex, std::vector<std::uint32_t> parents, IsolationOwner owner) {

@@ -12,7 +12,7 @@
 // Whether that daemon lives is seen by a socket that it holds, also from another pid namespace. What belongs to a
 // daemon that lives is left alone.
 // A clsact that existed before, and filters of others, stay as they are. While ours are installed, frames
-// reach the filters of others only if those have precedence.
+// reach the filters of others only if those have precedence. Programs of tcx run before all filters.
 #pragma once
 
 #include <memory>

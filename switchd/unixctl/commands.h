@@ -41,4 +41,7 @@ const ovsdb::Row* interface_named(const ovsdb::Database& database, const ovsdb::
 /// "LOCAL" or the OpenFlow port number of a port; "-1" if it has none.
 std::string ofport_text(const ovsdb::Database& database, const std::string& port);
 
+/// Whether a word names the datapath, of which there is one.
+bool is_datapath(const std::string& name);
+
 }  // namespace vswitch::unixctl

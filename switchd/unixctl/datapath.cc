@@ -34,19 +34,23 @@ std::string ofport_text(const ovsdb::Database& database, const std::string& port
 
 namespace {
 
+// The one userspace datapath, under the name that ovs-vswitchd gives its own.
+constexpr const char* kDatapath = "netdev@ovs-netdev";
+
+}  // namespace
+
+bool is_datapath(const std::string& name) {
+  return name == kDatapath || name == "ovs-netdev";
+}
+
+namespace {
+
 /// The objects that the commands of this file use.
 struct DatapathContext {
   const ovsdb::Database& database;
   bridge::CountersView& counters;
   bridge::DatapathView& datapath;
 };
-
-// The one userspace datapath, under the name that ovs-vswitchd gives its own.
-constexpr const char* kDatapath = "netdev@ovs-netdev";
-
-bool is_datapath(const std::string& name) {
-  return name == kDatapath || name == "ovs-netdev";
-}
 
 /// A port as the commands of this file show it.
 struct Shown {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ofproto/trace: what would happen to a frame, step by step (ovs-vswitchd(8)). The frame is given as a flow,
-// which is a match in the syntax of filters plus the port, or completely in hexadecimal. A trace changes
-// nothing: not even an address is learned.
+// ofproto/trace: what would happen to a frame, step by step (ovs-vswitchd(8)). The frame is given as a flow of a bridge,
+// which is a match in the syntax of filters plus the port, as a flow of the datapath, or completely in hexadecimal. A
+// trace changes nothing: not even an address is learned.
 #include <boost/algorithm/hex.hpp>
+#include <fmt/format.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -16,7 +17,9 @@
 #include "datapath/flow/match.h"
 #include "datapath/frame/frame.h"
 #include "datapath/frame/headers.h"
+#include "switchd/model/rows.h"
 #include "switchd/unixctl/commands.h"
+#include "switchd/unixctl/datapath_flow.h"
 #include "switchd/unixctl/flow_text.h"
 
 namespace vswitch::unixctl {
@@ -33,8 +36,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// A flow: the port, and the match for the frame.
 struct Flow {
-  std::string in_port;
-  Match match;
+  std::string in_port = {};
+  Match match = {};
 };
 
 // Metadata that Open vSwitch keeps besides a frame and this switch does not have: such fields are accepted
@@ -43,6 +46,13 @@ const std::set<std::string_view> kBesideTheFrame = {"pkt_mark", "skb_priority", 
 
 [[noreturn]] void bad_flow(const std::string& what) {
   throw Refused("Bad openflow flow syntax: " + what);
+}
+
+Match parse_match(const std::string& text) {
+  if (text.empty()) return {};
+  Match::Parsed parsed = Match::parse(text);
+  if (!parsed.match) bad_flow(parsed.trouble);
+  return std::move(*parsed.match);
 }
 
 /// Removes the port; the rest is a match in the syntax of filters.
@@ -68,10 +78,7 @@ Flow parse_flow(std::string_view text) {
       match += (match.empty() ? "" : ",") + item;
     }
   }
-  if (match.empty()) return flow;
-  Match::Parsed parsed = Match::parse(match);
-  if (!parsed.match) bad_flow(parsed.trouble);
-  flow.match = std::move(*parsed.match);
+  flow.match = parse_match(match);
   return flow;
 }
 
@@ -160,25 +167,80 @@ std::vector<std::string> without_options(Args args) {
   return words;
 }
 
-std::string trace(const TraceContext& context, Args args) {
-  if (args[0].find('(') != std::string::npos || args[1].find('(') != std::string::npos)
-    throw Refused(
-        "flows of the datapath, as in_port(1),eth(...), are not read: give a bridge and an OpenFlow "
-        "flow, as in br0 in_port=p1,dl_dst=02:00:00:00:00:01");
+/// Where the frame arrives, and what the user says of it.
+struct Question {
+  std::string bridge = {};
+  const ovsdb::Row* in = nullptr;  ///< Interface
+  Flow flow = {};
+  std::vector<std::string> words = {};  ///< the flow, and perhaps the packet
+};
+
+/// "br0 in_port=1,..."
+Question about_bridge(const TraceContext& context, Args args) {
+  if (args.size() < 2)
+    throw Refused("give a bridge and a flow, as in br0 in_port=p1,dl_dst=02:00:00:00:00:01");
   const ovsdb::Row* bridge = context.database.table("Bridge").find("name", args[0]);
   if (bridge == nullptr) throw Refused(args[0] + ": unknown bridge");
-  const std::vector<std::string> words = without_options(args.subspan(1));
-  if (words.empty() || words.size() > 2) throw Refused("give a flow, and optionally a packet in hexadecimal");
-  const Flow flow = parse_flow(words[0]);
-  if (flow.in_port.empty()) throw Refused("the flow needs in_port, the port on which the frame arrives");
-  const ovsdb::Row* in = interface_named(context.database, *bridge, flow.in_port);
-  if (in == nullptr) throw Refused("bridge " + args[0] + " has no port " + flow.in_port);
+  Question question{.bridge = args[0], .words = without_options(args.subspan(1))};
+  if (question.words.empty() || question.words.size() > 2)
+    throw Refused("give a flow, and optionally a packet in hexadecimal");
+  question.flow = parse_flow(question.words[0]);
+  const std::string& port = question.flow.in_port;
+  if (port.empty()) throw Refused("the flow needs in_port, the port on which the frame arrives");
+  question.in = interface_named(context.database, *bridge, port);
+  if (question.in == nullptr) throw Refused("bridge " + args[0] + " has no port " + port);
+  return question;
+}
+
+/// "in_port(1),...", perhaps with the name of the datapath before it. The port says which bridge it is about.
+Question about_datapath(const TraceContext& context, Args args) {
+  if (!is_datapath_flow(args[0])) {
+    if (!is_datapath(args[0])) throw Refused(args[0] + ": unknown datapath; there is ovs-netdev");
+    args = args.subspan(1);
+  }
+  Question question{.words = without_options(args)};
+  if (question.words.empty() || question.words.size() > 2)
+    throw Refused("give a flow, and optionally a packet in hexadecimal");
+  const DatapathFlow given = parse_datapath_flow(question.words[0]);
+  if (!given.trouble.empty()) throw Refused("Bad datapath flow syntax: " + given.trouble);
+  if (given.in_port.empty()) throw Refused("the flow needs in_port(), the port on which the frame arrives");
+  question.flow = {.in_port = given.in_port, .match = parse_match(given.match)};
+  for (const auto& [bridge_name, bridge] : model::bridges(context.database)) {
+    for (const auto& [name, port] : model::ports_of(context.database, *bridge)) {
+      const ovsdb::Row* interface = model::interface_of(context.database, *port);
+      if (interface == nullptr || interface->str("type") == "patch") continue;  // these have no number
+      const std::string& called = interface->str("name");
+      const auto number = context.datapath.datapath_number(bridge_name, called);
+      if (called != given.in_port && (!number || std::to_string(*number + 1) != given.in_port)) continue;
+      question.bridge = bridge_name;
+      question.in = interface;
+      if (called == given.in_port) return question;
+    }
+  }
+  if (question.in == nullptr)
+    throw Refused("the datapath has no port " + given.in_port + ": dpctl/show lists its ports");
+  return question;
+}
+
+/// As Open vSwitch says what keeps a flow from its fast path.
+std::string who_carries(const bridge::Explanation::FastPath& fast_path) {
+  if (!fast_path.is_carried)
+    return "This flow is handled by the userspace slow path because:\n  - " + fast_path.reason + '\n';
+  if (fast_path.user_copies.empty()) return "This flow is handled by the kernel.\n";
+  return "This flow is handled by the kernel, except for copies of: " +
+         fmt::format("{}", fmt::join(fast_path.user_copies, ", ")) + '\n';
+}
+
+std::string trace(const TraceContext& context, Args args) {
+  const bool is_of_datapath = is_datapath_flow(args[0]) || (args.size() > 1 && is_datapath_flow(args[1]));
+  const auto [bridge, in, flow, words] =
+      is_of_datapath ? about_datapath(context, args) : about_bridge(context, args);
   const Bytes frame = words.size() == 2 ? frame_in(words[1]) : frame_of(flow);
   if (frame.size() < kMinFrameLength) throw Refused("the packet is shorter than an Ethernet header");
 
-  const auto explanation = context.frames.explain(args[0], in->str("name"), frame);
+  const auto explanation = context.frames.explain(bridge, in->str("name"), frame);
   if (!explanation) throw Refused("port " + in->str("name") + " is not set up: its status says why");
-  const std::string title = "bridge(\"" + args[0] + "\")";
+  const std::string title = "bridge(\"" + bridge + "\")";
   std::string text = "Flow: " + flow_text(ofport_text(context.database, in->str("name")), key_of(frame)) +
                      "\n\n" + title + '\n' + std::string(title.size(), '-') +
                      "\n 0. priority 0\n    NORMAL\n";
@@ -188,10 +250,11 @@ std::string trace(const TraceContext& context, Args args) {
             verdict.reason + '\n';
   Actions actions(frame);
   for (const auto& output : explanation->outputs)
-    actions.output(number_of(context, args[0], output.port), output.frame);
+    actions.output(number_of(context, bridge, output.port), output.frame);
   for (const auto& copy : explanation->copies)
-    actions.output(number_of(context, args[0], copy.port), copy.frame);
-  return text + "\nFinal flow: unchanged\nDatapath actions: " + actions.text() + '\n';
+    actions.output(number_of(context, bridge, copy.port), copy.frame);
+  return text + "\nFinal flow: unchanged\nDatapath actions: " + actions.text() + '\n' +
+         who_carries(explanation->fast_path);
 }
 
 }  // namespace
@@ -199,7 +262,7 @@ std::string trace(const TraceContext& context, Args args) {
 void add_trace_command(Registry& registry, const ovsdb::Database& database, bridge::ExplainView& frames,
                        bridge::DatapathView& datapath) {
   const TraceContext context{database, frames, datapath};
-  registry.add("ofproto/trace", "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]", 2,
+  registry.add("ofproto/trace", "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]", 1,
                Registry::kAnyNumber, [context](Args args) { return trace(context, args); });
 }
 

@@ -155,6 +155,7 @@ class Wire:
         self.device = device
         self.statistics = in_namespace(namespace, lambda: open("/proc/thread-self/net/dev"))
         self.had = self.received()  # of what the device has counted; frames before this socket are nobody's
+        self.lost = 0  # of these, frames that the socket had no room for, as settle() learns
         self.sock = in_namespace(namespace, open_socket)
         self.frames: list[bytes] = []
 
@@ -230,6 +231,7 @@ class Wire:
             self._read()
             _, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
             self.had += drops
+            self.lost += drops
             left = self.received() - self.had
             if left <= 0:
                 return

@@ -3,7 +3,7 @@
 
 `LEFT_OUT` names what the two do differently on purpose (docs/ovs-differences.md) or what Open vSwitch leaves to chance
 (mirror-semantics); a scenario stays clear of it at the place that says `avoid(name)`. VSWITCH_INCLUDE="name, name" (or "all") makes
-scenarios with it again.
+scenarios with it again. `NEVER_MADE` is more of the same, in settings, moments and frames that no scenario has.
 """
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from differential import Send, Vsctl, vsctl
 from net import BROADCAST, mac
 
 LEFT_OUT = {
-    "learning in an output VLAN": "goes on in Open vSwitch unless flood_vlans has it, and ends by itself in vswitchd",
-    "tunnels": "GRE, ERSPAN and VXLAN destinations are not in vswitchd yet",
     "cut copies over a patch": "Open vSwitch does not send them at all",
     "copies of copies": "a mirror of all ports copies in Open vSwitch what other mirrors send to their outputs as well",
     "patch mirrors": "patch ports trigger no mirrors in Open vSwitch, and do in vswitchd",
@@ -26,6 +24,19 @@ LEFT_OUT = {
     "customer tag at access output": "a copy to an access port loses the customer's tag of a dot1q-tunnel frame in Open vSwitch",
     "VLAN of a known address": "Open vSwitch sends to a known address without checking that the port carries the frame's VLANs",
     "cvlans": "checked against the second tag in both directions by vswitchd, on the way in alone by Open vSwitch (vlan-limit 1)",
+    "order of a flood": "which of several ports of a flood triggers an egress mirror first is not defined, and the copy shows which it was",
+    "native port without VLAN": "is VLAN 0, but Open vSwitch sends VLAN 0 there only if trunks lists it",
+    "second tag over a patch": "when the outer tag goes on the way to a patch port and a second one is behind it, the peer bridge of Open "
+                               "vSwitch (vlan-limit 1) takes what is left for malformed and drops it",
+    "customer tag in an output VLAN": "a dot1q-tunnel's frame with a customer's tag is not copied into an output VLAN by Open vSwitch",
+    "tunnel in a tunnel": "a tunnel's frame that enters a second tunnel over a patch loses its customer's tag in Open vSwitch, and is "
+                          "refused by vswitchd",
+    "empty customer tag": "a customer's tag with VID 0 and PCP 0 is lost in a dot1q-tunnel of Open vSwitch, kept by vswitchd",
+}
+NEVER_MADE = {
+    "learning in an output VLAN": "goes on in Open vSwitch unless flood_vlans has it, and ends by itself in vswitchd",
+    "tunnels": "packets to an IP address leave by the host's IP stack in vswitchd, by a bridge's local port in Open vSwitch; "
+               "test_tunnel_ports.py compares what is in them, with Open vSwitch and Linux at the other end",
     "dei": "Open vSwitch clears the DEI bit of the outer tag",
     "vlan-limit": "vswitchd has no such setting",
     "order of mirrors": "vswitchd goes by their names, Open vSwitch by slot: names are given in the order of creation",
@@ -34,16 +45,8 @@ LEFT_OUT = {
     "32 mirrors": "Open vSwitch ignores more of them silently",
     "removed ports": "Open vSwitch forgets all addresses when it loses a port that a mirror selects",
     "dead links": "addresses behind a dead link are forgotten by vswitchd",
-    "order of a flood": "which of several ports of a flood triggers an egress mirror first is not defined, and the copy shows which it was",
     "patch loops": "two bridges joined twice flood for ever; each switch has a limit of its own",
-    "native port without VLAN": "is VLAN 0, but Open vSwitch sends VLAN 0 there only if trunks lists it",
-    "second tag over a patch": "when the outer tag goes on the way to a patch port and a second one is behind it, the peer bridge of Open "
-                               "vSwitch (vlan-limit 1) takes what is left for malformed and drops it",
     "statistics of a mirror that stopped": "begin again in Open vSwitch, go on in vswitchd",
-    "customer tag in an output VLAN": "a dot1q-tunnel's frame with a customer's tag is not copied into an output VLAN by Open vSwitch",
-    "tunnel in a tunnel": "a tunnel's frame that enters a second tunnel over a patch loses its customer's tag in Open vSwitch, and is "
-                          "refused by vswitchd",
-    "empty customer tag": "a customer's tag with VID 0 and PCP 0 is lost in a dot1q-tunnel of Open vSwitch, kept by vswitchd",
 }
 INCLUDED = {name.strip() for name in os.environ.get("VSWITCH_INCLUDE", "").split(",") if name.strip()}
 

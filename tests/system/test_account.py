@@ -173,6 +173,11 @@ class Faults:
                 self.neighbour_forgotten, self.neighbour_silent, self.firewall, self.limits, self.disabled]
 
 
+def tx_dropped(lab: Lab, device: str) -> int:
+    link, = json.loads(lab.net.switch_run("ip", "-j", "-s", "link", "show", device).stdout)
+    return int(link["stats64"]["tx"]["dropped"])
+
+
 def sequence_numbers(lab: Lab, session: int) -> list[int]:
     """Of the packets that came, in order of arrival."""
     packets = [data for data in lab.under.wire.frames if l3.is_copy(data) and data[36:38] == b"\x88\xbe"]
@@ -235,12 +240,13 @@ def test_the_account_closes_whatever_breaks(lab: Lab) -> None:
         assert account["delivered"] > 0, (name, done)
     # A device that takes a frame and throws it away behind its queue tells nobody but the host's own statistics of it.
     link, = json.loads(lab.net.switch_run("ip", "-j", "-s", "link", "show", "deaf").stdout)
-    thrown_away, held = link["stats64"]["tx"]["dropped"], link["txqlen"]
+    thrown_away, held = tx_dropped(lab, "deaf"), link["txqlen"]
     # Its session reserves it, so it is sent copies only, and production frames while the session is disabled.
     most = load.sent + 1 if "disabled" in done else accounts["to_deaf"]["delivered"]
     assert accounts["to_deaf"]["delivered"] - held <= thrown_away <= most, (link, accounts["to_deaf"])
     # A receiver of ERSPAN knows exactly how many copies it has missed.
     lab.under.wire.settle()
+    missing = {}
     for name, session in (("er_one", 1), ("er_two", 2)):
         numbers = sequence_numbers(lab, session)
         assert len(numbers) == len(set(numbers)), (name, done)
@@ -249,7 +255,12 @@ def test_the_account_closes_whatever_breaks(lab: Lab) -> None:
         assert overtaken <= HELD_BY_HOST * sum(fault.startswith("neighbour") for fault in done[1:]), (name, done)
         lost = accounts[name]["lost"] - accounts[name]["lost_by"].get("own_copy", 0)
         assert max(numbers) + 1 == accounts[name]["delivered"] + lost, (name, accounts[name], done)
-        # What the host takes in the moment in which its neighbour goes, it holds until it gives up, and tells nobody.
-        given_up = accounts[name]["delivered"] - len(numbers)
-        print(f"{name}: {given_up} given up by the host")
-        assert 0 <= given_up <= HELD_BY_HOST * done.count("neighbour_silent"), (name, accounts[name], done)
+        missing[name] = accounts[name]["delivered"] - len(numbers)
+        assert missing[name] >= 0, (name, accounts[name], done)
+    # What the host takes in the moment in which its neighbour goes, it holds until it gives up, and tells nobody: 0 to 70 packets
+    # by a capture on `under`. Both sessions share the neighbour's queue. What left there and is missing here was lost on this side,
+    # when the machine is busy (16,000 packets in one run): the peer's processor had no room for it in its backlog
+    # (netdev_max_backlog), which the device counts, or the socket of this test had none.
+    on_this_side = lab.under.wire.lost + tx_dropped(lab, "under")
+    print(f"{missing} did not come, {on_this_side} of them lost on this side")
+    assert sum(missing.values()) - on_this_side <= HELD_BY_HOST * done.count("neighbour_silent"), (missing, on_this_side, accounts, done)

@@ -218,6 +218,71 @@ def test_trace_is_about_the_frame_that_was_asked_for(lab: Lab, ovs: openvswitch.
         assert verdict in asked(lab.daemon.rundir, "ofproto/trace", "br0", f"in_port=p1,{flow}")[1].split("session web: ")[1]
 
 
+# As dpctl/dump-flows prints them, with and without names and masks.
+DATAPATH_FLOWS = (
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x88b5)",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=6,tos=0xb9,ttl=33,frag=no),"
+    "tcp(src=1025,dst=80),tcp_flags(syn|ack)",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x8100),vlan(vid=7,pcp=5),encap(eth_type(0x0800),"
+    "ipv4(src=10.0.0.1/0.0.0.0,dst=10.0.0.2/255.255.255.0,proto=17,tos=0/0,ttl=64/0,frag=no),udp(src=53,dst=1025))",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=later)",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=1,tos=0,ttl=64,frag=no),"
+    "icmp(type=8,code=0)",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x86dd),ipv6(src=fe80::1,dst=fe80::2,label=0x12345,proto=6,tclass=0x2e,"
+    "hlimit=9,frag=no),tcp(src=1025,dst=443)",
+    "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x86dd),ipv6(src=fe80::1,dst=fe80::2,label=0,proto=58,tclass=0,"
+    "hlimit=255,frag=no),icmpv6(type=135,code=0),nd(target=fe80::2,sll=02:00:00:00:00:01,tll=00:00:00:00:00:00)",
+    "eth(src=02:00:00:00:00:01,dst=ff:ff:ff:ff:ff:ff),eth_type(0x0806),arp(sip=10.0.0.1,tip=10.0.0.2,op=1,sha=02:00:00:00:00:01,"
+    "tha=00:00:00:00:00:00)",
+)
+
+
+def test_trace_takes_flows_of_the_datapath(lab: Lab, ovs: openvswitch.OpenVswitch) -> None:
+    """The same frame as in Open vSwitch, and the same steps as for the flow of a bridge."""
+    set_up(lab, ovs)
+
+    def traced(rundir: Any, *args: str) -> str:
+        code, out, err = asked(rundir, "ofproto/trace", *args)
+        assert code == 0, (args, err)
+        return out
+
+    number = next(line.split()[1].rstrip(":") for line in asked(lab.daemon.rundir, "dpctl/show")[1].splitlines()
+                  if line.startswith("  port ") and line.split()[2] == "p2")
+    wrong = []
+    for flow in DATAPATH_FLOWS:
+        theirs = traced(ovs.rundir, "ovs-netdev", f"in_port(p2),{flow}").splitlines()[0]
+        for args in (["ovs-netdev", f"in_port(p2),{flow}"], [f"recirc_id(0),in_port({number}),packet_type(ns=0,id=0),{flow}"],
+                     ["netdev@ovs-netdev", f"recirc_id(0),in_port({number}),{flow}, packets:5, bytes:300, used:0.1s, actions:2",
+                      "-generate"],
+                     [f"ufid:6f2c1b94-0000-0000-0000-000000000000, skb_priority(0/0),ct_state(0/0),in_port(p2),{flow}"]):
+            ours = traced(lab.daemon.rundir, *args)
+            if theirs != ours.splitlines()[0]:
+                wrong.append(f"{args}\n  Open vSwitch: {theirs}\n  vswitchd:     {ours.splitlines()[0]}")
+            assert 'bridge("br0")' in ours and " 0. priority 0\n    NORMAL\n" in ours
+    assert not wrong, "\n".join(wrong)
+    of_bridge = traced(lab.daemon.rundir, "br0", "in_port=p2,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,dl_type=0x88b5")
+    assert traced(lab.daemon.rundir, f"in_port(p2),{DATAPATH_FLOWS[0]}") == of_bridge
+    packet = "ffffffffffff02000000000a88b5" + "00" * 46
+    assert traced(lab.daemon.rundir, "in_port(p2)", packet) == traced(lab.daemon.rundir, "br0", "in_port=p2", packet)
+
+
+@pytest.mark.parametrize("args, sentence", [
+    (["ovs-netdev", "in_port(p9),eth_type(0x88b5)"], "the datapath has no port p9: dpctl/show lists its ports"),
+    (["in_port(77),eth_type(0x88b5)"], "the datapath has no port 77"),
+    (["system@nope", "in_port(p1),eth_type(0x88b5)"], "system@nope: unknown datapath"),
+    (["eth_type(0x88b5)"], "the flow needs in_port()"),
+    (["in_port(p1),bogus(1)"], "Bad datapath flow syntax: bogus"),
+    (["in_port(p1),tcp(flags=1)"], "tcp has no such field"),
+    (["in_port(p1),eth(src=02:00:00:00:00:01"], "parenthesis"),
+    (["in_port(p1),eth_type(0x88a8),vlan(vid=7,pcp=0),encap(eth_type(0x0800))"], "as a packet in hexadecimal"),
+    (["in_port(p1),eth_type(0x8100),vlan(vid=7,pcp=0),encap(eth_type(0x8100),vlan(vid=8,pcp=0))"], "as a packet in hexadecimal"),
+    (["in_port(p1),tcp(dst=80)"], "tp_dst"), (["br0"], "give a bridge and a flow")])
+def test_flows_of_the_datapath_that_are_no_frame(lab: Lab, args: list[str], sentence: str) -> None:
+    lab.daemon.ovs("ovs-vsctl", "--may-exist", "add-br", "br0", "--", "add-port", "br0", "p1")
+    code, _, err = asked(lab.daemon.rundir, "ofproto/trace", *args)
+    assert code != 0 and sentence in err, err
+
+
 def test_trace_of_a_packet_and_its_options(lab: Lab, ovs: openvswitch.OpenVswitch) -> None:
     set_up(lab, ovs)
     packet = "ffffffffffff02000000000a080045000028000000004006000a0a0000010a00000200010050" + "00" * 8 + "50020000" + "00" * 4
@@ -229,7 +294,6 @@ def test_trace_of_a_packet_and_its_options(lab: Lab, ovs: openvswitch.OpenVswitc
             texts.append(out.splitlines()[0])
     assert len(set(texts)) == 1 and "tp_dst=80" in texts[0]
     ours = lab.daemon.rundir
-    assert "give a bridge" in asked(ours, "ofproto/trace", "ovs-netdev", "in_port(1),eth(src=02:00:00:00:00:01)")[2]
     assert "whole packet" in asked(ours, "ofproto/trace", "br0", "in_port=1", "--l7", "00")[2]
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import bpf
+from bpf import needs_bpf
 from lab import Daemon, found, wait_until
 from net import frame, mac
 from switch import Lab
@@ -137,6 +139,22 @@ def test_a_filter_of_somebody_else_gets_what_the_switch_sends(lab: Lab) -> None:
     wait_egress(lab, "t2", None)
     send_many(lab, count=20)
     assert len(lab.t2.wire.take()) == 20
+
+
+@needs_bpf
+def test_a_tcx_program_gets_what_the_switch_sends(lab: Lab) -> None:
+    before = lab.drops("no_buffers")
+    with bpf.tcx_program(lab.net, "t2", "egress", bpf.TCX_DROP):
+        wait_egress(lab, "t2", "tcx program")
+        assert lab.port("t1")["egress"] is None, "of this device alone"
+        lab.t2.wire.clear()
+        send_many(lab, count=20)
+        assert lab.t2.wire.take() == []
+        assert lab.drops("no_buffers") == before + 20
+    wait_egress(lab, "t2", None)
+    send_many(lab, count=20)
+    assert len(lab.t2.wire.take()) == 20
+    assert lab.drops("no_buffers") == before + 20
 
 
 @pytest.mark.skipif(not shutil.which("nft"), reason="needs nftables")

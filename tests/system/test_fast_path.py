@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import re
+import signal
 import struct
 import subprocess
 import threading
@@ -596,6 +598,51 @@ def test_explain_gets_the_next_frame_of_a_fast_flow(lab: Lab) -> None:
     go_fast(lab, lab.t1, 1, 2)
 
 
+def test_explain_and_trace_say_who_carries_a_flow(lab: Lab) -> None:
+    """What they say is what then happens."""
+    def said(destination: bytes = mac(2), vlans: bytes = b"") -> Any:
+        data = destination + mac(1) + vlans + b"\x88\xb5" + bytes(46)
+        fast_path = lab.rpc("mirror.explain", bridge="br0", in_port="t1", frame=data.hex())["fast_path"]
+        traced = lab.daemon.ovs("ovs-appctl", "ofproto/trace", "br0", "in_port=t1", data.hex()).stdout.split("Datapath actions: ")[1]
+        shown = lab.ctl("explain", "br0", "--in-port", "t1", "--frame", data.hex()).stdout
+        assert fast_path["carried"] == ("flow is handled by the kernel" in traced) == ("the kernel carries such frames" in shown)
+        if not fast_path["carried"]:
+            assert f"by the userspace slow path because:\n  - {fast_path['reason']}\n" in traced
+            assert f"user space carries such frames: {fast_path['reason']}\n" in shown
+        # Twice, and once more: all but the first are the kernel's if it is to carry them.
+        lab.t1.wire.send(data, data)
+        lab.t1.wire.settle()
+        if fast_path["carried"]:
+            wait_until(lambda: is_carried(data), "the kernel carries it")
+        else:
+            assert not any(is_carried(data) for _ in range(5)), fast_path
+        return fast_path
+
+    def is_carried(data: bytes) -> bool:
+        before = carried(lab)
+        lab.t1.wire.send(data)
+        lab.t2.wire.settle()
+        return carried(lab) > before
+
+    assert said() == {"carried": True, "user_copies": []}
+    assert said(BROADCAST) == {"carried": True, "user_copies": []}
+    assert "flooded" in said(mac(77))["reason"]
+    assert "more than one VLAN tag" in said(vlans=b"\x81\x00\x00\x00\x81\x00\x00\x08")["reason"]
+    lab.mirror("whole", "--source", "t1", "--output", "t3")
+    assert said() == {"carried": True, "user_copies": []}
+    lab.mirror("short", "--source", "t1", "--output-vlan", "7", "--output", "t2", "--snaplen", "60")
+    assert said() == {"carried": True, "user_copies": ["short"]}
+    lab.ctl("del-mirror", "br0", "short")
+    lab.net.switch_run("tc", "qdisc", "add", "dev", "t2", "root", "pfifo")
+    wait_until(lambda: lab.port("t2")["egress"] == "qdisc pfifo", "it is noticed")
+    assert "on its way out" in said()["reason"]
+    lab.net.switch_run("tc", "qdisc", "del", "dev", "t2", "root")
+    wait_until(lambda: lab.port("t2")["egress"] is None, "it is gone")
+    assert said()["carried"]
+    lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:kernel-fast-path=false")
+    assert "kernel-fast-path is false" in said()["reason"]
+
+
 def test_it_can_be_switched_off(lab: Lab) -> None:
     go_fast(lab, lab.t1, 1, 2)
     lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:kernel-fast-path=false")
@@ -616,6 +663,33 @@ def test_a_frame_too_long_for_its_port_is_counted(lab: Lab) -> None:
     lab.t1.wire.send(frame(mac(1), mac(2), bytes(1001)), frame(mac(1), mac(2), bytes(1000)))
     lab.t2.wire.settle()
     assert lab.drops("too_big") == before + 1
+
+
+def test_what_the_kernel_does_not_carry_out_is_counted(lab: Lab) -> None:
+    """Frames of a known flow that the filter has taken, while somebody has removed the program that carries them."""
+    go_fast(lab, lab.t1, 1, 2)
+    lab.t2.wire.clear()
+    before = lab.port("t1")["counters"]
+    os.kill(lab.daemon.pid, signal.SIGSTOP)  # or it would bring the program back at once
+    try:
+        lab.net.switch_run("tc", "filter", "del", "dev", "t1", "ingress")
+        lab.t1.wire.send(*(frame(mac(1), mac(2), b"nobody carries it") for _ in range(50)))
+    finally:
+        os.kill(lab.daemon.pid, signal.SIGCONT)
+    wait_until(lambda: lab.drops("fast_path_bypassed") == 50, "the loss has a reason")
+    now = lab.port("t1")["counters"]
+    assert [now[key] - before[key] for key in ("rx_packets", "rx_dropped")] == [50, 50], "and a port"
+    assert re.search(r"^ *50  fast_path_bypassed ", lab.ctl("stats").stdout, re.M)
+    assert lab.t2.wire.settle() == []
+    # What is carried again is not counted, neither at rest nor under way.
+    go_fast(lab, lab.t1, 1, 2)
+    with Numbered(lab.t2) as production:
+        send(lab.t1, 1, 2, 20_000, 3 * MANY)
+        assert production.result() == whole(3 * MANY)
+    assert "off" not in stats(lab)["fast_path"]
+    assert lab.drops("fast_path_bypassed") == 50
+    lab.ctl("del-port", "t1")
+    assert lab.drops("fast_path_bypassed") in (0, 50), "and not again when the port goes"
 
 
 def test_after_a_kill_nothing_forwards(lab: Lab) -> None:

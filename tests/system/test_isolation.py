@@ -2,10 +2,9 @@
 """The host's stack stays away from ports: when others interfere, when several daemons run, and after one was killed."""
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
 import pathlib
-import platform
 import signal
 import socket
 import struct
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import bpf
+from bpf import needs_bpf
 from lab import VSWITCH_CTL, VSWITCHD, Daemon, wait_until
 from net import BROADCAST, Host, frame, in_namespace, mac, run, stop
 from switch import Lab
@@ -111,20 +112,10 @@ def set_xdp(lab: Lab, device: str, program: int) -> None:
     assert struct.unpack_from("=i", in_namespace(lab.net.switch, request), 16) == (0,)
 
 
-def load_xdp_pass() -> int:
-    """The descriptor of a program that lets everything through."""
-    code = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xb7, 0, 0, 2, 0x95, 0, 0, 0))  # return XDP_PASS
-    licence = ctypes.create_string_buffer(b"Apache-2.0")
-    attributes = ctypes.create_string_buffer(struct.pack("=IIQQ", 6, 2, ctypes.addressof(code), ctypes.addressof(licence)), 120)
-    program = ctypes.CDLL(None, use_errno=True).syscall(321, 5, attributes, 120)  # bpf(BPF_PROG_LOAD)
-    assert program >= 0, os.strerror(ctypes.get_errno())
-    return int(program)
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows the number of bpf(2) of this machine only")
+@needs_bpf
 def test_an_xdp_program_is_noticed_while_it_is_there(lab: Lab) -> None:
     lab.host("t1")
-    program = load_xdp_pass()
+    program = bpf.load(bpf.XDP, bpf.XDP_PASS)
     try:
         set_xdp(lab, "t1", program)
     finally:
@@ -133,6 +124,22 @@ def test_an_xdp_program_is_noticed_while_it_is_there(lab: Lab) -> None:
     assert lab.port("t1")["state"] == "active"
     set_xdp(lab, "t1", -1)
     wait_until(lambda: lab.port("t1")["reason"] == "", "it is gone")
+
+
+@needs_bpf
+@pytest.mark.parametrize("sides", [["ingress"], ["egress"], ["ingress", "egress"]])
+def test_a_tcx_program_is_noticed_while_it_is_there(lab: Lab, sides: list[str]) -> None:
+    """It runs before the filters of the switch, and a frame that it passes skips them."""
+    t1 = port_of_the_host(lab)
+    assert lab.port("t1")["reason"] == ""
+    with contextlib.ExitStack() as programs:
+        for side in sides:
+            programs.enter_context(bpf.tcx_program(lab.net, "t1", side, bpf.TCX_PASS))
+        wait_until(lambda: "attached by tcx" in lab.port("t1")["reason"], "the port says it")
+        assert lab.port("t1")["state"] == "active"
+        assert is_seen_by_the_host(t1) == (len(sides) == 2), "it takes both to talk to the host"
+    wait_until(lambda: lab.port("t1")["reason"] == "", "it is gone")
+    assert not is_seen_by_the_host(t1)
 
 
 def test_two_daemons_leave_each_others_alone(lab: Lab, tmp_path: pathlib.Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import pathlib
+import random
 import socket
 import struct
 import time
@@ -18,6 +21,7 @@ from net import BROADCAST, frame, in_namespace, mac, run
 from switch import Lab
 
 IP_HEADER = {4: 20, 6: 40}
+SEED = int(os.environ.get("VSWITCH_SEED", time.time_ns() % 10**6))
 
 
 @pytest.fixture
@@ -644,3 +648,77 @@ def test_explain_shows_the_copy_and_where_it_is_lost(net4and6: Lab) -> None:
     assert any("no route to the endpoint" in line for line in explained["trace"]), explained["trace"]
     assert lab.account("m")["matched"] == 0, "explaining counts nothing"
     assert "m" in lab.ctl("who", "t1").stdout
+
+
+def test_explain_says_what_becomes_of_too_long_copies(net4and6: Lab) -> None:
+    """Before each frame is sent: what explain says is what comes, to the octet."""
+    lab = net4and6
+    chance = random.Random(SEED)
+    headers = {"erspan1": 4, "erspan2": 16, "gre": 4, "vxlan": 16}
+    sessions = {}
+    for number, (version, encap, policy) in enumerate(itertools.product((4, 6), headers, ("cut", "drop", "fragment")), 1):
+        ip = l3.far(version, number)
+        snaplen = chance.choice((None, None, 1000, 1450, 1480))
+        lab.rpc("mirror.add", bridge="br0", name=f"s{number}", sources={"ports": ["t1"]}, mtu_policy=policy, snaplen=snaplen,
+                destination={"endpoints": [{"ip": ip, "encap": encap}]})
+        sessions[f"s{number}"] = (ip, policy, 1500 - IP_HEADER[version] - headers[encap], snaplen or 65535)
+    wait_until(lambda: {m["state"] for m in lab.rpc("mirror.list")["mirrors"]} == {"active"}, "all are active")
+    rooms = {room for _, _, room, _ in sessions.values()}
+    lengths = [60, 1514, *(room + more for room in rooms for more in (0, 1))]
+    frames = [big(length) for length in lengths] + [frame(mac(1), BROADCAST, bytes(length), vlan=7) for length in (100, 1460, 1500)]
+    said: dict[str, list[str]] = {name: [] for name in sessions}
+    fragments = lost = cut = 0
+    for number, data in enumerate(frames, 1):
+        explained = lab.rpc("mirror.explain", bridge="br0", in_port="t1", frame=data.hex())
+        for copy in explained["copies"]:
+            said[copy["session"]].append(copy["frame"])
+        for name, (_, policy, room, snaplen) in sessions.items():
+            length = min(len(data), snaplen)
+            lines = [line for line in explained["trace"] if f"copy of {name} " in line]
+            if length <= room:
+                assert lines == [], (name, len(data))
+                continue
+            line, = lines
+            assert f"{length} bytes" in line and f"{room} bytes" in line, line
+            cut += "is truncated from" in line
+            lost += "is lost on the path" in line
+            fragments += "is sent in fragments" in line
+        lab.t1.wire.send(data)
+        lab.t2.wire.expect(number)
+    for name in sessions:
+        lab.account(name)
+    packets: dict[Any, Any] = {}
+    for packet in l3.tshark(lab.under.wire.settle(2, match=l3.is_copy)):
+        packets.setdefault(packet["ip.dst"] or packet["ipv6.dst"], []).append(packet)
+    accounts = {name: lab.account(name) for name in sessions}
+    assert cut == sum(account["truncated"] for account in accounts.values()) > 0
+    assert lost == sum(account["lost_by"].get("too_big", 0) for account in accounts.values()) > 0
+    first = [packet for of_ip in packets.values() for packet in of_ip
+             if (packet["ip.flags.mf"] == "1" and packet["ip.frag_offset"] == "0")
+             or (packet["ipv6.fraghdr.more"] == "1" and packet.number("ipv6.fraghdr.offset") == 0)]
+    assert fragments == len(first) > 0
+    for name, (ip, policy, _, _) in sessions.items():
+        assert accounts[name]["delivered"] == len(said[name])
+        if policy != "fragment":
+            assert [packet.inner.hex() for packet in packets[ip]] == said[name], (name, policy)
+
+
+def test_explain_says_what_becomes_of_frames_too_long_for_a_tunnel_port(net4and6: Lab) -> None:
+    lab = net4and6
+    for number, (name, option) in enumerate((("whole", "df_default=true"), ("pieces", "df_default=false")), 1):
+        lab.ctl("add-port", "br0", name, "--type", "gre", "--option", f"remote_ip={l3.far(4, number)}", "--option", option)
+        lab.wait_port(name, "active")
+    room = 1500 - 20 - 4
+    for length in (room, room + 1):
+        explained = lab.rpc("mirror.explain", bridge="br0", in_port="t1", frame=big(length).hex())
+        before = lab.drops("too_big")
+        lab.t1.wire.send(big(length))
+        lab.t2.wire.expect(1, match=lambda data: data == big(length))
+        lab.under.wire.wait(2, match=l3.is_copy)  # one from each port, or two fragments from one
+        lab.under.wire.clear()
+        drops = lab.drops("too_big") - before
+        ports = [output["port"] for output in explained["outputs"]]
+        assert drops == int(length > room) == int("whole" not in ports), (length, explained)
+        assert "pieces" in ports
+        lines = "\n".join(explained["trace"])
+        assert ("the frame is lost at whole" in lines) == (length > room) == ("to pieces is sent in fragments" in lines), lines

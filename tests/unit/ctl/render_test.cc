@@ -350,6 +350,22 @@ TEST(Render, EmptyListsSaySo) {
   EXPECT_EQ(Invocation(words("who t1"), &daemon).out, "no session watches t1 or delivers to it\n");
 }
 
+TEST(Render, ExplainSaysWhoCarriesSuchFrames) {
+  FakeDaemon daemon;
+  const auto shown = [&daemon](const Json& fast_path) {
+    Json answer = example_result("mirror.explain");
+    answer["fast_path"] = fast_path;
+    daemon.answers["mirror.explain"] = {answer};
+    return Invocation(words("explain br0 --in-port t1 --frame ffffffffffff5254000a0b0c0800"), &daemon).out;
+  };
+  EXPECT_THAT(shown({{"carried", false}, {"reason", "it is dropped"}, {"user_copies", Json::array()}}),
+              HasSubstr("\nuser space carries such frames: it is dropped\n"));
+  EXPECT_THAT(shown({{"carried", true}, {"user_copies", Json::array()}}),
+              HasSubstr("\nthe kernel carries such frames\n"));
+  EXPECT_THAT(shown({{"carried", true}, {"user_copies", {"a", "b"}}}),
+              HasSubstr("\nthe kernel carries such frames; user space makes the copies of a, b\n"));
+}
+
 TEST(Watch, ShowsEachLookAndRates) {
   FakeDaemon daemon;
   Json later = example_result("mirror.stats");
@@ -361,6 +377,31 @@ TEST(Watch, ShowsEachLookAndRates) {
   EXPECT_THAT(tool.out, HasSubstr("MATCHED/s"));
   EXPECT_THAT(tool.out, HasSubstr("1001000"));
   EXPECT_THAT(tool.out, Not(HasSubstr("\x1b")));
+}
+
+TEST(Watch, ResetsOnceAndShowsWhatComesSince) {
+  const Invocation tool(words("mirror-stats br0 span0 --reset --watch --count 3"));
+  EXPECT_EQ(tool.status, kDone);
+  const Json session = {{"bridge", "br0"}, {"name", "span0"}};
+  using Calls = decltype(tool.calls);
+  EXPECT_EQ(tool.calls, (Calls{{"mirror.reset", session},
+                               {"mirror.stats", session},
+                               {"mirror.stats", session},
+                               {"mirror.stats", session}}));
+  const std::string look = Invocation(words("mirror-stats br0 span0 --watch --count 1")).out;
+  EXPECT_THAT(look, HasSubstr("MATCHED/s"));
+  EXPECT_EQ(tool.out, look + look + look) << "the answer to the reset is not shown";
+}
+
+TEST(Watch, DoesNotStartIfTheResetIsRefused) {
+  FakeDaemon daemon;
+  daemon.refuse = "mirror.reset";
+  daemon.refusal =
+      jsonrpc::Error{1001, "bridge br0 has no session nope", {{"reason", "not_found"}, {"field", "name"}}};
+  const Invocation tool(words("mirror-stats br0 nope --reset --watch --count 2"), &daemon);
+  EXPECT_EQ(tool.status, kRefused);
+  EXPECT_EQ(tool.out, "");
+  EXPECT_EQ(tool.calls.size(), 1U);
 }
 
 TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {

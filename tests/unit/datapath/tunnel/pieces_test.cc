@@ -90,6 +90,25 @@ TEST(Pieces, WhatCannotBeSegmentedIsRefusedAndLeavesNothing) {
   EXPECT_EQ(pieces.size(), 0U);
 }
 
+TEST(FitToPath, IsDecidedByTheBytesThatAreWanted) {
+  for (const MtuPolicy policy : {MtuPolicy::truncate, MtuPolicy::fragment, MtuPolicy::drop}) {
+    for (const auto& [length, snaplen] : {std::pair(1000U, kWholeFrame), {1001U, 1000U}, {60U, 1000U}}) {
+      const tunnel::Fit fit = tunnel::fit_to_path(length, snaplen, 1000, policy);
+      EXPECT_EQ(fit.bytes, std::min(length, snaplen));
+      EXPECT_FALSE(fit.cut_to_mtu || fit.fragmented || fit.is_too_long);
+    }
+  }
+}
+
+TEST(FitToPath, WhatIsTooLongGoesByThePolicy) {
+  const auto fit = [](MtuPolicy policy) { return tunnel::fit_to_path(1400, 1300, 1000, policy); };
+  EXPECT_EQ(fit(MtuPolicy::truncate).bytes, 1000U);
+  EXPECT_TRUE(fit(MtuPolicy::truncate).cut_to_mtu);
+  EXPECT_EQ(fit(MtuPolicy::fragment).bytes, 1300U);
+  EXPECT_TRUE(fit(MtuPolicy::fragment).fragmented);
+  EXPECT_TRUE(fit(MtuPolicy::drop).is_too_long);
+}
+
 TEST(Pieces, MemoryIsUsedAgainAndStaysValidUntilCleared) {
   const Copy copy({.data = 60000, .segment = 536});
   tunnel::Pieces pieces;

@@ -491,6 +491,7 @@ TEST_F(MirrorApi, Explain) {
   explanation.outputs = {{"t2", {0x01, 0xab}}};
   explanation.copies = {{"s", "t3", {0xff}}};
   explanation.mirrors = {{"s", true, "arrived on t1"}};
+  explanation.fast_path = {.is_carried = true, .user_copies = {"s"}};
   view.explanation = explanation;
   const std::string frame = "FFffffffffff5254000a0b0c0800";
   const Json result = good("mirror.explain", {{"bridge", "br0"}, {"in_port", "t1"}, {"frame", frame}});
@@ -498,6 +499,7 @@ TEST_F(MirrorApi, Explain) {
   EXPECT_EQ(view.explained.frame, (std::vector<std::uint8_t>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54,
                                                              0, 0x0a, 0x0b, 0x0c, 8, 0}));
   EXPECT_EQ(result["outputs"][0]["frame"], "01ab");
+  EXPECT_EQ(result["fast_path"], (Json{{"carried", true}, {"user_copies", {"s"}}}));
   EXPECT_EQ(result["copies"][0]["session"], "s");
   const auto explain = [this](const Json& more) {
     return refusal("mirror.explain",

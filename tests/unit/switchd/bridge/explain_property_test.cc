@@ -241,7 +241,8 @@ std::size_t RandomSwitch::check_frame() {
   const Snapshot& snapshot = lab_.datapath->current();
   const auto is_in = [&in](const PortConfig* port) { return port != nullptr && port->name == in; };
   const auto& config = **std::find_if(snapshot.ports.begin(), snapshot.ports.end(), is_in);
-  const auto said = bridge::explain(snapshot, config, lab_.sessions(), lab_.statuses, sent.bytes, lab_.now);
+  const auto said =
+      bridge::explain(snapshot, config, lab_.sessions(), lab_.statuses, sent.bytes, lab_.now, {});
   Account before = account();
   lab_.inject(in, sent);
   const test::Sent left = lab_.run();

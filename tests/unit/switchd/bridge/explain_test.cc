@@ -31,7 +31,7 @@ class ExplainTest : public testing::Test {
     const Snapshot& snapshot = lab.datapath->current();
     const auto in = std::find_if(snapshot.ports.begin(), snapshot.ports.end(),
                                  [&in_port](const PortConfig* port) { return port->name == in_port; });
-    return bridge::explain(snapshot, **in, lab.sessions(), lab.statuses, bytes, lab.now);
+    return bridge::explain(snapshot, **in, lab.sessions(), lab.statuses, bytes, lab.now, fast_path);
   }
   bridge::Explanation explain(const std::string& in_port) { return explain(in_port, test::frame().bytes()); }
   static std::vector<std::string> outputs(const bridge::Explanation& answer) {
@@ -48,6 +48,7 @@ class ExplainTest : public testing::Test {
   }
 
   test::SwitchLab lab;
+  bridge::FastPathUse fast_path;
 };
 
 TEST_F(ExplainTest, NamesWhereFrameAndCopyGo) {
@@ -146,6 +147,53 @@ TEST_F(ExplainTest, FiltersSayWhyNot) {
   EXPECT_THAT(rules({untagged}, {web, untagged}),
               ElementsAre("s: a skip rule matches the frame (dl_vlan=0xffff): from t1"));
   EXPECT_THAT(rules({web, untagged}, {web}), ElementsAre("+s: selected: from t1"));
+}
+
+class ExplainFastPath : public ExplainTest {
+ protected:
+  ExplainFastPath() {
+    fast_path.has_taps = true;
+    for (const char* name : {"t1", "t2", "t3"})
+      lab.device(name).pass_for(
+          {.ifindex = ++ifindex_, .is_filtered = true, .takes_frames = true, .takes_copies = true});
+    lab.apply();
+    lab.inject("t2", test::frame().src("02:00:00:00:00:02").build());
+    lab.run();
+  }
+  bridge::Explanation::FastPath known(const char* destination = "02:00:00:00:00:02") {
+    return explain("t1", test::frame().dst(destination).bytes()).fast_path;
+  }
+
+ private:
+  int ifindex_ = 10;
+};
+
+TEST_F(ExplainFastPath, TheKernelCarriesWhatIsKnown) {
+  EXPECT_TRUE(known().is_carried);
+  EXPECT_EQ(known().reason, "");
+  EXPECT_THAT(known().user_copies, ElementsAre());
+  EXPECT_EQ(known("02:00:00:00:00:77").reason, sentence(fastpath::Obstacle::path)) << "it is flooded";
+  EXPECT_TRUE(known("ff:ff:ff:ff:ff:ff").is_carried) << "a group";
+  EXPECT_EQ(explain("t1", {1, 2, 3}).fast_path.reason, sentence(fastpath::Obstacle::path));
+}
+
+TEST_F(ExplainFastPath, SaysWhoseCopiesAreLeft) {
+  SessionSpec& other = lab.session("other");
+  other.sources = {{"t1", Direction::from}};
+  other.destinations = {"t2"};
+  other.normal_io = true;
+  lab.session("s").snaplen = 60;
+  EXPECT_THAT(known().user_copies, ElementsAre("s"));
+  fast_path.has_taps = false;
+  EXPECT_FALSE(known().is_carried);
+  EXPECT_EQ(known().reason, sentence(fastpath::Obstacle::session_needs));
+}
+
+TEST_F(ExplainFastPath, SaysWhatIsInTheWay) {
+  lab.device("t2").pass_for({.ifindex = 12, .is_filtered = true});
+  EXPECT_EQ(known().reason, sentence(fastpath::Obstacle::device));
+  fast_path.off = "the setting says so";
+  EXPECT_EQ(known().reason, "the fast path is off: the setting says so");
 }
 
 TEST_F(ExplainTest, SessionsOfOneNameAreTwoSessions) {
