@@ -3,11 +3,13 @@
 #include "ctl/program.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
 #include <sstream>
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
+#include "ctl/completion.h"
 #include "ctl/nearest.h"
 #include "ctl/render.h"
 #include "ctl/wording.h"
@@ -295,6 +297,67 @@ void warn(World& world, const Json& session) {
   if (!notice.empty()) world.err << kProgram << ": warning: " << printable(notice) << '\n';
 }
 
+// Completion. A shell waits: no daemon is no error, and there is a second for its answer.
+
+constexpr std::chrono::milliseconds kCompletionTimeout{1000};
+
+std::vector<std::string> names_in(const std::string& socket, World& world, const std::string& method,
+                                  const char* list, const std::string& bridge = "",
+                                  const char* member = "name") {
+  std::vector<std::string> names;
+  try {
+    const Json result = world.connect(socket, kCompletionTimeout)->call(method, Json::object());
+    for (const Json& one : result.at(list)) {
+      if (bridge.empty() || one.value("bridge", "") == bridge)
+        names.push_back(one.at(member).get<std::string>());
+    }
+  } catch (const std::exception&) {
+    names.clear();
+  }
+  return names;
+}
+
+/// Network devices of the host, without those in `ports`.
+std::vector<std::string> devices_besides(const std::vector<std::string>& ports) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator("/sys/class/net", error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (name != "lo" && std::ranges::find(ports, name) == ports.end()) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+void print_completion(const std::vector<std::string>& words, World& world) {
+  CLI::App app;
+  Options options;
+  declare_globals(app, options);
+  declare_commands(app, options);
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == "--socket") options.socket = words[i + 1];
+    if (words[i] == "--rundir") options.rundir = words[i + 1];
+  }
+  const std::string socket = socket_path(options, world);
+  Names names;
+  names.bridges = [&] { return names_in(socket, world, "bridge.list", "bridges"); };
+  names.ports = [&](const std::string& bridge) {
+    return names_in(socket, world, "port.list", "ports", bridge);
+  };
+  names.sessions = [&](const std::string& bridge) {
+    return names_in(socket, world, "mirror.list", "mirrors", bridge);
+  };
+  names.log_areas = [&] { return names_in(socket, world, "log.list", "areas"); };
+  names.devices = [&] { return devices_besides(names.ports("")); };
+  for (const std::string& line : complete(app, words, names)) {
+    const std::size_t tab = std::min(line.find('\t'), line.size());
+    world.out << plain_text(line.substr(0, tab), '?');
+    if (tab != line.size()) world.out << '\t' << plain_text(line.substr(tab + 1), '?');
+    world.out << '\n';
+  }
+}
+
 int run_vswitchd(const Parsed& parsed, World& world) {
   std::vector<std::string> arguments = parsed.local;
   arguments.insert(arguments.begin(), {"--rundir", run_directory(parsed.options, world)});
@@ -329,6 +392,10 @@ std::vector<const Command*> commands() {
 
 int run(std::vector<std::string> arguments, World& world) {
   std::optional<Parsed> parsed;
+  if (!arguments.empty() && arguments.front() == "__complete") {
+    print_completion({arguments.begin() + 1, arguments.end()}, world);
+    return kDone;
+  }
   try {
     parsed = parse(arguments, world);
     if (parsed && parsed->command->local != nullptr) return run_vswitchd(*parsed, world);

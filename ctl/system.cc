@@ -13,6 +13,18 @@ Query declare_version(CLI::App&) {
   return [] { return std::vector<Call>{{"system.info"}}; };
 }
 
+std::string privileges_of(const Json& privileges) {
+  std::string capabilities;
+  for (const Json& one : privileges["capabilities"])
+    capabilities += (capabilities.empty() ? "" : ", ") + one.get<std::string>();
+  std::string text = "runs as " + printable(privileges["user"].get<std::string>()) + ", capabilities " +
+                     (capabilities.empty() ? "none" : capabilities) + ", system calls " +
+                     (privileges["system_calls"] == "filtered" ? "filtered" : "not filtered") + "\n";
+  for (const Json& sentence : privileges["missing"])
+    text += "notice: " + printable(sentence.get<std::string>()) + '\n';
+  return text;
+}
+
 std::string render_version(const Json& info) {
   return "vswitch-ctl " VSWITCH_VERSION "\n" + info["name"].get<std::string>() + ' ' +
          info["version"].get<std::string>() + ", pid " + info["pid"].dump() + ", since " +
@@ -20,7 +32,7 @@ std::string render_version(const Json& info) {
          info["bridges"].dump() + " bridges, " + info["ports"].dump() + " ports, " + info["mirrors"].dump() +
          " sessions\n" + "session API " + info["api"].get<std::string>() + ", database schema " +
          info["schema_version"].get<std::string>() + " (Open vSwitch " +
-         info["ovs_version"].get<std::string>() + ")\n";
+         info["ovs_version"].get<std::string>() + ")\n" + privileges_of(info["privileges"]);
 }
 
 Query declare_show_config(CLI::App&) {
@@ -111,7 +123,8 @@ const std::vector<Command> kSystemCommands = {
     {"compact", "write the database file anew, without its history", "", declare_compact, render_nothing},
     {"backup", "print the database as a file (vswitchd --db FILE starts with it)", "", declare_backup,
      render_backup},
-    {"version", "show the versions of the tool and the daemon", "", declare_version, render_version},
+    {"version", "show the versions of the tool and the daemon, and what the daemon may do", "",
+     declare_version, render_version},
     {"release-devices", "give devices back to the host after a daemon was killed, without one", "--cleanup",
      declare_release_devices, render_nothing, nullptr, release_devices},
 };

@@ -3,11 +3,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <grp.h>
+#include <boost/asio/steady_timer.hpp>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -22,6 +21,7 @@
 #include "switchd/base/limits.h"
 #include "switchd/base/log.h"
 #include "switchd/base/memory_reserve.h"
+#include "switchd/base/privileges.h"
 #include "switchd/bridge/switch.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/managers.h"
@@ -46,12 +46,11 @@ const log::Module kLog{"daemon"};
 
 constexpr std::chrono::seconds kFarewell{2};  // for answers still on their way to clients at shutdown
 
+constexpr std::chrono::seconds kBetweenReports{10};
+
 std::optional<gid_t> find_group(const std::string& group) {
   if (group.empty()) return std::nullopt;
-  if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
-  gid_t number = 0;
-  const auto [end, error] = std::from_chars(group.data(), group.data() + group.size(), number);
-  if (error == std::errc() && end == group.data() + group.size()) return number;
+  if (const auto number = privileges::group_called(group)) return number;
   throw std::runtime_error("no group \"" + group + "\" on this host");
 }
 
@@ -124,6 +123,7 @@ class Daemon::Parts {
   }
 
   void run() REQUIRES(roles::control) {
+    report();
     while (!step([this] { io_.run(); })) {
     }
     notify_service_manager("STOPPING=1");
@@ -163,6 +163,26 @@ class Daemon::Parts {
     } catch (const std::system_error& error) {
       log::err(kLog, "{}", error.what());
     }
+  }
+
+  /// To the service manager, at intervals: the event loop turns, and no worker has kept it from publishing.
+  void report() {
+    const std::optional<std::chrono::microseconds> watchdog = watchdog_interval();
+    notify_service_manager((watchdog ? "WATCHDOG=1\nSTATUS=" : "STATUS=") + summary());
+    reports_.expires_after(watchdog ? std::min<std::chrono::microseconds>(*watchdog, kBetweenReports)
+                                    : kBetweenReports);
+    reports_.async_wait([this](error_code error) {
+      if (!error) report();
+    });
+  }
+
+  std::string summary() const {
+    const auto number_of = [this](const char* table, const char* what) {
+      const std::size_t count = database_->table(table).size();
+      return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
+    };
+    return number_of("Bridge", "bridge") + ", " + number_of("Port", "port") + ", " +
+           number_of("Mirror", "mirror session");
   }
 
   void exit(bool cleanup) {
@@ -272,6 +292,7 @@ class Daemon::Parts {
   std::optional<control::Managers> managers_;
   GroupCommit group_commit_{io_, *database_, gate_, [this](const std::string& why) { disk_failed(why); }};
   boost::asio::signal_set signals_;
+  boost::asio::steady_timer reports_{io_};
   std::uint64_t commits_ = 0;
 };
 

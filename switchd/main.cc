@@ -16,6 +16,8 @@
 #include "switchd/base/limits.h"
 #include "switchd/base/log.h"
 #include "switchd/base/memory_reserve.h"
+#include "switchd/base/privileges.h"
+#include "switchd/base/system_calls.h"
 #include "switchd/control/remote.h"
 #include "switchd/daemon.h"
 #include "switchd/release_devices.h"
@@ -30,6 +32,8 @@ struct CommandLine {
   DaemonOptions daemon;
   std::string log_file;
   std::string log_level = "info";
+  std::string user;
+  std::string confine = "on";
   bool detach = false;
   bool release_devices = false;
   bool cleanup = false;
@@ -77,6 +81,16 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--log-level", line.log_level, "err, warn, info or dbg")
       ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
       ->capture_default_str();
+  app.add_option("--user", line.user,
+                 "started by root, become this user; without it vswitch, if the directory of the database "
+                 "belongs to vswitch")
+      ->type_name("USER");
+  app.add_option(
+         "--confine", line.confine,
+         "on: keep only the capabilities that a switch needs, and filter system calls; off: neither, for "
+         "debugging; strict: as on, and a system call that a switch never makes ends the process")
+      ->check(CLI::IsMember({"on", "off", "strict"}))
+      ->capture_default_str();
   app.add_flag("--detach", line.detach, "run in the background, once the daemon is ready");
   auto* release = app.add_flag("--release-devices", line.release_devices,
                                "start no daemon: give the host back the devices of one that was killed, as "
@@ -109,6 +123,28 @@ void set_up_log(const CommandLine& line) {
   }
 }
 
+// Before the first thread and the first file.
+void confine(const CommandLine& line) {
+  if (line.confine == "off") return;
+  privileges::confine({.user = line.user,
+                       .group = line.daemon.group,
+                       .rundir = line.daemon.rundir,
+                       .directory = std::filesystem::path(line.daemon.database).parent_path().string()});
+}
+
+void report_privileges(const CommandLine& line) {
+  for (const std::string& sentence : privileges::missing()) log::warn(kLog, "{}", sentence);
+  if (line.confine == "off")
+    log::warn(kLog, "--confine off: a flaw in the daemon would be one in the whole host");
+}
+
+// Once the daemon serves: starting takes more calls than serving.
+void filter_system_calls(const CommandLine& line) {
+  if (line.confine == "off") return;
+  system_calls::restrict_to_those_of_a_switch(line.confine == "strict" ? system_calls::Filter::strict
+                                                                       : system_calls::Filter::on);
+}
+
 int release(const CommandLine& line) {
   log::use_stderr(false);
   const std::vector<std::string> lines = release_devices(line.daemon.rundir, line.cleanup);
@@ -122,11 +158,14 @@ int serve(const CommandLine& line) {
   std::signal(SIGPIPE, SIG_IGN);
   Detach detach = line.detach ? Detach::go() : Detach();
   try {
+    confine(line);
     set_up_log(line);
+    report_privileges(line);
     raise_open_files_limit();
     heap::return_large_blocks();
     memory::set_reserve_aside(limits::kReserveBytes);
     Daemon daemon(line.daemon);
+    filter_system_calls(line);
     detach.ready();
     if (line.detach) log::use_stderr(false);
     notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()));

@@ -54,6 +54,15 @@ void notify_service_manager(const std::string& state) {
   ::close(fd);
 }
 
+std::optional<std::chrono::microseconds> watchdog_interval() {
+  const char* limit = std::getenv("WATCHDOG_USEC");
+  const char* process = std::getenv("WATCHDOG_PID");
+  if (limit == nullptr || (process != nullptr && std::strtol(process, nullptr, 10) != ::getpid()))
+    return std::nullopt;
+  const std::chrono::microseconds interval(std::strtoll(limit, nullptr, 10) / 2);
+  return interval.count() > 0 ? std::optional(interval) : std::nullopt;
+}
+
 void raise_open_files_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;

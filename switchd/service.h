@@ -2,7 +2,9 @@
 // What a process does to be a service: notify systemd, go to the background, raise its limits.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 
 namespace vswitch {
@@ -10,6 +12,10 @@ namespace vswitch {
 /// Sends a state such as "READY=1" to the service manager (sd_notify(3)). Does nothing if NOTIFY_SOCKET is
 /// not set, and never fails: the daemon does not depend on a listener.
 void notify_service_manager(const std::string& state);
+
+/// Half of the time within which the service manager wants to hear "WATCHDOG=1" (sd_watchdog_enabled(3)); nullopt if it
+/// does not.
+std::optional<std::chrono::microseconds> watchdog_interval();
 
 /// Raises the soft limit of open files to the hard limit: a switch has several sockets per port and worker.
 void raise_open_files_limit();

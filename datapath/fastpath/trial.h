@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two tap devices in a network namespace of their own, the first with the programs of the fast path: to see whether the
-// kernel does what they rely on.
+// Two tap devices, the first with the programs of the fast path: to see whether the kernel does what they rely on. They
+// are in a network namespace of their own if the process may make one.
 #pragma once
 
 #include <array>

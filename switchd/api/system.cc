@@ -7,6 +7,7 @@
 #include "schemas/openrpc.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/rows.h"
+#include "switchd/base/privileges.h"
 
 namespace vswitch::api {
 namespace {
@@ -26,6 +27,14 @@ std::string now_utc() {
   return text;
 }
 
+Json privileges_now() {
+  const privileges::State now = privileges::state();
+  return {{"user", now.user},
+          {"capabilities", now.capabilities},
+          {"system_calls", now.filtered ? "filtered" : "all"},
+          {"missing", privileges::missing()}};
+}
+
 Json system_info(const SystemMethods& methods, const std::string& started) {
   const Database& database = methods.database;
   return {{"name", "vswitchd"},
@@ -38,7 +47,8 @@ Json system_info(const SystemMethods& methods, const std::string& started) {
           {"workers", methods.datapath.workers()},
           {"bridges", database.table("Bridge").size()},
           {"ports", database.table("Port").size()},
-          {"mirrors", database.table("Mirror").size()}};
+          {"mirrors", database.table("Mirror").size()},
+          {"privileges", privileges_now()}};
 }
 
 void add_threads(const bridge::DatapathState& datapath, Json& result) {

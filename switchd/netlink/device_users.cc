@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/netlink/device_users.h"
 
+#include <linux/filter.h>
+#include <linux/packet_diag.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <set>
 #include <system_error>
 
 namespace vswitch::netlink {
@@ -55,23 +61,50 @@ std::string switch_named(const char* filter) {
   return "vswitchd pid " + std::to_string(pid) + " (run directory " + (filter + rundir_at) + ")";
 }
 
-/// The sockets of a process, by inode.
-std::set<unsigned long> sockets_of(const std::filesystem::path& process) {
+// What an ovs-vswitchd attaches to the packet socket of a port (netdev_linux_rxq_construct() of Open vSwitch, seen with
+// 3.1): ldh [type]; jeq PACKET_OUTGOING; ret 0; ret -1 or the length of a frame. The last one is not compared.
+constexpr std::array<sock_filter, 3> kFilterOfOpenVswitch = {
+    {{0x28, 0, 0, 0xfffff004}, {0x15, 0, 1, 0x00000004}, {0x06, 0, 0, 0x00000000}}};
+
+struct PacketSocket {
+  int ifindex = 0;
+  unsigned long inode = 0;
+  bool of_open_vswitch = false;
+};
+
+/// sock_diag(7) for AF_PACKET. The filter is there if we have CAP_NET_ADMIN.
+PacketSocket read_packet_socket(const nlmsghdr& header) {
+  PacketSocket socket;
+  auto* message = const_cast<nlmsghdr*>(&header);
+  nlattr* attributes[PACKET_DIAG_MAX + 1];
+  if (nlmsg_parse(message, sizeof(packet_diag_msg), attributes, PACKET_DIAG_MAX, nullptr) < 0) return socket;
+  socket.inode = static_cast<const packet_diag_msg*>(nlmsg_data(message))->pdiag_ino;
+  if (const nlattr* info = attributes[PACKET_DIAG_INFO]; info != nullptr)
+    socket.ifindex = static_cast<int>(static_cast<const packet_diag_info*>(nla_data(info))->pdi_index);
+  if (const nlattr* filter = attributes[PACKET_DIAG_FILTER]; filter != nullptr) {
+    socket.of_open_vswitch =
+        nla_len(filter) == sizeof kFilterOfOpenVswitch + sizeof(sock_filter) &&
+        std::memcmp(nla_data(filter), &kFilterOfOpenVswitch, sizeof kFilterOfOpenVswitch) == 0;
+  }
+  return socket;
+}
+
+/// The inodes of the packet sockets in the network namespace of a process. Anybody may read them, unlike its descriptors.
+std::set<unsigned long> packet_sockets_beside(const std::filesystem::path& process) {
   std::set<unsigned long> inodes;
-  std::error_code error;
-  for (auto fd = std::filesystem::directory_iterator(process / "fd", error);
-       !error && fd != std::filesystem::directory_iterator(); fd.increment(error)) {
-    std::error_code unreadable;
-    const std::string target = std::filesystem::read_symlink(fd->path(), unreadable).string();
-    unsigned long inode = 0;
-    if (std::sscanf(target.c_str(), "socket:[%lu]", &inode) == 1) inodes.insert(inode);
+  std::ifstream file(process / "net/packet");
+  std::string line;
+  std::getline(file, line);  // the names of the columns
+  while (std::getline(file, line)) {
+    const std::size_t last = line.find_last_of(' ');
+    if (last != std::string::npos) inodes.insert(std::strtoul(line.c_str() + last, nullptr, 10));
   }
   return inodes;
 }
 
-/// Processes called ovs-vswitchd, with their sockets.
-std::map<std::string, std::set<unsigned long>> sockets_of_open_vswitch() {
-  std::map<std::string, std::set<unsigned long>> found;
+/// The ovs-vswitchd in our network namespace: " pid 71"; empty if there are several, or it is hidden from us.
+std::string pid_of_open_vswitch(unsigned long inode) {
+  std::string found;
   std::error_code error;
   for (auto entry = std::filesystem::directory_iterator("/proc", error);
        !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
@@ -79,7 +112,9 @@ std::map<std::string, std::set<unsigned long>> sockets_of_open_vswitch() {
     if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
     std::string name;
     std::getline(std::ifstream(entry->path() / "comm"), name);
-    if (name == "ovs-vswitchd") found[pid] = sockets_of(entry->path());
+    if (name != "ovs-vswitchd" || !packet_sockets_beside(entry->path()).contains(inode)) continue;
+    if (!found.empty()) return "";
+    found = " pid " + pid;
   }
   return found;
 }
@@ -88,34 +123,23 @@ std::map<std::string, std::set<unsigned long>> sockets_of_open_vswitch() {
 
 void DeviceUsers::begin(const std::vector<int>& ifindexes) {
   const std::set<int> ours(ifindexes.begin(), ifindexes.end());
-  std::map<unsigned long, int> sockets;  // ifindex by inode
-  std::ifstream file("/proc/self/net/packet");
-  std::string line;
-  std::getline(file, line);  // the names of the columns
-  while (std::getline(file, line)) {
-    std::istringstream words(line);
-    std::string address, references, type, protocol, running, memory, user;
-    int ifindex = 0;
-    unsigned long inode = 0;
-    words >> address >> references >> type >> protocol >> ifindex >> running >> memory >> user >> inode;
-    if (ours.contains(ifindex)) sockets[inode] = ifindex;
+  std::map<int, unsigned long> theirs;  // inode by ifindex
+  packet_diag_req request{};
+  request.sdiag_family = AF_PACKET;
+  request.pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_FILTER;
+  sockets_.dump(NetlinkMessage(SOCK_DIAG_BY_FAMILY, 0, request), [&](const nlmsghdr& header) {
+    const PacketSocket socket = read_packet_socket(header);
+    if (socket.of_open_vswitch && ours.contains(socket.ifindex)) theirs[socket.ifindex] = socket.inode;
+  });
+  std::map<int, std::string> now;
+  for (const auto& [ifindex, inode] : theirs) {
+    const auto known = open_vswitches_.find(ifindex);
+    const bool same = known != open_vswitches_.end() && known_inodes_[ifindex] == inode;
+    // Looking at all processes takes some milliseconds.
+    now[ifindex] = same ? known->second : "Open vSwitch (ovs-vswitchd" + pid_of_open_vswitch(inode) + ")";
   }
-  bool has_new = false;
-  std::set<unsigned long> inodes;
-  for (const auto& [inode, ifindex] : sockets) {
-    has_new |= !known_sockets_.contains(inode);
-    inodes.insert(inode);
-  }
-  const bool has_lost = !open_vswitches_.empty() && inodes.size() < known_sockets_.size();
-  known_sockets_ = std::move(inodes);
-  if (!has_new && !has_lost) return;  // looking at all processes takes some milliseconds
-  open_vswitches_.clear();
-  for (const auto& [pid, of_process] : sockets_of_open_vswitch()) {
-    for (const unsigned long inode : of_process) {
-      if (const auto found = sockets.find(inode); found != sockets.end())
-        open_vswitches_[found->second] = "Open vSwitch (ovs-vswitchd pid " + pid + ")";
-    }
-  }
+  open_vswitches_ = std::move(now);
+  known_inodes_ = std::move(theirs);
 }
 
 std::string DeviceUsers::look(int ifindex) {

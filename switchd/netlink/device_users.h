@@ -4,7 +4,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +28,8 @@ class DeviceUsers {
   std::vector<std::string> switches_on(int ifindex);
 
   NetlinkSocket netlink_;
-  std::set<unsigned long> known_sockets_;      ///< packet sockets on our devices at the last look, by inode
+  NetlinkSocket sockets_{NETLINK_SOCK_DIAG};
+  std::map<int, unsigned long> known_inodes_;  ///< of their packet sockets at the last look, by device
   std::map<int, std::string> open_vswitches_;  ///< those with a packet socket on a device
 };
 

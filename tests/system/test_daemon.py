@@ -11,6 +11,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -233,9 +234,30 @@ def test_service_manager_hears_of_ready_and_of_the_end(make_daemon: Callable[...
         assert "READY=1" in message.splitlines()
         assert f"MAINPID={daemon.pid}" in message.splitlines()
         assert daemon.serves(), "ready means that clients are served"
+        assert manager.recv(4096) == b"STATUS=0 bridges, 0 ports, 0 mirror sessions"
         daemon.process.send_signal(signal.SIGTERM)
         assert manager.recv(4096) == b"STOPPING=1"
         assert daemon.wait() == 0
+
+
+def test_a_watchdog_hears_from_it_in_time_and_what_the_switch_has(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:
+    name = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(PATIENCE_S)
+        manager.bind(name)
+        daemon = make_daemon(env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"})
+        daemon.spawn()
+        assert "READY=1" in manager.recv(4096).decode().splitlines()
+        daemon.ctl("add-br", "br0")
+
+        def hears_of_the_bridge() -> bool:
+            return manager.recv(4096) == b"WATCHDOG=1\nSTATUS=1 bridge, 1 port, 0 mirror sessions"
+
+        wait_until(hears_of_the_bridge, "the status follows")
+        last = time.monotonic()
+        for _ in range(5):
+            manager.recv(4096)
+        assert 0.6 < time.monotonic() - last < PATIENCE_S, "five times 200 ms"
 
 
 def test_further_remotes(make_daemon: Callable[..., Daemon], tmp_path: pathlib.Path) -> None:

@@ -338,6 +338,9 @@ TEST(Render, OtherTables) {
                         "worker 0      1       4        4  0.0          0 of 16384 KiB\n"
                         "mirror 0      -       0        0  0.0          -\n"));
   EXPECT_THAT(Invocation({"version"}).out, HasSubstr("vswitchd 0.1.0, pid 4711"));
+  EXPECT_THAT(Invocation({"version"}).out,
+              HasSubstr("runs as vswitch, capabilities net_admin, net_raw, perfmon, system calls filtered\n"
+                        "notice: CAP_BPF is missing: the kernel takes no program"));
 }
 
 TEST(Render, EmptyListsSaySo) {

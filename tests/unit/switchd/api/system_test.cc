@@ -58,6 +58,8 @@ TEST_F(SystemApi, Info) {
   EXPECT_EQ(info["bridges"], 2);
   EXPECT_EQ(info["ports"], 6);
   EXPECT_EQ(info["schema_version"], "8.3.1");
+  EXPECT_EQ(info["privileges"]["system_calls"], "all");
+  EXPECT_FALSE(info["privileges"]["user"].empty());
 }
 
 TEST_F(SystemApi, Stats) {
