@@ -82,7 +82,10 @@ bool Worker::handle_tapped(const RawFrame& raw, Frame& frame) {
   tapped->take(raw.bytes.size() + (tapped->tag ? kTagLength : 0));
   frame = parsed.frame;
   const Verdict& verdict = decider_.decide(*snapshot_, in->number, frame, now_);
-  fastpath::left_to_user(*snapshot_, verdict, tapped->copies(), tap_.copies);
+  // The settings have changed since, and the kernel has copied nothing by the old ones: it is a frame of the new.
+  const bool is_outdated = tapped->all.sessions.empty() &&
+                           tapped->generation.load(std::memory_order_acquire) < in->bridge->generation;
+  fastpath::left_to_user(*snapshot_, verdict, tapped->copies(), is_outdated, tap_.copies);
   admission_.note(tap_.copies, frame, now_);
   if (fast_path_->offer_choice(*snapshot_, *tapped, frame, verdict, now_)) admission_.send_directly();
   learn(tap_.copies);

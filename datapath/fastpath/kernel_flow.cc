@@ -274,6 +274,7 @@ Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, bool to_gr
     division.take_all();
   }
   if (!division.nobody()) {
+    if (to_group) return Obstacle::group_needs;
     if (!unfiltered) return Obstacle::session_needs;
     flow.copies.tapped = division.tapped(*flow.in, flow.in_tag);
   }
@@ -363,6 +364,8 @@ std::string_view sentence(Obstacle obstacle) {
     case Obstacle::session_needs:
       return "a session filters, samples, limits, truncates or encapsulates its copies, and there are no "
              "copy taps for that";
+    case Obstacle::group_needs:
+      return "it goes to a group, and a session filters, limits, truncates or encapsulates its copies";
     case Obstacle::many_copies:
       return "it has more copies than the kernel makes, and there are no copy taps for them";
   }
@@ -411,18 +414,19 @@ std::optional<Choice> choice_of(const Snapshot& snapshot, const Verdict& verdict
   return choice;
 }
 
-void left_to_user(const Snapshot& snapshot, const Verdict& verdict, const TappedCopies& tapped,
+void left_to_user(const Snapshot& snapshot, const Verdict& verdict, const TappedCopies& tapped, bool every,
                   Verdict& into) {
   into.clear();
   const auto is_beyond_patch = [](const auto& part) { return part.walk != kFrameItself; };
   // Copies over patches are none of the kernel's. If the settings have changed since, the frame has none.
   const auto concerns = [&](const auto& part) {
-    return tapped.concerns(snapshot.session(part.session)) && (tapped.all || part.walk == kFrameItself);
+    const bool all = tapped.all || every;
+    return (all || tapped.concerns(snapshot.session(part.session))) && (all || part.walk == kFrameItself);
   };
   std::copy_if(verdict.selections.begin(), verdict.selections.end(), std::back_inserter(into.selections),
                concerns);
   std::copy_if(verdict.copies.begin(), verdict.copies.end(), std::back_inserter(into.copies), concerns);
-  if (!tapped.all) return;
+  if (!tapped.all && !every) return;
   std::copy_if(verdict.learns.begin(), verdict.learns.end(), std::back_inserter(into.learns),
                is_beyond_patch);
   std::copy_if(verdict.patch_drops.begin(), verdict.patch_drops.end(), std::back_inserter(into.patch_drops),

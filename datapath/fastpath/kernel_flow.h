@@ -129,6 +129,7 @@ enum class Obstacle : std::uint8_t {
   many_ports,  ///< a group address, and more ports than a list holds
   tags,        ///< more than one tag before or after
   session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates, and there is no copy tap
+  group_needs,  ///< the same, and the frame goes to a group
   many_copies,
 };
 
@@ -161,7 +162,8 @@ struct Choice {
 std::optional<Choice> choice_of(const Snapshot& snapshot, const Verdict& verdict, const KernelCopies& copies);
 
 /// The part of a verdict on such a frame that is left to do: its copies. `into`: cleared first.
-void left_to_user(const Snapshot& snapshot, const Verdict& verdict, const TappedCopies& tapped,
+/// `every`: the copies of all sessions.
+void left_to_user(const Snapshot& snapshot, const Verdict& verdict, const TappedCopies& tapped, bool every,
                   Verdict& into);
 
 /// Some session of the snapshot may need user space, although the kernel forwards its frames.

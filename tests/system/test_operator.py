@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab import found, wait_until
+from lab import FAST_PATH, found, wait_until
 from net import BROADCAST, Host, mac
 from switch import Lab
 
@@ -143,7 +143,8 @@ def test_trace_tells_what_happens_and_changes_nothing(lab: Lab) -> None:
                            "dl_dst=ff:ff:ff:ff:ff:ff,nw_src=0.0.0.0,nw_dst=10.0.0.1,nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no\n\n"
                            'bridge("br0")\n-------------\n')
     numbers = {name: number for name, number in re.findall(r"    (\S+) \d+/(\d+):", lab.appctl("dpif/show"))}
-    ending = r"\nThis flow is handled by the userspace slow path because:\n  - .+\n$"
+    in_kernel, in_user_space = r"kernel\.", r"userspace slow path because:\n  - .+"
+    ending = rf"\nThis flow is handled by the {in_kernel if FAST_PATH else in_user_space}\n$"
     actions = found(r"\nFinal flow: unchanged\nDatapath actions: (\S+)" + ending, text)[1]
     # The frame and its copy go to t2, tagged; t3 is an access port of VLAN 10; the bridge's own port is down.
     t2, t3 = numbers["t2"], numbers["t3"]

@@ -111,7 +111,7 @@ TEST_F(KernelFlowTest, AGroupOfOneIsAGroup) {
       << "nowhere";
   lab.port("m1").vlan = {};
   lab.apply();
-  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::session_needs)
+  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::group_needs)
       << "the session may select another frame of the flow";
 }
 
@@ -335,7 +335,7 @@ TEST_F(SessionsOfUserSpace, WhatIsLeftToThemIsTheirCopies) {
   const TappedCopies tapped = *eligible().flow->copies.tapped;
   Verdict left;
   left.drop = DropReason::malformed;
-  left_to_user(snapshot, verdict, tapped, left);
+  left_to_user(snapshot, verdict, tapped, false, left);
   EXPECT_EQ(left.drop, DropReason::none);
   EXPECT_TRUE(left.sends.empty());
   EXPECT_TRUE(left.learns.empty());
