@@ -210,7 +210,8 @@ class EgressMonitor::Impl {
       differs |= qdiscs.kinds != qdiscs_.kinds;
       qdiscs_ = std::move(qdiscs);
     }
-    differs |= look_at_filters() | look_at_tcx();
+    differs |= look_at_filters();
+    differs |= look_at_tcx();
     cost_ = Clock::now() - start;
     return differs;
   }
