@@ -20,12 +20,14 @@ _vswitch_ctl() {
     mapfile -t COMPREPLY < <(compgen -W "$(vswitch-ctl ${command:+"$command"} --help | grep -oE -- '--[a-z-]+')" -- "$word")
   elif [[ -z $command || $command == help ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
-  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who|version|release-devices|list-log|set-log|show-config|set-config|compact|backup|stats) ]]; then
+  elif ((COMP_CWORD == i + 1)) && [[ $command != @(set-port|del-port|show-port|who|version|release-devices|list-log|set-log|show-config|set-config|compact|backup|stats|check|metrics) ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-br)" -- "$word")
   elif [[ $command == import-mirrors ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
   elif [[ $command == *-port || $command == who ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-ports)" -- "$word")
+  elif [[ $command == events ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-mirrors) $(_vswitch_ctl_names list-ports)" -- "$word")
   elif [[ $command == *mirror* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_vswitch_ctl_names list-mirrors)" -- "$word")
   fi
