@@ -400,7 +400,8 @@ void Observer::observe_interfaces(const Changes& changes, std::vector<Event>& ev
     const bool is_idle = after.state == "down" && change.after->str("type") == "internal";
     const bool is_well = is_idle || (after.state == "active" && after.reason.empty());
     events.back().kept = is_news || !is_well;
-    events.back().logged = !is_first || !is_well;  // that it was attached is logged already
+    // That it was attached, and what is wrong with a port that works, is logged already.
+    events.back().logged = !is_first || !(is_idle || after.state == "active");
   }
 }
 

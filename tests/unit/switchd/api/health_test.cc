@@ -147,10 +147,10 @@ TEST_F(HealthApi, MetricsHaveEverything) {
 
 TEST_F(HealthApi, NamesInMetricsAreEscapedAndNoSeriesAppearsTwice) {
   insert_mirror("br0", "span0");
-  insert_mirror("br0", "a \"b\" \\ c\nd");
+  insert_mirror("br0", "a \"b\" \\ c\nx");
   const std::string text = metrics();
   expect_wellformed(text);
-  EXPECT_THAT(text, HasSubstr("session=\"a \\\"b\\\" \\\\ c\\nd\""));
+  EXPECT_THAT(text, HasSubstr("session=\"a \\\"b\\\" \\\\ c\\nx\""));
   EXPECT_THAT(text, HasSubstr("session=\"span0 "));
 }
 
