@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <string_view>
 #include <variant>
 
@@ -51,8 +52,9 @@ class SocketCaller : public Caller {
     send(jsonrpc::to_text(jsonrpc::make_request(jsonrpc::Version::v2, id, method, params)));
     for (;;) {
       jsonrpc::Message message = next_message();
+      if (const auto* request = std::get_if<jsonrpc::Request>(&message)) remember(*request);
       auto* response = std::get_if<jsonrpc::Response>(&message);
-      if (response == nullptr) continue;  // a notification
+      if (response == nullptr) continue;
       // An error without an id answers a request that could not be read: it can only be ours.
       if (response->id != id && !(response->id.is_null() && !response->error.is_null())) continue;
       if (!response->error.is_null()) throw to_error(response->error);
@@ -60,7 +62,22 @@ class SocketCaller : public Caller {
     }
   }
 
+  Json next_notification() override {
+    deadline_ = Clock::time_point::max();
+    while (notifications_.empty()) {
+      jsonrpc::Message message = next_message();
+      if (const auto* request = std::get_if<jsonrpc::Request>(&message)) remember(*request);
+    }
+    Json first = std::move(notifications_.front());
+    notifications_.pop_front();
+    return first;
+  }
+
  private:
+  void remember(const jsonrpc::Request& notification) {
+    notifications_.push_back({{"method", notification.method}, {"params", notification.params}});
+  }
+
   static jsonrpc::Error to_error(const Json& error) {
     if (!error.is_object()) return {jsonrpc::kInternalError, error.dump()};
     return {error.value("code", jsonrpc::kInternalError), error.value("message", error.dump()),
@@ -99,6 +116,10 @@ class SocketCaller : public Caller {
 
   void wait_for(short events) {
     pollfd entry{socket_.fd(), events, 0};
+    if (deadline_ == Clock::time_point::max()) {
+      ::poll(&entry, 1, -1);
+      return;
+    }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
     if (left.count() > 0 && (::poll(&entry, 1, static_cast<int>(left.count()) + 1) > 0 || errno == EINTR))
       return;
@@ -120,6 +141,7 @@ class SocketCaller : public Caller {
   Clock::time_point deadline_;
   jsonrpc::StreamDecoder decoder_;
   std::int64_t last_id_ = 0;
+  std::deque<Json> notifications_;  ///< that nobody has asked for yet
 };
 
 }  // namespace

@@ -25,6 +25,9 @@ class Caller {
   virtual ~Caller() = default;
   /// The result. Throws jsonrpc::Error if the daemon refuses, NoDaemon if it does not answer.
   virtual Json call(const std::string& method, const Json& params) = 0;
+  /// The next notification, as {"method", "params"}: one that came since the last call(), or else waits for it.
+  /// Throws NoDaemon when the connection ends.
+  virtual Json next_notification() = 0;
 };
 
 /// Connects to a unix stream socket. Throws NoDaemon.

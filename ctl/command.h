@@ -25,6 +25,9 @@ struct Call {
   Json params = Json::object();
   double waits = 0;   ///< seconds the daemon may take in addition to --timeout
   bool once = false;  ///< with --watch: made before the first iteration, and its result is not shown
+  /// Members that render() finds in the result besides those of the daemon: what the arguments say about the
+  /// text. --json prints the result without them.
+  Json for_render = Json::object();
 
   bool operator==(const Call&) const = default;
 };
@@ -50,6 +53,12 @@ struct Command {
   /// For commands that need no daemon and make no calls: the arguments, besides --rundir, with which the program
   /// vswitchd does the work. `app` has been parsed.
   std::vector<std::string> (*local)(const CLI::App& app) = nullptr;
+  /// For commands whose exit status says what they have found; otherwise it is 0 after an answer.
+  int (*status)(const Json& result) = nullptr;
+  /// For commands that have something to print if no daemon answers; `why` is the sentence.
+  std::string (*without_daemon)(const std::string& why) = nullptr;
+  /// For commands with --follow: the text of one event.
+  std::string (*event)(const Json& event) = nullptr;
 };
 
 // The tables, one file each.
@@ -60,6 +69,7 @@ extern const std::vector<Command> kVsphereCommands;  // vsphere.cc
 extern const std::vector<Command> kExplainCommands;  // explain.cc
 extern const std::vector<Command> kFdbCommands;      // fdb.cc
 extern const std::vector<Command> kStatsCommands;    // stats.cc
+extern const std::vector<Command> kHealthCommands;   // health.cc
 extern const std::vector<Command> kSystemCommands;   // system.cc
 
 /// All of them, in the order --help shows.

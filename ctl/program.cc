@@ -364,27 +364,92 @@ int run_vswitchd(const Parsed& parsed, World& world) {
   return world.run_vswitchd(arguments);
 }
 
-void execute(const Parsed& parsed, World& world) {
+/// One event as it was asked for; nothing about those that were not.
+std::string selected_event(const Parsed& parsed, const Json& event) {
+  const Json& asked = parsed.calls.back().params;
+  const std::string bridge = asked.value("bridge", ""), name = asked.value("name", "");
+  const bool is_bridge = event.value("topic", "") == "bridge.change" && event.value("name", "") == bridge;
+  if (!bridge.empty() && event.value("bridge", "") != bridge && !is_bridge) return {};
+  if (!name.empty() && event.value("name", "") != name) return {};
+  return parsed.options.json ? as_json(event, -1) : parsed.command->event(event);
+}
+
+/// Prints what has happened, and then what happens, until the output is closed or the connection is lost.
+/// `last`: number of the last event that was printed.
+void follow_connection(const Parsed& parsed, Caller& daemon, std::uint64_t& last, World& world) {
+  std::vector<Call> calls = parsed.calls;
+  if (last != 0) {  // again: only what was missed
+    for (const char* start : {"since", "seconds"}) calls.back().params.erase(start);
+    calls.back().params["after"] = last;
+  }
+  const Json result = ask(daemon, calls);
+  if (result["last"] < last) last = 0;  // a daemon with another file
+  for (const Json& event : result["events"]) world.out << selected_event(parsed, event);
+  last = result["last"];
+  while (world.out.flush()) {
+    const Json notification = daemon.next_notification();
+    Json event = notification["params"];
+    event["topic"] = notification["method"];
+    const Json number = event.value("number", Json());
+    if (number.is_number() && number <= last) continue;  // it was in the answer already
+    world.out << selected_event(parsed, event);
+    if (number.is_number()) last = number;
+  }
+}
+
+/// Survives restarts of the daemon.
+void follow(const Parsed& parsed, World& world, std::unique_ptr<Caller> daemon,
+            const std::function<std::unique_ptr<Caller>()>& connect) {
+  std::uint64_t last = 0;
+  while (world.out) {
+    try {
+      if (daemon == nullptr) daemon = connect();
+      follow_connection(parsed, *daemon, last, world);
+    } catch (const NoDaemon& error) {
+      if (daemon != nullptr) complain(world, std::string(error.what()) + "; waiting for the next one", "");
+      daemon.reset();
+      world.sleep(std::chrono::duration<double>(kDefaultInterval));
+    }
+  }
+}
+
+bool follows(const Parsed& parsed) {
+  return parsed.command->event != nullptr && parsed.calls.front().method == "subscribe";
+}
+
+int execute(const Parsed& parsed, World& world) {
   double seconds = parsed.options.timeout;
   for (const Call& call : parsed.calls) seconds += call.waits;
   const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-  const std::unique_ptr<Caller> daemon = world.connect(socket_path(parsed.options, world), timeout);
+  const auto connect = [&] { return world.connect(socket_path(parsed.options, world), timeout); };
+  std::unique_ptr<Caller> daemon = connect();
+  if (follows(parsed)) {
+    follow(parsed, world, std::move(daemon), connect);
+    return kDone;
+  }
   if (parsed.options.watch) {
     watch(parsed, *daemon, world);
-    return;
+    return kDone;
   }
-  const Json result = ask(*daemon, parsed.calls);
+  Json result = ask(*daemon, parsed.calls);
+  if (!parsed.options.json) {
+    for (const Call& call : parsed.calls) {
+      if (!call.for_render.empty()) result.update(call.for_render);
+    }
+  }
   world.out << (parsed.options.json ? as_json(result, 2) : parsed.command->render(result)) << std::flush;
   const std::string_view method = parsed.calls.front().method;
   if (method == "mirror.add" || method == "mirror.set" || method == "mirror.enable") warn(world, result);
+  return parsed.command->status == nullptr ? kDone : parsed.command->status(result);
 }
 
 }  // namespace
 
 std::vector<const Command*> commands() {
   std::vector<const Command*> all;
-  for (const auto* table : {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands,
-                            &kStatsCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
+  for (const auto* table :
+       {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands, &kStatsCommands,
+        &kHealthCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
     for (const Command& command : *table) all.push_back(&command);
   }
   return all;
@@ -399,18 +464,20 @@ int run(std::vector<std::string> arguments, World& world) {
   try {
     parsed = parse(arguments, world);
     if (parsed && parsed->command->local != nullptr) return run_vswitchd(*parsed, world);
-    if (parsed) execute(*parsed, world);
-    return kDone;
+    return parsed ? execute(*parsed, world) : kDone;
   } catch (const UsageError& error) {
     complain(world, error.what(), help_for(arguments));
     return kWrongUsage;
   } catch (const NoDaemon& error) {
+    if (parsed && parsed->command->without_daemon != nullptr && !parsed->options.json)
+      world.out << parsed->command->without_daemon(error.what()) << std::flush;
     complain(world, error.what(), error.hint);
     return kNoDaemon;
   } catch (const jsonrpc::Error& error) {
     // Only execute() calls the daemon.
     complain(world, in_options(*parsed->program, error.message), hint(error, parsed->command->name));
-    return kRefused;
+    // A status of its own would be mistaken for a finding.
+    return parsed->command->status == nullptr ? kRefused : kNoDaemon;
   } catch (const std::exception& error) {
     complain(world, std::string("this should not happen: ") + error.what(),
              "please report it with the command; `vswitch-ctl show` shows what is set up now");

@@ -167,12 +167,16 @@ void add_rate(Json& rate, const std::string& text) {
   }
 }
 
-void add_end(Json& expires, const std::string& text) {
+std::optional<std::int64_t> parse_span(const std::string& text) {
   constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86400;
   constexpr Unit kSpans[] = {{"s", 1},       {"sec", 1},       {"second", 1},       {"seconds", 1},
                              {"m", kMinute}, {"min", kMinute}, {"minute", kMinute}, {"minutes", kMinute},
                              {"h", kHour},   {"hour", kHour},  {"hours", kHour},    {"d", kDay},
                              {"day", kDay},  {"days", kDay}};
+  return quantity(text, kSpans);
+}
+
+void add_end(Json& expires, const std::string& text) {
   constexpr Unit kPackets[] = {{"packets", 1}, {"packet", 1}, {"pkts", 1}};
   constexpr Unit kBytes[] = {
       {"b", 1}, {"kb", 1000}, {"mb", 1'000'000}, {"gb", 1'000'000'000}, {"tb", 1'000'000'000'000}};
@@ -181,7 +185,7 @@ void add_end(Json& expires, const std::string& text) {
         "--expires connection: the connection of this tool ends at once; use the session API instead");
   if (text == "none") {
     expires = nullptr;
-  } else if (const auto span = quantity(text, kSpans)) {
+  } else if (const auto span = parse_span(text)) {
     expires["seconds"] = *span;
   } else if (const auto packets = quantity(lower(text), kPackets)) {
     expires["packets"] = *packets;

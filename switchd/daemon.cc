@@ -28,6 +28,7 @@
 #include "switchd/control/server.h"
 #include "switchd/db/database.h"
 #include "switchd/group_commit.h"
+#include "switchd/history/history.h"
 #include "switchd/ovsdb_server/ovsdb_server.h"
 #include "switchd/run_directory.h"
 #include "switchd/service.h"
@@ -106,6 +107,7 @@ class Daemon::Parts {
   explicit Parts(const DaemonOptions& options)
       : directory_(options.rundir),
         database_(open_database(options)),
+        history_(io_, *database_, options.database + ".events"),
         switch_(io_, *database_, switch_options(options)),
         control_(io_, dispatcher_,
                  server_options(directory_, find_group(options.group), client_memory_, limits::kControlPart,
@@ -120,6 +122,7 @@ class Daemon::Parts {
     wait_until_applied();
     for (const std::string& socket : directory_.operator_sockets()) operator_.open("punix:" + socket);
     log::info(kLog, "vswitchd {} serves {}", VSWITCH_VERSION, directory_.control_socket());
+    history_.daemon("started", "vswitchd " VSWITCH_VERSION);
   }
 
   void run() REQUIRES(roles::control) {
@@ -192,6 +195,7 @@ class Daemon::Parts {
 
   void stop(const std::string& why) {
     log::info(kLog, "ends: {}", why);
+    history_.daemon("ends", why);
     io_.stop();
   }
 
@@ -199,8 +203,11 @@ class Daemon::Parts {
     database_->on_commit([this](const ovsdb::Changes&) { committed(); });
     dispatcher_.add_echo();
     const bridge::SwitchView view = switch_.view();
-    register_api(dispatcher_, *database_, view);
-    vsphere::register_methods(dispatcher_, *database_, view.applied);
+    register_api(dispatcher_, *database_, view, history_);
+    vsphere::register_methods(dispatcher_, *database_, view.applied, history_);
+    ovsdb_server_.on_refused([this](const std::string& who, const std::string& reason) {
+      history_.refused(who, "transact", reason);
+    });
     unixctl::add_common(commands_, {.exit = [this](bool cleanup) { exit(cleanup); },
                                     .memory = [this] { return memory(); },
                                     .coverage = [this] { return coverage(); }});
@@ -281,6 +288,7 @@ class Daemon::Parts {
   boost::asio::io_context io_{1};
   heap::Trimmer trimmer_{io_};
   std::unique_ptr<ovsdb::Database> database_;
+  history::History history_;
   bridge::Switch switch_;
   control::OutputGate gate_;
   control::Dispatcher dispatcher_;

@@ -165,9 +165,13 @@ int serve(const CommandLine& line) {
     heap::return_large_blocks();
     memory::set_reserve_aside(limits::kReserveBytes);
     Daemon daemon(line.daemon);
+    detach.leave_terminal();
+    if (line.detach) {
+      log::use_stderr(false);
+      log::standard_error_is_file(true);
+    }
     filter_system_calls(line);
     detach.ready();
-    if (line.detach) log::use_stderr(false);
     notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()));
     daemon.run();
     return 0;

@@ -96,11 +96,15 @@ Detach::~Detach() {
   if (pipe_ >= 0) ::close(pipe_);
 }
 
-void Detach::ready() {
+void Detach::leave_terminal() {
   if (pipe_ < 0) return;
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
   if (null > STDERR_FILENO) ::close(null);
+}
+
+void Detach::ready() {
+  if (pipe_ < 0) return;
   while (::write(pipe_, "R", 1) < 0 && errno == EINTR) {
   }
   ::close(std::exchange(pipe_, -1));

@@ -29,12 +29,14 @@ class Detach {
  public:
   /// Forks; returns in the child only. Call it before any thread or io_context exists.
   static Detach go();
-  /// A foreground process: ready() does nothing.
+  /// A foreground process: the others do nothing.
   Detach() = default;
   Detach(Detach&& other) noexcept;
   ~Detach();
 
-  /// Releases the parent and the terminal: standard input, output and error become /dev/null.
+  /// Standard input, output and error become /dev/null.
+  void leave_terminal();
+  /// Releases the parent.
   void ready();
 
  private:

@@ -15,12 +15,14 @@
 #include "switchd/bridge/switch_view.h"
 #include "switchd/control/dispatcher.h"
 #include "switchd/db/database.h"
+#include "switchd/history/history.h"
 
 namespace vswitch {
 
 /// Adds the methods of control.openrpc.json, except those of vSphere (switchd/vsphere/vsphere.h). The
-/// dispatcher, the database and the switch must outlive each other's last request.
-void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, const bridge::SwitchView& view);
+/// dispatcher, the database, the switch and the history must outlive each other's last request.
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, const bridge::SwitchView& view,
+                  history::History& history);
 
 /// Call at the start of the daemon, before the switch reads the rows: ends the sessions that are tied to a
 /// connection, because no connection has survived.

@@ -10,9 +10,9 @@
 
 namespace vswitch {
 
-void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database,
-                  const bridge::SwitchView& view) {
-  api::Methods methods(dispatcher, database, view.applied);
+void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database, const bridge::SwitchView& view,
+                  history::History& history) {
+  api::Methods methods(dispatcher, database, view.applied, history);
   api::add_bridge_methods(methods);
   api::add_port_methods(methods, view.counters);
   api::add_mirror_methods(methods, view.counters, view.datapath);
@@ -20,10 +20,15 @@ void register_api(control::Dispatcher& dispatcher, ovsdb::Database& database,
   api::add_fdb_methods(methods, view.fdb);
   api::add_system_methods(methods, view.counters, view.datapath);
   api::add_maintenance_methods(methods, view.datapath);
+  api::add_health_methods(methods, view.counters, view.datapath);
+  api::add_metrics_methods(methods, view.counters, view.datapath);
   api::add_subscriptions(methods);
+  api::add_event_methods(methods);
 }
 
 namespace api {
+
+using ovsdb::Database;
 
 namespace {
 
@@ -89,13 +94,23 @@ void Methods::change(const std::string& method, std::function<Outcome(const Json
 
 void Methods::change(const std::string& method,
                      std::function<Outcome(control::Client&, const Json&)> handler) {
-  dispatcher_.add(method,
-                  control::Dispatcher::Handler(
-                      [to = &applied, method, handler = std::move(handler)](
-                          control::Client& session, const jsonrpc::Request& request, control::Reply reply) {
-                        Outcome outcome = handler(session, checked_params(method, request));
-                        to->when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
-                      }));
+  dispatcher_.add(
+      method, control::Dispatcher::Handler([to = *this, method, handler = std::move(handler)](
+                                               control::Client& session, const jsonrpc::Request& request,
+                                               control::Reply reply) {
+        try {
+          const Database::By by(to.database, session.who());
+          Outcome outcome = handler(session, checked_params(method, request));
+          to.applied.when_applied([reply, outcome = std::move(outcome)] { answer(reply, outcome); });
+        } catch (const jsonrpc::Error& error) {
+          to.history.refused(session.who(), method, error.message);
+          throw;
+        }
+      }));
+}
+
+void answer_with(const control::Reply& reply, const std::function<Json()>& make) {
+  answer(reply, make);
 }
 
 void commit(ovsdb::Transaction& transaction) {

@@ -10,6 +10,7 @@
 #include "switchd/control/dispatcher.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
+#include "switchd/history/history.h"
 
 namespace vswitch::api {
 
@@ -18,15 +19,16 @@ using Outcome = std::function<Json()>;
 
 class Methods {
  public:
-  Methods(control::Dispatcher& to, ovsdb::Database& rows, bridge::AppliedView& of_switch)
-      : database(rows), applied(of_switch), dispatcher_(to) {}
+  Methods(control::Dispatcher& to, ovsdb::Database& rows, bridge::AppliedView& of_switch,
+          history::History& of_changes)
+      : database(rows), applied(of_switch), history(of_changes), dispatcher_(to) {}
 
   // All are answered when the changes made so far are in the datapath, normally at once. Handlers get checked
   // params with defaults and throw jsonrpc::Error.
 
   /// A method that reads.
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
-  /// A method that changes rows.
+  /// A method that changes rows. The history has who asked, and what was refused.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler that needs to know the client.
   void change(const std::string& method,
@@ -39,6 +41,7 @@ class Methods {
 
   ovsdb::Database& database;
   bridge::AppliedView& applied;
+  history::History& history;
 
  private:
   control::Dispatcher& dispatcher_;
@@ -52,9 +55,17 @@ void add_explain_methods(Methods& methods, bridge::ExplainView& frames,
                          bridge::DatapathView& datapath);      // explain.cc
 void add_fdb_methods(Methods& methods, bridge::FdbView& fdb);  // fdb.cc
 void add_system_methods(Methods& methods, bridge::CountersView& counters,
-                        bridge::DatapathView& datapath);                         // system.cc
+                        bridge::DatapathView& datapath);  // system.cc
+void add_health_methods(Methods& methods, bridge::CountersView& counters,
+                        bridge::DatapathView& datapath);  // health.cc
+void add_metrics_methods(Methods& methods, bridge::CountersView& counters,
+                         bridge::DatapathView& datapath);                        // metrics.cc
 void add_maintenance_methods(Methods& methods, bridge::DatapathView& datapath);  // maintenance.cc
 void add_subscriptions(Methods& methods);                                        // subscribe.cc
+void add_event_methods(Methods& methods);                                        // events.cc
+
+/// Answers with what `make` returns, or with the error that it throws: for replies that are given later.
+void answer_with(const control::Reply& reply, const std::function<Json()>& make);
 
 /// Commits, or throws the database's error as an API error. Nothing has changed then.
 void commit(ovsdb::Transaction& transaction);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "switchd/api/mirror_life.h"
 
-#include <pwd.h>
-
-#include <array>
 #include <charconv>
 
 #include "switchd/api/api.h"
@@ -64,15 +61,6 @@ std::int64_t time_of(const Json& at) {
 void take_limit(const Json& expires, const char* key, std::optional<std::int64_t>& limit) {
   if (!expires.contains(key)) return;
   limit = expires[key].is_null() ? std::nullopt : std::optional(expires[key].get<std::int64_t>());
-}
-
-std::string user_name(uid_t uid) {
-  std::array<char, 4096> buffer;
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return found->pw_name;
-  return std::to_string(uid);
 }
 
 /// "tcp:192.0.2.1:50112#8" without the port and the suffix that distinguishes connections.
@@ -140,7 +128,7 @@ Json expires_of_new_life(const model::MirrorSettings& session) {
 std::map<std::string, std::string> origin_of(const control::Client& client) {
   std::map<std::string, std::string> origin{{"created", iso_time(wall_now_ms())}};
   if (const auto& peer = client.peer()) {
-    origin["owner"] = user_name(peer->uid);
+    origin["owner"] = control::user_name(peer->uid);
     origin["peer_uid"] = std::to_string(peer->uid);
     origin["peer_pid"] = std::to_string(peer->pid);
   } else {

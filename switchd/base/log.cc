@@ -49,14 +49,23 @@ std::string timestamp() {
   return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms % 1000);
 }
 
-// One line is one write(), so that lines of several threads and processes do not mix.
-void put(int fd, std::string_view line) {
+// One line is one write(), so that lines of several threads and processes do not mix. False if a part of it was
+// not written: a full disk must not stop the switch.
+bool put(int fd, std::string_view line) {
   while (!line.empty()) {
     const ssize_t written = ::write(fd, line.data(), line.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;  // a full disk must not stop the switch
+    if (written <= 0) return false;
     line.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
+}
+
+/// "timestamp|00042|module|LEVEL|"
+std::string start_of_line(std::uint64_t number, std::string_view module, Level level) {
+  std::string line = fmt::format("{}|{:05}|{}|", timestamp(), number, module);
+  for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
+  return line + '|';
 }
 
 int open_for_append(const std::string& path) {
@@ -96,23 +105,49 @@ struct Sink {
   }
 
   void put_line(const Module& module, Level level, const std::string& text) REQUIRES(mutex) {
-    std::string line = fmt::format("{}|{:05}|{}|", timestamp(), ++lines, module.name());
-    for (const char letter : to_string(level)) line += static_cast<char>(letter - 'a' + 'A');
-    line += '|';
+    std::string line = start_of_line(++lines, module.name(), level);
     append_one_line(line, text);
     const auto wants = [&](Destination destination) {
       return level <=
              module.state_->levels[static_cast<std::size_t>(destination)].load(std::memory_order_relaxed);
     };
     if (to_stderr && wants(Destination::console)) put(STDERR_FILENO, line);
-    if (file >= 0 && wants(Destination::file)) put(file, line);
+    if (file >= 0 && wants(Destination::file)) put_in_file(line);
+  }
+
+  void put_in_file(const std::string& line) REQUIRES(mutex) {
+    if (unwritten != 0) {
+      // On a line of its own: the last one may have been written in part.
+      std::string gap = '\n' + start_of_line(++lines, "log", Level::warn);
+      append_one_line(gap, fmt::format("{} lines before this one could not be written: {}", unwritten,
+                                       std::system_category().message(unwritten_because)));
+      if (!put(file, gap)) {
+        ++unwritten;
+        return;
+      }
+      unwritten = 0;
+    }
+    if (put(file, line)) return;
+    unwritten_because = errno;
+    ++unwritten;
+  }
+
+  /// The descriptor becomes the file, and standard error with it if it is to.
+  void use_file(int fd) REQUIRES(mutex) {
+    if (const int old = std::exchange(file, fd); old >= 0) ::close(old);
+    if (!stderr_is_file || fd < 0) return;
+    ::dup2(fd, STDOUT_FILENO);
+    ::dup2(fd, STDERR_FILENO);
   }
 
   Mutex mutex;
   std::map<std::string, Repeats> repeats GUARDED_BY(mutex);
   std::uint64_t lines GUARDED_BY(mutex) = 0;
   bool to_stderr GUARDED_BY(mutex) = true;
+  bool stderr_is_file GUARDED_BY(mutex) = false;
   int file GUARDED_BY(mutex) = -1;
+  std::uint64_t unwritten GUARDED_BY(mutex) = 0;  ///< lines that the file did not take
+  int unwritten_because GUARDED_BY(mutex) = 0;    ///< errno
   std::string path GUARDED_BY(mutex);
 };
 
@@ -226,7 +261,7 @@ std::vector<ModuleLevel> list() {
 void open_file(const std::string& path) {
   const int fd = open_for_append(path);
   const MutexLock lock(sink().mutex);
-  if (const int old = std::exchange(sink().file, fd); old >= 0) ::close(old);
+  sink().use_file(fd);
   sink().path = path;
 }
 
@@ -249,6 +284,15 @@ void close_file() {
 void use_stderr(bool on) {
   const MutexLock lock(sink().mutex);
   sink().to_stderr = on;
+}
+
+void standard_error_is_file(bool on) {
+  const MutexLock lock(sink().mutex);
+  sink().stderr_is_file = on;
+  if (const int fd = sink().file; on && fd >= 0) {
+    ::dup2(fd, STDOUT_FILENO);
+    ::dup2(fd, STDERR_FILENO);
+  }
 }
 
 void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args) {

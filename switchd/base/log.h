@@ -6,7 +6,8 @@
 //
 // A line: 2024-05-01T12:00:00.123Z|00042|control|WARN|sentence. Lines can be written from any thread. A
 // repeated line (same module, same format string) is limited to kBurst and then kPerMinute; the next one that
-// passes says how many were left out, so a port that fails for each frame cannot fill a disk. Texts are
+// passes says how many were left out, so a port that fails for each frame cannot fill a disk. Lines that the
+// file does not take (a full disk) are counted as well, and the next one that it takes says how many. Texts are
 // format strings of libfmt, checked by the compiler. A line whose level is off costs one load and a branch.
 #pragma once
 
@@ -83,6 +84,10 @@ bool reopen();
 void close_file();
 /// Whether lines also go to standard error (on at the start; --detach ends it).
 void use_stderr(bool on);
+/// Whether standard output and standard error are the file: so what libraries and the C runtime have to
+/// say, above all before they abort, is not lost without a terminal. Follows open_file() and reopen().
+/// Lines are not written twice: use_stderr(false) comes first. Off: the next file does not become them.
+void standard_error_is_file(bool on);
 
 /// Formats the arguments and writes the line, whatever its level; `format` also identifies repeated lines.
 /// Use the functions below.

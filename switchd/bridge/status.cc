@@ -202,24 +202,6 @@ void write_endpoints(const SwitchStatus& status, Transaction& transaction) {
 
 }  // namespace
 
-void log_sessions(const std::vector<SessionStatus>& before, const std::vector<SessionStatus>& after) {
-  std::map<std::string, const SessionStatus*> known;
-  for (const SessionStatus& session : before) known[session.id] = &session;
-  for (const SessionStatus& session : after) {
-    const auto found = known.find(session.id);
-    const SessionStatus* earlier = found == known.end() ? nullptr : found->second;
-    if (found != known.end()) known.erase(found);
-    if (earlier != nullptr && earlier->state == session.state && earlier->reason == session.reason) continue;
-    const bool well = session.state == SessionState::active || session.state == SessionState::disabled ||
-                      session.state == SessionState::expired;
-    const std::string text = session.bridge + '/' + session.name + ": " + std::string(name(session.state)) +
-                             (session.reason.empty() ? "" : ": " + session.reason);
-    well ? log::info(kSessions, "{}", text) : log::warn(kSessions, "{}", text);
-  }
-  for (const auto& [id, session] : known)
-    log::info(kSessions, "{}/{}: removed", session->bridge, session->name);
-}
-
 void write_session_status(const SwitchStatus& status, Transaction& transaction) {
   const TimeNs now = steady_now();
   for (const SessionStatus& session : status.sessions) {

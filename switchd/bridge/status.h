@@ -20,9 +20,6 @@ void write_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
 /// write_statistics() as well, because notices depend on counters.
 void write_session_status(const SwitchStatus& status, ovsdb::Transaction& transaction);
 
-/// Logs which sessions are new, gone, or in another state than before.
-void log_sessions(const std::vector<SessionStatus>& before, const std::vector<SessionStatus>& after);
-
 /// Writes only cur_cfg.
 void write_next_cfg(const ovsdb::Uuid& root, std::int64_t next_cfg, ovsdb::Transaction& transaction);
 

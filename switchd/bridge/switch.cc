@@ -302,8 +302,7 @@ class Switch::Impl {
       asked.push_back(bridge.sessions);
       add_endpoints(bridge, spec.bridges.back(), asked.back());
     }
-    const auto before = std::exchange(sessions_, session_states_.decide(asked, desired_.now_ms, spec));
-    log_sessions(before, sessions_);
+    sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
     registry_.update(spec);
     for (const ovsdb::Uuid& mirror : counters_to_reset_) registry_.restart_account(mirror.to_string());
     std::unique_ptr<Snapshot> snapshot = compile(spec, registry_);

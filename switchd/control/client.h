@@ -26,6 +26,10 @@ struct PeerCredentials {
   gid_t gid;
 };
 
+/// The name of a user of this host, or the number if there is none. Remembered: the first call for a user may
+/// ask a directory service.
+std::string user_name(uid_t uid);
+
 /// Handlers get a Client& that is valid during the call. To use it later, keep weak_from_this() and drop the
 /// client in on_close(); a Reply may safely outlive the client.
 class Client : public std::enable_shared_from_this<Client> {
@@ -42,6 +46,10 @@ class Client : public std::enable_shared_from_this<Client> {
   std::uint64_t id() const { return id_; }
   /// For log lines, such as "db.sock#7 (pid 4711)" or "tcp:127.0.0.1:50112#8".
   const std::string& name() const { return name_; }
+  /// Who it is, for accounts of what was changed: "root (pid 4711, vswitch-ctl)" at the other end of a unix
+  /// socket, or "tcp:192.0.2.7:50112". The name of the program is best effort: it is that of the process
+  /// that has the pid when this is first called. Control thread.
+  const std::string& who();
   /// nullopt for TCP.
   const std::optional<PeerCredentials>& peer() const { return peer_; }
 
@@ -84,6 +92,7 @@ class Client : public std::enable_shared_from_this<Client> {
  private:
   std::uint64_t id_;
   std::string name_;
+  std::string who_;  ///< made by who()
   std::optional<PeerCredentials> peer_;
   std::shared_ptr<MemoryAccount> memory_;
   bool open_ = true;

@@ -33,6 +33,7 @@ struct TableChanges {
 struct Changes {
   std::vector<TableChanges> tables;
   std::string comment;
+  std::string by;  ///< who made the commit (Database::By); empty: the daemon itself
 
   bool empty() const { return tables.empty(); }
   /// The changes of one table, an empty list if there are none.

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "schemas/ovsdb/error.h"
@@ -137,6 +138,20 @@ class Database {
   const Table& table(std::size_t index) const { return tables_[index]; }
   const Row* find(std::string_view table, const Uuid& uuid) const;
 
+  /// Who makes the commits of a scope, for Changes::by. `who` must outlive it. Scopes nest; the inner one counts.
+  class By {
+   public:
+    By(Database& database, const std::string& who)
+        : database_(database), outer_(std::exchange(database.by_, &who)) {}
+    ~By() { database_.by_ = outer_; }
+    By(const By&) = delete;
+    By& operator=(const By&) = delete;
+
+   private:
+    Database& database_;
+    const std::string* outer_;
+  };
+
   /// Called after each commit that changed something, in the order of registration. A listener may commit:
   /// its changes are announced after all listeners have received the present ones, so all see the same order.
   ListenerId on_commit(Listener listener);
@@ -182,6 +197,7 @@ class Database {
   std::vector<Table> tables_;
   std::unique_ptr<Storage> storage_;
   std::function<void()> on_unsynced_;
+  const std::string* by_ = nullptr;
   bool unsynced_ = false;
   bool distrusted_ = false;  ///< the file: a sync failed
   std::vector<std::pair<ListenerId, Listener>> listeners_;

@@ -184,6 +184,7 @@ std::optional<Error> Transaction::commit() {
     const ReferenceDeltas deltas = finish_transaction(*this);
     auto changed = std::make_shared<Changes>(changes());
     if (changed->empty()) return std::nullopt;
+    if (database_.by_ != nullptr) changed->by = *database_.by_;
     swap_in(*changed, deltas);
     if (database_.storage_) database_.storage_->compact_if_large(database_);
     if (!database_.on_unsynced_) database_.sync();

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <array>
 
 #include "schemas/json.h"
 #include "schemas/ovsdb/error.h"
@@ -144,14 +145,35 @@ OvsdbServer::Served& OvsdbServer::served_of(const jsonrpc::Request& request) {
 
 // Transactions.
 
-TransactResult OvsdbServer::attempt(std::uint64_t client, const Served& served, const Json& params,
+TransactResult OvsdbServer::attempt(control::Client& client, const Served& served, const Json& params,
                                     Clock::time_point since) {
   TransactContext context;
   context.first = 1;  // after the name of the database
   context.elapsed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
   context.read_only = served.read_only;
-  context.owns_lock = [this, client](const std::string& name) { return locks_.owns(name, client); };
-  return served.database->transact(params, context);
+  context.owns_lock = [this, id = client.id()](const std::string& name) { return locks_.owns(name, id); };
+  const Database::By by(*served.database, client.who());
+  TransactResult result = served.database->transact(params, context);
+  if (refused_ && !result.waiting()) look_for_refusal(client, params, result);
+  return result;
+}
+
+void OvsdbServer::look_for_refusal(control::Client& client, const Json& operations,
+                                   const TransactResult& result) const {
+  const Json& answers = *result.reply;
+  const auto failed = std::find_if(answers.begin(), answers.end(), [](const Json& answer) {
+    return answer.is_object() && answer.contains("error");
+  });
+  if (failed == answers.end()) return;
+  const std::string error = failed->value("error", "");
+  if (error == "timed out" || error == "not owner" || error == "aborted") return;
+  const bool writes = std::any_of(operations.begin(), operations.end(), [](const Json& operation) {
+    constexpr std::array<std::string_view, 4> kWriting = {"insert", "update", "mutate", "delete"};
+    const auto op = operation.is_object() ? operation.find("op") : operation.end();
+    return op != operation.end() && op->is_string() &&
+           std::find(kWriting.begin(), kWriting.end(), op->get_ref<const std::string&>()) != kWriting.end();
+  });
+  if (writes) refused_(client.who(), error + ": " + failed->value("details", ""));
 }
 
 void OvsdbServer::transact(control::Client& client, const jsonrpc::Request& request,
@@ -159,7 +181,7 @@ void OvsdbServer::transact(control::Client& client, const jsonrpc::Request& requ
   Served& served = served_of(request);
   const std::uint64_t client_id = client.id();
   const Clock::time_point since = Clock::now();
-  const TransactResult result = attempt(client_id, served, request.params, since);
+  const TransactResult result = attempt(client, served, request.params, since);
   if (!result.waiting()) return reply(std::move(*result.reply));
   client_of(client);  // so that we notice its end
   waits_.push_back(Wait{next_wait_++, client_id, request.id, &served, request.params, reply, since,
@@ -189,7 +211,7 @@ void OvsdbServer::retry(Waits::iterator wait) {
   wait->due = false;
   TransactResult result;
   try {
-    result = attempt(wait->client, *wait->served, wait->params, wait->since);
+    result = attempt(*clients_.at(wait->client).client, *wait->served, wait->params, wait->since);
   } catch (const std::exception& error) {  // too little memory: this request ends, the others go on
     result.reply = std::make_shared<Json>(Json::array({Error("internal error", error.what()).to_json()}));
     memory::refill_reserve();

@@ -36,6 +36,11 @@ class OvsdbServer {
   OvsdbServer(const OvsdbServer&) = delete;
   OvsdbServer& operator=(const OvsdbServer&) = delete;
 
+  /// Called with who asked and the reason when a transaction that writes is refused. What a client expected
+  /// and did not find (`wait`, `assert`) is no refusal.
+  using Refused = std::function<void(const std::string& who, const std::string& reason)>;
+  void on_refused(Refused refused) { refused_ = std::move(refused); }
+
   // For `ovs-appctl memory/show` and tests.
   std::size_t clients() const { return clients_.size(); }
   std::size_t monitors() const;
@@ -89,8 +94,9 @@ class OvsdbServer {
   Served& served_of(const jsonrpc::Request& request);
 
   void transact(control::Client& client, const jsonrpc::Request& request, const control::Reply& reply);
-  TransactResult attempt(std::uint64_t client, const Served& served, const Json& params,
+  TransactResult attempt(control::Client& client, const Served& served, const Json& params,
                          Clock::time_point since);
+  void look_for_refusal(control::Client& client, const Json& operations, const TransactResult& result) const;
   void arm(Waits::iterator wait, std::int64_t after_ms);
   void expire(std::uint64_t serial);
   void retry(Waits::iterator wait);
@@ -117,6 +123,7 @@ class OvsdbServer {
   std::map<std::uint64_t, ClientState> clients_;
   std::map<std::string, std::weak_ptr<SharedView>> views_;  ///< by database, version and requests
   Locks locks_;
+  Refused refused_;
   Waits waits_;
   std::uint64_t next_wait_ = 1;
   bool retry_posted_ = false;

@@ -395,8 +395,8 @@ Json export_sessions(const ovsdb::Database& database, const Json& params) {
 }  // namespace
 
 void register_methods(control::Dispatcher& dispatcher, ovsdb::Database& database,
-                      bridge::AppliedView& applied) {
-  api::Methods methods(dispatcher, database, applied);
+                      bridge::AppliedView& applied, history::History& history) {
+  api::Methods methods(dispatcher, database, applied, history);
   const api::Methods shared = methods;
   methods.change("mirror.import", [shared](control::Client& client, const Json& params) {
     return import(shared, client, params);

@@ -6,8 +6,8 @@
 
 namespace vswitch::vsphere {
 
-/// Adds both methods. As for register_api(), all three must outlive each other's last request.
+/// Adds both methods. As for register_api(), all four must outlive each other's last request.
 void register_methods(control::Dispatcher& dispatcher, ovsdb::Database& database,
-                      bridge::AppliedView& applied);
+                      bridge::AppliedView& applied, history::History& history);
 
 }  // namespace vswitch::vsphere

@@ -49,8 +49,9 @@ ALLOWED |= {
 EVERY_FRAME = {folder for folder in ALLOWED if folder.startswith("datapath/")}
 ALLOWED["switchd/bridge"] = EVERY_SCHEMA | EVERY_FRAME | {"switchd/base", "switchd/db", "switchd/netlink",
                                                           "switchd/model"}
+ALLOWED["switchd/history"] = EVERY_SCHEMA | {"datapath/base", "switchd/base", "switchd/db", "switchd/model"}
 ALLOWED["switchd/api"] = EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", "switchd/control", "switchd/model",
-                                                  "switchd/bridge"}
+                                                  "switchd/bridge", "switchd/history"}
 ALLOWED["switchd/vsphere"] = EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/model", "switchd/api"}
 ALLOWED["switchd/unixctl"] = ALLOWED["switchd/api"] | {"switchd/api"}
 ALLOWED["switchd"] = EVERY_SCHEMA | {"datapath/base"} | {folder for folder in ALLOWED if folder.startswith("switchd/")}

@@ -175,7 +175,8 @@ def test_detach_returns_when_the_daemon_serves(make_daemon: Callable[..., Daemon
     try:
         assert daemon.rpc("echo", ["at once"], version=1) == ["at once"]  # no waiting needed
         assert os.getsid(pid) == pid
-        assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
+        assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+        assert os.readlink(f"/proc/{pid}/fd/2") == str(daemon.rundir / "vswitchd.log")
         daemon.ovs("ovs-appctl", "exit")
         wait_until(lambda: files_in(daemon.rundir) == ["vswitchd.log"], "the daemon in the background has ended")
     except BaseException:

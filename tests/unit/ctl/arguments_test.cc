@@ -53,6 +53,17 @@ INSTANTIATE_TEST_SUITE_P(
         Asks{"show-br br7", "bridge.get", R"({"name":"br7"})"}, Asks{"list-br", "bridge.list", "{}"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Health, Requests,
+    testing::Values(
+        Asks{"check", "system.check", "{}"}, Asks{"check --nagios", "system.check", "{}"},
+        Asks{"metrics", "system.metrics", "{}"}, Asks{"events", "system.events", "{}"},
+        Asks{
+            "events br7 s3 --since 2h --topic mirror.state --topic mirror.loss --limit 7", "system.events",
+            R"({"bridge":"br7","name":"s3","seconds":7200,"topics":["mirror.state","mirror.loss"],"limit":7})"},
+        Asks{"events --since 2026-01-05T08:00:00Z", "system.events", R"({"since":"2026-01-05T08:00:00Z"})"},
+        Asks{"events --since 41", "system.events", R"({"after":41})"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Ports, Requests,
     testing::Values(
         Asks{"add-port br7 p3", "port.add", R"({"bridge":"br7","name":"p3"})"},

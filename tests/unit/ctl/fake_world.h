@@ -17,6 +17,8 @@ namespace vswitch::ctl::test {
 struct FakeDaemon {
   std::vector<std::pair<std::string, Json>> calls;
   std::map<std::string, std::vector<Json>> answers;  ///< by method, used in turn; the last one stays
+  std::vector<Json> notifications;                   ///< after which the connection is lost
+  int sleeps = 100;                                  ///< after so many nobody reads any more
   std::string refuse;                                ///< method that is refused
   jsonrpc::Error refusal{
       1001, "no bridge br9", {{"reason", "not_found"}, {"field", "bridge"}, {"value", "br9"}}};
@@ -43,6 +45,13 @@ class FakeCaller : public Caller {
     return answer;
   }
 
+  Json next_notification() override {
+    if (daemon_.notifications.empty()) throw NoDaemon("the daemon closed the connection", "");
+    Json first = daemon_.notifications.front();
+    daemon_.notifications.erase(daemon_.notifications.begin());
+    return first;
+  }
+
  private:
   FakeDaemon& daemon_;
 };
@@ -67,7 +76,12 @@ struct Invocation {
                       timeout = time;
                       return std::make_unique<FakeCaller>(answering);
                     },
-                .sleep = [&](std::chrono::duration<double> time) { slept.push_back(time.count()); },
+                .sleep =
+                    [&](std::chrono::duration<double> time) {
+                      slept.push_back(time.count());
+                      if (--answering.sleeps == 0)
+                        out_stream.setstate(std::ios::badbit);  // who reads has gone
+                    },
                 .run_vswitchd =
                     [&](const std::vector<std::string>& given) {
                       vswitchd = given;

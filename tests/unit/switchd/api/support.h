@@ -2,6 +2,7 @@
 // The session API over a real database in memory and a switch that applies changes when the test says so.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -136,8 +137,8 @@ class FakeSession : public control::Client {
 class ApiTest : public testing::Test {
  protected:
   ApiTest() {
-    register_api(dispatcher, database, view.parts());
-    vsphere::register_methods(dispatcher, database, view.parts().applied);
+    register_api(dispatcher, database, view.parts(), history);
+    vsphere::register_methods(dispatcher, database, view.parts().applied, history);
   }
 
   /// Sends a request; the answer may come later, then it is null for now.
@@ -270,7 +271,10 @@ class ApiTest : public testing::Test {
     return object;
   }
 
+  boost::asio::io_context io;
   ovsdb::Database database{ovsdb::vswitch_schema()};
+  std::int64_t now_ms = 1'767'600'000'000;  ///< 2026-01-05T08:00:00Z
+  history::History history{io, database, "", {[this] { return now_ms; }, [this] { return now_ms; }}};
   FakeSwitch view;
   control::Dispatcher dispatcher;
   std::shared_ptr<FakeSession> client = std::make_shared<FakeSession>();

@@ -13,7 +13,7 @@ class SystemApi : public ApiTest {
  protected:
   SystemApi() { build(); }
   /// Notifications heard since the last call, each checked against the contract, as "method name state
-  /// reason".
+  /// reason", or "method name action by".
   std::vector<std::string> heard() {
     std::vector<std::string> lines;
     for (const Json& message : client->heard) {
@@ -22,10 +22,12 @@ class SystemApi : public ApiTest {
       const auto violation = openrpc::control().check_notification(method, params);
       EXPECT_FALSE(violation) << method << ": " << violation->sentence;
       EXPECT_FALSE(message.contains("id"));
-      lines.push_back(method + ' ' + params["name"].get<std::string>() + ' ' +
-                      (params.contains("state")
-                           ? params["state"].get<std::string>() + ' ' + params["reason"].get<std::string>()
-                           : params["lost"].dump() + params["lost_by"].dump()));
+      std::string line = method + ' ' + params.value("name", params.value("method", ""));
+      for (const char* member : {"action", "by", "state", "reason"}) {
+        if (params.contains(member)) line += ' ' + params[member].get<std::string>();
+      }
+      if (params.contains("lost")) line += ' ' + params["lost"].dump() + params["lost_by"].dump();
+      lines.push_back(line);
     }
     client->heard.clear();
     return lines;
@@ -115,7 +117,7 @@ TEST_F(SystemApi, Fdb) {
 
 TEST_F(SystemApi, SubscribersHearStatesWhoeverChangesThem) {
   good("mirror.add", span("span0", {"t1"}, {"t2"}));
-  EXPECT_EQ(good("subscribe")["topics"].size(), 3u);
+  good("subscribe", {{"topics", {"mirror.state", "port.state"}}});
   EXPECT_EQ(heard(), Lines{});
   set_status("Mirror", "span0", {{"state", "active"}, {"since", "x"}});
   EXPECT_EQ(heard(), Lines{"mirror.state span0 active "});
@@ -128,7 +130,38 @@ TEST_F(SystemApi, SubscribersHearStatesWhoeverChangesThem) {
   good("mirror.del", {{"bridge", "br0"}, {"name", "span0"}});
   EXPECT_EQ(heard(), Lines{"mirror.state span0 removed "});
   good("mirror.add", span("span1", {"t1"}, {"t3"}));
-  EXPECT_EQ(heard(), Lines{"mirror.state span1 waiting not set up yet"});
+  EXPECT_EQ(heard(), Lines{}) << "it has no state before the switch has seen it";
+}
+
+TEST_F(SystemApi, SubscribersHearWhoChangesWhat) {
+  EXPECT_EQ(good("subscribe")["topics"].size(), 9u);
+  good("mirror.add", span("span0", {"t1"}, {"t2"}));
+  good("mirror.set", {{"bridge", "br0"}, {"name", "span0"}, {"snaplen", 96}});
+  const Json change = client->heard.back()["params"];
+  EXPECT_EQ(change["changes"], Json::array({{{"field", "snaplen"}, {"before", nullptr}, {"after", "96"}}}));
+  EXPECT_EQ(change["time"], "2026-01-05T08:00:00Z");
+  EXPECT_EQ(change["number"], history.last());
+  refused("mirror.add", span("span0", {"t1"}, {"t2"}));
+  good("mirror.del", {{"bridge", "br0"}, {"name", "span0"}});
+  EXPECT_THAT(heard(), testing::ElementsAre(
+                           "mirror.change span0 added tcp:192.0.2.7:50112",
+                           "mirror.change span0 changed tcp:192.0.2.7:50112",
+                           StartsWith("system.refused mirror.add tcp:192.0.2.7:50112 session span0 "),
+                           "mirror.change span0 removed tcp:192.0.2.7:50112", "mirror.state span0 removed "));
+}
+
+TEST_F(SystemApi, TheAnswerToSubscribersHasTheStatesOfNow) {
+  good("mirror.add", span("span0", {"t1"}, {"t2"}));
+  set_status("Mirror", "span0", {{"state", "waiting"}, {"reason", "no device t2"}});
+  const Json answer = good("subscribe", {{"topics", {"mirror.state", "mirror.loss"}}});
+  EXPECT_EQ(answer["time"], "2026-01-05T08:00:00Z");
+  EXPECT_EQ(answer["last"], history.last());
+  EXPECT_EQ(answer["snapshot"], Json({{"mirrors", Json::array({{{"bridge", "br0"},
+                                                                {"name", "span0"},
+                                                                {"state", "waiting"},
+                                                                {"reason", "no device t2"}}})}}));
+  EXPECT_EQ(good("subscribe")["snapshot"]["ports"].size(), 6u);
+  EXPECT_FALSE(good("subscribe", {{"snapshot", false}}).contains("snapshot"));
 }
 
 TEST_F(SystemApi, SubscribersHearOfLosses) {
