@@ -7,6 +7,8 @@ namespace vswitch {
 
 namespace {
 
+constexpr unsigned kMostHeldUp = 64;  // batches
+
 const Withheld* find(std::span<const Withheld> withheld, SessionIndex session, WalkNo walk) {
   const auto found = std::find_if(withheld.begin(), withheld.end(), [&](const Withheld& one) {
     return one.session == session && one.walk == walk;
@@ -95,26 +97,43 @@ void CopyAdmission::note_copy(const Verdict& verdict, const Copy& copy, const Fr
                       copy.walk});
 }
 
+/// The copies in front that are of the same frame.
+std::span<const CopyAdmission::PendingCopy> CopyAdmission::of_one_frame(
+    std::span<const PendingCopy> pending) const {
+  const auto last = std::find_if(pending.begin(), pending.end(), [&](const PendingCopy& copy) {
+    return copy.frame != pending.front().frame;
+  });
+  return pending.first(static_cast<std::size_t>(last - pending.begin()));
+}
+
+void CopyAdmission::send_marked(TimeNs now, const MirrorThread& mirror_thread) {
+  if (pending_.empty() || !pending_.front().is_direct || queue_.used() != 0) return;
+  // Copies of other workers may never leave a gap.
+  if (!mirror_thread.is_idle() && held_up_++ < kMostHeldUp) return;
+  held_up_ = 0;
+  copies_.begin(snapshot_->own_copies);
+  std::span<const PendingCopy> rest = pending_;
+  std::size_t frames = 0;
+  for (; !rest.empty() && rest.front().is_direct; ++frames) {
+    const std::span<const PendingCopy> copies = of_one_frame(rest);
+    if (frames == payloads_.size()) payloads_.emplace_back();
+    send_copies_of(*copies.front().frame, copies, payloads_[frames], now);
+    rest = rest.subspan(copies.size());
+  }
+  copies_.send_all();
+  pending_.erase(pending_.begin(), pending_.end() - static_cast<std::ptrdiff_t>(rest.size()));
+}
+
 /// One record for each frame that is copied, with all its copies.
 bool CopyAdmission::queue(TimeNs now) {
   if (pending_.empty()) return false;
-  bool any_queued = false;
-  bool any_sent = false;
-  for (auto first = pending_.cbegin(); first != pending_.cend();) {
-    const auto last = std::find_if(first, pending_.cend(),
-                                   [&](const PendingCopy& pending) { return pending.frame != first->frame; });
-    if (first->is_direct && queue_.used() == 0) {
-      if (!std::exchange(any_sent, true)) copies_.begin(snapshot_->own_copies);
-      send_copies_of(*first->frame, {first, last}, now);
-    } else {
-      queue_copies_of(*first->frame, {first, last}, now);
-      any_queued = true;
-    }
-    first = last;
+  for (std::span<const PendingCopy> rest = pending_; !rest.empty();) {
+    const std::span<const PendingCopy> copies = of_one_frame(rest);
+    queue_copies_of(*copies.front().frame, copies, now);
+    rest = rest.subspan(copies.size());
   }
   pending_.clear();
-  if (any_sent) copies_.send_all();
-  return any_queued;
+  return true;
 }
 
 /// A destination gets the frame once: from the first session that has room for it. Later ones count a
@@ -165,17 +184,18 @@ void CopyAdmission::queue_copies_of(const Frame& frame, std::span<const PendingC
   }
 }
 
-/// The production frames of the batch have been sent, so a checksum may be finished where it lies: in the receive
-/// memory of the port, which is ours until it is released.
-void CopyAdmission::send_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now) {
+/// A checksum is finished in `payload`: where the frame lies, the kernel is still to finish it.
+void CopyAdmission::send_copies_of(const Frame& frame, std::span<const PendingCopy> pending,
+                                   std::vector<std::uint8_t>& payload, TimeNs now) {
   choose_targets(frame, pending, true);
   for (const CopyTarget& target : duplicates_) count_lost(target, DropReason::duplicate);
+  payload.assign(frame.payload.begin(), frame.payload.end());
   copies_.add({.received = now,
                .dst = frame.dst,
                .src = frame.src,
                .offload = frame.offload,
                .targets = targets_,
-               .payload = {const_cast<std::uint8_t*>(frame.payload.data()), frame.payload.size()}},
+               .payload = payload},
               std::nullopt);
 }
 

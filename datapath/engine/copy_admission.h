@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <random>
 #include <span>
@@ -20,6 +21,7 @@
 #include "datapath/base/types.h"
 #include "datapath/engine/copy_queue.h"
 #include "datapath/engine/copy_sender.h"
+#include "datapath/engine/mirror_thread.h"
 #include "datapath/frame/frame.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
@@ -49,7 +51,7 @@ inline bool takes_place(const Verdict& verdict, WalkNo number, std::span<const W
 }
 
 /// The copies that one worker admits. For each frame of a batch: note(), then takes_place() for the parts of
-/// its verdict; queue() when the production frames of the batch have been sent.
+/// its verdict; send_marked() before and queue() after the production frames of the batch are sent.
 class CopyAdmission {
  public:
   /// `queue` belongs to worker number `worker`.
@@ -71,15 +73,18 @@ class CopyAdmission {
     return vswitch::takes_place(verdict, walk, withheld_);
   }
 
-  /// The copies of the frame that was noted last are sent by the worker itself if nothing waits in its queue: the kernel
-  /// is about to take over from it, and copies that wait would hold it up.
+  /// The worker is to send the copies of the frame that was noted last itself: the kernel is about to take over from it,
+  /// and copies that wait would hold it up.
   void send_directly() REQUIRES(roles::worker) {
     for (auto at = pending_.rbegin(); at != pending_.rend() && at->frame == noted_; ++at)
       at->is_direct = true;
   }
+  /// Sends these copies, unless others wait for the mirror thread that came before them. This is before the frames
+  /// themselves are sent, so that nothing that answers them is copied first.
+  void send_marked(TimeNs now, const MirrorThread& mirror_thread) REQUIRES(roles::worker);
 
-  /// Puts the copies of all frames noted since the last call into the queue, or sends them; copies without room are
-  /// counted as lost. A frame counts as received when it arrived, or at `now` if that is not known, but never before
+  /// Puts the copies of all frames noted since the last call into the queue; copies without room are counted as lost. A
+  /// frame counts as received when it arrived, or at `now` if that is not known, but never before
   /// one that is in the queue already. False if there is nothing new in the queue.
   bool queue(TimeNs now) REQUIRES(roles::worker);
   /// The time of reception of the last frame that was copied: later ones do not count as received before it.
@@ -98,10 +103,11 @@ class CopyAdmission {
   void note_copy(const Verdict& verdict, const Copy& copy, const Frame& frame) REQUIRES(roles::worker);
   std::optional<DropReason> withholds(const CompiledSession& session, std::size_t bytes, TimeNs now);
   void choose_targets(const Frame& frame, std::span<const PendingCopy> pending, bool is_direct);
+  std::span<const PendingCopy> of_one_frame(std::span<const PendingCopy> pending) const;
   void queue_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now)
       REQUIRES(roles::worker);
-  void send_copies_of(const Frame& frame, std::span<const PendingCopy> pending, TimeNs now)
-      REQUIRES(roles::worker);
+  void send_copies_of(const Frame& frame, std::span<const PendingCopy> pending,
+                      std::vector<std::uint8_t>& payload, TimeNs now) REQUIRES(roles::worker);
   void count_lost(const CopyTarget& copy, DropReason reason);
 
   const SenderId sender_;
@@ -113,6 +119,7 @@ class CopyAdmission {
   std::int64_t session_budget_ = 0;  ///< bytes that one session may occupy in the queue
   std::uint64_t sample_seed_ = 0;
   std::minstd_rand random_;
+  unsigned held_up_ = 0;  ///< batches whose marked copies had to wait for those of other workers
 
   std::vector<Withheld> withheld_;    ///< of the current frame
   const Frame* noted_ = nullptr;      ///< last
@@ -121,6 +128,7 @@ class CopyAdmission {
   std::vector<CopyTarget> targets_;
   std::vector<WalkNo> target_walks_;  ///< of targets_
   std::vector<CopyTarget> duplicates_;
+  std::deque<std::vector<std::uint8_t>> payloads_;  ///< of the frames whose copies are being sent
 };
 
 }  // namespace vswitch

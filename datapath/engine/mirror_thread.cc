@@ -43,6 +43,11 @@ void MirrorThread::start() {
   thread_ = std::thread([this] { run(); });
 }
 
+bool MirrorThread::is_idle() const {
+  return std::all_of(queues_.begin(), queues_.end(),
+                     [](const CopyQueue* queue) { return queue->used() == 0; });
+}
+
 void MirrorThread::wake() {
   signal_.fetch_add(1, std::memory_order_release);
   signal_.notify_one();

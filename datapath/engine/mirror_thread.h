@@ -41,6 +41,8 @@ class MirrorThread {
   void start() REQUIRES(roles::control);
   /// A queue has something to read. Any thread.
   void wake();
+  /// Everything in its queues has been sent. Any thread.
+  bool is_idle() const;
 
   /// One pass over the queues. False if nothing is left to do. Without start(), any thread may take the role
   /// and call this.

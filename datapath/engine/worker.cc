@@ -143,6 +143,7 @@ bool Worker::step(int timeout_ms) {
 bool Worker::refresh() {
   const Snapshot* latest = published_.load(std::memory_order_acquire);
   if (latest == snapshot_) return false;
+  if (snapshot_ != nullptr && has_tap()) finish_tapped();
   snapshot_ = latest;
   for (auto it = received_from_.begin(); it != received_from_.end();) {
     if (is_mine(PortNo{it->first}, it->second)) {
@@ -256,6 +257,7 @@ std::size_t Worker::serve_port(const PortConfig& in, std::size_t room) {
   // Of a whole batch, more may wait that arrived right behind it.
   if (frames.size() == kBatchSize) handled_until_ = std::min(handled_until_, frames.back().arrived);
   const std::size_t work = handle_some(in, frames, room);
+  admission_.send_marked(now_, mirror_thread_);
   flush_sends();
   if (admission_.queue(now_)) {
     if (fast_path_ != nullptr) fast_path_->copies_queued(in.number, clock_());

@@ -2,7 +2,8 @@
 // A worker carries out verdicts: it receives from the ports it owns, sends on any port, and hands copies to
 // the mirror queue.
 //
-// Order within a batch: decide all frames, send the production frames, and only then queue the copies.
+// Order within a batch: decide all frames, send the production frames, and only then queue the copies. (Copies that
+// the worker sends itself, while the kernel takes a flow over, leave first: CopyAdmission::send_marked.)
 // Settings are read once per batch: between the turns of two bridges the worker takes the published snapshot,
 // and reports that, so that the control thread knows when an old snapshot is no longer in use.
 //
@@ -109,8 +110,11 @@ class Worker {
   bool has_tap() REQUIRES(roles::worker);
   bool serve_tap() REQUIRES(roles::worker);
   void catch_up(TimeNs time) REQUIRES(roles::worker);
+  void finish_tapped() REQUIRES(roles::worker);
   bool copy_tapped() REQUIRES(roles::worker);
-  bool handle_tapped(const RawFrame& raw, Frame& frame) REQUIRES(roles::worker);
+  bool is_ahead(const fastpath::TappedFrames& tapped) const REQUIRES(roles::worker);
+  bool handle_tapped(fastpath::TappedFrames& tapped, const RawFrame& raw, Frame& frame)
+      REQUIRES(roles::worker);
   void report_tap(TimeNs taken_until) REQUIRES(roles::worker);
 
   // What epoll_wait() reports besides numbers of ports.
@@ -162,6 +166,8 @@ class Worker {
     TimeNs last_arrived = 0;    ///< when the last frame was forwarded
     Verdict copies = {};        ///< of a frame
     std::array<RawFrame, kBatchSize> raw = {};
+    std::span<const RawFrame> rest =
+        {};  ///< of a batch: tapped by settings that the worker does not have yet
     std::array<Frame, kBatchSize> frames = {};
     // All frames of before `mark` have been taken; their copies end at this position in the mirror queue.
     TimeNs mark = 0;  ///< 0 = none

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "datapath/engine/worker.h"
@@ -37,57 +38,81 @@ bool Worker::serve_tap() {
   copies_.begin(admission_.not_before());
   const bool any = copy_tapped();
   copies_.end();
+  if (!any && tap_.waits) std::this_thread::yield();  // to the control thread, which is about to publish
   return any;
 }
 
 /// Makes the copies of the frames that the kernel had forwarded before `time`: a frame of the same flow that is to be
 /// copied now was behind them.
 void Worker::catch_up(TimeNs time) {
-  while (!tap_.device->is_drained() && copy_tapped() && tap_.last_arrived < time) {
+  while ((!tap_.rest.empty() || !tap_.device->is_drained()) && copy_tapped() && tap_.last_arrived < time) {
   }
 }
 
-/// Between begin() and end() of the queue.
+/// The frames that were tapped by settings before the published ones get their copies by these too: one session may begin
+/// where another ends, and what the kernel copies is decided already.
+void Worker::finish_tapped() {
+  copies_.begin(admission_.not_before());
+  catch_up(clock_());
+  copies_.end();
+}
+
+/// Between begin() and end() of the queue. False if there were no frames, or none by settings that the worker has.
 bool Worker::copy_tapped() {
   TimeNs taken_until = clock_();
-  const std::span<const RawFrame> frames = std::span(tap_.raw).first(tap_.device->receive(tap_.raw));
+  if (tap_.rest.empty()) tap_.rest = std::span(tap_.raw).first(tap_.device->receive(tap_.raw));
+  tap_.waits |= !tap_.rest.empty();
   now_ = clock_();
-  if (!frames.empty()) {
-    tap_.waits = true;
-    tap_.last_arrived = frames.back().arrived;
+  std::size_t taken = 0;
+  for (; taken < tap_.rest.size(); ++taken) {
+    const RawFrame& raw = tap_.rest[taken];
+    const auto tapped = raw.stripped_tag ? fast_path_->tapped(*raw.stripped_tag) : nullptr;
+    if (tapped == nullptr) continue;  // nothing is known of it any more
+    if (is_ahead(*tapped)) break;
+    if (handle_tapped(*tapped, raw, tap_.frames[taken])) counters_.frames.add();
+  }
+  if (taken != 0) {
+    counters_.batches.add();
+    tap_.last_arrived = tap_.rest[taken - 1].arrived;
     taken_until = tap_.last_arrived - kReordered;
     handled_until_ = std::min(handled_until_, tap_.last_arrived);
-    counters_.batches.add();
-    for (std::size_t at = 0; at < frames.size(); ++at) {
-      if (handle_tapped(frames[at], tap_.frames[at])) counters_.frames.add();
-    }
+    admission_.send_marked(now_, mirror_thread_);
     if (admission_.queue(now_)) mirror_thread_.wake();
     copies_.set_behind(true);
+  }
+  tap_.rest = tap_.rest.subspan(taken);
+  if (!tap_.rest.empty() && taken == 0) return false;
+  if (tap_.rest.empty() && taken != 0) {
     tap_.device->release();
     if (const TimeNs now = clock_(); tap_.device->is_drained()) taken_until = now;
   }
   report_tap(taken_until);
-  return !frames.empty();
+  return taken != 0;
 }
 
-/// False if nothing is known of the frame any more, or not all of it is there.
-bool Worker::handle_tapped(const RawFrame& raw, Frame& frame) {
-  const auto tapped = raw.stripped_tag ? fast_path_->tapped(*raw.stripped_tag) : nullptr;
-  const PortConfig* in = tapped == nullptr ? nullptr : snapshot_->port(tapped->copies().in);
+/// The kernel has forwarded the frame by settings that are about to be published.
+bool Worker::is_ahead(const fastpath::TappedFrames& tapped) const {
+  const PortConfig* in = snapshot_->port(tapped.copies().in);
+  return in != nullptr && tapped.since.load(std::memory_order_acquire) > in->bridge->generation;
+}
+
+/// False if its port is gone, or not all of it is there.
+bool Worker::handle_tapped(fastpath::TappedFrames& tapped, const RawFrame& raw, Frame& frame) {
+  const PortConfig* in = snapshot_->port(tapped.copies().in);
   if (in == nullptr) return false;
   RawFrame arrived = raw;
-  arrived.stripped_tag = tapped->tag;
+  arrived.stripped_tag = tapped.tag;
   const ParseResult parsed = parse(arrived);
   if (parsed.drop != DropReason::none) return false;
-  tapped->take(raw.bytes.size() + (tapped->tag ? kTagLength : 0));
+  tapped.take(raw.bytes.size() + (tapped.tag ? kTagLength : 0));
   frame = parsed.frame;
   const Verdict& verdict = decider_.decide(*snapshot_, in->number, frame, now_);
   // The settings have changed since, and the kernel has copied nothing by the old ones: it is a frame of the new.
-  const bool is_outdated = tapped->all.sessions.empty() &&
-                           tapped->generation.load(std::memory_order_acquire) < in->bridge->generation;
-  fastpath::left_to_user(*snapshot_, verdict, tapped->copies(), is_outdated, tap_.copies);
+  const bool is_outdated = tapped.all.sessions.empty() &&
+                           tapped.generation.load(std::memory_order_acquire) < in->bridge->generation;
+  fastpath::left_to_user(*snapshot_, verdict, tapped.copies(), is_outdated, tap_.copies);
   admission_.note(tap_.copies, frame, now_);
-  if (fast_path_->offer_choice(*snapshot_, *tapped, frame, verdict, now_)) admission_.send_directly();
+  if (fast_path_->offer_choice(*snapshot_, tapped, frame, verdict, now_)) admission_.send_directly();
   learn(tap_.copies);
   queue_sends(*in, tap_.copies, frame);
   return true;

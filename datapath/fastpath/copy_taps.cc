@@ -60,8 +60,13 @@ std::uint32_t CopyTaps::assign(const Programs& programs, std::uint32_t slot, con
   return version;
 }
 
-void CopyTaps::use(std::uint32_t slot, std::uint64_t generation) {
-  if (slots_[slot] != nullptr) slots_[slot]->frames->generation.store(generation, std::memory_order_release);
+void CopyTaps::use(std::uint32_t slot, std::uint64_t generation, std::uint64_t in_effect) {
+  if (slots_[slot] == nullptr) return;
+  TappedFrames& frames = *slots_[slot]->frames;
+  const std::uint64_t last = frames.generation.load(std::memory_order_relaxed);
+  if (last == generation) return;
+  if (last != in_effect) frames.since.store(generation, std::memory_order_release);
+  frames.generation.store(generation, std::memory_order_release);
 }
 
 void CopyTaps::release(std::uint32_t slot) {

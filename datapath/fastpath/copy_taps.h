@@ -29,6 +29,7 @@ struct TappedFrames {
   const std::uint32_t version;               ///< fastpath_copy_set::version
   const std::optional<VlanTag> tag;          ///< with which the frames arrived
   std::atomic<std::uint64_t> generation{0};  ///< of the settings by which they were tapped last
+  std::atomic<std::uint64_t> since{0};       ///< and of the first, of those that did so without a break
   std::atomic<std::uint64_t> taken_frames{0}, taken_bytes{0};
 
   TappedFrames(const KernelCopies& copies, std::uint32_t slot, std::uint32_t version);
@@ -52,8 +53,8 @@ class CopyTaps {
 
   /// Frames with this slot are those of `copies` from now on. Returns a version, as fastpath_copy_set has it.
   std::uint32_t assign(const Programs& programs, std::uint32_t slot, const KernelCopies& copies);
-  /// Settings of this generation use the slot.
-  void use(std::uint32_t slot, std::uint64_t generation);
+  /// Settings of this generation use the slot; those of `in_effect` are the ones before them, or they themselves.
+  void use(std::uint32_t slot, std::uint64_t generation, std::uint64_t in_effect);
   void release(std::uint32_t slot);
   /// Counts, in the cells of `sender`, what has been lost since the last call.
   void count_lost(const Programs& programs, SenderId sender, TimeNs now);

@@ -171,6 +171,7 @@ class FastPath final : public AddressWatcher {
   Eligibility eligibility(const Snapshot& snapshot, PortNo in, const Frame& frame, const Verdict& verdict,
                           TimeNs now) REQUIRES(changes_);
   std::optional<fastpath_decision> decision_for(const KernelFlow& flow, TimeNs now) REQUIRES(changes_);
+  bool switch_to(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control) EXCLUDES(changes_);
   void switch_over(BridgeUse& use) REQUIRES(roles::control, changes_);
   void publish_port(std::size_t slot, const PortConfig* port) REQUIRES(roles::control, changes_);
   void prepare(const Snapshot& snapshot, TimeNs now) REQUIRES(roles::control, changes_);
