@@ -90,6 +90,7 @@ void FastPath::count_copies() {
     add_growth(lost(cell.lost, DropReason::link_down), now.link_down, before.link_down);
     add_growth(lost(cell.lost, DropReason::too_big), now.too_big, before.too_big);
     add_growth(lost(cell.lost, DropReason::sampled_out), now.sampled_out, before.sampled_out);
+    add_growth(lost(cell.lost, DropReason::rate_limited), now.rate_limited, before.rate_limited);
     add_growth(lost(cell.lost, DropReason::cpu_budget), now.cpu_budget, before.cpu_budget);
   }
   for (std::size_t at = 0; auto& slot : sessions_.slots()) {
@@ -111,12 +112,17 @@ void FastPath::housekeeping(TimeNs now) {
   for (auto* set : copy_sets_.recycle(tick_)) {
     for (const std::uint32_t account : set->state.destinations) destinations_.release(account, tick_);
     for (const std::uint32_t account : set->state.sessions) sessions_.release(account, tick_);
+    for (const std::uint32_t limit : set->state.limits) limits_.release(limit, tick_);
     if (set->state.is_tapped) taps_.release(copy_sets_.number(*set));
     set->state = {};
   }
   floods_.recycle(tick_);
   destinations_.recycle(tick_);
   sessions_.recycle(tick_);
+  for (auto* limit : limits_.recycle(tick_)) {
+    limit->state->move_to(nullptr);
+    limit->state.reset();
+  }
   watch();
   programs_.set_tick(++tick_);
 }

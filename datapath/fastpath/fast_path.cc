@@ -49,7 +49,11 @@ FastPath::FastPath() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) 
   programs_.enable(true);
 }
 
-FastPath::~FastPath() = default;
+FastPath::~FastPath() {
+  for (auto& limit : limits_.slots()) {
+    if (limit.state != nullptr) limit.state->move_to(nullptr);
+  }
+}
 
 void FastPath::publish(const Snapshot& snapshot, TimeNs now) {
   // Workers take what was tapped by the old settings before they use the new ones, so all of it has to be there.

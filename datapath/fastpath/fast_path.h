@@ -162,6 +162,7 @@ class FastPath final : public AddressWatcher {
 
   /// Adds the set to the map; nothing if a map is full.
   std::optional<std::uint32_t> copy_set_of(const KernelCopies& copies) REQUIRES(changes_);
+  std::optional<std::uint32_t> limit_of(const std::shared_ptr<RateLimit>& rate) REQUIRES(changes_);
   std::optional<std::uint32_t> flood_of(const std::vector<KernelSend>& sends) REQUIRES(changes_);
   void release(const fastpath_decision& decision) REQUIRES(changes_);
   void remove(Flows::iterator at) REQUIRES(changes_);
@@ -212,9 +213,13 @@ class FastPath final : public AddressWatcher {
       GUARDED_BY(changes_){0, FASTPATH_DESTINATIONS};
   SlotTable<std::shared_ptr<SessionCounters>, fastpath_session_account> sessions_ GUARDED_BY(changes_){
       0, FASTPATH_SESSIONS};
+  /// The state: whose buckets are there.
+  SlotTable<std::shared_ptr<RateLimit>, std::shared_ptr<RateLimit>> limits_ GUARDED_BY(changes_){
+      1, FASTPATH_LIMITS};
   struct CopySetState {
     bool filled = false;
     std::vector<std::uint32_t> destinations, sessions;  ///< slots of accounts
+    std::vector<std::uint32_t> limits;                  ///< slots
     bool is_tapped = false;
   };
   SlotTable<KernelCopies, CopySetState> copy_sets_ GUARDED_BY(changes_){1, FASTPATH_COPY_SETS};

@@ -58,6 +58,7 @@ MAPPED_ARRAY(bridges, struct fastpath_bridge, FASTPATH_BRIDGES);
 MAPPED_ARRAY(ports, struct fastpath_port, FASTPATH_PORTS);
 MAPPED_ARRAY(copy_sets, struct fastpath_copy_set, FASTPATH_COPY_SETS);
 MAPPED_ARRAY(budgets, struct fastpath_budget, FASTPATH_SESSIONS);
+MAPPED_ARRAY(limits, struct fastpath_limit, FASTPATH_LIMITS);
 MAPPED_ARRAY(floods, struct fastpath_flood, FASTPATH_FLOODS);
 /// The tick of the last frame of each flow, by fastpath_flow.id.
 MAPPED_ARRAY(stamps, __u64, FASTPATH_FLOWS);
@@ -215,6 +216,32 @@ static __always_inline void charge(__u32 account, __u64 start) {
   __sync_fetch_and_add(&budget->full_at, (now - start) * budget->scale >> 10);
 }
 
+/// The bucket has no room for what takes `time` to come back.
+static __always_inline int exceeds(__u64 full_at, __u64 time, __u64 burst, __u64 now) {
+  return time != 0 && (full_at > now ? full_at : now) + time > now + burst;
+}
+
+static __always_inline void add_to(__u64 *full_at, __u64 time, __u64 now) {
+  if (time == 0) return;
+  if (*full_at < now) *full_at = now;
+  __sync_fetch_and_add(full_at, time);
+}
+
+/// False if the session has copied as much as it may; otherwise the frame is charged. Processors may add at once, which
+/// lets a frame too many pass; the next ones wait longer for it.
+static __always_inline int is_within(__u32 slot, __u32 bytes) {
+  struct fastpath_limit *limit = bpf_map_lookup_elem(&limits, &slot);
+  if (!limit) return 1;
+  const __u64 now = bpf_ktime_get_ns();
+  const __u64 time = limit->byte_time == 0 ? 0 : (bytes * limit->byte_time >> 10) + 1;
+  if (exceeds(limit->packets_full_at, limit->packet_time, limit->packet_burst, now) ||
+      exceeds(limit->bits_full_at, time, limit->byte_burst, now))
+    return 0;
+  add_to(&limit->packets_full_at, limit->packet_time, now);
+  add_to(&limit->bits_full_at, time, now);
+  return 1;
+}
+
 /// False if all sessions for which the frame would go to the tap have used up their budgets.
 static __always_inline int may_tap(const struct fastpath_copy_set *set, __u64 now) {
   const __u32 budgeted = set->tap_budgets;
@@ -337,6 +364,7 @@ struct making {
   __u32 tag;       // that it has at the moment
   __u32 selected;  // sessions that select the frame, as bits
   __u32 withheld;  // of these, sessions that leave it out of their sample
+  __u32 limited;   // those that have copied as much as they may
   __u32 spent;     // and those that have used up their budgets
   __u32 sent;      // forms, as bits
   __u32 is_tapped; // user space decides about sessions that select by header fields, or makes copies itself
@@ -359,6 +387,10 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
   account->matched += 1;
   if (making->withheld & session) {
     account->sampled_out += 1;
+    return;
+  }
+  if (making->limited & session) {
+    account->rate_limited += 1;
     return;
   }
   if (making->spent & session) {
@@ -433,6 +465,10 @@ static __always_inline void select_sessions(const struct fastpath_copy_set *set,
     making->selected |= 1u << i;
     if (session.sample > 1 && bpf_get_prandom_u32() % session.sample != 0) {
       making->withheld |= 1u << i;
+      continue;
+    }
+    if (session.limit != 0 && !is_within(session.limit, bytes)) {
+      making->limited |= 1u << i;
       continue;
     }
     if (session.has_budget && has_spent(session.account, bpf_ktime_get_ns())) making->spent |= 1u << i;

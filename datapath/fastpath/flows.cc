@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of FastPath that is about flows: what workers offer, what becomes of it in the maps, and what ends it.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -174,11 +175,32 @@ std::optional<std::uint32_t> FastPath::flood_of(const std::vector<KernelSend>& s
   return slot;
 }
 
+/// From now on the kernel takes from the session's buckets too.
+std::optional<std::uint32_t> FastPath::limit_of(const std::shared_ptr<RateLimit>& rate) {
+  static_assert(sizeof(RateLimit::Buckets) == offsetof(fastpath_limit, packet_time) &&
+                offsetof(RateLimit::Buckets, bits) == offsetof(fastpath_limit, bits_full_at));
+  const auto slot = limits_.take(rate);
+  if (!slot || limits_.slot(*slot).state == rate) return slot;
+  fastpath_limit& limit = programs_.limits[*slot];
+  limit = {};
+  if (const TokenBucket* packets = rate->packets()) {
+    limit.packet_time = static_cast<std::uint64_t>(packets->time_of(1));
+    limit.packet_burst = static_cast<std::uint64_t>(packets->burst());
+  }
+  if (const TokenBucket* bits = rate->bits()) {
+    limit.byte_time = static_cast<std::uint64_t>(bits->time_of(std::uint64_t{8} * 1024));
+    limit.byte_burst = static_cast<std::uint64_t>(bits->burst());
+  }
+  rate->move_to(reinterpret_cast<RateLimit::Buckets*>(&limit));
+  limits_.slot(*slot).state = rate;
+  return slot;
+}
+
 std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
   const auto slot = copy_sets_.take(copies);
   if (!slot || copy_sets_.slot(*slot).users > 1 || copy_sets_.slot(*slot).state.filled) return slot;
   fastpath_copy_set set{};
-  std::vector<std::uint32_t> destinations, sessions;
+  std::vector<std::uint32_t> destinations, sessions, limits;
   bool room = true;
   for (const KernelCopy& copy : copies.copies) {
     const auto account = destinations_.take(copy.account);
@@ -209,11 +231,18 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
       break;
     }
     sessions.push_back(*account);
+    const auto limit = session.rate == nullptr ? 0 : limit_of(session.rate);
+    if (!limit) {
+      room = false;
+      break;
+    }
+    if (*limit != 0) limits.push_back(*limit);
     set.session[set.sessions++] = {.account = *account,
                                    .rule = session.rule,
                                    .sample = session.sample,
                                    .counts = session.counts ? 1U : 0U,
-                                   .has_budget = session.budget != 0 ? 1U : 0U};
+                                   .has_budget = session.budget != 0 ? 1U : 0U,
+                                   .limit = *limit};
     programs_.budgets[*account].scale = scale_of(session.budget);
   }
   for (const auto& [session, percent] :
@@ -230,12 +259,13 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
   if (!room) {
     for (const std::uint32_t account : destinations) destinations_.release(account, tick_);
     for (const std::uint32_t account : sessions) sessions_.release(account, tick_);
+    for (const std::uint32_t limit : limits) limits_.release(limit, tick_);
     copy_sets_.release(*slot, tick_);
     return std::nullopt;
   }
   if (copies.tapped) set.version = taps_.assign(programs_, *slot, copies);
   programs_.copy_sets[*slot] = set;
-  copy_sets_.slot(*slot).state = {true, std::move(destinations), std::move(sessions),
+  copy_sets_.slot(*slot).state = {true, std::move(destinations), std::move(sessions), std::move(limits),
                                   copies.tapped.has_value()};
   return slot;
 }

@@ -28,8 +28,7 @@ bool copies_every_frame(const CompiledSession& session) {
 /// Which frames it copies is decided by what user space keeps: what it has copied before, or random numbers that can be
 /// repeated.
 bool is_limited(const Snapshot& snapshot, const CompiledSession& session) {
-  return session.rate != nullptr || session.quota != nullptr ||
-         (session.sample > 1 && snapshot.work.sample_seed != 0);
+  return session.quota != nullptr || (session.sample > 1 && snapshot.work.sample_seed != 0);
 }
 
 /// What leaves there is what the session asks for. A port that carries only copies finishes checksums and segments GSO
@@ -214,7 +213,8 @@ void add_kernel_copies(const Snapshot& snapshot, const Verdict& verdict, const D
                                     .rule = rule,
                                     .sample = session.sample,
                                     .counts = selection.counts,
-                                    .budget = session.cpu_budget});
+                                    .budget = session.cpu_budget,
+                                    .rate = session.rate});
   }
   for (std::size_t at = 0; at < verdict.copies.size(); ++at) {
     const Copy& copy = verdict.copies[at];
@@ -284,7 +284,6 @@ Obstacle add_copies(const Snapshot& snapshot, const Verdict& verdict, bool to_gr
     division.take_all();
   }
   if (!division.nobody()) {
-    if (to_group) return Obstacle::group_needs;
     if (!unfiltered) return Obstacle::session_needs;
     flow.copies.tapped = division.tapped(*flow.in, flow.in_tag);
   }

@@ -15,6 +15,7 @@
 #include "datapath/base/types.h"
 #include "datapath/frame/frame.h"
 #include "datapath/mirror/filter_rules.h"
+#include "datapath/mirror/limits.h"
 #include "datapath/pipeline/verdict.h"
 #include "datapath/snapshot/snapshot.h"
 
@@ -49,6 +50,7 @@ struct KernelSession {
   std::uint32_t sample;  ///< one frame in so many is copied
   bool counts;           ///< Selection::counts, if it selects every frame
   std::uint32_t budget;  ///< CompiledSession::cpu_budget
+  std::shared_ptr<RateLimit> rate;
 
   auto operator<=>(const KernelSession&) const = default;
 };

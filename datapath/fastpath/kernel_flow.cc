@@ -76,8 +76,6 @@ std::string_view sentence(Obstacle obstacle) {
     case Obstacle::session_needs:
       return "a session filters, samples, limits, truncates or encapsulates its copies, and there are no "
              "copy taps for that";
-    case Obstacle::group_needs:
-      return "it goes to a group, and a session filters, limits, truncates or encapsulates its copies";
     case Obstacle::many_copies:
       return "it has more copies than the kernel makes, and there are no copy taps for them";
   }

@@ -55,7 +55,6 @@ enum class Obstacle : std::uint8_t {
   many_ports,  ///< a group address, and more ports than a list holds
   tags,        ///< more than one tag before or after
   session_needs,  ///< a session selects by headers, samples, limits, truncates or encapsulates, and there is no copy tap
-  group_needs,  ///< the same, and the frame goes to a group
   many_copies,
 };
 

@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-/* Sizes of the maps. Slot 0 of copy sets and of floods means "none". */
+/* Sizes of the maps. Slot 0 of copy sets, of floods and of limits means "none". */
 enum {
   FASTPATH_PORTS = 4096, /* ports, by PortNo: a port beyond FASTPATH_FIRST_COPY_TAP goes through user space */
   FASTPATH_BRIDGES = 1024,
@@ -14,6 +14,7 @@ enum {
   FASTPATH_COPY_SETS = 1024,    /* different sets of copies */
   FASTPATH_DESTINATIONS = 2048, /* destinations of sessions that have an account here */
   FASTPATH_SESSIONS = 1024,     /* the same for sessions */
+  FASTPATH_LIMITS = 1024,       /* rates of sessions */
   FASTPATH_COPIES = 8,          /* copies, and sessions, in a set */
   FASTPATH_FLOODS = 1024,   /* different lists of ports where a frame leaves before it leaves at the last */
   FASTPATH_SENDS = 16,      /* ports in such a list */
@@ -121,6 +122,14 @@ struct fastpath_session {
   __u32 sample;  /* one frame in so many is copied */
   __u32 counts;  /* 0: other sessions copy the frame already to all its destinations (if rule is 0) */
   __u32 has_budget;
+  __u32 limit; /* slot; 0 = none */
+};
+
+/* How much a session may copy in a second: token buckets, which user space uses too (RateLimit). */
+struct fastpath_limit {
+  __u64 packets_full_at, bits_full_at; /* RateLimit::Buckets */
+  __u64 packet_time, packet_burst;     /* ns; 0 = any number */
+  __u64 byte_time, byte_burst;         /* ns times 1024, ns; 0 = any length */
 };
 
 /* Processor time that the copies of a session may take, by slot of its account: a token bucket, as the time at which it
@@ -174,7 +183,7 @@ struct fastpath_port_account {
 struct fastpath_destination_account {
   __u64 matched, delivered;
   __u64 packets, bytes; /* delivered; more packets than copies if GSO packets are segmented */
-  __u64 duplicate, no_buffers, link_down, too_big, sampled_out, cpu_budget;
+  __u64 duplicate, no_buffers, link_down, too_big, sampled_out, rate_limited, cpu_budget;
 };
 
 struct fastpath_session_account {

@@ -108,6 +108,7 @@ Programs::Programs() {
   copy_sets = mapped<fastpath_copy_set>(maps.copy_sets);
   floods = mapped<fastpath_flood>(maps.floods);
   budgets = mapped<fastpath_budget>(maps.budgets);
+  limits = mapped<fastpath_limit>(maps.limits);
   port_accounts_ = mapped<fastpath_port_account>(maps.port_accounts);
   tap_accounts_ = mapped<fastpath_tap_account>(maps.tap_accounts);
   drain_accounts_ = mapped<fastpath_drain_account>(maps.drain_accounts);

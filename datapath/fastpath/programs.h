@@ -87,6 +87,7 @@ class Programs {
   MappedArray<fastpath_copy_set> copy_sets;
   MappedArray<fastpath_flood> floods;
   MappedArray<fastpath_budget> budgets;  ///< by slot of the session's account
+  MappedArray<fastpath_limit> limits;
 
   /// Known flows are carried out; otherwise user space gets every frame.
   void enable(bool on) const;

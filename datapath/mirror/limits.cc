@@ -19,22 +19,22 @@ TimeNs TokenBucket::time_of(std::uint64_t units) const {
   return static_cast<TimeNs>((units * std::uint64_t{kSecondNs} + per_second_ - 1) / per_second_);
 }
 
-bool TokenBucket::take(std::uint64_t units, TimeNs now) {
+bool TokenBucket::take(std::atomic<TimeNs>& full_at, std::uint64_t units, TimeNs now) const {
   const TimeNs time = time_of(units);
-  TimeNs before = full_at_.load(std::memory_order_relaxed);
+  TimeNs before = full_at.load(std::memory_order_relaxed);
   for (;;) {
     const TimeNs after = std::max(before, now) + time;
     if (after - now > burst_) return false;
-    if (full_at_.compare_exchange_weak(before, after, std::memory_order_relaxed)) return true;
+    if (full_at.compare_exchange_weak(before, after, std::memory_order_relaxed)) return true;
   }
 }
 
-void TokenBucket::give_back(std::uint64_t units) {
-  full_at_.fetch_sub(time_of(units), std::memory_order_relaxed);
+void TokenBucket::give_back(std::atomic<TimeNs>& full_at, std::uint64_t units) const {
+  full_at.fetch_sub(time_of(units), std::memory_order_relaxed);
 }
 
-std::uint64_t TokenBucket::left(TimeNs now) const {
-  const TimeNs free = burst_ - std::max<TimeNs>(full_at_.load(std::memory_order_relaxed) - now, 0);
+std::uint64_t TokenBucket::left(const std::atomic<TimeNs>& full_at, TimeNs now) const {
+  const TimeNs free = burst_ - std::max<TimeNs>(full_at.load(std::memory_order_relaxed) - now, 0);
   if (free <= 0) return 0;
   return static_cast<std::uint64_t>(free) * per_second_ / std::uint64_t{kSecondNs};
 }
@@ -44,15 +44,27 @@ RateLimit::RateLimit(RateSpec spec) : spec_(spec) {
   if (spec.bits != 0) bits_.emplace(spec.bits, kMaxFrameLength * 8);
 }
 
+void RateLimit::move_to(Buckets* place) {
+  Buckets* const from = buckets_.load(std::memory_order_relaxed);
+  Buckets* const to = place == nullptr ? &own_ : place;
+  if (from == to) return;
+  to->packets.store(from->packets.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  to->bits.store(from->bits.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  buckets_.store(to, std::memory_order_release);
+}
+
 bool RateLimit::take(std::uint64_t bytes, TimeNs now) {
-  if (packets_ && !packets_->take(1, now)) return false;
-  if (!bits_ || bits_->take(bytes * 8, now)) return true;
-  if (packets_) packets_->give_back(1);
+  Buckets& buckets = *buckets_.load(std::memory_order_acquire);
+  if (packets_ && !packets_->take(buckets.packets, 1, now)) return false;
+  if (!bits_ || bits_->take(buckets.bits, bytes * 8, now)) return true;
+  if (packets_) packets_->give_back(buckets.packets, 1);
   return false;
 }
 
 RateSpec RateLimit::left(TimeNs now) const {
-  return {.packets = packets_ ? packets_->left(now) : 0, .bits = bits_ ? bits_->left(now) : 0};
+  const Buckets& buckets = *buckets_.load(std::memory_order_acquire);
+  return {.packets = packets_ ? packets_->left(buckets.packets, now) : 0,
+          .bits = bits_ ? bits_->left(buckets.bits, now) : 0};
 }
 
 QuotaSpec Quota::left() const {

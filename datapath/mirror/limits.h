@@ -27,8 +27,8 @@ struct RateSpec {
   bool operator==(const RateSpec&) const = default;
 };
 
-/// A token bucket, stored as the time at which it will be full again: the generic cell rate algorithm (ITU-T
-/// I.371), which needs one number and no timer.
+/// A token bucket, stored as the time at which it will be full again (`full_at`): the generic cell rate algorithm
+/// (ITU-T I.371), which needs one number and no timer. Any thread.
 class TokenBucket {
  public:
   static constexpr TimeNs kBurst = kSecondNs / 10;
@@ -36,25 +36,39 @@ class TokenBucket {
   /// `per_second`: units per second, at least 1. The bucket holds the units of kBurst, or `least` if that is
   /// more.
   TokenBucket(std::uint64_t per_second, std::uint64_t least);
-  /// Takes `units`. False, with nothing taken, if the bucket holds fewer. Any thread.
-  bool take(std::uint64_t units, TimeNs now);
-  /// Puts back units that were taken. Any thread.
-  void give_back(std::uint64_t units);
-  /// How many units could be taken now. Any thread.
-  std::uint64_t left(TimeNs now) const;
+  /// Takes `units`. False, with nothing taken, if the bucket holds fewer.
+  bool take(std::atomic<TimeNs>& full_at, std::uint64_t units, TimeNs now) const;
+  /// Puts back units that were taken.
+  void give_back(std::atomic<TimeNs>& full_at, std::uint64_t units) const;
+  /// How many units could be taken now.
+  std::uint64_t left(const std::atomic<TimeNs>& full_at, TimeNs now) const;
+
+  /// By how much units move `full_at`, and how far it may be ahead of now.
+  TimeNs time_of(std::uint64_t units) const;
+  TimeNs burst() const { return burst_; }
 
  private:
-  TimeNs time_of(std::uint64_t units) const;
-
   const std::uint64_t per_second_;
   const TimeNs burst_;
-  alignas(64) std::atomic<TimeNs> full_at_{0};
 };
 
 class RateLimit {
  public:
+  /// When each bucket will be full again.
+  struct Buckets {
+    std::atomic<TimeNs> packets{0}, bits{0};
+  };
+
   explicit RateLimit(RateSpec spec);
+  RateLimit(const RateLimit&) = delete;
+  RateLimit& operator=(const RateLimit&) = delete;
   const RateSpec& spec() const { return spec_; }
+  /// The buckets go on at `place`, where somebody else takes from them too; with null, in memory of their own. Calls are
+  /// not made at the same time.
+  void move_to(Buckets* place);
+  /// Null: not limited.
+  const TokenBucket* packets() const { return packets_ ? &*packets_ : nullptr; }
+  const TokenBucket* bits() const { return bits_ ? &*bits_ : nullptr; }
   /// Whether a frame of so many bytes may be copied; if so, it is charged. Any thread.
   bool take(std::uint64_t bytes, TimeNs now);
   /// What could be copied now; 0 for what is not limited. Any thread.
@@ -63,6 +77,8 @@ class RateLimit {
  private:
   const RateSpec spec_;
   std::optional<TokenBucket> packets_, bits_;
+  alignas(64) Buckets own_;
+  std::atomic<Buckets*> buckets_{&own_};
 };
 
 /// In total; 0 = unlimited.

@@ -173,7 +173,7 @@ def carried(lab: Lab) -> int:
     return stats(lab)["fast_path"]["frames"]
 
 
-@pytest.mark.parametrize("options", (["--snaplen", "64"], ["--gso-packets", "keep"], ["--rate", "1000000"],
+@pytest.mark.parametrize("options", (["--snaplen", "64"], ["--gso-packets", "keep"],
                                      ["--filter", "tcp,tcp_flags=+syn"], ["--expires", "1000000packets"]),
                          ids=lambda options: options[0].strip("-"))
 def test_user_space_makes_copies_of_what_the_kernel_forwards(lab: Lab, options: list[str]) -> None:
@@ -216,6 +216,31 @@ def test_samples_of_what_the_kernel_forwards_add_up(lab: Lab) -> None:
     assert after["matched"] - account["matched"] == MANY
     assert after["matched"] == after["delivered"] + after["sampled_out"]
     assert MANY / 5 < after["delivered"] < MANY / 3
+
+
+@pytest.mark.parametrize("rate, frames_per_s", [("1000", 1000), ("1mbit", 1_000_000 / 8 / 60)], ids=["frames", "bits"])
+def test_the_kernel_keeps_to_a_rate(lab: Lab, rate: str, frames_per_s: float) -> None:
+    """Of the same buckets as user space: a change of ways fills none."""
+    lab.mirror("s", "--source", "t1:from", "--output", "t3", "--rate", rate)
+    go_fast_or_tapped(lab)
+    time.sleep(1.2)  # the buckets are full: a tenth of a second's worth, or a GSO packet
+    before, account = in_user_space(lab), lab.account("s")
+    began = time.monotonic()
+    with Numbered(lab.t2) as production, Numbered(lab.t3) as copies:
+        send(lab.t1, 1, 2, 20_000, MANY)
+        assert production.result() == whole(MANY)
+        assert in_user_space(lab) - before < MANY / 10
+        lab.daemon.ovs("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:kernel-fast-path=false")
+        send(lab.t1, 1, 2, 20_000, MANY)
+        copied = copies.result()["frames"]
+    seconds = time.monotonic() - began
+    after = lab.account("s")
+    grown = {key: after[key] - account[key] for key in ("matched", "delivered", "rate_limited")}
+    assert grown["matched"] == 2 * MANY == grown["delivered"] + grown["rate_limited"]
+    assert grown["delivered"] == copied
+    burst = max(frames_per_s / 10, 1 if rate == "1000" else 65536 / 60)
+    assert copied <= burst + frames_per_s * seconds
+    assert copied >= burst + frames_per_s * 2 * MANY / 20_000 * 0.9, "all that the rate allows"
 
 
 def test_the_kernel_copies_what_filters_select(lab: Lab) -> None:

@@ -111,7 +111,7 @@ TEST_F(KernelFlowTest, AGroupOfOneIsAGroup) {
       << "nowhere";
   lab.port("m1").vlan = {};
   lab.apply();
-  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::group_needs)
+  EXPECT_EQ(eligible(frame().src(kHere).dst(test::kBroadcast).zeros(46)).obstacle, Obstacle::session_needs)
       << "the session may select another frame of the flow";
 }
 
@@ -238,7 +238,6 @@ class SessionsOfUserSpace : public KernelFlowTest {
          s.sample = 2;
          lab.spec.work.sample_seed = 7;
        }},
-      {"rate", [](auto& s) { s.rate.packets = 10; }},
       {"quota", [](auto& s) { s.quota.packets = 10; }},
       {"snaplen", [](auto& s) { s.snaplen = 64; }},
       {"GSO packets whole", [](auto& s) { s.gso_packets = GsoPackets::keep; }},
@@ -279,8 +278,18 @@ TEST_F(SessionsOfUserSpace, GetTheFrameThroughATap) {
 TEST_F(SessionsOfUserSpace, OnlyCertainOnesLoseAFrameThatTheTapHasNoRoomFor) {
   taps = true;
   EXPECT_EQ(with([](auto& s) { s.snaplen = 64; }).flow->copies.tapped->certain.size(), 1U);
-  EXPECT_EQ(with([](auto& s) { s.rate.packets = 2; }).flow->copies.tapped->certain.size(), 0U);
+  EXPECT_EQ(with([](auto& s) { s.quota.packets = 2; }).flow->copies.tapped->certain.size(), 0U);
   EXPECT_EQ(with([](auto& s) { s.rules = rules("tcp"); }).flow->copies.tapped->certain.size(), 0U);
+}
+
+TEST_F(SessionsOfUserSpace, AreNotThoseWithARate) {
+  const Eligibility result = with([](auto& s) { s.rate.packets = 10; });
+  ASSERT_EQ(result.obstacle, Obstacle::none);
+  EXPECT_FALSE(result.flow->copies.tapped);
+  ASSERT_EQ(result.flow->copies.sessions.size(), 1U);
+  EXPECT_EQ(result.flow->copies.sessions[0].rate, lab.datapath->current().session(0).rate)
+      << "the kernel and user space take from the same buckets";
+  EXPECT_NE(result.flow->copies.sessions[0].rate, nullptr);
 }
 
 TEST_F(SessionsOfUserSpace, LeaveTheOthersToTheKernel) {

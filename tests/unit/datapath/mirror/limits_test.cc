@@ -53,6 +53,21 @@ TEST(RateLimit, OfTwoLimitsTheNarrowerHoldsAndTheOtherIsNotCharged) {
   EXPECT_EQ(take_all(rate, 0, kNow), 90U);
 }
 
+TEST(RateLimit, TheBucketsMoveWithWhatIsLeftInThem) {
+  RateLimit rate({.packets = 1000, .bits = 80'000'000});
+  RateLimit::Buckets elsewhere;
+  for (int n = 0; n < 30; ++n) EXPECT_TRUE(rate.take(1000, kNow));
+  rate.move_to(&elsewhere);
+  EXPECT_EQ(rate.left(kNow).packets, 70U);
+  EXPECT_EQ(rate.left(kNow).bits, 7'760'000U);
+  elsewhere.packets += rate.packets()->time_of(20);  // somebody else
+  EXPECT_EQ(take_all(rate, 0, kNow), 50U);
+  rate.move_to(nullptr);
+  elsewhere.packets = 0;
+  EXPECT_EQ(take_all(rate, 0, kNow), 0U);
+  EXPECT_EQ(take_all(rate, 0, kNow + kSecondNs / 100), 10U);
+}
+
 TEST(RateLimit, ThreadsShareIt) {
   RateLimit rate({.packets = 100'000, .bits = 0});
   std::atomic<std::size_t> taken{0};
