@@ -25,8 +25,12 @@ PATIENCE_S = 120
 @pytest.fixture
 def lab(tmp_path: pathlib.Path) -> Iterator[Lab]:
     with Lab(tmp_path) as lab:
-        for name in ("t1", "one", "two", "other"):
+        for name in ("t1", "t2", "one", "two", "other"):
             setattr(lab, name, lab.host(name))
+        lab.t2.wire.send(frame(mac(2), BROADCAST))
+        for host in (lab.t1, lab.one, lab.two, lab.other):
+            host.wire.expect(1)
+            host.wire.clear()
         for name in ("one", "two", "other"):
             lab.mirror(name, "--source", "t1:from", "--output", name, "--snaplen", "60")
         yield lab
@@ -134,31 +138,35 @@ class Changes:
         assert len(self.applied) >= APPLIED, f"only {len(self.applied)} changes took effect by themselves"
 
 
-def numbered(n: int) -> bytes:
-    return frame(mac(1), BROADCAST, n.to_bytes(4, "big") + bytes(100))
+def numbered(n: int, destination: bytes) -> bytes:
+    return frame(mac(1), destination, n.to_bytes(4, "big") + bytes(100))
 
 
 def number_in(copy: bytes) -> int:
     return int.from_bytes(copy[14:18], "big")
 
 
-def stream(lab: Lab, changes: Changes) -> int:
+def stream(lab: Lab, changes: Changes, destination: bytes) -> int:
     """Sends frames in small groups as long as changes are under way; returns how many."""
     sent = 0
     while changes.under_way():
-        lab.t1.wire.send(*[numbered(sent + n) for n in range(4)])
+        lab.t1.wire.send(*[numbered(sent + n, destination) for n in range(4)])
         sent += 4
         time.sleep(0.002)
         if sent % 256 == 0:
-            for host in (lab.one, lab.two, lab.other):
+            for host in (lab.t2, lab.one, lab.two, lab.other):
                 host.wire.wait(0)  # empties the socket
     return sent
 
 
-def test_two_sessions_changed_together_never_mix(lab: Lab) -> None:
+to_group_or_address = pytest.mark.parametrize("destination", [BROADCAST, mac(2)], ids=["group", "address"])
+
+
+@to_group_or_address
+def test_two_sessions_changed_together_never_mix(lab: Lab, destination: bytes) -> None:
     changes = Changes(lab, {"one": {"snaplen": 60}, "two": {"snaplen": 60}}, {"one": {"snaplen": 80}, "two": {"snaplen": 80}})
     try:
-        sent = stream(lab, changes)
+        sent = stream(lab, changes, destination)
     finally:
         changes.end()
     lab.other.wire.expect(sent)
@@ -172,12 +180,13 @@ def test_two_sessions_changed_together_never_mix(lab: Lab) -> None:
         assert lab.account(session)["delivered"] == lab.account(session)["matched"] == sent
 
 
-def test_of_two_sessions_one_is_always_on(lab: Lab) -> None:
+@to_group_or_address
+def test_of_two_sessions_one_is_always_on(lab: Lab, destination: bytes) -> None:
     on, off = {"enabled": ["set", []]}, {"enabled": False}
     lab.ctl("disable-mirror", "br0", "two")
     changes = Changes(lab, {"one": off, "two": on}, {"one": on, "two": off})
     try:
-        sent = stream(lab, changes)
+        sent = stream(lab, changes, destination)
     finally:
         changes.end()
     lab.other.wire.expect(sent)
@@ -186,6 +195,24 @@ def test_of_two_sessions_one_is_always_on(lab: Lab) -> None:
     # A session that is off reserves nothing: its port gets the production frame then, which is not cut.
     at_a = [n for n, copy in zip(at_a, lab.one.wire.frames) if len(copy) == 60]
     at_b = [n for n, copy in zip(at_b, lab.two.wire.frames) if len(copy) == 60]
+    assert at_a and at_b
+    assert sorted(at_a + at_b) == list(range(sent)), "each frame copied once, by the one that was on"
+    assert [number_in(copy) for copy in lab.other.wire.settle(sent)] == list(range(sent))
+
+
+def test_of_two_makers_of_copies_one_is_always_on(lab: Lab) -> None:
+    """User space truncates the copies of one session, and the kernel makes those of the other."""
+    lab.ctl("set-mirror", "br0", "two", "--snaplen", "none")
+    lab.ctl("disable-mirror", "br0", "two")
+    on, off = {"enabled": ["set", []]}, {"enabled": False}
+    changes = Changes(lab, {"one": off, "two": on}, {"one": on, "two": off})
+    try:
+        sent = stream(lab, changes, mac(2))
+    finally:
+        changes.end()
+    lab.other.wire.expect(sent)
+    at_a = [number_in(copy) for copy in lab.one.wire.settle()]
+    at_b = [number_in(copy) for copy in lab.two.wire.settle()]
     assert at_a and at_b
     assert sorted(at_a + at_b) == list(range(sent)), "each frame copied once, by the one that was on"
     assert [number_in(copy) for copy in lab.other.wire.settle(sent)] == list(range(sent))
