@@ -202,18 +202,22 @@ static __always_inline __u32 segment_header(struct __sk_buff *skb) {
 
 enum { XMIT_DROP = 1, XMIT_CN = 2 };  // NET_XMIT_*: the receiver or a queue refused it; the device is down
 
-static __always_inline int has_spent(__u32 account, __u64 now) {
+// Functions that are not static are verified once, for all values of their arguments, and not again wherever they are
+// called: without that, the paths through all sessions and copies are more than the kernel looks at.
+
+__noinline int has_spent(__u32 account, __u64 now) {
   const struct fastpath_budget *budget = bpf_map_lookup_elem(&budgets, &account);
   return budget && budget->scale != 0 && budget->full_at > now + FASTPATH_BURST;
 }
 
 /// The session has used the processor since `start`.
-static __always_inline void charge(__u32 account, __u64 start) {
+__noinline int charge(__u32 account, __u64 start) {
   struct fastpath_budget *budget = bpf_map_lookup_elem(&budgets, &account);
-  if (!budget) return;
+  if (!budget) return 0;
   const __u64 now = bpf_ktime_get_ns();
   if (budget->full_at < now) budget->full_at = now;
   __sync_fetch_and_add(&budget->full_at, (now - start) * budget->scale >> 10);
+  return 0;
 }
 
 /// The bucket has no room for what takes `time` to come back.
@@ -229,7 +233,7 @@ static __always_inline void add_to(__u64 *full_at, __u64 time, __u64 now) {
 
 /// False if the session has copied as much as it may; otherwise the frame is charged. Processors may add at once, which
 /// lets a frame too many pass; the next ones wait longer for it.
-static __always_inline int is_within(__u32 slot, __u32 bytes) {
+__noinline int is_within(__u32 slot, __u32 bytes) {
   struct fastpath_limit *limit = bpf_map_lookup_elem(&limits, &slot);
   if (!limit) return 1;
   const __u64 now = bpf_ktime_get_ns();
@@ -243,9 +247,10 @@ static __always_inline int is_within(__u32 slot, __u32 bytes) {
 }
 
 /// False if all sessions for which the frame would go to the tap have used up their budgets.
-static __always_inline int may_tap(const struct fastpath_copy_set *set, __u64 now) {
+__noinline int may_tap(__u32 copy_set, __u64 now) {
+  const struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
+  if (!set || set->tap_budgets == 0) return 1;
   const __u32 budgeted = set->tap_budgets;
-  if (budgeted == 0) return 1;
   for (__u32 i = 0; i < FASTPATH_COPIES && i < budgeted; ++i) {
     if (!has_spent(set->tap_budget[i], now)) return 1;
   }
@@ -253,28 +258,25 @@ static __always_inline int may_tap(const struct fastpath_copy_set *set, __u64 no
 }
 
 /// User space makes copies of it. What finds no room in the ring of the tap is known by the difference: the tap itself
-/// refuses every frame, after the ring has it.
-static __always_inline void tap_frame(struct __sk_buff *skb, __u32 copy_set, const struct fastpath_copy_set *set,
-                                      const struct fastpath_copy *copy, __u32 *tag) {
+/// refuses every frame, after the ring has it. Returns the tag that the frame has afterwards.
+static __always_inline __u32 tap_frame(struct __sk_buff *skb, __u32 copy_set, const struct fastpath_copy_set *set,
+                                       const struct fastpath_copy *copy, __u32 tag) {
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy->port);
   struct fastpath_tap_account *account = STRIPED(tap_accounts, FASTPATH_COPY_SETS, copy_set);
-  if (!port || !account) return;
+  if (!port || !account) return tag;
   const __u32 budgeted = set->tap_budgets;
   const __u64 start = budgeted == 0 ? 0 : bpf_ktime_get_ns();
-  if (!may_tap(set, start)) {
+  if (!may_tap(copy_set, start)) {
     account->withheld_frames += 1;
-    account->withheld_bytes += skb->len + (*tag ? 4 : 0);
-    return;
+    account->withheld_bytes += skb->len + (tag ? 4 : 0);
+    return tag;
   }
   account->frames += 1;
-  account->bytes += skb->len + (*tag ? 4 : 0);
-  if (!set_tag(skb, *tag, copy->tag)) {
-    *tag = tag_of(skb);
-    return;
-  }
-  *tag = copy->tag;
+  account->bytes += skb->len + (tag ? 4 : 0);
+  if (!set_tag(skb, tag, copy->tag)) return tag_of(skb);
   bpf_clone_redirect(skb, port->ifindex, 0);
   for (__u32 i = 0; i < FASTPATH_COPIES && i < budgeted; ++i) charge(set->tap_budget[i], start);
+  return copy->tag;
 }
 
 /// The transport layer, which begins at `at` and has `length` bytes. False if user space must look at it.
@@ -359,72 +361,62 @@ static __always_inline int is_settled(struct fastpath_choice *choice, __u32 in_s
   return 1;
 }
 
-/// Which copies of a set are made of a frame.
-struct making {
-  __u32 tag;       // that it has at the moment
-  __u32 selected;  // sessions that select the frame, as bits
-  __u32 withheld;  // of these, sessions that leave it out of their sample
-  __u32 limited;   // those that have copied as much as they may
-  __u32 spent;     // and those that have used up their budgets
-  __u32 sent;      // forms, as bits
-  __u32 is_tapped; // user space decides about sessions that select by header fields, or makes copies itself
-};
+// Which copies of a set are made of a frame, a byte each: sessions that select it; of these, sessions that leave it out of
+// their sample, have copied as much as they may, or have used up their budgets; forms that have been sent.
+enum { SELECTED = 0, WITHHELD = 8, LIMITED = 16, SPENT = 24, SENT = 32 };
+#define IS_TAPPED (1ull << 40)  // user space decides about sessions that select by header fields, or makes copies itself
 
-static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, struct making *making) {
+/// Copy number `i` of the set. Returns the tag that the frame has afterwards, and the forms that have been sent, as above.
+__noinline __u64 copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u32 tag, __u64 making) {
+  const __u64 sent_forms = making & 0xffull << SENT;
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
-  if (!set || i >= FASTPATH_COPIES) return;
-  const struct fastpath_copy copy = set->copy[i];
-  __u32 *tag = &making->tag;
-  if (copy.kind == FASTPATH_COPY_TAPPED) {
-    if (making->is_tapped) tap_frame(skb, copy_set, set, &copy, tag);
-    return;
-  }
-  const __u32 session = 1u << (copy.session & 31);
-  if ((making->selected & session) == 0) return;
+  if (!set) return sent_forms | tag;
+  const struct fastpath_copy copy = set->copy[i & (FASTPATH_COPIES - 1)];
+  if (copy.kind == FASTPATH_COPY_TAPPED)
+    return sent_forms | (making & IS_TAPPED ? tap_frame(skb, copy_set, set, &copy, tag) : tag);
+  const __u32 session = copy.session & (FASTPATH_COPIES - 1);
+  if ((making >> (SELECTED + session) & 1) == 0) return sent_forms | tag;
   struct fastpath_destination_account *account =
       STRIPED(destination_accounts, FASTPATH_DESTINATIONS, copy.destination);
-  if (!account) return;
+  if (!account) return sent_forms | tag;
   account->matched += 1;
-  if (making->withheld & session) {
+  if (making >> (WITHHELD + session) & 1) {
     account->sampled_out += 1;
-    return;
+    return sent_forms | tag;
   }
-  if (making->limited & session) {
+  if (making >> (LIMITED + session) & 1) {
     account->rate_limited += 1;
-    return;
+    return sent_forms | tag;
   }
-  if (making->spent & session) {
+  if (making >> (SPENT + session) & 1) {
     account->cpu_budget += 1;
-    return;
+    return sent_forms | tag;
   }
-  const __u32 form = 1u << (copy.form & 31);
-  if (making->sent & form) {
+  const __u64 form = 1ull << (SENT + (copy.form & (FASTPATH_COPIES - 1)));
+  if (sent_forms & form) {
     account->duplicate += 1;
-    return;
+    return sent_forms | tag;
   }
-  making->sent |= form;
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &copy.port);
   if (!port) {
     account->link_down += 1;
-    return;
+    return sent_forms | form | tag;
   }
   if (!fits(skb, port, copy.tag)) {
     account->too_big += 1;
-    return;
+    return sent_forms | form | tag;
   }
-  if (!set_tag(skb, *tag, copy.tag)) {
-    *tag = tag_of(skb);
+  if (!set_tag(skb, tag, copy.tag)) {
     account->no_buffers += 1;
-    return;
+    return sent_forms | form | tag_of(skb);
   }
-  *tag = copy.tag;
   __u32 packets = 1;
   __u32 bytes = skb->len + (copy.tag ? 4 : 0);
   if (skb->gso_size != 0 && skb->gso_segs > 1) {
     packets = skb->gso_segs;
     bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
   }
-  const struct fastpath_session *payer = &set->session[copy.session & (FASTPATH_COPIES - 1)];
+  const struct fastpath_session *payer = &set->session[session];
   const __u64 start = payer->has_budget ? bpf_ktime_get_ns() : 0;
   const long result = bpf_clone_redirect(skb, port->ifindex, port->redirect);
   if (start != 0) charge(payer->account, start);
@@ -433,15 +425,17 @@ static __always_inline void copy_frame(struct __sk_buff *skb, __u32 copy_set, __
     account->packets += packets;
     account->bytes += bytes;
     struct fastpath_port_account *sent = STRIPED(port_accounts, FASTPATH_PORTS, copy.port);
-    if (!sent) return;
-    sent->sent_frames += packets;
-    sent->sent_bytes += bytes;
-    sent->copies_sent += packets;
+    if (sent) {
+      sent->sent_frames += packets;
+      sent->sent_bytes += bytes;
+      sent->copies_sent += packets;
+    }
   } else if (result == XMIT_DROP) {
     account->no_buffers += 1;
   } else {
     account->link_down += 1;
   }
+  return sent_forms | form | copy.tag;
 }
 
 /// The frame is in the ring now, so if user space finds the ring empty after this, it has taken the frame.
@@ -451,47 +445,54 @@ static __always_inline void note_passed(const struct __sk_buff *skb) {
   if (passed) *passed = bpf_ktime_get_ns();
 }
 
-/// Which sessions of the set copy the frame, and their accounts.
-static __always_inline void select_sessions(const struct fastpath_copy_set *set, const struct fastpath_choice *choice,
-                                            __u32 bytes, struct making *making) {
-  const __u32 sessions = set->sessions;
-  for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
-    const struct fastpath_session session = set->session[i];
-    __u32 counts = session.counts;
-    if (session.rule != 0) {
-      if (!choice || (choice->selected & session.rule) == 0) continue;
-      counts = choice->counted & session.rule;
-    }
-    making->selected |= 1u << i;
-    if (session.sample > 1 && bpf_get_prandom_u32() % session.sample != 0) {
-      making->withheld |= 1u << i;
-      continue;
-    }
-    if (session.limit != 0 && !is_within(session.limit, bytes)) {
-      making->limited |= 1u << i;
-      continue;
-    }
-    if (session.has_budget && has_spent(session.account, bpf_ktime_get_ns())) making->spent |= 1u << i;
-    struct fastpath_session_account *account = STRIPED(session_accounts, FASTPATH_SESSIONS, session.account);
-    if (!account || counts == 0) continue;
+/// Session number `i` of the set, and its account. `selected` and `counted`: those of a choice. Returns bits: it selects the
+/// frame, withholds it, is limited, has spent its budget.
+__noinline int ask_session(__u32 copy_set, __u32 i, __u32 selected, __u32 counted, __u32 bytes) {
+  enum { SELECTS = 1, WITHHOLDS = 2, IS_LIMITED = 4, HAS_SPENT = 8 };
+  struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
+  if (!set) return 0;
+  const struct fastpath_session session = set->session[i & (FASTPATH_COPIES - 1)];
+  __u32 counts = session.counts;
+  if (session.rule != 0) {
+    if ((selected & session.rule) == 0) return 0;
+    counts = counted & session.rule;
+  }
+  if (session.sample > 1 && bpf_get_prandom_u32() % session.sample != 0) return SELECTS | WITHHOLDS;
+  if (session.limit != 0 && !is_within(session.limit, bytes)) return SELECTS | IS_LIMITED;
+  const int spent = session.has_budget && has_spent(session.account, bpf_ktime_get_ns()) ? HAS_SPENT : 0;
+  struct fastpath_session_account *account = STRIPED(session_accounts, FASTPATH_SESSIONS, session.account);
+  if (account && counts != 0) {
     account->frames += 1;
     account->bytes += bytes;
   }
+  return SELECTS | spent;
 }
 
 /// Returns the tag that the frame has afterwards.
 static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u32 in_slot, __u32 tag) {
   struct fastpath_copy_set *set = bpf_map_lookup_elem(&copy_sets, &copy_set);
   if (!set) return tag;
-  struct making making = {.tag = tag, .is_tapped = 1};
   skb->mark = switch_mark;
   struct fastpath_choice *choice = set->version != 0 ? choose(skb, copy_set, set->version) : 0;
-  if (choice && is_settled(choice, in_slot)) making.is_tapped = 0;
-  select_sessions(set, making.is_tapped ? 0 : choice, skb->len + (tag ? 4 : 0), &making);
+  const int is_chosen = choice && is_settled(choice, in_slot);
+  const __u32 selected = is_chosen ? choice->selected : 0, counted = is_chosen ? choice->counted : 0;
+  const __u32 bytes = skb->len + (tag ? 4 : 0);
+  __u64 making = is_chosen ? 0 : IS_TAPPED;
+  const __u32 sessions = set->sessions;
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < sessions; ++i) {
+    const __u64 answer = (__u32)ask_session(copy_set, i, selected, counted, bytes);
+    making |= ((answer & 1) << SELECTED | (answer >> 1 & 1) << WITHHELD | (answer >> 2 & 1) << LIMITED |
+               (answer >> 3 & 1) << SPENT)
+              << i;
+  }
   const __u32 copies = set->copies;
-  for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) copy_frame(skb, copy_set, i, &making);
-  if (choice && making.is_tapped) choice->tapped = bpf_ktime_get_ns();  // it is in the tap now
-  return making.tag;
+  for (__u32 i = 0; i < FASTPATH_COPIES && i < copies; ++i) {
+    const __u64 result = copy_frame(skb, copy_set, i, tag, making);
+    tag = (__u32)result;
+    making |= result & 0xffull << SENT;
+  }
+  if (choice && !is_chosen) choice->tapped = bpf_ktime_get_ns();  // it is in the tap now
+  return tag;
 }
 
 /// Makes a production frame fit for its port: its tag, and the mark that the egress filter of the port lets through, which
@@ -512,30 +513,32 @@ static __always_inline int prepare(struct __sk_buff *skb, const struct fastpath_
   return 1;
 }
 
-/// `arrived`: bytes, with the tag that it had then.
-static __always_inline void send_frame(struct __sk_buff *skb, const struct fastpath_send *send, __u32 arrived,
-                                       __u32 *tag) {
-  __u32 slot = send->port;
-  const __u32 want = send->tag;
+/// The frame, to port number `i` of the list. `arrived`: bytes, with the tag that it had then. Returns the tag that the
+/// frame has afterwards.
+__noinline __u32 send_frame(struct __sk_buff *skb, __u32 flood_slot, __u32 i, __u32 arrived, __u32 tag) {
+  struct fastpath_flood *list = bpf_map_lookup_elem(&floods, &flood_slot);
+  if (!list) return tag;
+  const struct fastpath_send send = list->send[i & (FASTPATH_SENDS - 1)];
+  __u32 slot = send.port;
   struct fastpath_port *port = bpf_map_lookup_elem(&ports, &slot);
   struct fastpath_port_account *account = STRIPED(port_accounts, FASTPATH_PORTS, slot);
-  if (!port || !account) return;
-  if (send->kind == FASTPATH_SEND_REFUSED) {
+  if (!port || !account) return tag;
+  if (send.kind == FASTPATH_SEND_REFUSED) {
     account->protected_port += 1;
-    return;
+    return tag;
   }
-  if (send->kind == FASTPATH_SEND_CROSSES) {
-    __u32 peer_slot = send->peer;
+  if (send.kind == FASTPATH_SEND_CROSSES) {
+    __u32 peer_slot = send.peer;
     struct fastpath_port_account *peer = STRIPED(port_accounts, FASTPATH_PORTS, peer_slot);
-    if (!peer) return;
+    if (!peer) return tag;
     account->sent_frames += 1;
     account->sent_bytes += arrived;
     peer->crossed_frames += 1;
     peer->crossed_bytes += arrived;
-    return;
+    return tag;
   }
-  if (!prepare(skb, port, account, tag, want)) return;
-  const __u32 bytes = skb->len + (want ? 4 : 0);
+  if (!prepare(skb, port, account, &tag, send.tag)) return tag;
+  const __u32 bytes = skb->len + (tag ? 4 : 0);
   const long result = bpf_clone_redirect(skb, port->ifindex, port->redirect);
   if (result == 0) {
     account->sent_frames += 1;
@@ -545,6 +548,7 @@ static __always_inline void send_frame(struct __sk_buff *skb, const struct fastp
   } else {
     account->link_down += 1;
   }
+  return tag;
 }
 
 /// To all ports but the last. Returns the tag that the frame has afterwards.
@@ -552,7 +556,7 @@ static __always_inline __u32 flood(struct __sk_buff *skb, __u32 slot, __u32 arri
   struct fastpath_flood *list = bpf_map_lookup_elem(&floods, &slot);
   if (!list) return tag;
   const __u32 sends = list->sends;
-  for (__u32 i = 0; i < FASTPATH_SENDS && i < sends; ++i) send_frame(skb, &list->send[i], arrived, &tag);
+  for (__u32 i = 0; i < FASTPATH_SENDS && i < sends; ++i) tag = send_frame(skb, slot, i, arrived, tag);
   return tag;
 }
 

@@ -128,9 +128,10 @@ class Changes:
             time.sleep(0.01)
         for stream in (self.client, self.monitor):
             stream.sock.shutdown(socket.SHUT_RDWR)
-            stream.sock.close()
         for thread in self.threads:
             thread.join(5)
+        for stream in (self.client, self.monitor):
+            stream.sock.close()
         assert not self.failures and self.answered == CHANGES, (self.answered, self.failures)
         print(f"{CHANGES} transactions in {self.seconds:.2f} s, {CHANGES / self.seconds:.0f} a second, "
               f"applied one after the other in {len(self.applied)} steps, {len(self.applied) / self.seconds:.0f} a second")
