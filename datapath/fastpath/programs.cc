@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "datapath/base/background.h"
 #include "datapath/base/switch_mark.h"
 #include "datapath/fastpath/trial.h"
 
@@ -171,7 +172,8 @@ std::uint64_t Programs::drained(std::size_t slot) const {
 
 /// Of two frames that arrive at one device, only the second, of a known flow, leaves by the other device.
 void Programs::try_out() {
-  Trial trial(filter_.get(), ingress_.get());
+  auto devices = std::make_unique<Trial>(filter_.get(), ingress_.get());
+  Trial& trial = *devices;
   const std::size_t in = FASTPATH_PORTS - 2, out = FASTPATH_PORTS - 1;
   const MacAddr here = MacAddr::from_u64(0x020000000001), there = MacAddr::from_u64(0x020000000002);
   const MacAddr stranger = MacAddr::from_u64(0x020000000003);
@@ -204,6 +206,7 @@ void Programs::try_out() {
   const std::optional<MacAddr> left = trial.source_of_next();
   enable(false);
   remove(key);
+  trial_ends_ = in_background([devices = std::move(devices)]() mutable { devices.reset(); });
   const fastpath_port_account account = port_account(in);
   const std::uint64_t refused = port_account(out).protected_port;
   ports[in] = ports[out] = {};

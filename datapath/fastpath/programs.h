@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <span>
 #include <string>
 #include <utility>
@@ -109,6 +110,8 @@ class Programs {
   struct Variables;
   Variables& variables() const;
 
+  /// Devices go in tens of milliseconds; nothing waits for those of the trial.
+  std::future<void> trial_ends_;
   // The maps in memory need no descriptor.
   UniqueFd filter_, ingress_, flows_, choices_;
   MappedArray<std::uint64_t> variables_;
