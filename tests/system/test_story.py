@@ -85,7 +85,7 @@ def test_losses_are_said_by_cause(lab: Lab) -> None:
     lab.net.switch_run("ip", "link", "set", "t2", "mtu", "1000")
     lab.mirror("s", "--source", "t1:from", "--output", "t2")
     lab.t1.wire.send(mac(9) + mac(1) + b"\x88\xb5" + bytes(1400))
-    assert lab.account("s")["lost_by"] == {"too_big": 1}
+    wait_until(lambda: lab.account("s")["lost_by"] == {"too_big": 1}, "the copy is lost")
     wait_until(lambda: said(lab, r"mirror\|WARN\|br0/s: 1 copy lost: too_big 1\n"), "the loss is in the log")
     assert "br0/s: 1 copy lost: too_big 1" in events(lab, "br0", "s", "--topic", "mirror.loss")
 
