@@ -62,6 +62,14 @@ void describe_tls(CLI::App& app, wire::TlsFiles& files) {
   add("--private-key,-p", files.private_key, "private_key", "private key");
   add("--certificate,-c", files.certificate, "certificate", "certificate of the private key");
   add("--ca-cert,-C", files.ca_cert, "ca_cert", "certificate of the CA that signs those of peers");
+  app.add_option_function<std::string>(
+         "--bootstrap-ca-cert",
+         [&files](const std::string& file) {
+           files.ca_cert = file;
+           files.bootstrap_ca_cert = true;
+         },
+         "the same; while there is no such file, it is taken over from the first peer of an ssl: remote, unchecked")
+      ->type_name("FILE");
 }
 
 void describe(CLI::App& app, CommandLine& line) {

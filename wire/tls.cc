@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,6 +184,8 @@ void TlsContext::use_ca() {
   const std::string& path = files_.ca_cert;
   if (path == "none")
     throw TlsError("CA certificate \"none\": peers are always checked; name the certificate of their CA");
+  learns_ca_ = files_.bootstrap_ca_cert && !path.empty() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+  if (learns_ca_) return;
   const std::string text = contents("CA certificate", path);
   const Bio bio = memory_of(text);
   X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
@@ -227,7 +229,9 @@ TlsFilter::TlsFilter(std::shared_ptr<const TlsContext> context, Side side)
     throw no_memory();
   }
   SSL_set_bio(ssl_.get(), in, out);
-  SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verified);
+  const bool learns = context_->learns_ca() && side == Side::client;
+  SSL_set_verify(ssl_.get(), learns ? SSL_VERIFY_NONE : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                 learns ? nullptr : verified);
   if (side == Side::server) {
     SSL_set_accept_state(ssl_.get());
   } else {
@@ -244,7 +248,7 @@ int TlsFilter::verified(int ok, X509_STORE_CTX* store) {
   const auto* ssl =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* filter = static_cast<TlsFilter*>(SSL_get_ex_data(ssl, filter_index()));
-  if (const X509* certificate = X509_STORE_CTX_get_current_cert(store))
+  if (const X509* certificate = X509_STORE_CTX_get0_cert(store))  // the peer's own, not that of a CA
     filter->refusal_.subject = one_line(X509_get_subject_name(certificate));
   return ok;
 }
@@ -261,11 +265,27 @@ void TlsFilter::feed(std::string_view ciphertext) {
 void TlsFilter::shake_hands() {
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
+  if (result == 1 && context_->learns_ca()) learn_ca();
   if (result == 1) {
     established_ = true;
   } else if (SSL_get_error(ssl_.get(), result) != SSL_ERROR_WANT_READ) {
     fail();
   }
+}
+
+// Of a client: a server with no CA has refused its peer.
+void TlsFilter::learn_ca() {
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl_.get());
+  X509* last = chain == nullptr ? nullptr : sk_X509_value(chain, sk_X509_num(chain) - 1);
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (last == nullptr || X509_check_issued(last, last) != X509_V_OK || !bio ||
+      PEM_write_bio_X509(bio.get(), last) != 1)
+    throw TlsError("the peer does not show the certificate of its CA, so it cannot be taken over: copy it to " +
+                   context_->files().ca_cert);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  learned_ca_.assign(text, static_cast<std::size_t>(size));
+  throw TlsError("the CA certificate of the peer was taken over; the next connection is checked with it");
 }
 
 std::size_t TlsFilter::read(char* to, std::size_t room) {

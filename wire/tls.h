@@ -42,6 +42,9 @@ struct TlsFiles {
   std::string private_key;
   std::string certificate;  ///< with the certificates of intermediate CAs behind it, if there are any
   std::string ca_cert;      ///< of the CAs that sign certificates of peers
+  /// While there is no file `ca_cert`: a client takes the CA that its first peer shows, unchecked, and ends that
+  /// connection. The caller writes the file.
+  bool bootstrap_ca_cert = false;
 
   bool operator==(const TlsFiles&) const = default;
   bool empty() const { return private_key.empty() && certificate.empty() && ca_cert.empty(); }
@@ -60,6 +63,8 @@ class TlsContext {
   const TlsFiles& files() const { return files_; }
   /// Why peers do not accept our certificate at that time: it has expired, or is not valid yet. Empty if they do.
   std::string out_of_date(std::time_t now) const;
+  /// There is no CA yet: only a TlsFilter of a client is of use, to get one.
+  bool learns_ca() const { return learns_ca_; }
   SSL_CTX* get() const { return context_.get(); }
 
  private:
@@ -72,6 +77,7 @@ class TlsContext {
   void use_ca();
 
   const TlsFiles files_;
+  bool learns_ca_ = false;
   std::unique_ptr<SSL_CTX, Free> context_;
 };
 
@@ -109,6 +115,8 @@ class TlsFilter {
 
   /// The name (CN) in the peer's certificate, as UTF-8; empty if it has none, or before established().
   std::string peer_name() const;
+  /// The CA certificate of the peer as PEM, if the context learns it and read() has thrown TlsError because of that.
+  const std::string& learned_ca() const { return learned_ca_; }
   /// "TLSv1.3, TLS_AES_256_GCM_SHA384".
   std::string protocol() const;
 
@@ -120,12 +128,14 @@ class TlsFilter {
     std::string subject;  ///< of the certificate that was not accepted
   };
   void shake_hands();
+  [[noreturn]] void learn_ca();
   [[noreturn]] void fail();
   static int verified(int ok, X509_STORE_CTX* store);
 
   std::shared_ptr<const TlsContext> context_;
   std::unique_ptr<SSL, Free> ssl_;
   Refusal refusal_;
+  std::string learned_ca_;
   bool established_ = false;
   bool input_ended_ = false;
 };

@@ -100,11 +100,13 @@ void Connection::watch(const std::shared_ptr<EchoThread>& thread) {
   });
 }
 
-void Connection::encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake) {
+void Connection::encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake,
+                         std::function<void(const std::string& pem)> learn) {
   if (!in_use_.try_lock()) return;  // it succeeds: nobody else knows this connection yet
   const NestingLock lock(in_use_, std::adopt_lock);
   tls_ = std::move(filter);
   handshake_ = std::move(handshake);
+  learn_ca_ = std::move(learn);
   tls_memory_ = keep(0);
   tls_memory_.resize_anyway(limits::kTlsBytes);
   established_ = false;
@@ -170,6 +172,7 @@ void Connection::decrypt(std::string_view bytes) {
 // Control thread, from the event loop. The peer gets OpenSSL's alert, if it reads.
 void Connection::give_up_tls() {
   log::warn(kLog, "{} disconnected: {}", name(), tls_failure_);
+  if (learn_ca_ && !tls_->learned_ca().empty()) learn_ca_(tls_->learned_ca());
   send_ciphertext();
   queue_.clear();
   tls_->sent(tls_->output().size());

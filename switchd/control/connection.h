@@ -79,7 +79,9 @@ class Connection final : public Client {
 
   /// Before watch() and start(): what passes the socket is TLS. Holds `handshake` until its handshake is done.
   /// Control thread or echo thread.
-  void encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake);
+  /// `learn` gets the CA certificate of a peer, if the filter learns it.
+  void encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake,
+               std::function<void(const std::string& pem)> learn);
   /// From now on the echo thread may stand in. Control thread or echo thread.
   void watch(const std::shared_ptr<EchoThread>& thread);
   void start();
@@ -207,7 +209,8 @@ class Connection final : public Client {
   bool end_seen_ GUARDED_BY(in_use_) = false;     // by the echo thread, which leaves it to the control thread
 
   std::unique_ptr<wire::TlsFilter> tls_ GUARDED_BY(in_use_);
-  std::shared_ptr<void> handshake_ GUARDED_BY(in_use_);    // counts those that are not done
+  std::shared_ptr<void> handshake_ GUARDED_BY(in_use_);  // counts those that are not done
+  std::function<void(const std::string& pem)> learn_ca_ GUARDED_BY(in_use_);
   MemoryShare tls_memory_ GUARDED_BY(in_use_);
   std::string tls_failure_ GUARDED_BY(in_use_);
   bool established_ = true;  // the control thread's: otherwise as tls_ says

@@ -337,7 +337,10 @@ class Connector final : public OpenRemote {
     const std::shared_ptr<Client> client = client_.lock();
     return client && !client->established() ? "CONNECTING" : state_;
   }
-  std::string last_error() const override { return last_error_; }
+  std::string last_error() const override {
+    const std::shared_ptr<Client> client = client_.lock();
+    return client && client->is_open() && client->established() ? "" : last_error_;
+  }
 
  private:
   void connect() {

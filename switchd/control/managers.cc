@@ -62,7 +62,8 @@ wire::TlsFiles Managers::keys_of(const ovsdb::Database& database) {
   for (const ovsdb::Row& row : database.table("SSL"))
     files = {.private_key = row.str("private_key"),
              .certificate = row.str("certificate"),
-             .ca_cert = row.str("ca_cert")};
+             .ca_cert = row.str("ca_cert"),
+             .bootstrap_ca_cert = row.boolean("bootstrap_ca_cert").value_or(false)};
   return files;
 }
 

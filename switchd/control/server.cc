@@ -83,6 +83,7 @@ std::unique_ptr<wire::TlsFilter> Server::tls_for(const Door& door, const std::st
   };
   const auto keys = options_.tls ? options_.tls->context() : nullptr;
   if (!keys) return refuse(options_.tls ? options_.tls->problem() : "this socket has no TLS");
+  if (keys->learns_ca() && door.kind == Remote::Kind::pssl) return refuse(options_.tls->problem());
   if (static_cast<std::size_t>(handshakes_.use_count()) > limits::kHandshakes)
     return refuse("limit of " + std::to_string(limits::kHandshakes) +
                   " TLS handshakes at a time reached; connect later");
@@ -112,7 +113,11 @@ std::shared_ptr<Client> Server::admit(const Door& door, Arrival arrival) {
                                    options_.limits, options_.gate, options_.memory);
   connection->count_in(sockets_);
   if (door.access == Access::read_only) connection->set_read_only();
-  if (filter) connection->encrypt(std::move(filter), handshakes_);
+  if (filter) {
+    connection->encrypt(std::move(filter), handshakes_, [tls = options_.tls, from = arrival.from](const auto& pem) {
+      tls->learn_ca(pem, from);
+    });
+  }
   if (echo_thread_) connection->watch(echo_thread_);
   if (echo_thread_ && echo_thread_->is_this_thread()) {
     boost::asio::post(io_, [this, alive = std::weak_ptr<void>(life_), remote, connection] {
@@ -161,7 +166,8 @@ std::vector<RemoteStatus> Server::status() const {
                         .warning = warning_about(opened.remote, opened.access)};
     if (opened.remote.with_tls() && options_.tls) {
       if (const std::string problem = options_.tls->problem(); !problem.empty()) status.last_error = problem;
-      if (!options_.tls->context() && clients == 0) status.state = "BACKOFF";
+      const auto keys = options_.tls->context();
+      if (clients == 0 && (!keys || (keys->learns_ca() && opened.remote.passive()))) status.state = "BACKOFF";
     }
     all.push_back(std::move(status));
   }

@@ -26,6 +26,9 @@ class TlsIdentity {
   /// Looks whether the files have changed, and reads them if so. Control thread.
   void refresh();
 
+  /// Writes the CA certificate that a peer has shown, if there is still none, and reads it. Control thread.
+  void learn_ca(const std::string& pem, const std::string& from);
+
   /// nullptr if there is none. Any thread.
   std::shared_ptr<const wire::TlsContext> context() const;
   /// What is wrong with the keys, as a sentence; empty if nothing is. Any thread.
