@@ -26,7 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 std::string hint_for(int error) {
   if (error == EACCES || error == EPERM)
-    return "run it as root, or join the group that owns the socket (vswitchd --group); db-ro.sock beside it lets "
+    return "run it as root, or join the group that owns the socket (vswitchd --group); db-ro.sock beside it "
+           "lets "
            "everybody read";
   return "is vswitchd running? Name its socket with --socket PATH or --rundir DIR";
 }
@@ -118,9 +119,10 @@ class SocketCaller : public Caller {
     try {
       work();
     } catch (const wire::TlsError& error) {
-      throw NoDaemon("no secure connection to " + path_ + ": " + error.what(),
-                     "its log says what it thinks of our certificate; --private-key, --certificate and --ca-cert name "
-                     "the files");
+      throw NoDaemon(
+          "no secure connection to " + path_ + ": " + error.what(),
+          "its log says what it thinks of our certificate; --private-key, --certificate and --ca-cert name "
+          "the files");
     }
   }
 
@@ -208,8 +210,8 @@ Address unix_address(const std::string& path) {
   auto* un = reinterpret_cast<sockaddr_un*>(&address.storage);
   un->sun_family = AF_UNIX;
   if (path.size() >= sizeof un->sun_path) {
-    throw NoDaemon("the socket path " + path + " is longer than the " + std::to_string(sizeof un->sun_path - 1) +
-                       " bytes that a unix socket path may have",
+    throw NoDaemon("the socket path " + path + " is longer than the " +
+                       std::to_string(sizeof un->sun_path - 1) + " bytes that a unix socket path may have",
                    "use a shorter one, or a relative path");
   }
   std::memcpy(un->sun_path, path.data(), path.size());

@@ -29,7 +29,7 @@ struct World {
   /// Runs vswitchd to its end. Returns its exit status; throws NoDaemon if it cannot be found.
   std::function<int(const std::vector<std::string>& arguments)> run_vswitchd;
   wire::TlsFiles keys = {};  ///< for connect() to ssl:, as the options name them
-  bool terminal = false;  ///< out is a terminal: --watch redraws it
+  bool terminal = false;     ///< out is a terminal: --watch redraws it
 };
 
 /// `arguments` without the program's name.

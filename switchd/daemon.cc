@@ -95,7 +95,8 @@ control::ServerOptions server_options(const RunDirectory& directory, const std::
 
 /// Any user of the host may connect: fewer clients, and memory of their own.
 control::ServerOptions readers_options(const RunDirectory& directory, control::OutputGate* gate) {
-  const control::ClientMemory::Limits memory{.client = limits::kReaderBytes, .all = limits::kAllReadersBytes};
+  const control::ClientMemory::Limits memory{
+      .client = limits::kReaderBytes, .all = limits::kAllReadersBytes, .always = limits::kReaderAlwaysBytes};
   control::ServerOptions options = server_options(
       directory, std::nullopt, std::make_shared<control::ClientMemory>(memory), limits::kReadersPart, gate);
   options.clients = std::min(options.clients, limits::kReaders);
@@ -103,7 +104,8 @@ control::ServerOptions readers_options(const RunDirectory& directory, control::O
   return options;
 }
 
-control::ServerOptions with_keys(control::ServerOptions options, const std::shared_ptr<control::TlsIdentity>& keys) {
+control::ServerOptions with_keys(control::ServerOptions options,
+                                 const std::shared_ptr<control::TlsIdentity>& keys) {
   options.tls = keys;
   return options;
 }

@@ -53,10 +53,13 @@ void describe_tls(CLI::App& app, wire::TlsFiles& files) {
   const auto add = [&app](const std::string& name, std::string& file, const std::string& column,
                           const std::string& what) {
     const std::string in_table = "db:Open_vSwitch,SSL," + column;
-    app.add_option(name, file, what + " for ssl: and pssl: remotes; without it, that of the table SSL (ovs-vsctl set-ssl)")
+    app.add_option(
+           name, file,
+           what + " for ssl: and pssl: remotes; without it, that of the table SSL (ovs-vsctl set-ssl)")
         ->type_name("FILE")
         ->check([in_table](const std::string& text) {
-          return text.starts_with("db:") && text != in_table ? "expected a file, or " + in_table : std::string();
+          return text.starts_with("db:") && text != in_table ? "expected a file, or " + in_table
+                                                             : std::string();
         });
   };
   add("--private-key,-p", files.private_key, "private_key", "private key");
@@ -68,7 +71,8 @@ void describe_tls(CLI::App& app, wire::TlsFiles& files) {
            files.ca_cert = file;
            files.bootstrap_ca_cert = true;
          },
-         "the same; while there is no such file, it is taken over from the first peer of an ssl: remote, unchecked")
+         "the same; while there is no such file, it is taken over from the first peer of an ssl: remote, "
+         "unchecked")
       ->type_name("FILE");
 }
 
@@ -81,10 +85,11 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--db", line.daemon.database, "database file, created if missing")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_option("--remote", line.daemon.remotes,
-                 "also listen on punix:PATH, pssl:PORT[:ADDRESS] (TLS) or ptcp:PORT[:ADDRESS] (127.0.0.1 unless "
-                 "an address is given), or connect to unix:PATH, ssl:ADDRESS:PORT or tcp:ADDRESS:PORT; "
-                 "repeatable")
+  app.add_option(
+         "--remote", line.daemon.remotes,
+         "also listen on punix:PATH, pssl:PORT[:ADDRESS] (TLS) or ptcp:PORT[:ADDRESS] (127.0.0.1 unless "
+         "an address is given), or connect to unix:PATH, ssl:ADDRESS:PORT or tcp:ADDRESS:PORT; "
+         "repeatable")
       ->type_name("REMOTE")
       ->allow_extra_args(false)
       ->check(check_remote);
@@ -135,7 +140,8 @@ void make_absolute(CommandLine& line) {
   wire::TlsFiles& tls = line.daemon.tls;
   for (std::string* path : {&line.daemon.rundir, &line.daemon.database, &line.log_file, &tls.private_key,
                             &tls.certificate, &tls.ca_cert}) {
-    if (!path->empty() && !path->starts_with("db:")) *path = std::filesystem::absolute(*path).lexically_normal().string();
+    if (!path->empty() && !path->starts_with("db:"))
+      *path = std::filesystem::absolute(*path).lexically_normal().string();
   }
   while (line.daemon.rundir.size() > 1 && line.daemon.rundir.back() == '/') line.daemon.rundir.pop_back();
 }

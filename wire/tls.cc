@@ -150,13 +150,14 @@ void TlsContext::use_key() {
   bool encrypted = false;
   const Key key(PEM_read_bio_PrivateKey(memory_of(text).get(), nullptr, no_passphrase, &encrypted));
   if (encrypted) {
-    throw TlsError("private key " + files_.private_key +
-                   ": is encrypted, and nobody can be asked for the passphrase; store it without one, readable by "
-                   "its user only");
+    throw TlsError(
+        "private key " + files_.private_key +
+        ": is encrypted, and nobody can be asked for the passphrase; store it without one, readable by "
+        "its user only");
   }
   if (!key || SSL_CTX_use_PrivateKey(context_.get(), key.get()) != 1)
-    throw TlsError("private key " + files_.private_key + ": is not a private key in PEM form (" + openssl_reason() +
-                   ")");
+    throw TlsError("private key " + files_.private_key + ": is not a private key in PEM form (" +
+                   openssl_reason() + ")");
 }
 
 void TlsContext::use_certificate() {
@@ -164,7 +165,8 @@ void TlsContext::use_certificate() {
   const std::string text = contents("certificate", path);
   const Bio bio = memory_of(text);
   const Certificate own(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
-  if (!own) throw TlsError("certificate " + path + ": is not a certificate in PEM form (" + openssl_reason() + ")");
+  if (!own)
+    throw TlsError("certificate " + path + ": is not a certificate in PEM form (" + openssl_reason() + ")");
   // A key that is there already and does not fit is dropped without an error.
   if (X509_check_private_key(own.get(), SSL_CTX_get0_privatekey(context_.get())) != 1) {
     throw TlsError("private key " + files_.private_key + " does not fit the certificate " + path +
@@ -175,7 +177,8 @@ void TlsContext::use_certificate() {
   while (X509* more = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
     if (SSL_CTX_add0_chain_cert(context_.get(), more) == 1) continue;
     X509_free(more);
-    throw TlsError("certificate " + path + ": cannot use a certificate behind the first: " + openssl_reason());
+    throw TlsError("certificate " + path +
+                   ": cannot use a certificate behind the first: " + openssl_reason());
   }
   ERR_clear_error();  // of the end of the file
 }
@@ -184,7 +187,8 @@ void TlsContext::use_ca() {
   const std::string& path = files_.ca_cert;
   if (path == "none")
     throw TlsError("CA certificate \"none\": peers are always checked; name the certificate of their CA");
-  learns_ca_ = files_.bootstrap_ca_cert && !path.empty() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+  learns_ca_ =
+      files_.bootstrap_ca_cert && !path.empty() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
   if (learns_ca_) return;
   const std::string text = contents("CA certificate", path);
   const Bio bio = memory_of(text);
@@ -280,8 +284,9 @@ void TlsFilter::learn_ca() {
   const Bio bio(BIO_new(BIO_s_mem()));
   if (last == nullptr || X509_check_issued(last, last) != X509_V_OK || !bio ||
       PEM_write_bio_X509(bio.get(), last) != 1)
-    throw TlsError("the peer does not show the certificate of its CA, so it cannot be taken over: copy it to " +
-                   context_->files().ca_cert);
+    throw TlsError(
+        "the peer does not show the certificate of its CA, so it cannot be taken over: copy it to " +
+        context_->files().ca_cert);
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   learned_ca_.assign(text, static_cast<std::size_t>(size));
@@ -310,7 +315,8 @@ void TlsFilter::write(std::string_view plaintext) {
   ERR_clear_error();
   std::size_t taken = 0;
   if (plaintext.empty()) return;
-  if (SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &taken) != 1 || taken != plaintext.size()) fail();
+  if (SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &taken) != 1 || taken != plaintext.size())
+    fail();
 }
 
 void TlsFilter::end_output() {
@@ -328,8 +334,8 @@ std::string_view TlsFilter::output() const {
 void TlsFilter::sent(std::size_t bytes) {
   std::array<char, 16 * 1024> nowhere;
   while (bytes > 0) {
-    const int taken = BIO_read(SSL_get_wbio(ssl_.get()), nowhere.data(),
-                               static_cast<int>(std::min(bytes, nowhere.size())));
+    const int taken =
+        BIO_read(SSL_get_wbio(ssl_.get()), nowhere.data(), static_cast<int>(std::min(bytes, nowhere.size())));
     if (taken <= 0) return;
     bytes -= static_cast<std::size_t>(taken);
   }
@@ -344,7 +350,8 @@ std::string TlsFilter::peer_name() const {
   unsigned char* text = nullptr;
   const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
   if (size < 0) return {};
-  const std::unique_ptr<unsigned char, decltype([](unsigned char* bytes) { OPENSSL_free(bytes); })> owner(text);
+  const std::unique_ptr<unsigned char, decltype([](unsigned char* bytes) { OPENSSL_free(bytes); })> owner(
+      text);
   return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(size)};
 }
 
@@ -361,7 +368,8 @@ void TlsFilter::fail() {
   switch (code) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED: {
       const long verdict = SSL_get_verify_result(ssl_.get());
-      throw TlsError("the peer's certificate" + (refusal_.subject.empty() ? "" : " (" + refusal_.subject + ")") +
+      throw TlsError("the peer's certificate" +
+                     (refusal_.subject.empty() ? "" : " (" + refusal_.subject + ")") +
                      " is not accepted: " + X509_verify_cert_error_string(verdict) +
                      "; it must be valid and signed by a CA in " + context_->files().ca_cert);
     }
@@ -382,7 +390,8 @@ void TlsFilter::fail() {
       break;
   }
   if (code >= SSL_AD_REASON_OFFSET)
-    throw TlsError("the peer ended it: " + reason + " (its log may say more; does it know the CA of our certificate?)");
+    throw TlsError("the peer ended it: " + reason +
+                   " (its log may say more; does it know the CA of our certificate?)");
   throw TlsError((established_ ? "broken TLS: " : "the TLS handshake failed: ") + reason);
 }
 

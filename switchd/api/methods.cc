@@ -57,7 +57,8 @@ void Methods::read(const std::string& method, std::function<Json(const Json&)> h
 }
 
 void Methods::act(const std::string& method, std::function<Json(const Json&)> handler) {
-  add(method, [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
+  add(method,
+      [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
 }
 
 void Methods::session(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {

@@ -65,6 +65,7 @@ inline constexpr std::size_t kReadersPart = 32;
 inline constexpr std::size_t kReaders = 256;
 inline constexpr std::size_t kReaderBytes = 64 * kMiB;
 inline constexpr std::size_t kAllReadersBytes = 128 * kMiB;
+inline constexpr std::size_t kReaderAlwaysBytes = std::size_t{256} << 10;  ///< as kAlwaysBytes
 
 // TLS. Before the handshake is done, anybody can be at the other end.
 inline constexpr std::size_t kHandshakes = 256;  ///< at a time; clients beyond it are turned away

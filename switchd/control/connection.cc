@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr std::size_t kTlsRecordBytes = 16 * 1024;  // of plaintext
-constexpr std::size_t kReadBytes = 64 * 1024;  // from one client, before the next one's turn
+constexpr std::size_t kReadBytes = 64 * 1024;       // from one client, before the next one's turn
 
 }  // namespace
 
@@ -166,12 +166,13 @@ void Connection::decrypt(std::string_view bytes) {
   while (const std::size_t got = tls_->read(plaintext.data(), plaintext.size()))
     decoder_.feed({plaintext.data(), got});
   if (tls_->input_ended()) input_ended_ = true;
-  if (tls_->output().size() > limits::kTlsUnsentBytes) throw wire::TlsError("it asks for answers and reads none");
+  if (tls_->output().size() > limits::kTlsUnsentBytes)
+    throw wire::TlsError("it asks for answers and reads none");
 }
 
 // Control thread, from the event loop. The peer gets OpenSSL's alert, if it reads.
 void Connection::give_up_tls() {
-  log::warn(kLog, "{} disconnected: {}", name(), tls_failure_);
+  log::warn(kLog, "{} disconnected: TLS: {}", name(), tls_failure_);
   if (learn_ca_ && !tls_->learned_ca().empty()) learn_ca_(tls_->learned_ca());
   send_ciphertext();
   queue_.clear();

@@ -193,6 +193,7 @@ class Connection final : public Client {
   const ConnectionLimits limits_;
   OutputGate* const gate_;
   std::shared_ptr<void> counted_;
+  std::shared_ptr<void> handshake_;  // counts sockets whose peer has not proved who it is
 
   mutable NestingMutex in_use_;
   jsonrpc::StreamDecoder decoder_ GUARDED_BY(in_use_);
@@ -209,7 +210,6 @@ class Connection final : public Client {
   bool end_seen_ GUARDED_BY(in_use_) = false;     // by the echo thread, which leaves it to the control thread
 
   std::unique_ptr<wire::TlsFilter> tls_ GUARDED_BY(in_use_);
-  std::shared_ptr<void> handshake_ GUARDED_BY(in_use_);  // counts those that are not done
   std::function<void(const std::string& pem)> learn_ca_ GUARDED_BY(in_use_);
   MemoryShare tls_memory_ GUARDED_BY(in_use_);
   std::string tls_failure_ GUARDED_BY(in_use_);

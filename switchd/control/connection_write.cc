@@ -255,7 +255,6 @@ void Connection::finish(const std::string& reason) {
   decoder_ = jsonrpc::StreamDecoder(limits_.decode);
   input_.resize_anyway(0);
   output_.resize_anyway(0);
-  handshake_.reset();
   memory::refill_reserve();  // there is room again if this client had used it up
   if (all_sent && !input_ended_) {
     linger();
@@ -296,6 +295,7 @@ void Connection::close_socket() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   counted_.reset();
+  handshake_.reset();
 }
 
 }  // namespace vswitch::control

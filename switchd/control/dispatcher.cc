@@ -35,7 +35,8 @@ void refuse_unknown(const jsonrpc::Request& request, const Reply& reply) {
 }
 
 void refuse_to_reader(const jsonrpc::Request& request, const Reply& reply) {
-  const std::string why = request.method + " changes something, and this connection may only read; " + kMayWrite;
+  const std::string why =
+      request.method + " changes something, and this connection may only read; " + kMayWrite;
   if (request.version == jsonrpc::Version::v1) {
     reply.fail_v1({{"error", "not allowed"}, {"details", why}});
   } else {

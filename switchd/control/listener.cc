@@ -236,8 +236,8 @@ class TcpListener final : public Listener {
  public:
   TcpListener(asio::io_context& io, Fd listening, const Remote& remote, std::uint16_t port,
               const Admit& admit, const std::shared_ptr<EchoThread>& echo_thread)
-      : Listener(io, std::move(listening), ip_address(remote).family(), remote.with_tls(), shown(remote), admit,
-                 echo_thread),
+      : Listener(io, std::move(listening), ip_address(remote).family(), remote.with_tls(), shown(remote),
+                 admit, echo_thread),
         port_(port) {}
   std::uint16_t bound_port() const override { return port_; }
 
@@ -250,7 +250,8 @@ class UnixListener final : public Listener {
  public:
   UnixListener(asio::io_context& io, Fd listening, const std::string& path, const Admit& admit,
                const std::shared_ptr<EchoThread>& echo_thread)
-      : Listener(io, std::move(listening), AF_UNIX, false, path.substr(path.rfind('/') + 1), admit, echo_thread),
+      : Listener(io, std::move(listening), AF_UNIX, false, path.substr(path.rfind('/') + 1), admit,
+                 echo_thread),
         path_(path) {
     if (::stat(path_.c_str(), &made_) != 0) throw failed(path_);
   }

@@ -21,10 +21,10 @@ const log::Module kManagersLog{"managers"};
 constexpr std::chrono::seconds kTick{1};
 
 /// Other keys are said to have no effect.
-constexpr const char* kReadOnly = "read_only";
+constexpr const char* kReadOnlyKey = "read_only";
 
 bool is_read_only(const ovsdb::Row& manager) {
-  const std::string* value = manager.value("other_config", kReadOnly);
+  const std::string* value = manager.value("other_config", kReadOnlyKey);
   return value != nullptr && *value == "true";
 }
 
@@ -32,7 +32,7 @@ bool is_read_only(const ovsdb::Row& manager) {
 bool has_no_effect(const ovsdb::Row& manager, const std::string& column) {
   if (column != "other_config") return !manager[column].empty();
   const auto settings = manager.map(column);
-  return settings.size() > settings.count(kReadOnly);
+  return settings.size() > settings.count(kReadOnlyKey);
 }
 
 }  // namespace
@@ -74,7 +74,8 @@ void Managers::reconcile() {
   for (auto it = opened_.begin(); it != opened_.end();) {
     const auto gone = it++;
     const auto still = wanted.find(gone->first);
-    if (still != wanted.end() && (still->second == gone->second.read_only || !gone->second.error.empty())) continue;
+    if (still != wanted.end() && (still->second == gone->second.read_only || !gone->second.error.empty()))
+      continue;
     if (gone->second.error.empty()) server_.close(gone->first);
     opened_.erase(gone);
   }

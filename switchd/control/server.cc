@@ -15,9 +15,11 @@ namespace {
 std::string warning_about(const Remote& remote, Access access) {
   if (!remote.open_to_the_network()) return {};
   if (access == Access::read_only)
-    return "whoever reaches this port of the network can read all settings: use pssl:, or an address of this host "
+    return "whoever reaches this port of the network can read all settings: use pssl:, or an address of this "
+           "host "
            "only";
-  return "whoever reaches this port of the network can change the switch: use pssl:, or an address of this host "
+  return "whoever reaches this port of the network can change the switch: use pssl:, or an address of this "
+         "host "
          "only";
 }
 
@@ -43,7 +45,8 @@ void Server::open(const std::string& remote, Access access) {
   const Admit admit_here = [this, door = Door{remote, parsed.kind, access}](Arrival arrival) {
     return admit(door, std::move(arrival));
   };
-  std::unique_ptr<OpenRemote> endpoint = open_remote(io_, parsed, options_.endpoint, admit_here, echo_thread());
+  std::unique_ptr<OpenRemote> endpoint =
+      open_remote(io_, parsed, options_.endpoint, admit_here, echo_thread());
   const std::uint16_t port = endpoint->bound_port();
   remotes_[remote] = {parsed, access, std::move(endpoint)};
   log::info(kLog, "opened {}{}{}", remote, port ? " on port " + std::to_string(port) : "",
@@ -114,9 +117,9 @@ std::shared_ptr<Client> Server::admit(const Door& door, Arrival arrival) {
   connection->count_in(sockets_);
   if (door.access == Access::read_only) connection->set_read_only();
   if (filter) {
-    connection->encrypt(std::move(filter), handshakes_, [tls = options_.tls, from = arrival.from](const auto& pem) {
-      tls->learn_ca(pem, from);
-    });
+    connection->encrypt(
+        std::move(filter), handshakes_,
+        [tls = options_.tls, from = arrival.from](const auto& pem) { tls->learn_ca(pem, from); });
   }
   if (echo_thread_) connection->watch(echo_thread_);
   if (echo_thread_ && echo_thread_->is_this_thread()) {

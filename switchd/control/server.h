@@ -23,7 +23,7 @@ struct ServerOptions {
   RemoteOptions endpoint;
   OutputGate* gate = nullptr;  ///< of all clients
   ConnectionLimits limits;
-  std::shared_ptr<TlsIdentity> tls;  ///< for ssl: and pssl:; null: whoever comes there is turned away
+  std::shared_ptr<TlsIdentity> tls;        ///< for ssl: and pssl:; null: whoever comes there is turned away
   std::size_t clients = limits::kClients;  ///< further clients are turned away with a line in the log
   /// Of all clients, also those of other servers.
   std::shared_ptr<ClientMemory> memory = std::make_shared<ClientMemory>();

@@ -19,7 +19,8 @@ namespace {
 const log::Module kTlsLog{"tls"};
 
 constexpr const char* kNoKeys =
-    "no keys for TLS: give them with `ovs-vsctl set-ssl PRIVATE-KEY CERTIFICATE CA-CERT`, or start vswitchd with "
+    "no keys for TLS: give them with `ovs-vsctl set-ssl PRIVATE-KEY CERTIFICATE CA-CERT`, or start vswitchd "
+    "with "
     "--private-key, --certificate and --ca-cert";
 
 bool is_of_table(const std::string& given) {
@@ -33,8 +34,8 @@ std::string chosen(const std::string& given, const std::string& table) {
 /// Never in place of a file that is there. Throws std::system_error.
 void create_file(const std::string& path, const std::string& text) {
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  const bool written = file.get() >= 0 && ::write(file.get(), text.data(), text.size()) ==
-                                              static_cast<ssize_t>(text.size());
+  const bool written =
+      file.get() >= 0 && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
   if (written) return;
   const int error = errno;
   if (file.get() >= 0) ::unlink(path.c_str());
@@ -69,8 +70,8 @@ void TlsIdentity::refresh() {
   const wire::TlsFiles files{.private_key = chosen(given_.private_key, table_.private_key),
                              .certificate = chosen(given_.certificate, table_.certificate),
                              .ca_cert = chosen(given_.ca_cert, table_.ca_cert),
-                             .bootstrap_ca_cert =
-                                 given_.bootstrap_ca_cert || (is_of_table(given_.ca_cert) && table_.bootstrap_ca_cert)};
+                             .bootstrap_ca_cert = given_.bootstrap_ca_cert ||
+                                                  (is_of_table(given_.ca_cert) && table_.bootstrap_ca_cert)};
   // Before they are read: what changes meanwhile is noticed next time.
   std::string stamps = stamp_of(files.private_key) + stamp_of(files.certificate) + stamp_of(files.ca_cert);
   if (stamps != stamps_ || files != seen_) {
@@ -114,7 +115,8 @@ void TlsIdentity::learn_ca(const std::string& pem, const std::string& from) {
   if (!now || !now->learns_ca()) return;
   try {
     create_file(now->files().ca_cert, pem);
-    log::warn(kTlsLog, "CA certificate {} was taken over from {}, unchecked: compare it with the one of the CA",
+    log::warn(kTlsLog,
+              "CA certificate {} was taken over from {}, unchecked: compare it with the one of the CA",
               now->files().ca_cert, from);
   } catch (const std::system_error& error) {
     log::warn(kTlsLog, "{}", error.what());

@@ -227,12 +227,13 @@ class Execution {
     if (found->second.writes && context_.read_only) {
       // In the words of ovsdb-server.
       const std::string& name = transaction_.database().schema().name;
-      throw Error("not allowed",
-                  found->first + (name.starts_with('_')
-                                      ? " operation not allowed on table in reserved database " + name
-                                      : " operation not allowed when database server is in read only mode: this "
-                                        "connection may only read; use the control socket db.sock, or a remote "
-                                        "without other_config:read_only=true"));
+      throw Error(
+          "not allowed",
+          found->first + (name.starts_with('_')
+                              ? " operation not allowed on table in reserved database " + name
+                              : " operation not allowed when database server is in read only mode: this "
+                                "connection may only read; use the control socket db.sock, or a remote "
+                                "without other_config:read_only=true"));
     }
     return (this->*found->second.handler)(json);
   }

@@ -103,8 +103,8 @@ void OvsdbServer::add_methods(control::Dispatcher& dispatcher) {
   add("steal", [this](control::Client& s, const jsonrpc::Request& r) { return lock(s, r, true); });
   add("unlock", [this](control::Client& s, const jsonrpc::Request& r) { return unlock(s, r); });
   for (const char* method :
-       {"list_dbs", "get_schema", "get_server_id", "set_db_change_aware", "transact", "monitor", "monitor_cond",
-        "monitor_cond_since", "monitor_cond_change", "monitor_cancel"})
+       {"list_dbs", "get_schema", "get_server_id", "set_db_change_aware", "transact", "monitor",
+        "monitor_cond", "monitor_cond_since", "monitor_cond_change", "monitor_cancel"})
     dispatcher.allow_to_readers_v1(method);
   dispatcher.add_v1_notification("cancel", [this](control::Client& client, const jsonrpc::Request& request) {
     cancel(client, request);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes from a peer, before the handshake and after it: the filter neither crashes nor piles up memory, and
 // gives no plaintext that the peer has not encrypted.
+#include "wire/tls.h"
+
 #include <stdlib.h>
 
 #include <cstdlib>
@@ -8,7 +10,6 @@
 #include <string_view>
 
 #include "tests/support/certificates.h"
-#include "wire/tls.h"
 
 namespace {
 
@@ -22,7 +23,8 @@ std::shared_ptr<const wire::TlsContext> keys() {
     const testing::Authority authority(directory, "ca");
     const wire::TlsFiles files = authority.certify("peer");
     const auto loaded = wire::TlsContext::load(files);
-    for (const std::string& file : {files.private_key, files.certificate, files.ca_cert}) ::unlink(file.c_str());
+    for (const std::string& file : {files.private_key, files.certificate, files.ca_cert})
+      ::unlink(file.c_str());
     ::rmdir(directory);
     return loaded;
   }();

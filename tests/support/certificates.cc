@@ -82,7 +82,8 @@ wire::TlsFiles Authority::certify(const std::string& name, int days, const Autho
   const wire::TlsFiles files{.private_key = directory_ + "/" + name + "-privkey.pem",
                              .certificate = directory_ + "/" + name + "-cert.pem",
                              .ca_cert = (ca == nullptr ? this : ca)->file_};
-  check(PEM_write_PrivateKey(create(files.private_key).get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
+  check(PEM_write_PrivateKey(create(files.private_key).get(), key.get(), nullptr, nullptr, 0, nullptr,
+                             nullptr) == 1,
         "write the key");
   write(certificate, files.certificate);
   return files;

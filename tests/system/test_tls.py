@@ -125,9 +125,9 @@ def manager(daemon: Daemon, target: str) -> dict[str, str]:
 
 
 def wait_manager(daemon: Daemon, target: str, **wanted: str) -> dict[str, str]:
-    def status() -> dict[str, str] | None:
+    def status() -> dict[str, str]:
         has = manager(daemon, target)
-        return has if all(value in has.get(key, "") for key, value in wanted.items()) else None
+        return has if all(value in has.get(key, "") for key, value in wanted.items()) else {}
     return wait_until(status, f"the status of {target} has {wanted}: {manager(daemon, target)}")
 
 
@@ -236,8 +236,8 @@ def test_versions(tls: Daemon, anna: Keys) -> None:
         with TlsRpc(tls, anna, context) as client:
             assert client.call("echo", [7], version=1) == [7]
             assert client.socket.version() == version.name.replace("_", ".")  # type: ignore[attr-defined]
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port_of(tls)}", "-key", anna.key, "-cert", anna.certificate, "-CAfile",
-               anna.ca, "-quiet", "-no_ign_eof"]
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port_of(tls)}", "-key", str(anna.key), "-cert", str(anna.certificate),
+               "-CAfile", str(anna.ca), "-quiet", "-no_ign_eof"]
     for version_option, good in (("-tls1_2", True), ("-tls1_1", False)):
         with subprocess.Popen([*command, version_option, "-cipher", "DEFAULT:@SECLEVEL=0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL) as peer:
@@ -271,8 +271,8 @@ def test_silent_slow_and_senseless_peers_harm_nobody(tls: Daemon, anna: Keys) ->
                 client.sendall(junk)
                 while client.recv(4096):
                     pass
-        with TlsRpc(tls, anna) as client:
-            assert client.call("echo", [1], version=1) == [1]
+        with TlsRpc(tls, anna) as good:
+            assert good.call("echo", [1], version=1) == [1]
         wait_until(lambda: tls.log_text().count("handshake was not done within 10 s") == 41, "they are disconnected", 20)
     for client in (*silent, *half, slow):
         assert client.recv(1) == b""
@@ -474,7 +474,7 @@ def test_a_peer_that_we_connect_to_has_to_be_the_right_one(make_daemon: MakeDaem
             ask(peer)
             status = wait_manager(daemon, target, state="ACTIVE")
             assert "last_error" not in status
-            assert dict(peer.getpeercert()["subject"][-1])["commonName"] == "sw1"  # type: ignore[index, misc, arg-type]
+            assert dict(peer.getpeercert()["subject"][-1])["commonName"] == "sw1"  # type: ignore[index, arg-type]
 
 
 def test_the_ca_of_the_first_peer_is_taken_over_if_asked_for(make_daemon: MakeDaemon, switch_keys: Keys, anna: Keys, pki: Pki,
@@ -518,10 +518,12 @@ def test_tcp_for_the_whole_network_is_a_warning(make_daemon: MakeDaemon) -> None
 
 # Connections that may only read
 
-READS = (("bridge.list", {}), ("mirror.list", {}), ("port.list", {}), ("system.info", {}), ("system.stats", {}), ("system.check", {}),
-         ("rpc.discover", {}), ("log.list", {}), ("subscribe", {"topics": ["mirror.state"]}))
-CHANGES = (("bridge.add", {"name": "br1"}), ("bridge.del", {"name": "br0"}), ("log.set", {"level": "dbg"}), ("fdb.flush", {}),
-           ("database.compact", {}), ("system.set_config", {}))
+READS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("bridge.list", {}), ("mirror.list", {}), ("port.list", {}), ("system.info", {}), ("system.stats", {}), ("system.check", {}),
+    ("rpc.discover", {}), ("log.list", {}), ("subscribe", {"topics": ["mirror.state"]}))
+CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("bridge.add", {"name": "br1"}), ("bridge.del", {"name": "br0"}), ("log.set", {"level": "dbg"}), ("fdb.flush", {}),
+    ("database.compact", {}), ("system.set_config", {}))
 
 
 def may_only_read(client: Rpc) -> None:

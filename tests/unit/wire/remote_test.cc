@@ -45,7 +45,8 @@ TEST(Remote, Notations) {
 TEST(Remote, WhichOnesTheNetworkReaches) {
   for (const char* open : {"ptcp:1:0.0.0.0", "ptcp:1:192.0.2.1", "ptcp:1:[::]"})
     EXPECT_TRUE(wire::parse_remote(open).open_to_the_network()) << open;
-  for (const char* shut : {"ptcp:1", "ptcp:1:127.0.0.2", "ptcp:1:[::1]", "pssl:1:0.0.0.0", "tcp:192.0.2.1", "punix:/x"})
+  for (const char* shut :
+       {"ptcp:1", "ptcp:1:127.0.0.2", "ptcp:1:[::1]", "pssl:1:0.0.0.0", "tcp:192.0.2.1", "punix:/x"})
     EXPECT_FALSE(wire::parse_remote(shut).open_to_the_network()) << shut;
 }
 

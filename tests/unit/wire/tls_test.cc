@@ -186,14 +186,16 @@ TEST_F(Tls, AServerOfAnotherAuthorityIsRefusedByTheClient) {
 TEST_F(Tls, WhatHasExpiredIsRefused) {
   const auto a = client(theirs_.certify("late", -3, &ours_)), b = server(switch_);
   EXPECT_THAT(failure(*a, *b), HasSubstr("expired"));
-  EXPECT_THAT(TlsContext::load(theirs_.certify("late", -3))->out_of_date(std::time(nullptr)), HasSubstr("expired on"));
+  EXPECT_THAT(TlsContext::load(theirs_.certify("late", -3))->out_of_date(std::time(nullptr)),
+              HasSubstr("expired on"));
   const auto good = TlsContext::load(switch_);
   EXPECT_THAT(good->out_of_date(std::time(nullptr)), IsEmpty());
   EXPECT_THAT(good->out_of_date(std::time(nullptr) - 100 * 86400), HasSubstr("not valid before"));
 }
 
 TEST_F(Tls, AClientWithoutACertificateIsRefused) {
-  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  SSL_CTX_free);
   const std::unique_ptr<SSL, decltype(&SSL_free)> a(SSL_new(context.get()), SSL_free);
   SSL_set_bio(a.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
   SSL_set_connect_state(a.get());
@@ -218,8 +220,9 @@ TEST_F(Tls, AClientWithoutACertificateIsRefused) {
 }
 
 TEST_F(Tls, WhatIsNoTlsIsRefused) {
-  for (const char* text : {"{\"method\":\"echo\",\"id\":1,\"params\":[]}", "GET / HTTP/1.0\r\n\r\n",
-                           "SSH-2.0-OpenSSH_9.2\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage"}) {
+  for (const char* text :
+       {"{\"method\":\"echo\",\"id\":1,\"params\":[]}", "GET / HTTP/1.0\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage"}) {
     const auto b = server(switch_);
     b->feed(text);
     b->feed(std::string(20'000, '\xff'));
@@ -311,8 +314,8 @@ TEST_F(Tls, KeysThatCannotBeUsedSayWhy) {
 
 TEST_F(Tls, AnEncryptedKeyIsRefusedWithoutAskingAnybody) {
   const std::string path = directory_.path() + "/locked.pem";
-  ASSERT_EQ(std::system(("openssl ec -aes128 -passout pass:secret -in " + switch_.private_key + " -out " + path +
-                         " 2>/dev/null")
+  ASSERT_EQ(std::system(("openssl ec -aes128 -passout pass:secret -in " + switch_.private_key + " -out " +
+                         path + " 2>/dev/null")
                             .c_str()),
             0);
   TlsFiles files = switch_;

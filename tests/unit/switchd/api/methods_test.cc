@@ -21,14 +21,14 @@ using Readers = ApiTest;
 TEST_F(Readers, MayCallWhatChangesNothing) {
   std::vector<std::string> refused;  // of the whole contract: a new method is on one side or the other
   for (const Json& method : openrpc::control().document()["methods"]) {
-    if (!dispatcher.for_readers().contains(method["name"].get<std::string>())) refused.push_back(method["name"]);
+    if (!dispatcher.for_readers().contains(method["name"].get<std::string>()))
+      refused.push_back(method["name"]);
   }
   std::sort(refused.begin(), refused.end());
-  EXPECT_THAT(refused,
-              ElementsAre("bridge.add", "bridge.del", "bridge.set", "database.compact", "fdb.flush", "log.set",
-                          "mirror.add", "mirror.del", "mirror.disable", "mirror.enable", "mirror.import",
-                          "mirror.reset", "mirror.set", "port.add", "port.del", "port.del_transient", "port.set",
-                          "system.set_config"));
+  EXPECT_THAT(refused, ElementsAre("bridge.add", "bridge.del", "bridge.set", "database.compact", "fdb.flush",
+                                   "log.set", "mirror.add", "mirror.del", "mirror.disable", "mirror.enable",
+                                   "mirror.import", "mirror.reset", "mirror.set", "port.add", "port.del",
+                                   "port.del_transient", "port.set", "system.set_config"));
 }
 
 TEST_F(Readers, AreRefusedTheRestWithTheRemedy) {
