@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import select
 import shutil
 import socket
 import ssl
@@ -303,6 +304,29 @@ def test_fifty_connections_at_once(tls: Daemon, anna: Keys) -> None:
             client.socket.sendall(json.dumps({"method": "echo", "id": number, "params": [number]}).encode())
         for number, client in enumerate(clients):
             assert client.receive()["result"] == [number]
+
+
+def test_echo_is_answered_while_the_daemon_is_busy(tls: Daemon, anna: Keys) -> None:
+    """By the echo thread, through the same filter."""
+    rows = [{"op": "insert", "table": "Queue", "row": {"external_ids": ["map", [["n", str(n)]]]}} for n in range(90_000)]
+    request = json.dumps({"method": "transact", "id": 1, "params": ["Open_vSwitch", *rows]}).encode()
+    with tls.connect() as busy, TlsRpc(tls, anna) as client:
+        client.call("echo", ["first"], version=1)
+        seconds: list[float] = []
+        sender = threading.Thread(target=lambda: busy.socket.sendall(request))
+        sender.start()
+        begun = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            client.call("echo", ["x" * 1000], version=1)
+            seconds.append(time.monotonic() - asked)
+            if select.select([busy.socket], [], [], 0)[0]:
+                break
+            assert time.monotonic() < begun + 2 * PATIENCE_S
+            time.sleep(0.01)
+        took = time.monotonic() - begun
+        sender.join()
+        assert max(seconds) < min(ECHO_S, took / 2), (max(seconds), took)
 
 
 def test_megabytes_both_ways(tls: Daemon, anna: Keys) -> None:
