@@ -22,7 +22,7 @@ std::shared_ptr<const wire::TlsContext> keys() {
     if (::mkdtemp(directory) == nullptr) std::abort();
     const testing::Authority authority(directory, "ca");
     const wire::TlsFiles files = authority.certify("peer");
-    const auto loaded = wire::TlsContext::load(files);
+    auto loaded = wire::TlsContext::load(files);
     for (const std::string& file : {files.private_key, files.certificate, files.ca_cert})
       ::unlink(file.c_str());
     ::rmdir(directory);

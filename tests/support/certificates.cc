@@ -79,9 +79,9 @@ wire::TlsFiles Authority::certify(const std::string& name, int days, const Autho
   const Certificate certificate = make(key.get(), name, days < 0 ? -365 * kDay : -kDay, days * kDay);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(parts_->certificate.get()));
   check(X509_sign(certificate.get(), parts_->key.get(), EVP_sha256()) > 0, "sign");
-  const wire::TlsFiles files{.private_key = directory_ + "/" + name + "-privkey.pem",
-                             .certificate = directory_ + "/" + name + "-cert.pem",
-                             .ca_cert = (ca == nullptr ? this : ca)->file_};
+  wire::TlsFiles files{.private_key = directory_ + "/" + name + "-privkey.pem",
+                       .certificate = directory_ + "/" + name + "-cert.pem",
+                       .ca_cert = (ca == nullptr ? this : ca)->file_};
   check(PEM_write_PrivateKey(create(files.private_key).get(), key.get(), nullptr, nullptr, 0, nullptr,
                              nullptr) == 1,
         "write the key");
