@@ -9,6 +9,7 @@
 
 #include "schemas/json.h"
 #include "schemas/jsonrpc/message.h"
+#include "wire/tls.h"
 
 namespace vswitch::ctl {
 
@@ -30,7 +31,9 @@ class Caller {
   virtual Json next_notification() = 0;
 };
 
-/// Connects to a unix stream socket. Throws NoDaemon.
-std::unique_ptr<Caller> connect_to(const std::string& socket_path, std::chrono::milliseconds timeout);
+/// Connects to a unix stream socket by its path or unix:PATH, to tcp:ADDRESS[:PORT], or to ssl:ADDRESS[:PORT] with
+/// these keys. Throws NoDaemon.
+std::unique_ptr<Caller> connect_to(const std::string& daemon, std::chrono::milliseconds timeout,
+                                   const wire::TlsFiles& keys = {});
 
 }  // namespace vswitch::ctl

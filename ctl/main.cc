@@ -38,10 +38,13 @@ int main(int argc, char** argv) {
             const char* value = std::getenv(name);
             return value == nullptr ? std::nullopt : std::optional<std::string>(value);
           },
-      .connect = ctl::connect_to,
+      .connect = {},  // below: it needs the keys
       .sleep = [](std::chrono::duration<double> time) { std::this_thread::sleep_for(time); },
       .run_vswitchd = become_vswitchd,
       .terminal = ::isatty(STDOUT_FILENO) == 1,
+  };
+  world.connect = [&world](const std::string& daemon, std::chrono::milliseconds timeout) {
+    return ctl::connect_to(daemon, timeout, world.keys);
   };
   return ctl::run({argv + 1, argv + argc}, world);
 }

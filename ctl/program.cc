@@ -25,6 +25,7 @@ constexpr double kDefaultInterval = 1;
 
 struct Options {
   std::string socket, rundir;
+  wire::TlsFiles keys;
   bool json = false;
   double timeout = kDefaultTimeout;
   bool watch = false;
@@ -55,8 +56,14 @@ std::string socket_path(const Options& options, const World& world) {
 }
 
 void declare_globals(CLI::App& app, Options& options) {
-  app.add_option("--socket", options.socket, "control socket of the daemon [VSWITCH_SOCKET]")
+  app.add_option("--socket,--db", options.socket,
+                 "control socket of the daemon, or ssl:ADDRESS[:PORT], tcp:ADDRESS[:PORT] [VSWITCH_SOCKET]")
       ->type_name("PATH");
+  app.add_option("--private-key,-p", options.keys.private_key, "private key for ssl:")->type_name("FILE");
+  app.add_option("--certificate,-c", options.keys.certificate, "certificate of the private key")
+      ->type_name("FILE");
+  app.add_option("--ca-cert,-C", options.keys.ca_cert, "certificate of the CA that signed the daemon's")
+      ->type_name("FILE");
   app.add_option("--rundir", options.rundir, "directory with its db.sock [OVS_RUNDIR, /run/vswitch]")
       ->type_name("DIR");
   app.add_flag("--json", options.json, "print the result of the session API as JSON");
@@ -418,6 +425,7 @@ bool follows(const Parsed& parsed) {
 }
 
 int execute(const Parsed& parsed, World& world) {
+  world.keys = parsed.options.keys;
   double seconds = parsed.options.timeout;
   for (const Call& call : parsed.calls) seconds += call.waits;
   const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));

@@ -28,7 +28,8 @@ struct World {
   std::function<void(std::chrono::duration<double>)> sleep;  ///< between two iterations of --watch
   /// Runs vswitchd to its end. Returns its exit status; throws NoDaemon if it cannot be found.
   std::function<int(const std::vector<std::string>& arguments)> run_vswitchd;
-  bool terminal = false;  ///< out is a terminal: --watch redraws it
+  wire::TlsFiles keys = {};  ///< for connect() to ssl:, as the options name them
+  bool terminal = false;     ///< out is a terminal: --watch redraws it
 };
 
 /// `arguments` without the program's name.

@@ -26,6 +26,7 @@
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/managers.h"
 #include "switchd/control/server.h"
+#include "switchd/control/tls_identity.h"
 #include "switchd/db/database.h"
 #include "switchd/group_commit.h"
 #include "switchd/history/history.h"
@@ -92,6 +93,23 @@ control::ServerOptions server_options(const RunDirectory& directory, const std::
   return options;
 }
 
+/// Any user of the host may connect: fewer clients, and memory of their own.
+control::ServerOptions readers_options(const RunDirectory& directory, control::OutputGate* gate) {
+  const control::ClientMemory::Limits memory{
+      .client = limits::kReaderBytes, .all = limits::kAllReadersBytes, .always = limits::kReaderAlwaysBytes};
+  control::ServerOptions options = server_options(
+      directory, std::nullopt, std::make_shared<control::ClientMemory>(memory), limits::kReadersPart, gate);
+  options.clients = std::min(options.clients, limits::kReaders);
+  options.endpoint.mode = 0666;
+  return options;
+}
+
+control::ServerOptions with_keys(control::ServerOptions options,
+                                 const std::shared_ptr<control::TlsIdentity>& keys) {
+  options.tls = keys;
+  return options;
+}
+
 std::uint64_t resident_kib() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t size = 0, resident = 0;
@@ -109,9 +127,12 @@ class Daemon::Parts {
         database_(open_database(options)),
         history_(io_, *database_, options.database + ".events"),
         switch_(io_, *database_, switch_options(options)),
+        tls_(std::make_shared<control::TlsIdentity>(options.tls)),
         control_(io_, dispatcher_,
-                 server_options(directory_, find_group(options.group), client_memory_, limits::kControlPart,
-                                &gate_)),
+                 with_keys(server_options(directory_, find_group(options.group), client_memory_,
+                                          limits::kControlPart, &gate_),
+                           tls_)),
+        readers_(io_, dispatcher_, readers_options(directory_, &gate_)),
         operator_(
             io_, operator_dispatcher_,
             server_options(directory_, find_group(options.group), client_memory_, limits::kOperatorPart)),
@@ -223,7 +244,11 @@ class Daemon::Parts {
 
   void open_control_sockets(const DaemonOptions& options) {
     control_.open("punix:" + directory_.control_socket());
+    tls_->set_table(control::Managers::keys_of(*database_));
     for (const std::string& remote : options.remotes) control_.open(remote);
+    for (const std::string& remote : options.read_only_remotes)
+      control_.open(remote, control::Access::read_only);
+    readers_.open("punix:" + directory_.read_only_socket(), control::Access::read_only);
     managers_.emplace(io_, *database_, control_);
   }
 
@@ -240,6 +265,7 @@ class Daemon::Parts {
     log::err(kLog, "the last changes are not on disk: {}; the clients that wait for them are disconnected",
              why);
     control_.drop_clients();
+    readers_.drop_clients();
   }
 
   void committed() {
@@ -252,8 +278,8 @@ class Daemon::Parts {
     std::size_t queues = 0;
     for (const bridge::WorkerState& worker : datapath.workers) queues += worker.copy_queue_bytes;
     return {{"resident-kib", resident_kib()},
-            {"sessions", control_.clients()},
-            {"backlog", control_.backlog()},
+            {"sessions", control_.clients() + readers_.clients()},
+            {"backlog", control_.backlog() + readers_.backlog()},
             {"in-the-works", client_memory_->used()},
             {"monitors", ovsdb_server_.monitors()},
             {"receive-ring-bytes", datapath.receive_memory_bytes},
@@ -265,7 +291,7 @@ class Daemon::Parts {
   unixctl::Figures coverage() const {
     return {{"commits", commits_},
             {"database_syncs", group_commit_.syncs()},
-            {"control_clients", control_.admitted()},
+            {"control_clients", control_.admitted() + readers_.admitted()},
             {"control_requests", dispatcher_.requests()},
             {"operator_requests", operator_dispatcher_.requests()}};
   }
@@ -276,10 +302,11 @@ class Daemon::Parts {
     group_commit_.flush();
     managers_.reset();
     control_.stop();
+    readers_.stop();
     operator_.stop();
     io_.restart();
     bool goes_on = true;
-    while (control_.clients() + operator_.clients() > 0 && goes_on)
+    while (control_.clients() + readers_.clients() + operator_.clients() > 0 && goes_on)
       step([&] { goes_on = io_.run_one_until(deadline) > 0; });
   }
 
@@ -295,7 +322,9 @@ class Daemon::Parts {
   ovsdb::OvsdbServer ovsdb_server_{io_, dispatcher_, *database_};
   control::Dispatcher operator_dispatcher_;
   unixctl::Registry commands_;
+  const std::shared_ptr<control::TlsIdentity> tls_;
   control::Server control_;
+  control::Server readers_;
   control::Server operator_;
   std::optional<control::Managers> managers_;
   GroupCommit group_commit_{io_, *database_, gate_, [this](const std::string& why) { disk_failed(why); }};

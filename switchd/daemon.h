@@ -17,16 +17,19 @@
 #include <vector>
 
 #include "datapath/base/thread_annotations.h"
+#include "wire/tls.h"
 
 namespace vswitch {
 
 struct DaemonOptions {
   std::string rundir = "/run/vswitch";
   std::string database = "/var/lib/vswitch/conf.db";
-  std::vector<std::string> remotes;  ///< besides DIR/db.sock, in the notation of parse_remote()
-  std::string group;                 ///< group of the sockets, a name or number; empty: the daemon's own
-  unsigned workers = 0;              ///< forwarding threads; 0: as set in the database
-  bool kernel_fast_path = true;      ///< false: none, whatever is set in the database
+  std::vector<std::string> remotes;            ///< besides DIR/db.sock, in the notation of parse_remote()
+  std::vector<std::string> read_only_remotes;  ///< the same, for clients that may only read
+  wire::TlsFiles tls;            ///< empty, or db:Open_vSwitch,SSL,COLUMN: those of the table SSL
+  std::string group;             ///< group of the sockets, a name or number; empty: the daemon's own
+  unsigned workers = 0;          ///< forwarding threads; 0: as set in the database
+  bool kernel_fast_path = true;  ///< false: none, whatever is set in the database
   bool delete_transient_ports = false;
 };
 

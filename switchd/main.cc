@@ -18,10 +18,10 @@
 #include "switchd/base/memory_reserve.h"
 #include "switchd/base/privileges.h"
 #include "switchd/base/system_calls.h"
-#include "switchd/control/remote.h"
 #include "switchd/daemon.h"
 #include "switchd/release_devices.h"
 #include "switchd/service.h"
+#include "wire/remote.h"
 
 namespace vswitch {
 namespace {
@@ -41,11 +41,39 @@ struct CommandLine {
 
 std::string check_remote(const std::string& text) {
   try {
-    control::parse_remote(text);
+    wire::parse_remote(text);
     return {};
   } catch (const std::invalid_argument& error) {
     return error.what();
   }
+}
+
+/// As ovsdb-server takes them: a file, or the column of the table SSL that names it.
+void describe_tls(CLI::App& app, wire::TlsFiles& files) {
+  const auto add = [&app](const std::string& name, std::string& file, const std::string& column,
+                          const std::string& what) {
+    const std::string in_table = "db:Open_vSwitch,SSL," + column;
+    app.add_option(
+           name, file,
+           what + " for ssl: and pssl: remotes; without it, that of the table SSL (ovs-vsctl set-ssl)")
+        ->type_name("FILE")
+        ->check([in_table](const std::string& text) {
+          return text.starts_with("db:") && text != in_table ? "expected a file, or " + in_table
+                                                             : std::string();
+        });
+  };
+  add("--private-key,-p", files.private_key, "private_key", "private key");
+  add("--certificate,-c", files.certificate, "certificate", "certificate of the private key");
+  add("--ca-cert,-C", files.ca_cert, "ca_cert", "certificate of the CA that signs those of peers");
+  app.add_option_function<std::string>(
+         "--bootstrap-ca-cert",
+         [&files](const std::string& file) {
+           files.ca_cert = file;
+           files.bootstrap_ca_cert = true;
+         },
+         "the same; while there is no such file, it is taken over from the first peer of an ssl: remote, "
+         "unchecked")
+      ->type_name("FILE");
 }
 
 void describe(CLI::App& app, CommandLine& line) {
@@ -57,13 +85,20 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_option("--db", line.daemon.database, "database file, created if missing")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_option("--remote", line.daemon.remotes,
-                 "also listen on punix:PATH or ptcp:PORT[:ADDRESS] (127.0.0.1 unless an address is given), "
-                 "or connect to "
-                 "unix:PATH or tcp:ADDRESS:PORT; repeatable")
+  app.add_option(
+         "--remote", line.daemon.remotes,
+         "also listen on punix:PATH, pssl:PORT[:ADDRESS] (TLS) or ptcp:PORT[:ADDRESS] (127.0.0.1 unless "
+         "an address is given), or connect to unix:PATH, ssl:ADDRESS:PORT or tcp:ADDRESS:PORT; "
+         "repeatable")
       ->type_name("REMOTE")
       ->allow_extra_args(false)
       ->check(check_remote);
+  app.add_option("--read-only-remote", line.daemon.read_only_remotes,
+                 "the same, for clients that may only read; repeatable")
+      ->type_name("REMOTE")
+      ->allow_extra_args(false)
+      ->check(check_remote);
+  describe_tls(app, line.daemon.tls);
   app.add_option("--group", line.daemon.group, "group that may use the control socket")->type_name("GROUP");
   app.add_flag_callback(
       "--no-kernel-fast-path", [&line] { line.daemon.kernel_fast_path = false; },
@@ -102,8 +137,11 @@ void describe(CLI::App& app, CommandLine& line) {
 
 // After --detach, file names must mean the same in any working directory.
 void make_absolute(CommandLine& line) {
-  for (std::string* path : {&line.daemon.rundir, &line.daemon.database, &line.log_file}) {
-    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
+  wire::TlsFiles& tls = line.daemon.tls;
+  for (std::string* path : {&line.daemon.rundir, &line.daemon.database, &line.log_file, &tls.private_key,
+                            &tls.certificate, &tls.ca_cert}) {
+    if (!path->empty() && !path->starts_with("db:"))
+      *path = std::filesystem::absolute(*path).lexically_normal().string();
   }
   while (line.daemon.rundir.size() > 1 && line.daemon.rundir.back() == '/') line.daemon.rundir.pop_back();
 }

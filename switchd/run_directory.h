@@ -26,6 +26,8 @@ class RunDirectory {
 
   const std::string& path() const { return path_; }
   std::string control_socket() const { return path_ + "/db.sock"; }
+  /// For clients that may only read: any user of the host.
+  std::string read_only_socket() const { return path_ + "/db-ro.sock"; }
   /// One for each name of the daemon.
   std::vector<std::string> operator_sockets() const;
 

@@ -14,6 +14,7 @@
 #include "switchd/api/methods.h"
 #include "switchd/api/rows.h"
 #include "switchd/base/limits.h"
+#include "switchd/control/dispatcher.h"
 #include "switchd/model/mirror.h"
 
 namespace vswitch::api {
@@ -84,6 +85,13 @@ std::string seconds(double wait) {
 
 void explain_next(const ExplainMethods& methods, control::Client& session, const std::string& bridge,
                   const std::string& in_port, const Json& next, const control::Reply& reply) {
+  if (session.read_only()) {
+    throw jsonrpc::Error(control::kReadOnly,
+                         "`explain --next` shows a frame of somebody else, and this connection may only read "
+                         "settings and counters; " +
+                             std::string(control::kMayWrite),
+                         {{"reason", "read_only"}, {"field", "next"}, {"value", next}});
+  }
   std::optional<Match> match;
   if (next["match"].is_string()) {
     Match::Parsed parsed = Match::parse(next["match"].get<std::string>());

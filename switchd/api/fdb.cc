@@ -31,7 +31,7 @@ void add_fdb_methods(Methods& methods, bridge::FdbView& fdb) {
   const Database& database = methods.database;
   methods.read("fdb.list",
                [&database, &fdb](const Json& params) { return list_fdb(database, fdb, params["bridge"]); });
-  methods.read("fdb.flush", [&database, &fdb](const Json& params) {
+  methods.act("fdb.flush", [&database, &fdb](const Json& params) {
     bridge_named(database, params["bridge"]);
     return Json{{"flushed", fdb.flush_fdb(params["bridge"])}};
   });

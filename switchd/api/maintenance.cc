@@ -76,8 +76,8 @@ void add_maintenance_methods(Methods& methods, bridge::DatapathView& datapath) {
   methods.read("system.config", [shared](const Json&) { return config_json(shared); });
   methods.change("system.set_config", [shared](const Json& params) { return set_config(shared, params); });
   methods.read("log.list", [](const Json&) { return levels_json(); });
-  methods.read("log.set", set_level);
-  methods.read("database.compact", [shared](const Json&) {
+  methods.act("log.set", set_level);
+  methods.act("database.compact", [shared](const Json&) {
     shared.database.compact();
     return Json::object();
   });

@@ -56,7 +56,17 @@ void Methods::read(const std::string& method, std::function<Json(const Json&)> h
           [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
 }
 
+void Methods::act(const std::string& method, std::function<Json(const Json&)> handler) {
+  add(method,
+      [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
+}
+
 void Methods::session(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
+  add(method, std::move(handler));
+  dispatcher_.allow_to_readers(method);
+}
+
+void Methods::add(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
   dispatcher_.add(method,
                   control::Dispatcher::Handler(
                       [to = &applied, method, handler = std::move(handler)](
@@ -72,6 +82,7 @@ void Methods::session(const std::string& method, std::function<Json(control::Cli
 
 void Methods::later(const std::string& method,
                     std::function<void(control::Client&, const Json&, const control::Reply&)> handler) {
+  dispatcher_.allow_to_readers(method);
   dispatcher_.add(method,
                   control::Dispatcher::Handler(
                       [to = &applied, method, handler = std::move(handler)](

@@ -26,17 +26,19 @@ class Methods {
   // All are answered when the changes made so far are in the datapath, normally at once. Handlers get checked
   // params with defaults and throw jsonrpc::Error.
 
-  /// A method that reads.
+  /// A method that reads. Clients that may only read may call it.
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
+  /// A method that changes something other than rows.
+  void act(const std::string& method, std::function<Json(const Json& params)> handler);
   /// A method that changes rows. The history has who asked, and what was refused.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler that needs to know the client.
   void change(const std::string& method,
               std::function<Outcome(control::Client&, const Json& params)> handler);
-  /// A method that may be answered later, or not at all once its session has ended.
+  /// A method that reads and may be answered later, or not at all once its session has ended.
   void later(const std::string& method,
              std::function<void(control::Client&, const Json& params, const control::Reply& reply)> handler);
-  /// A method about the connection it came on.
+  /// A method about the connection it came on, which changes nothing else.
   void session(const std::string& method, std::function<Json(control::Client&, const Json& params)> handler);
 
   ovsdb::Database& database;
@@ -44,6 +46,8 @@ class Methods {
   history::History& history;
 
  private:
+  void add(const std::string& method, std::function<Json(control::Client&, const Json& params)> handler);
+
   control::Dispatcher& dispatcher_;
 };
 

@@ -60,6 +60,20 @@ inline constexpr std::size_t kClients = 4096;  ///< of a server, however many de
 inline constexpr std::size_t kControlPart = 4;
 inline constexpr std::size_t kOperatorPart = 16;
 inline constexpr std::size_t kFewestClients = 4;
+/// Of clients that may only read: any user of the host may connect. They have their own share of memory, too.
+inline constexpr std::size_t kReadersPart = 32;
+inline constexpr std::size_t kReaders = 256;
+inline constexpr std::size_t kReaderBytes = 64 * kMiB;
+inline constexpr std::size_t kAllReadersBytes = 128 * kMiB;
+inline constexpr std::size_t kReaderAlwaysBytes = std::size_t{256} << 10;  ///< as kAlwaysBytes
+
+// TLS. Before the handshake is done, anybody can be at the other end.
+inline constexpr std::size_t kHandshakes = 256;  ///< at a time; clients beyond it are turned away
+inline constexpr std::int64_t kHandshakeMs = 10'000;
+inline constexpr std::size_t kTlsBytes = std::size_t{64} << 10;  ///< memory of a connection, about
+inline constexpr std::size_t kTlsWriteBytes =
+    std::size_t{64} << 10;  ///< encrypted at a time; more only when the socket has taken that
+inline constexpr std::size_t kTlsUnsentBytes = 1 * kMiB;  ///< of ciphertext; only an abuser gets there
 
 /// "64 MiB"; bytes if it is not a whole number of them.
 inline std::string mebibytes(std::size_t bytes) {

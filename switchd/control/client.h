@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <typeindex>
+#include <utility>
 #include <vector>
 
 #include "schemas/json.h"
@@ -47,13 +48,22 @@ class Client : public std::enable_shared_from_this<Client> {
   /// For log lines, such as "db.sock#7 (pid 4711)" or "tcp:127.0.0.1:50112#8".
   const std::string& name() const { return name_; }
   /// Who it is, for accounts of what was changed: "root (pid 4711, vswitch-ctl)" at the other end of a unix
-  /// socket, or "tcp:192.0.2.7:50112". The name of the program is best effort: it is that of the process
+  /// socket, "tcp:192.0.2.7:50112", or "anna (ssl:192.0.2.7:50112)" with the name in its certificate. The name of the program is best effort: it is that of the process
   /// that has the pid when this is first called. Control thread.
   const std::string& who();
   /// nullopt for TCP.
   const std::optional<PeerCredentials>& peer() const { return peer_; }
 
   bool is_open() const { return open_; }
+  /// Whether it may speak yet: not before a TLS handshake is done.
+  virtual bool established() const { return true; }
+  /// What went wrong with TLS, as a sentence; empty if nothing did.
+  virtual std::string tls_failure() const { return {}; }
+
+  /// Whether everything that changes something is refused to it.
+  bool read_only() const { return read_only_; }
+  /// Before its first request.
+  void set_read_only() { read_only_ = true; }
 
   /// Queues a message; never blocks, never fails. If the client has not read earlier messages and its backlog
   /// is at the limit, the client is disconnected instead. Does nothing after the client has ended.
@@ -81,6 +91,8 @@ class Client : public std::enable_shared_from_this<Client> {
   }
 
  protected:
+  /// What who() returns instead of an address.
+  void introduce(std::string who) { who_ = std::move(who); }
   /// The transport's part: write() takes one message as text, shut() ends the connection.
   virtual void write(std::string text) = 0;
   virtual void shut(const std::string& reason) = 0;
@@ -96,6 +108,7 @@ class Client : public std::enable_shared_from_this<Client> {
   std::optional<PeerCredentials> peer_;
   std::shared_ptr<MemoryAccount> memory_;
   bool open_ = true;
+  bool read_only_ = false;
   std::vector<std::function<void()>> on_close_;
   std::map<std::type_index, std::shared_ptr<void>> states_;
 };

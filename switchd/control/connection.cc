@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "schemas/plain_text.h"
 #include "switchd/base/memory_reserve.h"
 #include "switchd/control/echo.h"
 #include "switchd/control/log.h"
@@ -20,7 +21,8 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr std::size_t kReadBytes = 64 * 1024;  // from one client, before the next one's turn
+constexpr std::size_t kTlsRecordBytes = 16 * 1024;  // of plaintext
+constexpr std::size_t kReadBytes = 64 * 1024;       // from one client, before the next one's turn
 
 }  // namespace
 
@@ -98,11 +100,89 @@ void Connection::watch(const std::shared_ptr<EchoThread>& thread) {
   });
 }
 
+void Connection::encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake,
+                         std::function<void(const std::string& pem)> learn) {
+  if (!in_use_.try_lock()) return;  // it succeeds: nobody else knows this connection yet
+  const NestingLock lock(in_use_, std::adopt_lock);
+  tls_ = std::move(filter);
+  handshake_ = std::move(handshake);
+  learn_ca_ = std::move(learn);
+  tls_memory_ = keep(0);
+  tls_memory_.resize_anyway(limits::kTlsBytes);
+  established_ = false;
+}
+
 void Connection::start() {
   const NestingLock lock(in_use_);
   socket_.non_blocking(true);
   log::dbg(kLog, "{} connected", name());
+  if (tls_) begin_handshake();
   wait_readable();
+}
+
+// ---- TLS
+
+void Connection::begin_handshake() {
+  watching_ = true;  // stall_timer_ is taken
+  stall_timer_.expires_after(limits_.handshake);
+  stall_timer_.async_wait([self = self()](boost::system::error_code error) {
+    if (!error) self->handshake_expired();
+  });
+  write_queue();  // the greeting of a client
+}
+
+void Connection::handshake_expired() {
+  const NestingLock lock(in_use_);
+  if (!is_open() || established_) return;
+  watching_ = false;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limits_.handshake);
+  tls_failure_ = "the TLS handshake was not done within " + std::to_string(seconds.count()) + " s";
+  give_up_tls();
+}
+
+void Connection::handshake_done() {
+  established_ = true;
+  handshake_.reset();
+  watching_ = false;
+  stall_timer_.cancel();
+  const std::string peer = plain_text(tls_->peer_name(), '?');
+  const std::string address = name().substr(0, name().find('#'));
+  introduce(peer.empty() ? address : peer + " (" + address + ')');
+  log::dbg(kLog, "{} is {}: {}", name(), peer, tls_->protocol());
+}
+
+void Connection::take_input(std::string_view bytes) {
+  if (!tls_) return decoder_.feed(bytes);
+  try {
+    decrypt(bytes);
+  } catch (const wire::TlsError& error) {
+    tls_failure_ = error.what();
+  }
+}
+
+void Connection::decrypt(std::string_view bytes) {
+  std::array<char, kTlsRecordBytes> plaintext;
+  tls_->feed(bytes);
+  while (const std::size_t got = tls_->read(plaintext.data(), plaintext.size()))
+    decoder_.feed({plaintext.data(), got});
+  if (tls_->input_ended()) input_ended_ = true;
+  if (tls_->output().size() > limits::kTlsUnsentBytes)
+    throw wire::TlsError("it asks for answers and reads none");
+}
+
+// Control thread, from the event loop. The peer gets OpenSSL's alert, if it reads.
+void Connection::give_up_tls() {
+  log::warn(kLog, "{} disconnected: TLS: {}", name(), tls_failure_);
+  if (learn_ca_ && !tls_->learned_ca().empty()) learn_ca_(tls_->learned_ca());
+  send_ciphertext();
+  queue_.clear();
+  tls_->sent(tls_->output().size());
+  finish(tls_failure_);
+}
+
+std::string Connection::tls_failure() const {
+  const NestingLock lock(in_use_);
+  return tls_failure_;
 }
 
 // ---- reading
@@ -126,7 +206,7 @@ void Connection::read() {
   if (error == asio::error::would_block || error == asio::error::interrupted) return wait_readable();
   if (error && error != asio::error::eof) return drop("connection lost: " + error.message());
   if (error) input_ended_ = true;
-  decoder_.feed({buffer.data(), bytes});
+  take_input({buffer.data(), bytes});
   turn();
 }
 
@@ -162,7 +242,16 @@ void Connection::turn() {
     return log::err(kLog, "{} disconnected: there is no memory for its requests", name());
   }
   decoder_.limit_memory(std::min(limits_.decode.memory_bytes, limits::tree_bytes(memory::reserve_held())));
-  if (!queue_.empty()) write_queue();  // what the echo thread has added
+  if (!tls_failure_.empty()) return give_up_tls();
+  if (tls_ && !established_) {
+    if (tls_->established()) {
+      handshake_done();
+    } else if (input_ended_) {
+      tls_failure_ = "the peer ended the connection during the TLS handshake";
+      return give_up_tls();
+    }
+  }
+  if (has_output()) write_queue();  // what the echo thread has added
   paused_ = overloaded();
   if (paused_) return watch_progress();
   bool more = false;
@@ -264,7 +353,7 @@ void Connection::wait_for_hangup() {
 bool Connection::stand_in() {
   if (!in_use_.try_lock()) return false;
   const NestingLock lock(in_use_, std::adopt_lock);
-  if (!is_open() || closing_) return false;
+  if (!is_open() || closing_ || (tls_ && !tls_->established())) return false;
   const bool wrote = write_in_place();
   const bool read = read_in_place();
   update_watch();
@@ -272,7 +361,7 @@ bool Connection::stand_in() {
 }
 
 bool Connection::write_in_place() {
-  if (queue_.empty() || held_back()) return false;
+  if (!has_output() || (held_back() && !has_ciphertext())) return false;
   const ssize_t bytes = write_some(limits::kEchoWriteBytes);
   if (bytes <= 0) return false;  // if the connection is lost, the control thread finds out
   written(static_cast<std::size_t>(bytes));
@@ -280,7 +369,7 @@ bool Connection::write_in_place() {
 }
 
 bool Connection::may_read_in_place() const {
-  return !input_ended_ && !end_seen_ && !batch_ && !overloaded() &&
+  return !input_ended_ && !end_seen_ && !batch_ && !overloaded() && tls_failure_.empty() &&
          memory::reserve_held() >= limits::kEchoReserveBytes &&
          !memory()->refusal_because_of_all(limits::kEchoBytes);
 }
@@ -296,7 +385,7 @@ bool Connection::read_in_place() {
     end_seen_ = bytes == 0 || (errno != EAGAIN && errno != EINTR);
     return answered;
   }
-  decoder_.feed({buffer.data(), static_cast<std::size_t>(bytes)});
+  take_input({buffer.data(), static_cast<std::size_t>(bytes)});
   input_.resize_anyway(decoder_.buffered());
   answer_echoes();
   return true;
@@ -315,7 +404,7 @@ void Connection::update_watch() {
   if (!watch_) return;
   const bool serves = is_open() && !closing_;
   watch_->expect(serves && !input_ended_ && !end_seen_ && !paused_,
-                 serves && !queue_.empty() && !held_back());
+                 serves && !too_early() && (has_ciphertext() || (!queue_.empty() && !held_back())));
 }
 
 // ---- handling

@@ -18,6 +18,11 @@
 // Messages that the OutputGate does not let pass stay queued: they may not be sent yet. The answer to `echo`
 // says nothing about a commit, so it passes at once, unless an answer to an earlier request is held.
 //
+// TLS. With a filter (wire/tls.h) between the socket and the messages, ciphertext is read and decrypted whole, so
+// that nothing but an unfinished record waits in the filter; and of the queue, no more is encrypted than the socket
+// is likely to take at once. Until the handshake is done, there is a time limit, nothing is sent, and the echo
+// thread leaves the connection alone.
+//
 // Threads. Everything happens on the control thread. While that is late, the echo thread (echo_thread.h) stands
 // in: it goes on writing what is queued, reads, and answers `echo` if nothing before it is left to do;
 // everything else waits for the control thread, which gets a turn. Each takes in_use_ meanwhile. The control
@@ -47,6 +52,7 @@
 #include "switchd/control/dispatcher.h"
 #include "switchd/control/echo_thread.h"
 #include "switchd/control/output_gate.h"
+#include "wire/tls.h"
 
 namespace vswitch::control {
 
@@ -58,6 +64,7 @@ struct ConnectionLimits {
   std::size_t unanswered = 4096;  ///< pending requests of one client; further ones wait in its socket
   std::chrono::steady_clock::duration stall = std::chrono::seconds(60);
   std::chrono::steady_clock::duration linger = std::chrono::seconds(2);
+  std::chrono::steady_clock::duration handshake = std::chrono::milliseconds(limits::kHandshakeMs);
 };
 
 class Connection final : public Client {
@@ -70,6 +77,11 @@ class Connection final : public Client {
              Dispatcher& dispatcher, const ConnectionLimits& limits, OutputGate* gate,
              std::shared_ptr<ClientMemory> memory);
 
+  /// Before watch() and start(): what passes the socket is TLS. Holds `handshake` until its handshake is done.
+  /// Control thread or echo thread.
+  /// `learn` gets the CA certificate of a peer, if the filter learns it.
+  void encrypt(std::unique_ptr<wire::TlsFilter> filter, std::shared_ptr<void> handshake,
+               std::function<void(const std::string& pem)> learn);
   /// From now on the echo thread may stand in. Control thread or echo thread.
   void watch(const std::shared_ptr<EchoThread>& thread);
   void start();
@@ -82,6 +94,9 @@ class Connection final : public Client {
 
   /// Bytes queued for the client that its socket has not taken.
   std::size_t backlog() const;
+  /// Control thread.
+  bool established() const override { return established_; }
+  std::string tls_failure() const override;
 
  private:
   struct Batch;
@@ -111,6 +126,21 @@ class Connection final : public Client {
   void resume_if_relieved() REQUIRES(in_use_);
   void end_of_input() REQUIRES(in_use_);
   void wait_for_hangup() REQUIRES(in_use_);
+
+  void begin_handshake() REQUIRES(in_use_);
+  void handshake_done() REQUIRES(in_use_);
+  void handshake_expired();
+  /// Passes what the socket gave to the decoder. Control thread or echo thread.
+  void take_input(std::string_view bytes) REQUIRES(in_use_);
+  void decrypt(std::string_view bytes) REQUIRES(in_use_);
+  void give_up_tls() REQUIRES(in_use_);
+  bool has_ciphertext() const REQUIRES(in_use_) { return tls_ && !tls_->output().empty(); }
+  bool has_output() const REQUIRES(in_use_) { return !queue_.empty() || has_ciphertext(); }
+  /// Whether the queue is waiting for the handshake.
+  bool too_early() const REQUIRES(in_use_) { return tls_ && !tls_->established() && !has_ciphertext(); }
+  /// False, and errno, if the socket has not taken all.
+  bool send_ciphertext() REQUIRES(in_use_);
+  ssize_t write_encrypted(std::size_t most) REQUIRES(in_use_);
 
   bool stand_in() REQUIRES(roles::echo);
   bool write_in_place() REQUIRES(roles::echo, in_use_);
@@ -163,6 +193,7 @@ class Connection final : public Client {
   const ConnectionLimits limits_;
   OutputGate* const gate_;
   std::shared_ptr<void> counted_;
+  std::shared_ptr<void> handshake_;  // counts sockets whose peer has not proved who it is
 
   mutable NestingMutex in_use_;
   jsonrpc::StreamDecoder decoder_ GUARDED_BY(in_use_);
@@ -177,6 +208,12 @@ class Connection final : public Client {
   bool input_ended_ GUARDED_BY(in_use_) = false;  // the peer will send no more
   bool input_done_ GUARDED_BY(in_use_) = false;   // and all its input was handled
   bool end_seen_ GUARDED_BY(in_use_) = false;     // by the echo thread, which leaves it to the control thread
+
+  std::unique_ptr<wire::TlsFilter> tls_ GUARDED_BY(in_use_);
+  std::function<void(const std::string& pem)> learn_ca_ GUARDED_BY(in_use_);
+  MemoryShare tls_memory_ GUARDED_BY(in_use_);
+  std::string tls_failure_ GUARDED_BY(in_use_);
+  bool established_ = true;  // the control thread's: otherwise as tls_ says
 
   std::deque<Message> queue_ GUARDED_BY(in_use_);
   std::size_t front_offset_ GUARDED_BY(in_use_) = 0;

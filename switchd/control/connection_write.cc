@@ -86,8 +86,9 @@ std::size_t Connection::backlog() const {
 // Writes what the socket accepts at once, which is nearly always everything. This saves an event loop handler
 // per answer.
 void Connection::write_queue() {
-  while (!queue_.empty() && !waiting_writable_) {
-    if (held_back()) return wait_for_gate();
+  while (has_output() && !waiting_writable_) {
+    if (too_early()) return;  // a turn after the handshake goes on
+    if (held_back() && !has_ciphertext()) return wait_for_gate();
     const ssize_t bytes = write_some(std::numeric_limits<std::size_t>::max());
     if (bytes >= 0) {
       written(static_cast<std::size_t>(bytes));
@@ -97,7 +98,7 @@ void Connection::write_queue() {
       return drop("connection lost: " + std::system_category().message(errno));
     }
   }
-  if (queue_.empty() && closing_) finish(close_reason_);
+  if (!has_output() && closing_) finish(close_reason_);
 }
 
 void Connection::wait_for_gate() {
@@ -130,6 +131,7 @@ void Connection::write_on() {
 }
 
 ssize_t Connection::write_some(std::size_t most) {
+  if (tls_) return write_encrypted(most);
   std::array<iovec, kGather> pieces;
   std::size_t count = 0;
   std::size_t skip = front_offset_;
@@ -144,6 +146,38 @@ ssize_t Connection::write_some(std::size_t most) {
   message.msg_iov = pieces.data();
   message.msg_iovlen = count;
   return ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool Connection::send_ciphertext() {
+  while (has_ciphertext()) {
+    const std::string_view bytes = tls_->output();
+    const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) return false;
+    ++progress_;
+    tls_->sent(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+// What is encrypted counts as written: the socket takes it before anything else.
+ssize_t Connection::write_encrypted(std::size_t most) {
+  if (!send_ciphertext()) return -1;
+  most = std::min(most, limits::kTlsWriteBytes);
+  std::size_t taken = 0;
+  std::size_t skip = front_offset_;
+  try {
+    for (std::size_t i = 0; i < queue_.size() && taken < most && may_pass(queue_[i]); ++i) {
+      const std::string_view piece = std::string_view(queue_[i].text).substr(skip, most - taken);
+      tls_->write(piece);
+      taken += piece.size();
+      skip = 0;
+    }
+  } catch (const wire::TlsError&) {
+    errno = EPROTO;
+    return -1;
+  }
+  send_ciphertext();
+  return static_cast<ssize_t>(taken);
 }
 
 void Connection::written(std::size_t bytes) {
@@ -194,7 +228,7 @@ void Connection::shut(const std::string& reason) {
   if (closing_) return;
   closing_ = true;
   close_reason_ = reason;
-  if (queue_.empty()) {
+  if (!has_output()) {
     boost::asio::post(socket_.get_executor(), [self = self(), reason] { self->finish(reason); });
     return;
   }
@@ -207,6 +241,10 @@ void Connection::finish(const std::string& reason) {
   const NestingLock lock(in_use_);
   if (!is_open()) return;
   log::dbg(kLog, "{} ended: {}", name(), reason);
+  if (tls_ && tls_failure_.empty()) {
+    tls_->end_output();
+    send_ciphertext();  // if there is no room for this, the peer sees the end of the stream only
+  }
   const bool all_sent = queue_.empty();
   closing_ = true;
   watch_.reset();
@@ -257,6 +295,7 @@ void Connection::close_socket() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   counted_.reset();
+  handshake_.reset();
 }
 
 }  // namespace vswitch::control

@@ -34,6 +34,16 @@ void refuse_unknown(const jsonrpc::Request& request, const Reply& reply) {
   }
 }
 
+void refuse_to_reader(const jsonrpc::Request& request, const Reply& reply) {
+  const std::string why =
+      request.method + " changes something, and this connection may only read; " + kMayWrite;
+  if (request.version == jsonrpc::Version::v1) {
+    reply.fail_v1({{"error", "not allowed"}, {"details", why}});
+  } else {
+    reply.fail({kReadOnly, why, {{"reason", "read_only"}, {"field", "method"}, {"value", request.method}}});
+  }
+}
+
 void fail_internally(const jsonrpc::Request& request, const Reply& reply, const std::string& why) {
   if (request.version == jsonrpc::Version::v1) {
     reply.fail_v1({{"error", "internal error"}, {"details", why}});
@@ -121,6 +131,8 @@ void Dispatcher::add_echo() {
   const PlainHandler echo = [](Client&, const jsonrpc::Request& request) { return request.params; };
   add("echo", echo);
   add_v1("echo", echo);
+  allow_to_readers("echo");
+  allow_to_readers_v1("echo");
   echoes_ = true;
 }
 
@@ -137,10 +149,17 @@ const Dispatcher::Handler* Dispatcher::find(const jsonrpc::Request& request) con
   return handler || !fallback_v1_ ? handler : &fallback_v1_;
 }
 
+// The notifications of 1.0 (`cancel`) are about the client's own requests.
+bool Dispatcher::is_for_readers(const jsonrpc::Request& request) const {
+  if (request.version == jsonrpc::Version::v2) return for_readers_.contains(request.method);
+  return !request.wants_reply || for_readers_v1_.contains(request.method);
+}
+
 void Dispatcher::dispatch(Client& client, const jsonrpc::Request& request, Reply reply) {
   count_request();
   const Handler* handler = find(request);
   if (!handler) return refuse_unknown(request, reply);
+  if (client.read_only() && !is_for_readers(request)) return refuse_to_reader(request, reply);
   try {
     memory::check();  // the message may have taken it all
     (*handler)(client, request, reply);

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,12 @@
 #include "switchd/control/client.h"
 
 namespace vswitch::control {
+
+/// A refusal because the client may only read. Besides those of the session API (switchd/api/errors.h).
+inline constexpr int kReadOnly = 1007;
+/// The remedy.
+inline constexpr const char* kMayWrite =
+    "use the control socket db.sock, or a remote without other_config:read_only=true";
 
 /// The answer to one request, given now or later, once. Copies share it: the first answer counts. Answering a
 /// client that has gone is not an error, and answering a notification does nothing. If the last Reply of a
@@ -60,6 +67,12 @@ class Dispatcher {
   /// method".
   void set_v1_fallback(Handler handler);
 
+  /// Clients that may only read may call it. Everything else is refused to them.
+  void allow_to_readers(const std::string& method) { for_readers_.insert(method); }
+  void allow_to_readers_v1(const std::string& method) { for_readers_v1_.insert(method); }
+  /// The 2.0 methods that they may call.
+  const std::set<std::string>& for_readers() const { return for_readers_; }
+
   /// `echo` in both dialects: the result is the params.
   void add_echo();
   /// Whether there is `echo`; connections answer small ones themselves (echo.h). Any thread.
@@ -77,11 +90,14 @@ class Dispatcher {
 
  private:
   const Handler* find(const jsonrpc::Request& request) const;
+  bool is_for_readers(const jsonrpc::Request& request) const;
 
   std::map<std::string, Handler> methods_;
   std::map<std::string, Handler> methods_v1_;
   std::map<std::string, Handler> notifications_v1_;
   Handler fallback_v1_;
+  std::set<std::string> for_readers_;
+  std::set<std::string> for_readers_v1_;
   bool echoes_ = false;
   std::unique_ptr<std::atomic<std::uint64_t>> requests_ = std::make_unique<std::atomic<std::uint64_t>>(0);
 };

@@ -99,20 +99,21 @@ Address address_of(const Remote& remote) {
   return remote.path.empty() ? ip_address(remote) : unix_address(remote.path);
 }
 
-std::string shown(Address address) {
+std::string shown(Address address, bool with_tls) {
+  const std::string prefix = with_tls ? "ssl:" : "tcp:";
   char text[INET6_ADDRSTRLEN] = "?";
   if (address.family() == AF_INET) {
     const auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
     inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
-    return "tcp:" + std::string(text) + ":" + std::to_string(ntohs(v4->sin_port));
+    return prefix + text + ":" + std::to_string(ntohs(v4->sin_port));
   }
   const auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
   inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
-  return "tcp:[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
+  return prefix + "[" + text + "]:" + std::to_string(ntohs(v6->sin6_port));
 }
 
 std::string shown(const Remote& remote) {
-  return remote.path.empty() ? shown(ip_address(remote)) : "unix:" + remote.path;
+  return remote.path.empty() ? shown(ip_address(remote), remote.with_tls()) : "unix:" + remote.path;
 }
 
 Fd stream_socket(int family) {
@@ -144,10 +145,11 @@ std::optional<PeerCredentials> credentials(int fd) {
 
 class Listener : public OpenRemote {
  public:
-  Listener(asio::io_context& io, Fd listening, int family, std::string label, Admit admit,
+  Listener(asio::io_context& io, Fd listening, int family, bool with_tls, std::string label, Admit admit,
            const std::shared_ptr<EchoThread>& echo_thread)
       : io_(io),
         family_(family),
+        with_tls_(with_tls),
         label_(std::move(label)),
         admit_(std::move(admit)),
         fd_(listening.get()),
@@ -205,7 +207,7 @@ class Listener : public OpenRemote {
       admit_({std::move(socket), label_, credentials(fd)});
     } else {
       tune_tcp(fd);
-      admit_({std::move(socket), shown(peer), std::nullopt});
+      admit_({std::move(socket), shown(peer, with_tls_), std::nullopt});
     }
   }
 
@@ -220,6 +222,7 @@ class Listener : public OpenRemote {
 
   asio::io_context& io_;
   const int family_;
+  const bool with_tls_;
   const std::string label_;
   const Admit admit_;
   const int fd_;  // of socket_
@@ -233,7 +236,8 @@ class TcpListener final : public Listener {
  public:
   TcpListener(asio::io_context& io, Fd listening, const Remote& remote, std::uint16_t port,
               const Admit& admit, const std::shared_ptr<EchoThread>& echo_thread)
-      : Listener(io, std::move(listening), ip_address(remote).family(), shown(remote), admit, echo_thread),
+      : Listener(io, std::move(listening), ip_address(remote).family(), remote.with_tls(), shown(remote),
+                 admit, echo_thread),
         port_(port) {}
   std::uint16_t bound_port() const override { return port_; }
 
@@ -246,7 +250,8 @@ class UnixListener final : public Listener {
  public:
   UnixListener(asio::io_context& io, Fd listening, const std::string& path, const Admit& admit,
                const std::shared_ptr<EchoThread>& echo_thread)
-      : Listener(io, std::move(listening), AF_UNIX, path.substr(path.rfind('/') + 1), admit, echo_thread),
+      : Listener(io, std::move(listening), AF_UNIX, false, path.substr(path.rfind('/') + 1), admit,
+                 echo_thread),
         path_(path) {
     if (::stat(path_.c_str(), &made_) != 0) throw failed(path_);
   }
@@ -329,8 +334,14 @@ class Connector final : public OpenRemote {
       : remote_(std::move(remote)), admit_(std::move(admit)), socket_(io), timer_(io) {
     connect();
   }
-  std::string state() const override { return state_; }
-  std::string last_error() const override { return last_error_; }
+  std::string state() const override {
+    const std::shared_ptr<Client> client = client_.lock();
+    return client && !client->established() ? "CONNECTING" : state_;
+  }
+  std::string last_error() const override {
+    const std::shared_ptr<Client> client = client_.lock();
+    return client && client->is_open() && client->established() ? "" : last_error_;
+  }
 
  private:
   void connect() {
@@ -359,8 +370,6 @@ class Connector final : public OpenRemote {
 
   void connected() {
     state_ = "ACTIVE";
-    last_error_.clear();
-    backoff_ = kShortestBackoff;
     std::optional<PeerCredentials> peer;
     if (remote_.path.empty()) {
       tune_tcp(socket_.native_handle());
@@ -369,9 +378,30 @@ class Connector final : public OpenRemote {
     }
     const std::shared_ptr<Client> client = admit_({std::move(socket_), shown(remote_), peer});
     if (!client) return try_again_in(kMaxBackoff);
+    client_ = client;
+    if (!remote_.with_tls()) {
+      last_error_.clear();
+      backoff_ = kShortestBackoff;
+    }
     client->on_close([this, alive = life_.watch()] {
-      if (!alive.expired()) try_again_in(kShortestBackoff);
+      if (!alive.expired()) ended();
     });
+  }
+
+  // A peer that TLS does not get along with is as good as one that does not answer.
+  void ended() {
+    const std::shared_ptr<Client> client = client_.lock();
+    client_.reset();
+    if (client && (!client->established() || !client->tls_failure().empty())) {
+      const std::string why = client->tls_failure();
+      last_error_ = why.empty() ? "the peer ended the connection during the TLS handshake" : why;
+      try_again_in(backoff_);
+      backoff_ = std::min(2 * backoff_, kMaxBackoff);
+      return;
+    }
+    last_error_.clear();
+    backoff_ = kShortestBackoff;
+    try_again_in(kShortestBackoff);
   }
 
   void try_again_in(seconds pause) {
@@ -387,6 +417,7 @@ class Connector final : public OpenRemote {
   StreamSocket socket_;
   asio::steady_timer timer_;
   seconds backoff_ = kShortestBackoff;
+  std::weak_ptr<Client> client_;
   std::string state_;
   std::string last_error_;
   Life life_;
@@ -401,7 +432,8 @@ std::unique_ptr<OpenRemote> open_remote(asio::io_context& io, const Remote& remo
     case Remote::Kind::punix:
       return std::make_unique<UnixListener>(io, listen_unix(remote.path, options), remote.path, admit,
                                             echo_thread);
-    case Remote::Kind::ptcp: {
+    case Remote::Kind::ptcp:
+    case Remote::Kind::pssl: {
       Fd fd = listen_tcp(remote);
       const std::uint16_t port = port_of(fd.get());
       return std::make_unique<TcpListener>(io, std::move(fd), remote, port, admit, echo_thread);

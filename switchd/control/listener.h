@@ -14,14 +14,17 @@
 
 #include "switchd/control/client.h"
 #include "switchd/control/echo_thread.h"
-#include "switchd/control/remote.h"
+#include "wire/remote.h"
 
 namespace vswitch::control {
+
+using wire::parse_remote;
+using wire::Remote;
 
 /// A connected client on its way to a Connection.
 struct Arrival {
   boost::asio::generic::stream_protocol::socket socket;
-  std::string from;  ///< "db.sock", "tcp:127.0.0.1:50112"
+  std::string from;  ///< "db.sock", "tcp:127.0.0.1:50112", "ssl:127.0.0.1:50112"
   std::optional<PeerCredentials> peer;
 };
 

@@ -3,12 +3,11 @@
 
 #include <boost/asio/post.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <set>
 
 #include "switchd/base/log.h"
 #include "switchd/control/server.h"
+#include "switchd/control/tls_identity.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
 
@@ -21,16 +20,19 @@ const log::Module kManagersLog{"managers"};
 
 constexpr std::chrono::seconds kTick{1};
 
-void warn_about_tls() {
-  log::warn(kManagersLog,
-            "row in table SSL (set-ssl) has no effect: TLS is not supported yet, and ssl: and pssl: remotes "
-            "are refused; `ovs-vsctl del-ssl` removes it");
+/// Other keys are said to have no effect.
+constexpr const char* kReadOnlyKey = "read_only";
+
+bool is_read_only(const ovsdb::Row& manager) {
+  const std::string* value = manager.value("other_config", kReadOnlyKey);
+  return value != nullptr && *value == "true";
 }
 
-/// Somebody who configures keys believes that they protect something.
-bool configures_tls(const ovsdb::Changes& changes) {
-  const auto& rows = changes.of("SSL");
-  return std::any_of(rows.begin(), rows.end(), [](const ovsdb::RowChange& row) { return !row.deleted(); });
+/// The settings of a row that we know nothing to do with.
+bool has_no_effect(const ovsdb::Row& manager, const std::string& column) {
+  if (column != "other_config") return !manager[column].empty();
+  const auto settings = manager.map(column);
+  return settings.size() > settings.count(kReadOnlyKey);
 }
 
 }  // namespace
@@ -39,15 +41,14 @@ Managers::Managers(boost::asio::io_context& io, ovsdb::Database& database, Serve
     : database_(database), server_(server), timer_(io) {
   // Posted, so that a client that removes its own remote gets the answer to that first.
   listener_ = database_.on_commit([this, &io](const ovsdb::Changes& changes) {
-    if (configures_tls(changes)) warn_about_tls();
-    bool touched = false;
-    for (const ovsdb::RowChange& row : changes.of("Manager")) touched = touched || row.touches("target");
+    bool touched = !changes.of("SSL").empty();
+    for (const ovsdb::RowChange& row : changes.of("Manager"))
+      touched = touched || row.touches("target") || row.touches("other_config");
     if (!touched) return;
     boost::asio::post(io, [this, alive = std::weak_ptr<void>(life_)] {
       if (!alive.expired()) reconcile();
     });
   });
-  if (database_.table("SSL").size() > 0) warn_about_tls();
   reconcile();
   tick();
 }
@@ -56,39 +57,53 @@ Managers::~Managers() {
   database_.remove_listener(listener_);
 }
 
+wire::TlsFiles Managers::keys_of(const ovsdb::Database& database) {
+  wire::TlsFiles files;
+  for (const ovsdb::Row& row : database.table("SSL"))
+    files = {.private_key = row.str("private_key"),
+             .certificate = row.str("certificate"),
+             .ca_cert = row.str("ca_cert"),
+             .bootstrap_ca_cert = row.boolean("bootstrap_ca_cert").value_or(false)};
+  return files;
+}
+
 void Managers::reconcile() {
-  std::set<std::string> wanted;
-  for (const ovsdb::Row& row : database_.table("Manager")) wanted.insert(row.str("target"));
-  for (auto it = errors_.begin(); it != errors_.end();) {
+  if (server_.tls() != nullptr) server_.tls()->set_table(keys_of(database_));
+  std::map<std::string, bool> wanted;  // read-only?
+  for (const ovsdb::Row& row : database_.table("Manager")) wanted[row.str("target")] = is_read_only(row);
+  for (auto it = opened_.begin(); it != opened_.end();) {
     const auto gone = it++;
-    if (wanted.contains(gone->first)) continue;
-    if (gone->second.empty()) server_.close(gone->first);
-    errors_.erase(gone);
+    const auto still = wanted.find(gone->first);
+    if (still != wanted.end() && (still->second == gone->second.read_only || !gone->second.error.empty()))
+      continue;
+    if (gone->second.error.empty()) server_.close(gone->first);
+    opened_.erase(gone);
   }
-  for (const std::string& target : wanted) {
-    const auto known = errors_.find(target);
+  for (const auto& [target, read_only] : wanted) {
+    const auto known = opened_.find(target);
     const bool elsewhere =
-        known == errors_.end() && server_.is_open(target);  // from the command line: not ours to close
-    if (!elsewhere && (known == errors_.end() || !known->second.empty())) open(target);
+        known == opened_.end() && server_.is_open(target);  // from the command line: not ours to close
+    if (!elsewhere && (known == opened_.end() || !known->second.error.empty())) open(target, read_only);
   }
   write_status();
 }
 
-void Managers::open(const std::string& target) {
-  std::string& error = errors_[target];
+void Managers::open(const std::string& target, bool read_only) {
+  Open& opened = opened_[target];
+  opened.read_only = read_only;
   try {
-    server_.open(target);
-    error.clear();
+    server_.open(target, read_only ? Access::read_only : Access::full);
+    opened.error.clear();
   } catch (const std::exception& failure) {
-    if (error != failure.what()) log::warn(kManagersLog, "{}", failure.what());
-    error = failure.what();
+    if (opened.error != failure.what()) log::warn(kManagersLog, "{}", failure.what());
+    opened.error = failure.what();
   }
 }
 
 std::map<std::string, std::string> Managers::status_of(const std::string& target, bool& connected) const {
-  const auto failed = errors_.find(target);
-  if (failed != errors_.end() && !failed->second.empty()) {
-    return {{"state", "BACKOFF"}, {"last_error", failed->second}};
+  const auto failed = opened_.find(target);
+  if (failed != opened_.end() && !failed->second.error.empty()) {
+    return {{"state", "BACKOFF"}, {"last_error", failed->second.error}};
   }
   std::map<std::string, std::string> status;
   for (const RemoteStatus& remote : server_.status()) {
@@ -96,6 +111,7 @@ std::map<std::string, std::string> Managers::status_of(const std::string& target
     connected = remote.is_connected;
     status["state"] = remote.state;
     if (!remote.last_error.empty()) status["last_error"] = remote.last_error;
+    if (!remote.warning.empty()) status["warning"] = remote.warning;
     if (remote.bound_port) status["bound_port"] = std::to_string(remote.bound_port);
     if (remote.clients > 1) status["n_connections"] = std::to_string(remote.clients);
   }
@@ -110,7 +126,7 @@ void Managers::write_status() {
     bool connected = false;
     auto status = status_of(row.str("target"), connected);
     for (const char* column : {"connection_mode", "inactivity_probe", "max_backoff", "other_config"}) {
-      if (row[column].empty()) continue;
+      if (!has_no_effect(row, column)) continue;
       status[column] = "no effect here";
       if (row.value("status", column) == nullptr)
         log::warn(kManagersLog, "manager {}: {} has no effect here", row.str("target"), column);

@@ -100,8 +100,8 @@ struct TransactLimits {
 
 /// What the OVSDB dialect knows about the sender of a transaction.
 struct TransactContext {
-  std::int64_t elapsed_ms = 0;                             ///< since the request arrived, for `wait`
-  bool read_only = false;                                  ///< refuse writes (database _Server)
+  std::int64_t elapsed_ms = 0;  ///< since the request arrived, for `wait`
+  bool read_only = false;       ///< refuse writes (database _Server, or a client that may only read)
   std::function<bool(const std::string&)> owns_lock = {};  ///< for `assert`
   std::size_t first = 0;  ///< index of the first operation: 1 in the params of a request
   TransactLimits limits = {};

@@ -225,8 +225,15 @@ class Execution {
     if (found == operations().end()) throw misparsed(json, "No operation \"" + op->get<std::string>() + "\"");
     check_members(json, found->second.members);
     if (found->second.writes && context_.read_only) {
-      throw Error("not allowed", found->first + " operation not allowed on table in reserved database " +
-                                     transaction_.database().schema().name);
+      // In the words of ovsdb-server.
+      const std::string& name = transaction_.database().schema().name;
+      throw Error(
+          "not allowed",
+          found->first + (name.starts_with('_')
+                              ? " operation not allowed on table in reserved database " + name
+                              : " operation not allowed when database server is in read only mode: this "
+                                "connection may only read; use the control socket db.sock, or a remote "
+                                "without other_config:read_only=true"));
     }
     return (this->*found->second.handler)(json);
   }

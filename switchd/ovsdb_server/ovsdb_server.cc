@@ -102,6 +102,10 @@ void OvsdbServer::add_methods(control::Dispatcher& dispatcher) {
   add("lock", [this](control::Client& s, const jsonrpc::Request& r) { return lock(s, r, false); });
   add("steal", [this](control::Client& s, const jsonrpc::Request& r) { return lock(s, r, true); });
   add("unlock", [this](control::Client& s, const jsonrpc::Request& r) { return unlock(s, r); });
+  for (const char* method :
+       {"list_dbs", "get_schema", "get_server_id", "set_db_change_aware", "transact", "monitor",
+        "monitor_cond", "monitor_cond_since", "monitor_cond_change", "monitor_cancel"})
+    dispatcher.allow_to_readers_v1(method);
   dispatcher.add_v1_notification("cancel", [this](control::Client& client, const jsonrpc::Request& request) {
     cancel(client, request);
     return Json();
@@ -150,11 +154,12 @@ TransactResult OvsdbServer::attempt(control::Client& client, const Served& serve
   TransactContext context;
   context.first = 1;  // after the name of the database
   context.elapsed_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
-  context.read_only = served.read_only;
+  context.read_only = served.read_only || client.read_only();
   context.owns_lock = [this, id = client.id()](const std::string& name) { return locks_.owns(name, id); };
   const Database::By by(*served.database, client.who());
   TransactResult result = served.database->transact(params, context);
-  if (refused_ && !result.waiting()) look_for_refusal(client, params, result);
+  // Who may only read must not fill the history with what was refused to it.
+  if (refused_ && !result.waiting() && !client.read_only()) look_for_refusal(client, params, result);
   return result;
 }
 

@@ -19,7 +19,8 @@ ALLOWED: dict[str, set[str]] = {
     "schemas": set(),
     "schemas/jsonrpc": {"schemas"},
     "schemas/ovsdb": {"schemas"},
-    "ctl": {"schemas", "schemas/jsonrpc", "schemas/ovsdb"},
+    "wire": set(),
+    "ctl": {"schemas", "schemas/jsonrpc", "schemas/ovsdb", "wire"},
     # datapath: frames
     "datapath/base": set(),
     "datapath/frame": {"datapath/base"},
@@ -41,7 +42,7 @@ ALLOWED |= {
     "switchd/base": {"datapath/base", "schemas"},
     "switchd/db": EVERY_SCHEMA | {"switchd/base"},
     "switchd/netlink": {"switchd/base"} | FRAMES,
-    "switchd/control": EVERY_SCHEMA | {"datapath/base", "switchd/base", "switchd/db"},
+    "switchd/control": EVERY_SCHEMA | {"wire", "datapath/base", "switchd/base", "switchd/db"},
     "switchd/ovsdb_server": EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/control"},
     "switchd/model": EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", "datapath/mirror", "datapath/switching",
                                               "datapath/tunnel", "datapath/snapshot", "datapath/port"},
@@ -54,7 +55,7 @@ ALLOWED["switchd/api"] = EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", 
                                                   "switchd/bridge", "switchd/history"}
 ALLOWED["switchd/vsphere"] = EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/model", "switchd/api"}
 ALLOWED["switchd/unixctl"] = ALLOWED["switchd/api"] | {"switchd/api"}
-ALLOWED["switchd"] = EVERY_SCHEMA | {"datapath/base"} | {folder for folder in ALLOWED if folder.startswith("switchd/")}
+ALLOWED["switchd"] = EVERY_SCHEMA | {"wire", "datapath/base"} | {folder for folder in ALLOWED if folder.startswith("switchd/")}
 
 ROOMS = sorted({folder.split("/")[0] for folder in ALLOWED})
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)

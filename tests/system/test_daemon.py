@@ -25,7 +25,7 @@ NAMES = ("ovs-vswitchd", "ovsdb-server")  # it stands for both
 
 def files_of(daemon: Daemon) -> list[Any]:
     """What its run directory contains while it runs."""
-    return sorted(["db.sock", *(file for name in NAMES for file in (f"{name}.pid", f"{name}.{daemon.pid}.ctl"))])
+    return sorted(["db.sock", "db-ro.sock", *(file for name in NAMES for file in (f"{name}.pid", f"{name}.{daemon.pid}.ctl"))])
 
 
 def files_in(directory: pathlib.Path) -> list[Any]:
@@ -42,7 +42,7 @@ def test_version_and_help_are_in_order_wrong_usage_is_status_2() -> None:
     for option in ("--rundir", "--db", "--remote", "--group", "--log-file", "--log-level", "--detach", "--workers"):
         assert option in help_text
     assert "{" not in help_text.replace("TEXT:{", ""), "what the parser calls the value of a flag"
-    for wrong in (["--nonsense"], ["stray"], ["--remote", "pssl:6640"], ["--log-level", "loud"], ["--workers", "x"]):
+    for wrong in (["--nonsense"], ["stray"], ["--remote", "pssl:70000"], ["--log-level", "loud"], ["--workers", "x"]):
         done = run(*wrong)
         assert done.returncode == 2, wrong
         assert done.stderr
@@ -65,6 +65,7 @@ def test_run_directory_is_made_and_its_files_have_their_names_and_modes(daemon: 
         assert (daemon.rundir / f"{name}.pid").read_text() == f"{daemon.pid}\n"
     for name in ("db.sock", *(f"{name}.{daemon.pid}.ctl" for name in NAMES)):
         assert stat.S_IMODE((daemon.rundir / name).stat().st_mode) == 0o660
+    assert stat.S_IMODE((daemon.rundir / "db-ro.sock").stat().st_mode) == 0o666
 
 
 def test_group_owns_the_sockets(make_daemon: Callable[..., Daemon]) -> None:

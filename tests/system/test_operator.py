@@ -95,7 +95,7 @@ def test_a_pinned_address_gets_its_frames(lab: Lab) -> None:
     (["ofproto/trace", "br0", "in_port=t1", "0102"], "the packet is shorter than an Ethernet header"),
     (["ofproto/trace", "br0", "in_port=t1", "01xx"], "Trailing garbage in packet data"),
     (["ovsdb-server/remove-remote", "punix:nosuch"], "no such remote"),
-    (["ovsdb-server/add-remote", "pssl:6640"], None),
+    (["ovsdb-server/add-remote", "pigeon:6640"], None),
     (["ovsdb-server/compact", "nosuch"], "no database by that name"),
     (["ovsdb-server/get-db-storage-status", "nosuch"], "Failed to find the database."),
 ])

@@ -169,12 +169,6 @@ def test_damage_is_refused_and_a_torn_tail_is_kept(make_daemon: Callable[..., Da
     assert str(kept) in daemon.log_text()
 
 
-def test_keys_for_tls_are_a_warning(daemon: Daemon) -> None:
-    ovs(daemon, "ovs-vsctl", "--no-wait", "init")
-    ovs(daemon, "ovs-vsctl", "--no-wait", "set-ssl", "/k", "/c", "/a")
-    wait_until(lambda: "TLS is not supported yet" in daemon.log_text(), "the log says that set-ssl has no effect")
-
-
 def test_backup_and_restore(daemon: Daemon, tmp_path: pathlib.Path) -> None:
     transact(daemon, insert("Queue", {"dscp": 5}), insert("Queue", {"dscp": 6}))
     backup = tmp_path / "backup"  # ovsdb-client wants to seek in it

@@ -14,42 +14,6 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using namespace std::chrono_literals;
 
-std::string why_refused(const std::string& remote) {
-  try {
-    control::parse_remote(remote);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "not refused";
-}
-
-TEST(Remote, Notations) {
-  EXPECT_EQ(control::parse_remote("punix:/run/x.sock").path, "/run/x.sock");
-  EXPECT_EQ(control::parse_remote("unix:/run/x:y.sock").path, "/run/x:y.sock");
-  EXPECT_FALSE(control::parse_remote("unix:/run/x").passive());
-  EXPECT_EQ(control::parse_remote("ptcp:6641").address, "127.0.0.1") << "never the world unless asked for";
-  EXPECT_EQ(control::parse_remote("ptcp:6641").port, 6641);
-  EXPECT_EQ(control::parse_remote("ptcp:").port, 6640);
-  EXPECT_EQ(control::parse_remote("ptcp:0:0.0.0.0").address, "0.0.0.0");
-  EXPECT_EQ(control::parse_remote("ptcp:6640:[::1]").address, "::1");
-  EXPECT_EQ(control::parse_remote("tcp:10.1.2.3:17").port, 17);
-  EXPECT_EQ(control::parse_remote("tcp:[fe80::7]:18").address, "fe80::7");
-  EXPECT_EQ(control::parse_remote("tcp:[fe80::7]:18").port, 18);
-  EXPECT_EQ(control::parse_remote("tcp:10.1.2.3").port, 6640);
-}
-
-TEST(Remote, RefusalsSayWhy) {
-  EXPECT_THAT(why_refused("pssl:6640"), HasSubstr("TLS"));
-  EXPECT_THAT(why_refused("punix:"), HasSubstr("path is missing"));
-  EXPECT_THAT(why_refused("punix:/" + std::string(107, 'p')), HasSubstr("107 bytes"));
-  EXPECT_THAT(why_refused("ptcp:70000"), HasSubstr("\"70000\" is not a port"));
-  EXPECT_THAT(why_refused("ptcp:1:localhost"), HasSubstr("numeric"));
-  EXPECT_THAT(why_refused("tcp:1.2.3.4:0"), HasSubstr("port 0"));
-  EXPECT_THAT(why_refused("tcp:[::1"), HasSubstr("numeric"));
-  for (const char* text : {"", "punix", "db.sock", "http://x"})
-    EXPECT_THAT(why_refused(text), HasSubstr("expected"));
-}
-
 class ControlListener : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -4,12 +4,12 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
+#include <filesystem>
 
 #include "schemas/ovsdb/schema.h"
-#include "switchd/base/log.h"
 #include "switchd/db/database.h"
 #include "switchd/db/transaction.h"
+#include "tests/support/certificates.h"
 #include "tests/unit/switchd/control/test_client.h"
 
 namespace vswitch::testing {
@@ -44,6 +44,25 @@ class ManagerRows : public ::testing::Test {
     EXPECT_FALSE(transaction.commit());
     io_.poll();
   }
+  control::ServerOptions with_tls() const {
+    control::ServerOptions options;
+    options.tls = tls_;
+    return options;
+  }
+  void set_keys(const wire::TlsFiles& keys) {
+    Transaction transaction(database_);
+    for (const ovsdb::Row& row : database_.table("SSL"))
+      transaction.remove("Open_vSwitch", root_, "ssl", Datum::of(row.uuid()));
+    if (!keys.empty()) {
+      const Uuid row = transaction.insert("SSL");
+      transaction.set("SSL", row, "private_key", Datum::of(keys.private_key));
+      transaction.set("SSL", row, "certificate", Datum::of(keys.certificate));
+      transaction.set("SSL", row, "ca_cert", Datum::of(keys.ca_cert));
+      transaction.add("Open_vSwitch", root_, "ssl", Datum::of(row));
+    }
+    EXPECT_FALSE(transaction.commit());
+    io_.poll();
+  }
   std::map<std::string, std::string> status(const Uuid& row) {
     return database_.find("Manager", row)->map("status");
   }
@@ -53,7 +72,8 @@ class ManagerRows : public ::testing::Test {
   ovsdb::Database database_{ovsdb::vswitch_schema()};
   Uuid root_;
   control::Dispatcher dispatcher_;
-  control::Server server_{io_, dispatcher_, {}};
+  const std::shared_ptr<control::TlsIdentity> tls_ = std::make_shared<control::TlsIdentity>();
+  control::Server server_{io_, dispatcher_, with_tls()};
   control::Managers managers_{io_, database_, server_};
 };
 
@@ -78,8 +98,8 @@ TEST_F(ManagerRows, TellThePortAndWhetherSomebodyIsThere) {
 
 TEST_F(ManagerRows, WhatCannotBeOpenedSaysWhyAndIsTriedAgain) {
   const std::string directory = directory_ / "later";
-  const Uuid bad = add("pssl:6640"), waiting = add("punix:" + directory + "/m.sock");
-  EXPECT_THAT(status(bad).at("last_error"), HasSubstr("TLS"));
+  const Uuid bad = add("pigeon:6640"), waiting = add("punix:" + directory + "/m.sock");
+  EXPECT_THAT(status(bad).at("last_error"), HasSubstr("expected punix:PATH"));
   EXPECT_EQ(status(waiting).at("state"), "BACKOFF");
   std::filesystem::create_directory(directory);
   while (status(waiting).at("state") != "ACTIVE") io_.run_one();
@@ -89,29 +109,47 @@ TEST_F(ManagerRows, WhatCannotBeOpenedSaysWhyAndIsTriedAgain) {
   EXPECT_TRUE(server_.status().empty());
 }
 
-TEST_F(ManagerRows, KeysOfTlsAreNotTakenWithoutAWord) {
-  const std::string file = directory_ / "log";
-  log::open_file(file);
-  const auto warnings = [&file] {
-    std::ifstream lines(file);
-    std::size_t found = 0;
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find("|WARN|") != line.npos && line.find("TLS is not supported yet") != line.npos) ++found;
-    }
-    return found;
-  };
-  Transaction set(database_);
-  const Uuid row = set.insert("SSL");
-  set.add("Open_vSwitch", root_, "ssl", Datum::of(row));
-  EXPECT_FALSE(set.commit());
-  EXPECT_EQ(warnings(), 1U);
-  const control::Managers next(io_, database_, server_);  // after a restart
-  EXPECT_EQ(warnings(), 2U);
-  Transaction remove(database_);
-  remove.remove("Open_vSwitch", root_, "ssl", Datum::of(row));
-  EXPECT_FALSE(remove.commit());
-  EXPECT_EQ(warnings(), 2U);
-  log::open_file("/dev/null");
+TEST_F(ManagerRows, TlsSaysWhatIsWrongWithTheKeysUntilTheyAreRight) {
+  const Uuid row = add("pssl:0");
+  EXPECT_EQ(status(row).at("state"), "BACKOFF");
+  EXPECT_THAT(status(row).at("last_error"), HasSubstr("set-ssl"));
+  EXPECT_GT(std::stoi(status(row).at("bound_port")), 0);
+  const Authority authority(directory_ / "", "ca");
+  const wire::TlsFiles keys = authority.certify("sw1"), others = authority.certify("sw2");
+  wire::TlsFiles mixed = keys;
+  mixed.private_key = others.private_key;
+  set_keys(mixed);
+  EXPECT_THAT(status(row).at("last_error"), HasSubstr("does not fit"));
+  set_keys(keys);
+  EXPECT_EQ(status(row).at("state"), "ACTIVE");
+  EXPECT_FALSE(status(row).contains("last_error"));
+  set_keys({});
+  EXPECT_EQ(status(row).at("state"), "BACKOFF");
+}
+
+TEST_F(ManagerRows, ReplacedKeysAreReadAndUselessOnesAreNotTaken) {
+  const Authority authority(directory_ / "", "ca");
+  const wire::TlsFiles keys = authority.certify("sw1");
+  set_keys(keys);
+  const auto before = tls_->context();
+  ASSERT_TRUE(before);
+  tls_->refresh();
+  EXPECT_EQ(tls_->context(), before) << "read again without need";
+  std::filesystem::copy_file(authority.certify("sw2").certificate, keys.certificate,
+                             std::filesystem::copy_options::overwrite_existing);  // and not yet the key
+  tls_->refresh();
+  EXPECT_EQ(tls_->context(), before);
+  EXPECT_THAT(tls_->problem(), HasSubstr("were read before stay in use"));
+  std::filesystem::copy_file(directory_ / "sw2-privkey.pem", keys.private_key,
+                             std::filesystem::copy_options::overwrite_existing);
+  tls_->refresh();
+  EXPECT_NE(tls_->context(), before);
+  EXPECT_EQ(tls_->problem(), "");
+}
+
+TEST_F(ManagerRows, APortForTheWholeNetworkIsAWarning) {
+  EXPECT_THAT(status(add("ptcp:0:0.0.0.0")).at("warning"), HasSubstr("pssl:"));
+  EXPECT_FALSE(status(add("ptcp:0:127.0.0.1")).contains("warning"));
 }
 
 TEST_F(ManagerRows, LeaveTheCommandLinesRemotesAlone) {

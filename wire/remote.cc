@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "switchd/control/remote.h"
+#include "wire/remote.h"
 
 #include <arpa/inet.h>
 
 #include <charconv>
 #include <stdexcept>
 
-namespace vswitch::control {
+namespace vswitch::wire {
 namespace {
 
 constexpr std::size_t kPathBytes = 107;  // sockaddr_un has 108, one for the terminating 0
@@ -44,25 +44,29 @@ Remote parse_unix(const std::string& text, Remote::Kind kind, const std::string&
   return {kind, path, "", 0};
 }
 
-Remote parse_ptcp(const std::string& text, const std::string& rest) {
+Remote parse_listener(const std::string& text, Remote::Kind kind, const std::string& rest) {
   const std::size_t colon = rest.find(':');
   const std::string digits = rest.substr(0, colon);
   const std::string address = colon == std::string::npos ? "127.0.0.1" : rest.substr(colon + 1);
-  return {Remote::Kind::ptcp, "", parse_address(text, address),
+  return {kind, "", parse_address(text, address),
           digits.empty() ? Remote::kDefaultPort : parse_port(text, digits)};
 }
 
-Remote parse_tcp(const std::string& text, const std::string& rest) {
+Remote parse_peer(const std::string& text, Remote::Kind kind, const std::string& rest) {
   const std::size_t end_of_host = rest.starts_with('[') ? rest.find(']') : 0;
   const std::size_t colon = end_of_host == std::string::npos ? end_of_host : rest.find(':', end_of_host);
   const std::string address = parse_address(text, rest.substr(0, colon));
   const std::uint16_t port =
       colon == std::string::npos ? Remote::kDefaultPort : parse_port(text, rest.substr(colon + 1));
   if (port == 0) throw bad(text, "cannot connect to port 0");
-  return {Remote::Kind::tcp, "", address, port};
+  return {kind, "", address, port};
 }
 
 }  // namespace
+
+bool Remote::open_to_the_network() const {
+  return kind == Kind::ptcp && address != "::1" && !address.starts_with("127.");
+}
 
 Remote parse_remote(const std::string& text) {
   const std::size_t colon = text.find(':');
@@ -71,11 +75,14 @@ Remote parse_remote(const std::string& text) {
   if (colon != std::string::npos) {
     if (kind == "punix") return parse_unix(text, Remote::Kind::punix, rest);
     if (kind == "unix") return parse_unix(text, Remote::Kind::unix_, rest);
-    if (kind == "ptcp") return parse_ptcp(text, rest);
-    if (kind == "tcp") return parse_tcp(text, rest);
-    if (kind == "pssl" || kind == "ssl") throw bad(text, "TLS is not supported");
+    if (kind == "ptcp") return parse_listener(text, Remote::Kind::ptcp, rest);
+    if (kind == "pssl") return parse_listener(text, Remote::Kind::pssl, rest);
+    if (kind == "tcp") return parse_peer(text, Remote::Kind::tcp, rest);
+    if (kind == "ssl") return parse_peer(text, Remote::Kind::ssl, rest);
   }
-  throw bad(text, "expected punix:PATH, ptcp:PORT[:ADDRESS], unix:PATH or tcp:ADDRESS:PORT");
+  throw bad(text,
+            "expected punix:PATH, ptcp:PORT[:ADDRESS], pssl:PORT[:ADDRESS], unix:PATH, tcp:ADDRESS:PORT or "
+            "ssl:ADDRESS:PORT");
 }
 
-}  // namespace vswitch::control
+}  // namespace vswitch::wire
