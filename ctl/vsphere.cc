@@ -5,25 +5,12 @@
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
-#include "ctl/input_file.h"
+#include "ctl/json_file.h"
 #include "ctl/render.h"
-#include "schemas/nesting.h"
 #include "schemas/openrpc.h"
 
 namespace vswitch::ctl {
 namespace {
-
-Json read_json(const std::string& path) {
-  const std::string text = read_input(path);
-  const std::string name = path == "-" ? "standard input" : path;
-  if (nests_deeper_than(kMaxNesting, text)) {
-    throw UsageError(name + " has arrays and objects nested more than " + std::to_string(kMaxNesting) +
-                     " levels deep");
-  }
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw UsageError(name + " is not JSON");
-  return json;
-}
 
 /// An object with a member that only sessions have.
 bool is_session(const Json& object) {
