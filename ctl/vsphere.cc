@@ -146,8 +146,12 @@ std::string render_export(const Json& result) {
 }  // namespace
 
 const std::vector<Command> kVsphereCommands = {
-    {"import-mirrors", "import sessions of vSphere, all or none",
-     "br0 vspan.json --port 50=t1 --uplink uplink1=eth0", declare_import, render_import},
+    {.name = "import-mirrors",
+     .summary = "import sessions of vSphere, all or none",
+     .example = "br0 vspan.json --port 50=t1 --uplink uplink1=eth0",
+     .declare = declare_import,
+     .render = render_import,
+     .progress = "importing"},
     {"export-mirrors", "print sessions as JSON in the form of vSphere", "br0 span0", declare_export,
      render_export},
 };

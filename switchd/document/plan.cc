@@ -182,10 +182,11 @@ void Plan::remove_items(const std::string& bridge, const char* list, const std::
 void Plan::take_bridge(const std::string& name, const Json& wanted) {
   in_document(path_of(name), [&] {
     if (const std::string trouble = bridge_name_trouble(name); !trouble.empty()) refuse_name(name, trouble);
-    model::Bridge settings = api::bridge_settings_from(wanted);
-    const Json text = api::normal_form(settings);
     const auto found = present_.bridges.find(name);
     const bool is_new = found == present_.bridges.end();
+    if (!is_new && !wanted.contains("settings")) return;
+    model::Bridge settings = api::bridge_settings_from(list_of(wanted, "settings"));
+    const Json text = api::normal_form(settings);
     Json changes = api::differences(is_new ? Json::object() : found->second.text, text);
     if (is_new) {
       places_[name] = name;

@@ -169,7 +169,7 @@ void Reader::check_contract() {
       if (const auto found = violation({{"b", bridge}})) item.obstacle = found->sentence;
   };
   for (auto& [name, bridge] : present_.bridges) {
-    check(bridge, bridge.text);
+    check(bridge, {{"settings", bridge.text}});
     for (auto& [port, item] : bridge.ports) check(item, {{"ports", {{"p", item.text}}}});
     for (auto& [mirror, item] : bridge.mirrors) check(item, {{"mirrors", {{"m", item.text}}}});
   }
@@ -255,8 +255,7 @@ Json document_of(const Present& present, bool whole_switch) {
   if (whole_switch) document["config"] = present.config;
   for (const auto& [name, bridge] : present.bridges) {
     if (!bridge.obstacle.empty()) continue;
-    Json text = bridge.text;
-    text["ports"] = text["mirrors"] = Json::object();
+    Json text = {{"settings", bridge.text}, {"ports", Json::object()}, {"mirrors", Json::object()}};
     for (const auto& [port, item] : bridge.ports) {
       if (item.obstacle.empty() && !(port == name && item.text.empty())) text["ports"][port] = item.text;
     }

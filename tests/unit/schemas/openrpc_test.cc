@@ -64,6 +64,33 @@ TEST(OpenRpc, ListsEveryMethodOfTheContract) {
           "bridge.put",    "port.put",         "mirror.put",      "system.export",     "system.apply"}));
 }
 
+/// The params of a method without those that are no settings.
+std::set<std::string> settings_of(const std::string& name) {
+  static const std::set<std::string> kOther = {"bridge", "name", "may_exist", "if_revision", "dry_run"};
+  std::set<std::string> names;
+  for (const Json& method : control().document()["methods"]) {
+    if (method["name"] != name) continue;
+    for (const Json& param : method["params"]) {
+      if (!kOther.contains(param["name"].get<std::string>())) names.insert(param["name"]);
+    }
+  }
+  return names;
+}
+
+TEST(OpenRpc, PutAndDocumentsHaveTheSettingsOfAdd) {
+  const Json& schemas = control().document()["components"]["schemas"];
+  for (const auto& [noun, schema] :
+       {std::pair("bridge", "BridgeSettings"), {"port", "PortSettings"}, {"mirror", "MirrorSettings"}}) {
+    const std::set<std::string> settings = settings_of(std::string(noun) + ".add");
+    EXPECT_EQ(settings_of(std::string(noun) + ".put"), settings) << noun;
+    std::set<std::string> members;
+    for (const auto& [name, member] : schemas[schema]["properties"].items()) {
+      members.insert(name);
+    }
+    EXPECT_EQ(members, settings) << schema;
+  }
+}
+
 TEST(OpenRpc, NamesThatUsersChooseAreStepsOfThePath) {
   const auto check = [](const Json& port) {
     Json params = {{"document", {{"version", 1}, {"bridges", {{"br0", {{"ports", {{"eth0.100", port}}}}}}}}}};

@@ -84,7 +84,7 @@ TEST_F(Document, HasWhatIsSetAndNoDefaults) {
   good("system.set_config", {{"config", {{"worker-threads", "2"}}}});
   good("mirror.add", with(span("s", {"t1", {{"name", "t3"}, {"direction", "to"}}}, {"t2"}),
                           {{"snaplen", 99}, {"rate", {{"bits", 5000}}}}));
-  const Json br0 = {{"mac_aging_time", 60},
+  const Json br0 = {{"settings", {{"mac_aging_time", 60}}},
                     {"ports",
                      {{"br0", {{"tag", 8}}},
                       {"t1", {{"tag", 7}, {"external_ids", {{"iface-id", "x"}}}}},
@@ -96,7 +96,8 @@ TEST_F(Document, HasWhatIsSetAndNoDefaults) {
                         {"destination", {{"ports", {"t2"}}}},
                         {"rate", {{"bits", 5000}}},
                         {"snaplen", 99}}}}}};
-  const Json br1 = {{"ports", {{"u1", Json::object()}}}, {"mirrors", Json::object()}};
+  const Json br1 = {
+      {"settings", Json::object()}, {"ports", {{"u1", Json::object()}}}, {"mirrors", Json::object()}};
   EXPECT_EQ(document(), Json({{"version", 1},
                               {"config", {{"worker-threads", "2"}}},
                               {"bridges", {{"br0", br0}, {"br1", br1}}}}));
@@ -107,14 +108,18 @@ TEST_F(Document, HasWhatIsSetAndNoDefaults) {
 
 TEST_F(Document, AnItemIsExactAndAListIsNot) {
   good("port.set", {{"name", "t1"}, {"tag", 7}, {"protected", true}});
+  good("bridge.set", {{"name", "br0"}, {"mac_aging_time", 60}});
   EXPECT_THAT(
       apply(br0({{"ports", {{"t1", {{"tag", 9}}}, {"t8", {{"type", "internal"}}}}}})),
       ElementsAre("~ port br0/t1 protected true>null tag 7>9", "+ port br0/t8 type null>\"internal\""));
   EXPECT_EQ(good("port.get", {{"name", "t1"}})["protected"], false);
   EXPECT_EQ(document()["bridges"]["br0"]["ports"].size(), 4u) << "t2 and t3 are still there";
+  EXPECT_EQ(document()["bridges"]["br0"]["settings"]["mac_aging_time"], 60) << "it says nothing of these";
   const std::string before = contents();
   EXPECT_THAT(apply(br0({{"ports", {{"t1", {{"tag", 9}}}}}})), IsEmpty());
   EXPECT_EQ(contents(), before);
+  EXPECT_THAT(apply(br0({{"settings", {{"mac_table_size", 99}}}})),
+              ElementsAre("~ bridge br0/br0 mac_aging_time 60>null mac_table_size null>99"));
 }
 
 TEST_F(Document, MakesAWholeSwitch) {
@@ -122,7 +127,7 @@ TEST_F(Document, MakesAWholeSwitch) {
                      {"config", {{"worker-threads", "3"}}},
                      {"bridges",
                       {{"br7",
-                        {{"fail_mode", "secure"},
+                        {{"settings", {{"fail_mode", "secure"}}},
                          {"ports",
                           {{"br7", {{"tag", 5}}},
                            {"patch-with-a-long-name", {{"type", "patch"}, {"options", {{"peer", "p"}}}}}}},
@@ -167,7 +172,8 @@ TEST_F(Document, APortMovesIfPruneLetsItGo) {
 }
 
 TEST_F(Document, OneBridgeOfSeveral) {
-  const Json text = with(of({{"br0", {{"mac_aging_time", 60}}}, {"br1", {{"mac_aging_time", 70}}}}),
+  const Json text = with(of({{"br0", {{"settings", {{"mac_aging_time", 60}}}}},
+                             {"br1", {{"settings", {{"mac_aging_time", 70}}}}}}),
                          {{"config", {{"a", "b"}}}});
   EXPECT_THAT(apply(text, {{"bridge", "br1"}}), ElementsAre("~ bridge br1/br1 mac_aging_time null>70"));
   EXPECT_THAT(refusal("system.apply", {{"document", text}, {"bridge", "br9"}}),
@@ -289,7 +295,7 @@ TEST_F(Document, NamesWhatItCannotExpressAndPruneKeepsIt) {
   EXPECT_THAT(bad({{"br0", {{"mirrors", {{"mine", session("t1", "t2")}}}}}}),
               HasSubstr("it ends with the connection"));
   // One that contradicts itself can be put right.
-  EXPECT_EQ(apply(br0({{"mac_aging_time", 60}, {"mirrors", {{"empty", session("t1", "t2")}}}})).size(), 1u);
+  EXPECT_EQ(apply(br0({{"mirrors", {{"empty", session("t1", "t2")}}}})).size(), 1u);
 }
 
 TEST_F(Document, ASessionThatHasEndedComesBackAsOneThatHas) {
