@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lab import RpcError, wait_until
+from lab import ROOT, RpcError, wait_until
 from net import BROADCAST, frame, mac
 from switch import Lab
 
@@ -84,6 +86,19 @@ def test_the_same_document_on_another_host(lab: Lab, tmp_path: pathlib.Path) -> 
         other.net.host("t1")
         other.wait_port("t1", "active")
         assert apply(other, site).stdout == "nothing to do\n"
+
+
+def test_the_documents_of_the_page(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """The first is what export prints, to the letter."""
+    page = (ROOT / "docs" / "settings-as-text.md").read_text()
+    whole, sessions = (textwrap.dedent(text) for text in re.findall(r'^(    \{(?:\n      "bridges"|"version").*?\n)$', page, re.M | re.S))
+    site = tmp_path / "site.json"
+    site.write_text(whole)
+    assert apply(lab, site).returncode == 0
+    assert lab.ctl("export").stdout == whole
+    site.write_text(sessions)
+    assert apply(lab, site, "--prune", "--bridge", "br0").stdout.startswith("- mirror br0/web\n+ mirror br0/ids: ")
+    assert document(lab)["bridges"]["br0"]["settings"] == {"mac_aging_time": 60}
 
 
 def test_what_is_applied_copies(lab: Lab, tmp_path: pathlib.Path) -> None:
