@@ -28,6 +28,7 @@ struct Call {
   /// Members that render() finds in the result besides those of the daemon: what the arguments say about the
   /// text. --json prints the result without them.
   Json for_render = Json::object();
+  std::string output = {};  ///< file that the text goes to instead of standard output
 
   bool operator==(const Call&) const = default;
 };
@@ -59,18 +60,25 @@ struct Command {
   std::string (*without_daemon)(const std::string& why) = nullptr;
   /// For commands with --follow: the text of one event.
   std::string (*event)(const Json& event) = nullptr;
+  /// Lines for standard error, about what the text does not have.
+  std::string (*remarks)(const Json& result) = nullptr;
+  /// For commands whose exit status depends on the answer, while errors have their usual one.
+  int (*outcome)(const Json& result) = nullptr;
+  /// What the daemon is doing if the answer takes longer than a second: "applying".
+  std::string_view progress = "";
 };
 
 // The tables, one file each.
-extern const std::vector<Command> kBridgeCommands;   // bridge.cc
-extern const std::vector<Command> kPortCommands;     // port.cc
-extern const std::vector<Command> kMirrorCommands;   // mirror.cc
-extern const std::vector<Command> kVsphereCommands;  // vsphere.cc
-extern const std::vector<Command> kExplainCommands;  // explain.cc
-extern const std::vector<Command> kFdbCommands;      // fdb.cc
-extern const std::vector<Command> kStatsCommands;    // stats.cc
-extern const std::vector<Command> kHealthCommands;   // health.cc
-extern const std::vector<Command> kSystemCommands;   // system.cc
+extern const std::vector<Command> kBridgeCommands;    // bridge.cc
+extern const std::vector<Command> kPortCommands;      // port.cc
+extern const std::vector<Command> kMirrorCommands;    // mirror.cc
+extern const std::vector<Command> kDocumentCommands;  // document.cc
+extern const std::vector<Command> kVsphereCommands;   // vsphere.cc
+extern const std::vector<Command> kExplainCommands;   // explain.cc
+extern const std::vector<Command> kFdbCommands;       // fdb.cc
+extern const std::vector<Command> kStatsCommands;     // stats.cc
+extern const std::vector<Command> kHealthCommands;    // health.cc
+extern const std::vector<Command> kSystemCommands;    // system.cc
 
 /// All of them, in the order --help shows.
 std::vector<const Command*> commands();

@@ -112,7 +112,8 @@ Words with(Words words, std::initializer_list<const char*> more) {
 Words values_of(const CLI::Option& option, const Line& line, const Names& names) {
   const std::string bridge = line.arguments.empty() ? "" : line.arguments.front();
   static const std::map<std::string, const char*> kinds = {
-      {"source", "source"}, {"output", "output"}, {"in_port", "port"}, {"pcap", "file"},
+      {"source", "source"}, {"output", "output"}, {"in_port", "port"},
+      {"pcap", "file"},     {"bridge", "bridge"}, {"file", "file"},
       {"socket", "file"},   {"rundir", "folder"}, {"peer", "any port"}};
   const std::string member = member_of(option);
   const auto kind = kinds.find(member);
@@ -120,6 +121,7 @@ Words values_of(const CLI::Option& option, const Line& line, const Names& names)
     const std::string_view what = kind->second;
     if (what == "file") return {":files"};
     if (what == "folder") return {":directories"};
+    if (what == "bridge") return names.bridges();
     if (what == "source") return with(names.ports(bridge), {"all"});
     if (what == "output") return with(names.ports(bridge), {"none"});
     return names.ports(what == "port" ? bridge : "");

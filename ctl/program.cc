@@ -11,6 +11,8 @@
 #include "ctl/command.h"
 #include "ctl/completion.h"
 #include "ctl/nearest.h"
+#include "ctl/output_file.h"
+#include "ctl/progress.h"
 #include "ctl/render.h"
 #include "ctl/wording.h"
 #include "schemas/openrpc.h"
@@ -439,15 +441,26 @@ int execute(const Parsed& parsed, World& world) {
     watch(parsed, *daemon, world);
     return kDone;
   }
-  Json result = ask(*daemon, parsed.calls);
+  Json result = [&] {
+    const Progress progress(world.err, std::string(parsed.command->progress));
+    return ask(*daemon, parsed.calls);
+  }();
   if (!parsed.options.json) {
     for (const Call& call : parsed.calls) {
       if (!call.for_render.empty()) result.update(call.for_render);
     }
   }
-  world.out << (parsed.options.json ? as_json(result, 2) : parsed.command->render(result)) << std::flush;
+  const std::string text = parsed.options.json ? as_json(result, 2) : parsed.command->render(result);
+  if (const std::string& file = parsed.calls.front().output; !file.empty()) {
+    write_output(file, text);
+  } else {
+    world.out << text << std::flush;
+  }
+  if (parsed.command->remarks != nullptr && !parsed.options.json)
+    world.err << parsed.command->remarks(result) << std::flush;
   const std::string_view method = parsed.calls.front().method;
   if (method == "mirror.add" || method == "mirror.set" || method == "mirror.enable") warn(world, result);
+  if (parsed.command->outcome != nullptr) return parsed.command->outcome(result);
   return parsed.command->status == nullptr ? kDone : parsed.command->status(result);
 }
 
@@ -456,8 +469,8 @@ int execute(const Parsed& parsed, World& world) {
 std::vector<const Command*> commands() {
   std::vector<const Command*> all;
   for (const auto* table :
-       {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands, &kStatsCommands,
-        &kHealthCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
+       {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kDocumentCommands, &kVsphereCommands,
+        &kStatsCommands, &kHealthCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
     for (const Command& command : *table) all.push_back(&command);
   }
   return all;
@@ -482,8 +495,10 @@ int run(std::vector<std::string> arguments, World& world) {
     complain(world, error.what(), error.hint);
     return kNoDaemon;
   } catch (const jsonrpc::Error& error) {
-    // Only execute() calls the daemon.
-    complain(world, in_options(*parsed->program, error.message), hint(error, parsed->command->name));
+    // Only execute() calls the daemon. Members of a document are not options.
+    const bool in_document = error.data.is_object() && error.data.value("field", "").starts_with("document");
+    complain(world, in_document ? error.message : in_options(*parsed->program, error.message),
+             hint(error, parsed->command->name));
     // A status of its own would be mistaken for a finding.
     return parsed->command->status == nullptr ? kRefused : kNoDaemon;
   } catch (const std::exception& error) {

@@ -15,8 +15,8 @@
 namespace vswitch::ctl {
 
 /// Exit status, as the contract defines it, and kFailed: the tool met something that nobody has foreseen, so it
-/// cannot say what the daemon has done.
-enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3, kFailed = 4 };
+/// cannot say what the daemon has done. kDiffers: a dry run would change something.
+enum Status : int { kDone = 0, kRefused = 1, kWrongUsage = 2, kNoDaemon = 3, kFailed = 4, kDiffers = 5 };
 
 /// The environment of the program.
 struct World {

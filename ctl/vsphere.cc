@@ -5,25 +5,12 @@
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
-#include "ctl/input_file.h"
+#include "ctl/json_file.h"
 #include "ctl/render.h"
-#include "schemas/nesting.h"
 #include "schemas/openrpc.h"
 
 namespace vswitch::ctl {
 namespace {
-
-Json read_json(const std::string& path) {
-  const std::string text = read_input(path);
-  const std::string name = path == "-" ? "standard input" : path;
-  if (nests_deeper_than(kMaxNesting, text)) {
-    throw UsageError(name + " has arrays and objects nested more than " + std::to_string(kMaxNesting) +
-                     " levels deep");
-  }
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw UsageError(name + " is not JSON");
-  return json;
-}
 
 /// An object with a member that only sessions have.
 bool is_session(const Json& object) {
@@ -159,8 +146,12 @@ std::string render_export(const Json& result) {
 }  // namespace
 
 const std::vector<Command> kVsphereCommands = {
-    {"import-mirrors", "import sessions of vSphere, all or none",
-     "br0 vspan.json --port 50=t1 --uplink uplink1=eth0", declare_import, render_import},
+    {.name = "import-mirrors",
+     .summary = "import sessions of vSphere, all or none",
+     .example = "br0 vspan.json --port 50=t1 --uplink uplink1=eth0",
+     .declare = declare_import,
+     .render = render_import,
+     .progress = "importing"},
     {"export-mirrors", "print sessions as JSON in the form of vSphere", "br0 span0", declare_export,
      render_export},
 };

@@ -78,6 +78,14 @@ bool is_word(char c) {
 }  // namespace
 
 std::string in_options(const CLI::App& command, const std::string& field, std::string_view sentence) {
+  constexpr std::string_view kDocument = "document.";
+  if (field.starts_with(kDocument)) {  // its members are not options
+    const std::size_t at = sentence.find(field);
+    if (at == sentence.npos) return std::string(sentence);
+    std::string text(sentence.substr(0, at));
+    boost::algorithm::replace_first(text, "unknown parameter", "unknown member");
+    return text + std::string(sentence.substr(at + kDocument.size()));
+  }
   if (field.empty() || !sentence.starts_with(field)) return std::string(sentence);
   std::string rest(sentence.substr(field.size()));
   const auto option = option_of(command, without_indices(field));

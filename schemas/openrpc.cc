@@ -33,8 +33,12 @@ std::string render(const Path& path, const Json& root) {
       const std::size_t index = std::stoul(step);
       at = index < at->size() ? &(*at)[index] : nullptr;
     } else {
-      if (!text.empty()) text += '.';
-      text += step;
+      // The name of a port may have a dot: ports["eth0.100"].
+      if (step.find_first_of(".[") != std::string::npos) {
+        text += '[' + Json(step).dump(-1, ' ', false, Json::error_handler_t::replace) + ']';
+      } else {
+        text += (text.empty() ? "" : ".") + step;
+      }
       at = at != nullptr && at->is_object() && at->contains(step) ? &(*at)[step] : nullptr;
     }
   }
@@ -168,6 +172,8 @@ class Contract::Impl {
           fill_defaults(document_root, member, value[name]);
         }
       }
+    } else if (value.is_object() && names_others(schema)) {
+      for (Json& member : value) fill_defaults(document_root, schema["additionalProperties"], member);
     } else if (value.is_array() && schema.contains("items")) {
       for (Json& item : value) fill_defaults(document_root, schema["items"], item);
     }
@@ -211,6 +217,11 @@ class Contract::Impl {
     }
   }
 
+  /// An object whose members all have one schema, under names that users choose.
+  static bool names_others(const Json& schema) {
+    return schema.contains("additionalProperties") && schema["additionalProperties"].is_object();
+  }
+
   /// The schema of the member at `path`; null when the path leaves what the schema describes.
   static const Json& schema_at(const Json& root, const Path& path) {
     static const Json nothing;
@@ -220,6 +231,8 @@ class Contract::Impl {
         at = &resolve(root, (*at)["properties"][step]);
       } else if (at->contains("items")) {
         at = &resolve(root, (*at)["items"]);
+      } else if (names_others(*at)) {
+        at = &resolve(root, (*at)["additionalProperties"]);
       } else {
         return nothing;
       }
@@ -259,6 +272,10 @@ class Contract::Impl {
       for (const auto& [name, member] : schema["properties"].items()) {
         if (!value.contains(name)) continue;
         if (auto violation = descend(member, value[name], name)) return violation;
+      }
+    } else if (value.is_object() && names_others(schema)) {
+      for (const auto& [name, member] : value.items()) {
+        if (auto violation = descend(schema["additionalProperties"], member, name)) return violation;
       }
     } else if (value.is_array() && schema.contains("items")) {
       for (std::size_t i = 0; i < value.size(); ++i) {

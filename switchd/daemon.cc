@@ -28,6 +28,7 @@
 #include "switchd/control/server.h"
 #include "switchd/control/tls_identity.h"
 #include "switchd/db/database.h"
+#include "switchd/document/document.h"
 #include "switchd/group_commit.h"
 #include "switchd/history/history.h"
 #include "switchd/ovsdb_server/ovsdb_server.h"
@@ -225,6 +226,7 @@ class Daemon::Parts {
     dispatcher_.add_echo();
     const bridge::SwitchView view = switch_.view();
     register_api(dispatcher_, *database_, view, history_);
+    document::register_methods(dispatcher_, *database_, view.applied, history_);
     vsphere::register_methods(dispatcher_, *database_, view.applied, history_);
     ovsdb_server_.on_refused([this](const std::string& who, const std::string& reason) {
       history_.refused(who, "transact", reason);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// bridge.add del list get set
+// bridge.add put del list get set
 #include "switchd/model/bridge.h"
 
+#include "switchd/api/bridge_settings.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
+#include "switchd/api/normal_form.h"
 #include "switchd/api/params.h"
+#include "switchd/api/revision.h"
 #include "switchd/api/rows.h"
 
 namespace vswitch::api {
@@ -49,11 +52,12 @@ Json bridge_json(const Database& database, const Row& row) {
                {"mirrors", mirrors},
                {"state", state.state},
                {"reason", state.reason},
-               {"notice", model::notice_of(row)}});
+               {"notice", model::notice_of(row)},
+               {"revision", revision_of_bridge(row)}});
   return json;
 }
 
-void write_settings(Transaction& transaction, const Uuid& row, const Json& params) {
+void write_given(Transaction& transaction, const Uuid& row, const Json& params) {
   model::Bridge bridge = model::read_bridge(*transaction.find("Bridge", row));
   model::take_members(model::bridge_columns(), params, bridge);
   model::write_columns(model::bridge_columns(), bridge, params, transaction, "Bridge", row);
@@ -64,22 +68,22 @@ void write_settings(Transaction& transaction, const Uuid& row, const Json& param
   transaction.set("Bridge", row, "other_config", Datum::map_of(config));
 }
 
-/// Bridge, Port and Interface rows as `ovs-vsctl add-br` makes them.
-Uuid insert_bridge(Transaction& transaction, const std::string& name) {
-  const Uuid interface = transaction.insert("Interface");
-  transaction.set("Interface", interface, "name", Datum::of(name));
-  transaction.set("Interface", interface, "type", Datum::of("internal"));
-  const Uuid port = transaction.insert("Port");
-  transaction.set("Port", port, "name", Datum::of(name));
-  transaction.set("Port", port, "interfaces", Datum::of(interface));
-  const Uuid bridge = transaction.insert("Bridge");
-  transaction.set("Bridge", bridge, "name", Datum::of(name));
-  transaction.set("Bridge", bridge, "ports", Datum::of(port));
-  return bridge;
-}
-
 Outcome show_bridge(Database& database, const std::string& name) {
   return [&database, name] { return bridge_json(database, bridge_named(database, name, "name")); };
+}
+
+void check_free(const Database& database, const std::string& name) {
+  if (database.table("Interface").find("name", name) == nullptr &&
+      model::find_port(database, name) == nullptr)
+    return;
+  throw conflict("name", name,
+                 "a port named " + name + " already exists, and the bridge's own port needs that name");
+}
+
+/// Throws if the bridge has other settings than the client has read.
+void check_bridge_revision(const Row* bridge, const Json& params) {
+  const auto present = bridge == nullptr ? std::nullopt : std::optional(revision_of_bridge(*bridge));
+  check_revision(params, present, "bridge " + params["name"].get<std::string>(), "bridge.get");
 }
 
 Outcome add_bridge(Database& database, const Json& params) {
@@ -93,24 +97,48 @@ Outcome add_bridge(Database& database, const Json& params) {
       throw exists(field, params[field], "bridge " + name + " already exists with a different " + field);
     return show_bridge(database, name);
   }
-  if (database.table("Interface").find("name", name) != nullptr ||
-      model::find_port(database, name) != nullptr) {
-    throw conflict("name", name,
-                   "a port named " + name + " already exists, and the bridge's own port needs that name");
-  }
+  check_free(database, name);
   Transaction transaction(database);
   const Uuid bridge = insert_bridge(transaction, name);
-  write_settings(transaction, bridge, params);
+  write_given(transaction, bridge, params);
   transaction.add("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
   transaction.comment("bridge.add " + name);
   commit(transaction);
   return show_bridge(database, name);
 }
 
+/// The bridge has the settings of the params, and the defaults of those that are not given.
+Outcome put_bridge(Database& database, const Json& params) {
+  const std::string name = params["name"];
+  const Row* present = model::find_bridge(database, name);
+  check_bridge_revision(present, params);
+  if (present == nullptr) check_free(database, name);
+  const model::Bridge wanted = bridge_settings_from(params);
+  const Json before = present == nullptr ? Json::object() : normal_form(model::read_bridge(*present));
+  const Json changes = differences(before, normal_form(wanted));
+  const bool creates = present == nullptr, changes_it = creates || !changes.empty();
+  if (changes_it && params["dry_run"] != true) {
+    Transaction transaction(database);
+    const Uuid bridge = creates ? insert_bridge(transaction, name) : present->uuid();
+    write_settings(transaction, bridge, wanted);
+    if (creates)
+      transaction.add("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
+    transaction.comment("bridge.put " + name);
+    commit(transaction);
+  }
+  return [&database, name, creates, changes_it, changes]() -> Json {
+    const bool is_there = model::find_bridge(database, name) != nullptr;
+    Json result = {{"changed", changes_it}, {"created", creates}, {"changes", changes}};
+    if (is_there) result["bridge"] = show_bridge(database, name)();
+    return result;
+  };
+}
+
 Outcome set_bridge(Database& database, const Json& params) {
   const Row& bridge = bridge_named(database, params["name"], "name");
+  check_bridge_revision(&bridge, params);
   Transaction transaction(database);
-  write_settings(transaction, bridge.uuid(), params);
+  write_given(transaction, bridge.uuid(), params);
   transaction.comment("bridge.set " + bridge.str("name"));
   const std::string name = bridge.str("name");
   commit(transaction);
@@ -122,7 +150,9 @@ Outcome del_bridge(Database& database, const Json& params) {
   if (params["if_exists"] == true && model::find_bridge(database, name) == nullptr) {
     return [] { return Json{{"removed", false}}; };
   }
-  const Uuid bridge = bridge_named(database, name, "name").uuid();
+  const Row& row = bridge_named(database, name, "name");
+  check_bridge_revision(&row, params);
+  const Uuid bridge = row.uuid();
   Transaction transaction(database);
   transaction.remove("Open_vSwitch", root_row(database, transaction), "bridges", Datum::of(bridge));
   transaction.comment("bridge.del " + name);
@@ -135,6 +165,7 @@ Outcome del_bridge(Database& database, const Json& params) {
 void add_bridge_methods(Methods& methods) {
   Database& database = methods.database;
   methods.change("bridge.add", [&database](const Json& params) { return add_bridge(database, params); });
+  methods.change("bridge.put", [&database](const Json& params) { return put_bridge(database, params); });
   methods.change("bridge.set", [&database](const Json& params) { return set_bridge(database, params); });
   methods.change("bridge.del", [&database](const Json& params) { return del_bridge(database, params); });
   methods.read("bridge.get",

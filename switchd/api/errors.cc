@@ -29,6 +29,12 @@ jsonrpc::Error conflict(const std::string& field, Json value, std::string senten
 jsonrpc::Error refused(const std::string& field, Json value, std::string sentence) {
   return make(kRefused, "refused", field, std::move(value), std::move(sentence));
 }
+jsonrpc::Error changed_meanwhile(Json if_revision, Json present, std::string sentence) {
+  jsonrpc::Error error =
+      make(kChanged, "changed", "if_revision", std::move(if_revision), std::move(sentence));
+  error.data["revision"] = std::move(present);
+  return error;
+}
 jsonrpc::Error unavailable(std::string sentence) {
   return make(kUnavailable, "unavailable", "", nullptr, std::move(sentence));
 }

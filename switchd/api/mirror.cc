@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror.add del list get set enable disable stats
+// mirror.add put del list get set enable disable stats
 #include "switchd/api/account.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
 #include "switchd/api/mirror_life.h"
 #include "switchd/api/mirror_session.h"
+#include "switchd/api/normal_form.h"
 #include "switchd/api/params.h"
+#include "switchd/api/revision.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/model/mirror_rules.h"
 
@@ -40,7 +42,8 @@ Json mirror_json(const MirrorMethods& methods, const Row& bridge, const Row& row
                {"since", since == nullptr ? Json() : Json(*since)},
                {"notice", methods.counters.mirror_notice(row.uuid())},
                {"counters", counters},
-               {"destinations", destinations_json(database, account)}});
+               {"destinations", destinations_json(database, account)},
+               {"revision", revision_of_mirror(database, row)}});
   return json;
 }
 
@@ -88,6 +91,30 @@ struct Caller {
   BoundSessions& bound;
 };
 
+void check_room(const Database& database, const Row& bridge, const std::string& name) {
+  if (model::mirrors_of(database, bridge).size() < model::kMaxSessions) return;
+  throw conflict("name", name,
+                 "bridge " + bridge.str("name") + ": limit of " + std::to_string(model::kMaxSessions) +
+                     " sessions per bridge reached; delete one first");
+}
+
+Uuid insert_mirror(Transaction& transaction, const Row& bridge, const control::Client& client) {
+  const Uuid mirror = transaction.insert("Mirror");
+  transaction.set("Mirror", mirror, "origin", Datum::map_of(origin_of(client)));
+  transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
+  return mirror;
+}
+
+/// Throws if the session has other settings than the client has read.
+void check_mirror_revision(const Database& database, const Row& bridge, const Row* mirror,
+                           const Json& params) {
+  const auto present =
+      mirror == nullptr ? std::nullopt : std::optional(revision_of_mirror(database, *mirror));
+  check_revision(params, present,
+                 "session " + params["name"].get<std::string>() + " on bridge " + bridge.str("name"),
+                 "mirror.get");
+}
+
 Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& params) {
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
@@ -104,21 +131,49 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
     }
     return show_mirror(methods, bridge_name, session.name);
   }
-  if (model::mirrors_of(database, bridge).size() >= model::kMaxSessions) {
-    throw conflict("name", session.name,
-                   "bridge " + bridge_name + ": limit of " + std::to_string(model::kMaxSessions) +
-                       " sessions per bridge reached; delete one first");
-  }
+  check_room(database, bridge, session.name);
   check_session(database, bridge, session, std::nullopt);
   Transaction transaction(database);
-  const Uuid mirror = transaction.insert("Mirror");
-  transaction.set("Mirror", mirror, "origin", Datum::map_of(origin_of(caller.client)));
+  const Uuid mirror = insert_mirror(transaction, bridge, caller.client);
   model::write_mirror(transaction, mirror, session, params);
-  transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
   commit(transaction);
   if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
   return show_mirror(methods, bridge_name, session.name);
+}
+
+/// The session has the settings of the params, and the defaults of those that are not given.
+Outcome put_mirror(const MirrorMethods& methods, const Caller& caller, const Json& params) {
+  Database& database = methods.database;
+  const Row& bridge = bridge_named(database, params["bridge"]);
+  const std::string bridge_name = params["bridge"], name = params["name"];
+  const Row* present = find_mirror(database, bridge, name);
+  check_mirror_revision(database, bridge, present, params);
+  check_matches(params);
+  model::MirrorSettings wanted;
+  apply(wanted, params);
+  const Json before =
+      present == nullptr ? Json::object() : normal_form(model::read_mirror(database, *present));
+  const Json changes = differences(before, normal_form(wanted));
+  const bool creates = present == nullptr, changes_it = creates || !changes.empty();
+  if (creates) check_room(database, bridge, name);
+  const auto self = present == nullptr ? std::nullopt : std::optional(present->uuid());
+  if (changes_it) check_session(database, bridge, wanted, self);
+  if (params["dry_run"] != true) {
+    Transaction transaction(database);
+    const Uuid mirror = self ? *self : insert_mirror(transaction, bridge, caller.client);
+    if (changes_it) model::write_mirror(transaction, mirror, wanted, settings_json(wanted));
+    transaction.comment("mirror.put " + bridge_name + ' ' + name);
+    commit(transaction);
+    if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
+  }
+  return [methods, bridge_name, name, creates, changes_it, changes]() -> Json {
+    const Row& place = bridge_named(methods.database, bridge_name);
+    const bool is_there = find_mirror(methods.database, place, name) != nullptr;
+    Json result = {{"changed", changes_it}, {"created", creates}, {"changes", changes}};
+    if (is_there) result["mirror"] = show_mirror(methods, bridge_name, name)();
+    return result;
+  };
 }
 
 /// What set, enable and disable do: `changes` are applied to the session, checked, and written.
@@ -128,6 +183,7 @@ Outcome change(const MirrorMethods& methods, const Caller& caller, const Json& p
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
   const Row& mirror = mirror_named(database, bridge, params["name"]);
+  check_mirror_revision(database, bridge, &mirror, params);
   check_matches(changes);
   model::MirrorSettings session = model::read_mirror(database, mirror);
   const bool was_alive = session.is_alive(wall_now_ms());
@@ -166,7 +222,9 @@ Outcome del_mirror(const MirrorMethods& methods, const Json& params) {
     return [] { return Json{{"removed", false}}; };
   }
   const Row& place = bridge_named(database, params["bridge"]);
-  const Uuid mirror = mirror_named(database, place, name).uuid();
+  const Row& row = mirror_named(database, place, name);
+  check_mirror_revision(database, place, &row, params);
+  const Uuid mirror = row.uuid();
   Transaction transaction(database);
   transaction.remove("Bridge", place.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.del " + place.str("name") + ' ' + name);
@@ -238,6 +296,9 @@ void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge
   const auto bound = std::make_shared<BoundSessions>(methods.database);
   methods.change("mirror.add", [shared, bound](control::Client& client, const Json& params) {
     return add_mirror(shared, {client, *bound}, params);
+  });
+  methods.change("mirror.put", [shared, bound](control::Client& client, const Json& params) {
+    return put_mirror(shared, {client, *bound}, params);
   });
   methods.change("mirror.set", [shared, bound](control::Client& client, const Json& params) {
     return change(shared, {client, *bound}, params, params, "mirror.set");

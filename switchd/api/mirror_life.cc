@@ -105,6 +105,15 @@ void apply_expires(model::MirrorSettings& session, const Json& expires) {
   session.expires_with_connection = expires.value("connection", session.expires_with_connection);
 }
 
+void set_end(model::MirrorSettings& session, const Json& expires) {
+  const auto number = [&expires](const char* key) {
+    return expires.contains(key) ? std::optional(expires[key].get<std::int64_t>()) : std::nullopt;
+  };
+  session.expires_at = expires.contains("at") ? std::optional(time_of(expires["at"])) : std::nullopt;
+  session.expires_packets = number("packets");
+  session.expires_bytes = number("bytes");
+}
+
 Json expires_json(const model::MirrorSettings& session) {
   const bool never = !session.expires_at && !session.expires_packets && !session.expires_bytes &&
                      !session.expires_with_connection;

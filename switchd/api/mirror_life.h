@@ -20,6 +20,8 @@ namespace vswitch::api {
 /// ended; null is never.
 void apply_expires(model::MirrorSettings& session, const Json& expires);
 Json expires_json(const model::MirrorSettings& session);
+/// The end that a document gives (at, packets, bytes). A time that has passed is when the session ended.
+void set_end(model::MirrorSettings& session, const Json& expires);
 /// `expires` for a session that has ended and is to be renewed: its quota is counted from zero again.
 Json expires_of_new_life(const model::MirrorSettings& session);
 

@@ -8,7 +8,6 @@
 #include "switchd/api/errors.h"
 #include "switchd/api/mirror_life.h"
 #include "switchd/base/wall_clock.h"
-#include "switchd/model/mirror_rules.h"
 #include "switchd/model/source_pattern.h"
 #include "switchd/model/tunnel_settings.h"
 
@@ -116,12 +115,6 @@ std::set<model::MirrorEndpoint> changed_endpoints(const MirrorSettings& session,
   return endpoints;
 }
 
-/// Whether the outer tag is removed if the request does not say. "All ports" means their traffic; VLANs alone
-/// mean the destination end of an RSPAN VLAN.
-bool strips_by_itself(const MirrorSettings& session, bool says_all) {
-  return session.only_vlans() && !says_all && !session.output_vlan && session.endpoints.empty();
-}
-
 /// Whether the request sends the copies to a kind of place that the session does not have yet. Ports beside a
 /// VLAN only say where it leaves.
 bool moves(const MirrorSettings& session, const Json& destination) {
@@ -170,14 +163,20 @@ void apply_destination(MirrorSettings& session, const Json& params, bool keeps_e
     session.strip_vlan = strips_by_itself(session, says_all);
 }
 
+}  // namespace
+
+/// Whether the outer tag is removed if the request does not say. "All ports" means their traffic; VLANs alone
+/// mean the destination end of an RSPAN VLAN.
+bool strips_by_itself(const MirrorSettings& session, bool says_all) {
+  return session.only_vlans() && !says_all && !session.output_vlan && session.endpoints.empty();
+}
+
 void refuse(const std::optional<model::Problem>& problem) {
   if (!problem) return;
   if (problem->kind == model::Problem::Kind::invalid)
     throw invalid(problem->field, problem->value, problem->sentence);
   throw conflict(problem->field, problem->value, problem->sentence);
 }
-
-}  // namespace
 
 void apply(MirrorSettings& session, const Json& given) {
   Json params = given;

@@ -8,6 +8,7 @@
 
 #include "switchd/api/rows.h"
 #include "switchd/model/mirror.h"
+#include "switchd/model/mirror_rules.h"
 
 namespace vswitch::api {
 
@@ -18,6 +19,9 @@ void apply(model::MirrorSettings& session, const Json& params);
 /// The members of the contract's Mirror that are settings, except `endpoints`, which are given without their
 /// states.
 Json settings_json(const model::MirrorSettings& session);
+
+/// Whether the outer tag of the copies is removed if a request does not say. `says_all`: it gives sources.all.
+bool strips_by_itself(const model::MirrorSettings& session, bool says_all);
 
 /// The endpoints of a session with their states: state, reason, source, device, mtu.
 Json endpoints_json(const Database& database, const model::Mirror& mirror);
@@ -33,5 +37,7 @@ void check_session(const Database& database, const Row& bridge, const model::Mir
 /// ones conflict). The rules are those of switchd/model/mirror_rules.h.
 void check_alone(const Database& database, const Row& bridge, const model::MirrorSettings& session);
 void check_beside(const model::MirrorSettings& session, const model::MirrorSettings& other);
+/// Throws a problem as an error of the API.
+void refuse(const std::optional<model::Problem>& problem);
 
 }  // namespace vswitch::api

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// port.add del list get set
+// port.add put del list get set
 #include "switchd/model/port.h"
 
 #include "switchd/api/api.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
+#include "switchd/api/normal_form.h"
 #include "switchd/api/params.h"
+#include "switchd/api/port_settings.h"
+#include "switchd/api/revision.h"
 #include "switchd/api/rows.h"
-#include "switchd/model/tunnel_settings.h"
 
 namespace vswitch::api {
 namespace {
@@ -67,7 +69,8 @@ Json port_json(const PortMethods& methods, const Row& bridge, const Row& row) {
                {"notice", notice_of(row, *interface_row)},
                {"copies_only", status("copies_only")},
                {"egress", status("egress")},
-               {"counters", counters_of(methods.counters, *interface_row)}});
+               {"counters", counters_of(methods.counters, *interface_row)},
+               {"revision", revision_of_port(database, row)}});
   return json;
 }
 
@@ -83,32 +86,7 @@ Place port_named(const Database& database, const std::string& name) {
   return {*bridge, *port};
 }
 
-/// Checks the resulting port for settings that contradict each other.
-void check_vlans(const Json& port) {
-  const Json& mode_given = port["vlan_mode"];
-  const bool tagged = !port["tag"].is_null();
-  const std::string mode = !mode_given.is_null() ? mode_given.get<std::string>()
-                           : tagged              ? "access"
-                                                 : "trunk";
-  const bool tunnel = mode == "dot1q-tunnel";
-  if (mode == "trunk" && tagged) {
-    throw conflict("tag", port["tag"],
-                   "a trunk port cannot have a tag: use vlan_mode native-tagged or native-untagged");
-  }
-  if ((tunnel || mode.starts_with("native")) && !tagged) {
-    throw conflict("tag", nullptr, "vlan_mode " + mode + " needs a tag");
-  }
-  if ((mode == "access" || tunnel) && !port["trunks"].empty()) {
-    throw conflict("trunks", port["trunks"],
-                   (tunnel ? "a " : "an ") + mode +
-                       " port cannot have trunks: use vlan_mode native-tagged or native-untagged for both");
-  }
-  if (!tunnel && !port["cvlans"].empty()) {
-    throw conflict("cvlans", port["cvlans"], "cvlans require vlan_mode dot1q-tunnel");
-  }
-}
-
-void check_settings(const Json& params, Json port) {
+void check_given(const Json& params, Json port) {
   bool concerned = false;
   for (const char* key : {"tag", "trunks", "vlan_mode", "cvlans"}) {
     if (!params.contains(key)) continue;
@@ -133,34 +111,6 @@ Outcome show_port(const PortMethods& methods, const std::string& name) {
     const Place place = port_named(methods.database, name);
     return port_json(methods, place.bridge, place.port);
   };
-}
-
-/// Throws if the options of a tunnel or patch port are wrong, or if a port of another type has options.
-void check_options(const model::Interface& interface) {
-  if (model::is_tunnel_type(interface.type)) {
-    const model::DesiredEndpoint tunnel = model::tunnel_of(interface);
-    if (!tunnel.refusal.empty()) throw invalid("options", interface.options, tunnel.refusal);
-  } else if (interface.type == "patch") {
-    if (!interface.options.contains("peer"))
-      throw invalid("options", interface.options,
-                    "a patch port needs the option peer: the name of the patch port at the other end");
-  } else if (!interface.options.empty()) {
-    throw invalid("options", interface.options, "options are for ports of type patch, gre, erspan and vxlan");
-  }
-}
-
-/// Throws if there is another tunnel between the same ends.
-void check_ends(const Database& database, const model::Interface& interface) {
-  if (!model::is_tunnel_type(interface.type)) return;
-  const model::TunnelEnds ends = model::ends_of(model::tunnel_of(interface).settings);
-  for (const Row& row : database.table("Interface")) {
-    if (row.uuid() == interface.uuid || !model::is_tunnel_type(row.str("type"))) continue;
-    const model::DesiredEndpoint tunnel = model::tunnel_of(model::read_interface(row));
-    if (!tunnel.refusal.empty() || model::ends_of(tunnel.settings) != ends) continue;
-    throw conflict(
-        "options", interface.options,
-        "tunnel " + row.str("name") + " has the same remote_ip, local_ip and key: give another key");
-  }
 }
 
 /// The members given replace those of the map; null removes one.
@@ -226,28 +176,103 @@ Outcome add_port(const PortMethods& methods, const Json& params) {
   if (database.table("Interface").find("name", name) != nullptr) {
     throw conflict("name", name, name + " is an interface of another port");
   }
-  check_settings(
+  check_given(
       params,
       {{"tag", nullptr}, {"trunks", Json::array()}, {"vlan_mode", nullptr}, {"cvlans", Json::array()}});
   Transaction transaction(database);
-  const Uuid interface = transaction.insert("Interface");
-  transaction.set("Interface", interface, "name", Datum::of(name));
-  write_interface(transaction, interface, params);
-  const Uuid port = transaction.insert("Port");
-  transaction.set("Port", port, "name", Datum::of(name));
-  transaction.set("Port", port, "interfaces", Datum::of(interface));
-  write_port(transaction, port, params);
-  transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(port));
+  const PortRows rows = insert_port(transaction, name);
+  write_interface(transaction, rows.interface, params);
+  write_port(transaction, rows.port, params);
+  transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(rows.port));
   transaction.comment("port.add " + name);
   commit(transaction);
   return show_port(methods, name);
+}
+
+/// Throws if the port has other settings than the client has read.
+void check_port_revision(const Database& database, const Row* port, const std::string& name,
+                         const Json& params) {
+  const auto present = port == nullptr ? std::nullopt : std::optional(revision_of_port(database, *port));
+  check_revision(params, present, "port " + name, "port.get");
+}
+
+/// The rows of a port that port.put is to change, or to create: then there are none.
+const Row* port_to_change(const Database& database, const Row& bridge, const std::string& name) {
+  const Row* port = model::find_port(database, name);
+  if (port == nullptr) {
+    if (database.table("Interface").find("name", name) != nullptr)
+      throw conflict("name", name, name + " is an interface of another port");
+    return nullptr;
+  }
+  const Row* place = model::bridge_with(database, "ports", port->uuid());
+  if (place == nullptr || place->uuid() != bridge.uuid()) {
+    throw conflict("bridge", bridge.str("name"),
+                   "port " + name + " is on bridge " + (place ? place->str("name") : "(none)") +
+                       ": delete it there first (port.del)");
+  }
+  if (port->uuids("interfaces").size() != 1)
+    throw refused("name", name, "port " + name + " is a bond: only OVSDB clients can change it");
+  return port;
+}
+
+/// A type stays as long as its port.
+void check_type(const std::string& name, const std::string& present, const std::string& wanted) {
+  if (present == wanted) return;
+  const auto word = [](const std::string& type) { return type.empty() ? "system" : type; };
+  throw refused("type", wanted,
+                "port " + name + " is of type " + word(present) + ", not " + word(wanted) +
+                    ", and a type cannot be changed: delete the port first (port.del)");
+}
+
+Outcome put_port(const PortMethods& methods, const Json& params) {
+  Database& database = methods.database;
+  const Row& bridge = bridge_named(database, params["bridge"]);
+  const std::string name = params["name"];
+  const Row* port = port_to_change(database, bridge, name);
+  check_port_revision(database, port, name, params);
+  PortSettings wanted = port_settings_from(name, params);
+  if (name == bridge.str("name") && wanted.interface.type.empty()) wanted.interface.type = "internal";
+  Json before = Json::object();
+  if (port != nullptr) {
+    const Row* interface = model::interface_of(database, *port);
+    const PortSettings present = read_port_settings(*port, *interface);
+    check_type(name, present.interface.type, wanted.interface.type);
+    wanted.interface.uuid = interface->uuid();
+    before = normal_form(present);
+  }
+  const Json changes = differences(before, normal_form(wanted));
+  const bool creates = port == nullptr, changes_it = creates || !changes.empty();
+  if (changes_it) {
+    check_settings(wanted);
+    check_ends(database, wanted.interface);
+  }
+  if (changes_it && params["dry_run"] != true) {
+    Transaction transaction(database);
+    PortRows rows;
+    if (creates) {
+      rows = insert_port(transaction, name);
+      transaction.add("Bridge", bridge.uuid(), "ports", Datum::of(rows.port));
+    } else {
+      rows = {port->uuid(), wanted.interface.uuid};
+    }
+    write_settings(transaction, rows, wanted);
+    transaction.comment("port.put " + name);
+    commit(transaction);
+  }
+  return [methods, name, creates, changes_it, changes]() -> Json {
+    const bool is_there = model::find_port(methods.database, name) != nullptr;
+    Json result = {{"changed", changes_it}, {"created", creates}, {"changes", changes}};
+    if (is_there) result["port"] = show_port(methods, name)();
+    return result;
+  };
 }
 
 Outcome set_port(const PortMethods& methods, const Json& params) {
   Database& database = methods.database;
   const std::string name = params["name"];
   const Place place = port_named(database, name);
-  check_settings(params, port_json(methods, place.bridge, place.port));
+  check_port_revision(database, &place.port, name, params);
+  check_given(params, port_json(methods, place.bridge, place.port));
   Transaction transaction(database);
   write_port(transaction, place.port.uuid(), params);
   write_interface(transaction, model::interface_of(database, place.port)->uuid(), params);
@@ -267,6 +292,7 @@ Outcome del_port(Database& database, const Json& params) {
   if (params.contains("bridge") && params["bridge"] != bridge) {
     throw refused("bridge", params["bridge"], "port " + name + " is on bridge " + bridge);
   }
+  check_port_revision(database, &place.port, name, params);
   if (name == bridge) {
     throw refused("name", name,
                   name + " is the bridge's own port, which is deleted with it: delete the bridge instead");
@@ -297,6 +323,7 @@ Json list_ports(const PortMethods& methods, const Json& params) {
 void add_port_methods(Methods& methods, bridge::CountersView& counters) {
   const PortMethods shared{methods, counters};
   methods.change("port.add", [shared](const Json& params) { return add_port(shared, params); });
+  methods.change("port.put", [shared](const Json& params) { return put_port(shared, params); });
   methods.change("port.set", [shared](const Json& params) { return set_port(shared, params); });
   methods.change("port.del", [shared](const Json& params) { return del_port(shared.database, params); });
   methods.change("port.del_transient",

@@ -46,15 +46,13 @@ std::optional<Problem> wrong_endpoint(const MirrorSettings& session) {
   return std::nullopt;
 }
 
-std::optional<Problem> wrong_place(const ovsdb::Database& database, const ovsdb::Row& bridge,
+using BridgeOf = std::function<std::string(const std::string& port)>;
+
+std::optional<Problem> wrong_place(const std::string& bridge, const BridgeOf& bridge_of,
                                    const std::string& port, const char* field) {
-  const ovsdb::Row* row = find_port(database, port);
-  if (row == nullptr || bridge["ports"].contains(row->uuid()))
-    return std::nullopt;  // one that does not exist yet may still come
-  const ovsdb::Row* place = bridge_with(database, "ports", row->uuid());
-  return conflict(field, port,
-                  "port " + port + " is on bridge " + (place ? place->str("name") : "(none)") + ", not on " +
-                      bridge.str("name"));
+  const std::string place = bridge_of(port);
+  if (place.empty() || place == bridge) return std::nullopt;  // one that does not exist yet may still come
+  return conflict(field, port, "port " + port + " is on bridge " + place + ", not on " + bridge);
 }
 
 /// Why the two sessions conflict, seen from the destinations of `session`. `changed` is the one whose setting
@@ -91,13 +89,25 @@ std::string no_frame_from_port(const std::string& port, const std::string& copie
 
 std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                      const MirrorSettings& session) {
+  const std::string& name = bridge.str("name");
+  return problem_alone(name, session, [&](const std::string& port) -> std::string {
+    const ovsdb::Row* row = find_port(database, port);
+    if (row == nullptr) return "";
+    if (bridge["ports"].contains(row->uuid())) return name;
+    const ovsdb::Row* place = bridge_with(database, "ports", row->uuid());
+    return place ? place->str("name") : "(none)";
+  });
+}
+
+std::optional<Problem> problem_alone(const std::string& bridge, const MirrorSettings& session,
+                                     const BridgeOf& bridge_of) {
   if (auto problem = incomplete(session)) return problem;
   if (auto problem = wrong_endpoint(session)) return problem;
   for (const auto& [port, direction] : session.source_ports) {
-    if (auto problem = wrong_place(database, bridge, port, "sources.ports")) return problem;
+    if (auto problem = wrong_place(bridge, bridge_of, port, "sources.ports")) return problem;
   }
   for (const std::string& port : session.destination_ports) {
-    if (auto problem = wrong_place(database, bridge, port, "destination.ports")) return problem;
+    if (auto problem = wrong_place(bridge, bridge_of, port, "destination.ports")) return problem;
   }
   for (const auto& [port, direction] : session.source_ports) {
     if (!session.reserves(port)) continue;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,10 @@ struct Problem {
 /// itself, or names ports of another bridge. `bridge` is a row of Bridge.
 std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsdb::Row& bridge,
                                      const MirrorSettings& session);
+/// The same for a switch that need not exist yet. `bridge_of` returns the bridge of a port, "" if there is no
+/// such port, and "(none)" for a port without a bridge.
+std::optional<Problem> problem_alone(const std::string& bridge, const MirrorSettings& session,
+                                     const std::function<std::string(const std::string& port)>& bridge_of);
 
 /// Why `session` conflicts with another session on the bridge. A session that is disabled or has ended at
 /// `now_ms` (ms since 1970) conflicts with nothing. The field is one of `session`.

@@ -54,6 +54,8 @@ ALLOWED["switchd/history"] = EVERY_SCHEMA | {"datapath/base", "switchd/base", "s
 ALLOWED["switchd/api"] = EVERY_SCHEMA | FRAMES | {"switchd/base", "switchd/db", "switchd/control", "switchd/model",
                                                   "switchd/bridge", "switchd/history"}
 ALLOWED["switchd/vsphere"] = EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/model", "switchd/api"}
+ALLOWED["switchd/document"] = EVERY_SCHEMA | {"switchd/base", "switchd/db", "switchd/control", "switchd/model", "switchd/bridge",
+                                              "switchd/history", "switchd/api"}
 ALLOWED["switchd/unixctl"] = ALLOWED["switchd/api"] | {"switchd/api"}
 ALLOWED["switchd"] = EVERY_SCHEMA | {"wire", "datapath/base"} | {folder for folder in ALLOWED if folder.startswith("switchd/")}
 

@@ -339,6 +339,13 @@ std::string example_sessions() {
   return path;
 }
 
+/// The file that the examples of apply read.
+std::string example_document() {
+  const std::string path = testing::TempDir() + "example-site-" + std::to_string(::getpid()) + ".json";
+  std::ofstream(path) << R"({"version": 1, "bridges": {}})";
+  return path;
+}
+
 TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
   for (const Command* command : commands()) {
     std::istringstream examples(std::string(command->example));
@@ -349,6 +356,8 @@ TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
       if (std::erase(arguments, "--watch") != 0)  // would go on for ever
         arguments.insert(arguments.end(), {"--watch", "--count", "1"});
       std::replace(arguments.begin(), arguments.end(), std::string("vspan.json"), example_sessions());
+      std::replace(arguments.begin(), arguments.end(), std::string("site.json"), example_document());
+      std::replace(arguments.begin(), arguments.end(), std::string("br0.json"), example_document());
       arguments.insert(arguments.begin(), std::string(command->name));
       const Invocation tool(arguments);
       EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;

@@ -60,7 +60,55 @@ TEST(OpenRpc, ListsEveryMethodOfTheContract) {
           "fdb.list",      "fdb.flush",        "system.info",     "system.stats",      "system.config",
           "system.check",  "system.metrics",   "system.events",   "system.set_config", "log.list",
           "log.set",       "database.compact", "database.backup", "mirror.reset",      "port.del_transient",
-          "mirror.import", "mirror.export",    "subscribe",       "unsubscribe",       "rpc.discover"}));
+          "mirror.import", "mirror.export",    "subscribe",       "unsubscribe",       "rpc.discover",
+          "bridge.put",    "port.put",         "mirror.put",      "system.export",     "system.apply"}));
+}
+
+/// The params of a method without those that are no settings.
+std::set<std::string> settings_of(const std::string& name) {
+  static const std::set<std::string> kOther = {"bridge", "name", "may_exist", "if_revision", "dry_run"};
+  std::set<std::string> names;
+  for (const Json& method : control().document()["methods"]) {
+    if (method["name"] != name) continue;
+    for (const Json& param : method["params"]) {
+      if (!kOther.contains(param["name"].get<std::string>())) names.insert(param["name"]);
+    }
+  }
+  return names;
+}
+
+TEST(OpenRpc, PutAndDocumentsHaveTheSettingsOfAdd) {
+  const Json& schemas = control().document()["components"]["schemas"];
+  for (const auto& [noun, schema] :
+       {std::pair("bridge", "BridgeSettings"), {"port", "PortSettings"}, {"mirror", "MirrorSettings"}}) {
+    const std::set<std::string> settings = settings_of(std::string(noun) + ".add");
+    EXPECT_EQ(settings_of(std::string(noun) + ".put"), settings) << noun;
+    std::set<std::string> members;
+    for (const auto& [name, member] : schemas[schema]["properties"].items()) {
+      members.insert(name);
+    }
+    EXPECT_EQ(members, settings) << schema;
+  }
+}
+
+TEST(OpenRpc, NamesThatUsersChooseAreStepsOfThePath) {
+  const auto check = [](const Json& port) {
+    Json params = {{"document", {{"version", 1}, {"bridges", {{"br0", {{"ports", {{"eth0.100", port}}}}}}}}}};
+    return control().check_params("system.apply", params);
+  };
+  EXPECT_FALSE(check({{"tag", 7}}));
+  EXPECT_EQ(
+      check({{"tag", 4096}})->sentence,
+      "document.bridges.br0.ports[\"eth0.100\"].tag must be an integer from 0 to 4095 or null, not 4096");
+  EXPECT_EQ(check({{"tagg", 7}})->sentence,
+            "unknown parameter document.bridges.br0.ports[\"eth0.100\"].tagg");
+  EXPECT_EQ(check({{"trunks", Json::array_t(4097, 1)}})->sentence,
+            "document.bridges.br0.ports[\"eth0.100\"].trunks may have at most 4096 items");
+  Json params = Json::parse(R"({"document": {"version": 1, "bridges": {"br0": {"mirrors": {
+      "m": {"sources": {"ports": [{"name": "t1"}]}}}}}}})");
+  ASSERT_FALSE(control().check_params("system.apply", params));
+  const Json& session = params["document"]["bridges"]["br0"]["mirrors"]["m"];
+  EXPECT_EQ(session["sources"]["ports"][0]["direction"], "both");
 }
 
 TEST(OpenRpc, FillsDefaultsAtEveryLevel) {

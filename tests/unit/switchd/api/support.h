@@ -14,7 +14,9 @@
 
 #include "schemas/openrpc.h"
 #include "switchd/api/api.h"
+#include "switchd/api/errors.h"
 #include "switchd/db/transaction.h"
+#include "switchd/document/document.h"
 #include "switchd/vsphere/vsphere.h"
 
 namespace vswitch::api::test {
@@ -138,6 +140,7 @@ class ApiTest : public testing::Test {
  protected:
   ApiTest() {
     register_api(dispatcher, database, view.parts(), history);
+    document::register_methods(dispatcher, database, view.parts().applied, history);
     vsphere::register_methods(dispatcher, database, view.parts().applied, history);
   }
 
@@ -173,7 +176,8 @@ class ApiTest : public testing::Test {
     EXPECT_TRUE(contents() == before) << method << " was refused and changed the database";
     if (!answer.contains("error")) return nullptr;
     const Json error = answer["error"];
-    const auto strict = error["data"].contains("fault") + error["data"].contains("sessions");
+    const auto strict = error["data"].contains("fault") + error["data"].contains("sessions") +
+                        error["data"].contains("revision");
     EXPECT_EQ(error["data"].size(), 3u + static_cast<std::size_t>(strict));
     for (const char* member : {"reason", "field", "value"})
       EXPECT_TRUE(error["data"].contains(member)) << member;
