@@ -25,10 +25,11 @@ TEST_F(Readers, MayCallWhatChangesNothing) {
       refused.push_back(method["name"]);
   }
   std::sort(refused.begin(), refused.end());
-  EXPECT_THAT(refused, ElementsAre("bridge.add", "bridge.del", "bridge.set", "database.compact", "fdb.flush",
-                                   "log.set", "mirror.add", "mirror.del", "mirror.disable", "mirror.enable",
-                                   "mirror.import", "mirror.reset", "mirror.set", "port.add", "port.del",
-                                   "port.del_transient", "port.set", "system.set_config"));
+  EXPECT_THAT(refused, ElementsAre("bridge.add", "bridge.del", "bridge.put", "bridge.set", "database.compact",
+                                   "fdb.flush", "log.set", "mirror.add", "mirror.del", "mirror.disable",
+                                   "mirror.enable", "mirror.import", "mirror.put", "mirror.reset",
+                                   "mirror.set", "port.add", "port.del", "port.del_transient", "port.put",
+                                   "port.set", "system.apply", "system.set_config"));
 }
 
 TEST_F(Readers, AreRefusedTheRestWithTheRemedy) {
