@@ -153,8 +153,7 @@ Query declare_apply(CLI::App& app) {
   text(app, params, "--bridge", "bridge", "only this bridge of the document")->type_name("BRIDGE");
   flag(app, params, "--prune", "prune", true, "remove what the document does not have");
   flag(app, params, "--dry-run", "dry_run", true,
-       "show what would be changed and change nothing: exit status 0 if that is nothing, 5 if it is "
-       "something");
+       "show what differs and change nothing; exit status 5 if something does, 0 if not");
   return [params, path] {
     Json document = read_json_without_repeats(*path);
     if (!document.is_object())

@@ -197,11 +197,15 @@ void Plan::take_bridge(const std::string& name, const Json& wanted) {
     }
   });
   const Json& ports = list_of(wanted, "ports");
-  for (const auto& [port, settings] : ports.items())
-    in_document(path_of(name, "ports", port), [&] { take_port(name, port, settings); });
+  for (const auto& [port, settings] : ports.items()) {
+    in_document(path_of(name, "ports", port),
+                [&, &key = port, &given = settings] { take_port(name, key, given); });
+  }
   if (prune_ && wanted.contains("ports") && !ports.contains(name)) take_port(name, name, Json::object());
-  for (const auto& [mirror, settings] : list_of(wanted, "mirrors").items())
-    in_document(path_of(name, "mirrors", mirror), [&] { take_mirror(name, mirror, settings); });
+  for (const auto& [mirror, settings] : list_of(wanted, "mirrors").items()) {
+    in_document(path_of(name, "mirrors", mirror),
+                [&, &key = mirror, &given = settings] { take_mirror(name, key, given); });
+  }
 }
 
 void Plan::take_port(const std::string& bridge, const std::string& name, const Json& wanted) {
@@ -325,10 +329,9 @@ void Plan::check_tunnels() const {
     const auto [other, is_free] =
         taken.emplace(model::ends_of(model::tunnel_of(step.settings.interface).settings), step.name);
     if (is_free) continue;
-    in_document(path_of(step.bridge, "ports", step.name), [&] {
-      throw api::conflict(
-          "options", step.settings.interface.options,
-          "tunnel " + other->second + " has the same remote_ip, local_ip and key: give another key");
+    in_document(path_of(step.bridge, "ports", step.name), [&, &first = other->second] {
+      throw api::conflict("options", step.settings.interface.options,
+                          "tunnel " + first + " has the same remote_ip, local_ip and key: give another key");
     });
   }
 }
