@@ -18,7 +18,9 @@ namespace {
 Query declare_check(CLI::App& app) {
   const auto nagios = std::make_shared<bool>(false);
   app.add_flag("--nagios", *nagios, "print what a plugin of Nagios prints: VSWITCH STATUS - text | figures");
-  return [nagios] { return std::vector<Call>{Call{"system.check", Json::object(), 0, false, {{"nagios", *nagios}}}}; };
+  return [nagios] {
+    return std::vector<Call>{Call{"system.check", Json::object(), 0, false, {{"nagios", *nagios}}}};
+  };
 }
 
 std::string problem_lines(const Json& check) {

@@ -16,6 +16,7 @@ namespace {
 Json read_json(const std::string& path) {
   const std::string text = read_input(path);
   const std::string name = path == "-" ? "standard input" : path;
+  if (text.empty()) throw UsageError(name + " is empty");
   if (nests_deeper_than(kMaxNesting, text)) {
     throw UsageError(name + " has arrays and objects nested more than " + std::to_string(kMaxNesting) +
                      " levels deep");
