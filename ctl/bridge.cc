@@ -114,9 +114,12 @@ const std::vector<Command> kBridgeCommands = {
     {"add-br", "make a bridge", "br0", declare_add_bridge, render_bridge},
     {"set-br", "change settings of a bridge", "br0 --mac-aging-time 60", declare_set_bridge, render_bridge},
     {"del-br", "remove a bridge with its ports and sessions", "br0", declare_del_bridge, render_nothing},
-    {"show-br", "show everything about a bridge", "br0", declare_show_bridge, render_bridge_details},
-    {"list-br", "list the bridges", "", declare_list_bridges, render_bridge_list},
-    {"show", "show bridges with their ports and sessions", "br0", declare_show_all, render_all},
+    {"show-br", "show everything about a bridge", "br0", declare_show_bridge, render_bridge_details,
+     refresh<render_bridge_details>},
+    {"list-br", "list the bridges", "", declare_list_bridges, render_bridge_list,
+     refresh<render_bridge_list>},
+    {"show", "show bridges with their ports and sessions", "br0", declare_show_all, render_all,
+     refresh<render_all>},
 };
 
 }  // namespace vswitch::ctl

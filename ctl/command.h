@@ -49,7 +49,8 @@ struct Command {
   /// Text for people; every line ends with a newline. The results of several calls are merged into one
   /// object.
   std::string (*render)(const Json& result);
-  /// For commands with --watch: the same with rates. `before` is the result `seconds` earlier, null at first.
+  /// For commands with --watch: the same, with rates if it counts. `before` is the result `seconds` earlier, null at
+  /// first and with another daemon.
   std::string (*watch)(const Json& result, const Json& before, double seconds) = nullptr;
   /// For commands that need no daemon and make no calls: the arguments, besides --rundir, with which the program
   /// vswitchd does the work. `app` has been parsed.
@@ -67,6 +68,12 @@ struct Command {
   /// What the daemon is doing if the answer takes longer than a second: "applying".
   std::string_view progress = "";
 };
+
+/// --watch for a table without rates.
+template <std::string (*render)(const Json&)>
+std::string refresh(const Json& result, const Json& /*before*/, double /*seconds*/) {
+  return render(result);
+}
 
 // The tables, one file each.
 extern const std::vector<Command> kBridgeCommands;    // bridge.cc

@@ -15,7 +15,13 @@ Query declare_fdb(CLI::App& app) {
   text(app, params, "bridge", "bridge", "the bridge");
   auto flush = std::make_shared<bool>(false);
   app.add_flag("--flush", *flush, "forget all addresses instead of listing them");
-  return [params, flush] { return std::vector<Call>{{*flush ? "fdb.flush" : "fdb.list", *params}}; };
+  return [&app, params, flush] {
+    const bool watches = app.count("--watch") != 0;
+    std::vector<Call> calls;
+    if (*flush) calls.push_back({.method = "fdb.flush", .params = *params, .once = watches});
+    if (!*flush || watches) calls.push_back({"fdb.list", *params});
+    return calls;
+  };
 }
 
 std::string render_fdb(const Json& result) {
@@ -30,7 +36,8 @@ std::string render_fdb(const Json& result) {
 }  // namespace
 
 const std::vector<Command> kFdbCommands = {
-    {"fdb", "list the addresses a bridge has learned, or forget them", "br0", declare_fdb, render_fdb},
+    {"fdb", "list the addresses a bridge has learned, or forget them", "br0", declare_fdb, render_fdb,
+     refresh<render_fdb>},
 };
 
 }  // namespace vswitch::ctl

@@ -22,6 +22,7 @@ std::string from_line(std::string_view what) {
 Json parse_file(const std::string& path, bool may_repeat) {
   const std::string text = read_input(path);
   const std::string name = path == "-" ? "standard input" : path;
+  if (text.empty()) throw UsageError(name + " is empty");
   if (nests_deeper_than(kMaxNesting, text)) {
     throw UsageError(name + " has arrays and objects nested more than " + std::to_string(kMaxNesting) +
                      " levels deep");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // vswitch-ctl: the tool in front of the session API.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,10 +27,23 @@ int become_vswitchd(const std::vector<std::string>& arguments) {
                                "install it beside vswitch-ctl, or in PATH");
 }
 
+/// A descriptor that the caller has closed would be that of the next file or socket: what is printed would go to the
+/// daemon. It becomes one that refuses what it is for.
+void fill_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
+      // The lowest free one, which is this.
+      if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+        std::_Exit(vswitch::ctl::kFailed);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   namespace ctl = vswitch::ctl;
+  fill_standard_descriptors();
   ctl::World world{
       .out = std::cout,
       .err = std::cerr,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about mirror sessions.
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
@@ -33,6 +36,26 @@ void choice(CLI::App& app, const Params& params, const std::string& names, const
 }
 
 /// The addresses given, and the settings that all of them get.
+bool is_ip(const std::string& text) {
+  std::array<unsigned char, sizeof(in6_addr)> bytes;
+  return ::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
+}
+
+/// An address as the API takes it: without the brackets that people put around IPv6. Throws UsageError.
+std::string parse_ip(const std::string& option, const std::string& typed) {
+  const std::size_t close = typed.rfind(']');
+  const bool brackets = typed.starts_with('[') && close != std::string::npos;
+  const std::size_t colon = typed.find(':', brackets ? close : 0);
+  const std::string host = typed.substr(brackets ? 1 : 0, brackets ? close - 1 : colon);
+  if (brackets && close + 1 == typed.size() && is_ip(host)) return host;
+  if (is_ip(typed)) return typed;
+  if (is_ip(host) && colon != std::string::npos)
+    throw UsageError(option + " " + typed +
+                     ": takes an address without a port; --dst-port N is the UDP port of VXLAN");
+  throw UsageError(option + " " + typed + ": is not an IPv4 or IPv6 address; names are not looked up");
+}
+
 struct Endpoints {
   Params settings = make_params();
   std::shared_ptr<std::vector<std::string>> ips = std::make_shared<std::vector<std::string>>();
@@ -98,7 +121,7 @@ void Endpoints::join(Json& params) const {
   if (ips->empty() && !settings->empty()) params["destination"]["endpoints"] = Json::array({*settings});
   for (const std::string& ip : *ips) {
     Json endpoint = *settings;
-    endpoint["ip"] = ip;
+    endpoint["ip"] = parse_ip("--endpoint", ip);
     params["destination"]["endpoints"].push_back(endpoint);
   }
 }
@@ -376,8 +399,9 @@ const std::vector<Command> kMirrorCommands = {
      render_session},
     {"del-mirror", "remove a session", "br0 span0", declare_del_mirror, render_nothing},
     {"list-mirrors", "list the sessions of one bridge or of all", "br0", declare_list_mirrors,
-     render_mirror_list},
-    {"show-mirror", "show one session in full", "br0 span0", declare_named<kGet>, render_mirror_details},
+     render_mirror_list, refresh<render_mirror_list>},
+    {"show-mirror", "show one session in full", "br0 span0", declare_named<kGet>, render_mirror_details,
+     refresh<render_mirror_details>},
 };
 
 }  // namespace vswitch::ctl

@@ -14,6 +14,14 @@ namespace vswitch::ctl {
 std::optional<std::string> nearest(std::string_view typed, const std::vector<std::string>& names);
 
 /// "; did you mean NAME?", or nothing.
+/// A command in words that other tools use, as ours would be called: "delete-mirror" -> "del-mirror",
+/// "list-bridges" -> "list-br", "create-session" -> "add-mirror", "SHOW" -> "show". It need not be one.
+std::string in_our_words(std::string_view typed);
+
+/// What an option of other tools is called here: one of `options`, or nullopt. "--vlan" -> "--tag", if there is one.
+std::optional<std::string> option_in_our_words(std::string_view typed,
+                                               const std::vector<std::string>& options);
+
 std::string did_you_mean(std::string_view typed, const std::vector<std::string>& names);
 
 }  // namespace vswitch::ctl

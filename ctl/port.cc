@@ -211,8 +211,10 @@ const std::vector<Command> kPortCommands = {
     {"del-port", "remove a port from its bridge", "br0 t1", declare_del_port, render_nothing},
     {"del-transient-ports", "remove the ports of what does not outlive the host (add-port --transient)", "",
      declare_del_transient_ports, render_removed},
-    {"show-port", "show one port in full", "t1", declare_show_port, render_port_details},
-    {"list-ports", "list the ports of one bridge or of all", "br0", declare_list_ports, render_port_list},
+    {"show-port", "show one port in full", "t1", declare_show_port, render_port_details,
+     refresh<render_port_details>},
+    {"list-ports", "list the ports of one bridge or of all", "br0", declare_list_ports, render_port_list,
+     refresh<render_port_list>},
 };
 
 }  // namespace vswitch::ctl

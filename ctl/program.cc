@@ -3,9 +3,11 @@
 #include "ctl/program.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <ostream>
 #include <sstream>
+#include <system_error>
 
 #include "ctl/arguments.h"
 #include "ctl/command.h"
@@ -43,6 +45,17 @@ struct Parsed {
   std::vector<std::string> local;  ///< of a command that vswitchd does
 };
 
+void complain(World& world, const std::string& sentence, const std::string& what_next) {
+  world.err << kProgram << ": " << plain_text(sentence, '?') << '\n';
+  if (!what_next.empty()) world.err << what_next << '\n';
+}
+
+/// Whoever reads the file must not take it for all there is. A closed pipe ends the tool by its signal.
+void check_written(World& world) {
+  if (world.out.flush()) return;
+  throw std::system_error(errno == 0 ? EIO : errno, std::generic_category(), "cannot write the output");
+}
+
 std::string run_directory(const Options& options, const World& world) {
   std::string rundir = options.rundir;
   if (rundir.empty()) rundir = world.environment("OVS_RUNDIR").value_or("");
@@ -75,8 +88,9 @@ void declare_globals(CLI::App& app, Options& options) {
 }
 
 void declare_watch(CLI::App& app, Options& options) {
-  auto* watch =
-      app.add_flag("--watch,-w", options.watch, "refresh periodically, with rates, until interrupted");
+  auto* watch = app.add_flag("--watch,-w", options.watch,
+                             "refresh periodically, counters as rates, until interrupted; waits for the next "
+                             "daemon if one ends");
   seconds(app, "--interval", options.interval, "seconds between refreshes")->needs(watch);
   app.add_option("--count", options.count, "stop after this many iterations")
       ->needs(watch)
@@ -94,10 +108,33 @@ std::vector<std::string>::iterator find_command(std::vector<std::string>& argume
   return std::find_first_of(arguments.begin(), arguments.end(), names.begin(), names.end());
 }
 
+/// Commands as `VERB NOUN`, `NOUN VERB` or in the words of other tools: the command they mean.
+std::optional<std::string> meant_by(const std::vector<std::string>& words) {
+  const std::vector<std::string> names = command_names();
+  const auto known = [&](const std::string& name) { return std::ranges::find(names, name) != names.end(); };
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    for (const std::string& pair : {words[i] + '-' + words[i + 1], words[i + 1] + '-' + words[i]}) {
+      if (const std::string name = in_our_words(pair); known(name)) return name;
+    }
+  }
+  for (const std::string& word : words) {
+    if (const std::string name = in_our_words(word); known(name)) return name;
+  }
+  return std::nullopt;
+}
+
+constexpr const char* kOneCommand =
+    "vswitch-ctl takes one command at a time; ovs-vsctl, which works with this daemon too, takes several "
+    "with --";
+
 [[noreturn]] void refuse_no_command(const std::vector<std::string>& extras) {
   if (extras.empty()) throw UsageError("no command given");
-  throw UsageError("unknown command '" + extras.front() + "'" +
-                   did_you_mean(extras.front(), command_names()));
+  const std::string& first = extras.front();
+  if (first.starts_with('-')) throw UsageError("unknown option '" + first + "', and no command given");
+  const auto meant =
+      meant_by({extras.begin(), extras.begin() + std::min<std::ptrdiff_t>(2, std::ssize(extras))});
+  throw UsageError("unknown command '" + first + "'" +
+                   (meant ? "; did you mean " + *meant + "?" : did_you_mean(first, command_names())));
 }
 
 /// `help` and `help COMMAND` are --help and COMMAND --help.
@@ -138,11 +175,40 @@ std::string examples_of(const Command& command) {
   return text;
 }
 
+struct Group {
+  const char* title;
+  std::vector<const std::vector<Command>*> tables;
+};
+
+/// As --help shows them.
+const std::vector<Group>& groups() {
+  static const std::vector<Group> all = {
+      {"Bridges", {&kBridgeCommands}},
+      {"Ports", {&kPortCommands}},
+      {"Mirror sessions", {&kMirrorCommands, &kVsphereCommands}},
+      {"Settings as text", {&kDocumentCommands}},
+      {"Counters and health", {&kStatsCommands, &kHealthCommands}},
+      {"Frames and addresses", {&kExplainCommands, &kFdbCommands}},
+      {"The daemon", {&kSystemCommands}},
+  };
+  return all;
+}
+
+std::string group_of(const Command* command) {
+  for (const Group& group : groups()) {
+    for (const std::vector<Command>* table : group.tables) {
+      if (command >= table->data() && command < table->data() + table->size()) return group.title;
+    }
+  }
+  return "Subcommands";
+}
+
 std::vector<Declared> declare_commands(CLI::App& app, Options& options) {
   std::vector<Declared> all;
   for (const Command* command : commands()) {
     CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
     sub->fallthrough();
+    sub->group(group_of(command));
     sub->footer(examples_of(*command));
     all.push_back({command, sub, command->declare(*sub)});
     if (command->watch != nullptr) declare_watch(*sub, options);
@@ -182,14 +248,41 @@ std::vector<std::string> option_names(const CLI::App& command) {
 
 [[noreturn]] void refuse_extra(const CLI::App& command, const std::string& extra) {
   const std::string name = extra.substr(0, extra.find('='));
-  throw UsageError(command.get_name() + " does not take '" + extra + "'" +
-                   (name.starts_with('-') ? did_you_mean(name, option_names(command)) : ""));
+  const std::vector<std::string> options = option_names(command);
+  std::string hint;
+  if (name.starts_with('-')) {
+    const auto other = option_in_our_words(name, options);
+    hint = other ? "; did you mean " + *other + "?" : did_you_mean(name, options);
+  } else if (name != extra && std::ranges::find(options, "--" + name) != options.end()) {
+    hint = "; did you mean --" + name + ' ' + extra.substr(name.size() + 1) + "?";
+  } else if (const auto meant = meant_by({command.get_name(), extra});
+             meant && *meant != command.get_name()) {
+    hint = "; did you mean " + *meant + "?";
+  }
+  throw UsageError(command.get_name() + " does not take '" + extra + "'" + hint);
+}
+
+std::string upper(std::string text) {
+  for (char& letter : text)
+    letter = static_cast<char>(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
+  return text;
 }
 
 /// What CLI11 has to say, with the command it is about.
-[[noreturn]] void refuse_arguments(const CLI::ParseError& error, std::vector<std::string>& arguments) {
+[[noreturn]] void refuse_arguments(const CLI::ParseError& error, std::vector<std::string>& arguments,
+                                   const CLI::App& app) {
   const auto command = find_command(arguments);
-  throw UsageError((command == arguments.end() ? "" : *command + ": ") + error.what());
+  if (command == arguments.end()) throw UsageError(error.what());
+  std::string usage;
+  if (error.get_name() == "RequiredError") {
+    usage = ": vswitch-ctl " + *command;
+    for (const CLI::Option* option : app.get_subcommand(*command)->get_options()) {
+      if (option->get_positional())
+        usage +=
+            option->get_required() ? ' ' + upper(option->get_name()) : " [" + upper(option->get_name()) + ']';
+    }
+  }
+  throw UsageError(*command + ": " + error.what() + usage);
 }
 
 /// nullopt if nothing is left to do (--help, --version).
@@ -212,8 +305,9 @@ std::optional<Parsed> parse(std::vector<std::string> arguments, World& world) {
     std::vector<std::string> backwards(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
     app.parse(backwards);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) refuse_arguments(error, arguments);
+    if (error.get_exit_code() != 0) refuse_arguments(error, arguments, app);
     app.exit(error, world.out, world.err);
+    check_written(world);
     return std::nullopt;
   }
   const auto chosen =
@@ -221,6 +315,7 @@ std::optional<Parsed> parse(std::vector<std::string> arguments, World& world) {
   const std::vector<std::string> extras = app.remaining(true);
   if (chosen == declared.end()) refuse_no_command(extras);
   parsed.command = chosen->command;
+  if (std::ranges::find(arguments, "--") != arguments.end()) throw UsageError(kOneCommand);
   if (!extras.empty()) refuse_extra(*chosen->app, extras.front());
   parsed.calls = chosen->query();
   check_calls(*chosen->app, parsed.calls);
@@ -239,19 +334,34 @@ std::string as_json(const Json& result, int indent) {
   return result.dump(indent, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-void watch(const Parsed& parsed, Caller& daemon, World& world) {
+/// Survives restarts of the daemon: rates begin again with the next one.
+void watch(const Parsed& parsed, std::unique_ptr<Caller> daemon, World& world,
+           const std::function<std::unique_ptr<Caller>()>& connect) {
   constexpr const char* kClear = "\x1b[H\x1b[J";
   std::vector<Call> repeated;
   for (const Call& call : parsed.calls) {
     if (call.once)
-      daemon.call(call.method, call.params);
+      daemon->call(call.method, call.params);
     else
       repeated.push_back(call);
   }
   Json before;
   auto then = std::chrono::steady_clock::now();
   for (std::int64_t look = 1;; ++look) {
-    Json result = ask(daemon, repeated);
+    Json result;
+    while (result.is_null()) {
+      try {
+        if (daemon == nullptr) daemon = connect();
+        result = ask(*daemon, repeated);
+      } catch (const NoDaemon& error) {
+        if (look == 1) throw;
+        if (daemon != nullptr) complain(world, std::string(error.what()) + "; waiting for the next one", "");
+        daemon.reset();
+        before = Json();
+        world.sleep(std::chrono::duration<double>(kDefaultInterval));
+        if (!world.out) return;
+      }
+    }
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::max(std::chrono::duration<double>(now - then).count(), 1e-3);
     if (parsed.options.json) {
@@ -259,7 +369,8 @@ void watch(const Parsed& parsed, Caller& daemon, World& world) {
     } else {
       world.out << (world.terminal ? kClear : "") << parsed.command->watch(result, before, seconds);
     }
-    if (!world.out.flush() || look == parsed.options.count) return;
+    check_written(world);
+    if (look == parsed.options.count) return;
     before = std::move(result);
     then = now;
     world.sleep(std::chrono::duration<double>(parsed.options.interval));
@@ -293,11 +404,6 @@ std::string hint(const jsonrpc::Error& error, std::string_view command) {
            " changes them";
   }
   return {};
-}
-
-void complain(World& world, const std::string& sentence, const std::string& what_next) {
-  world.err << kProgram << ": " << plain_text(sentence, '?') << '\n';
-  if (!what_next.empty()) world.err << what_next << '\n';
 }
 
 /// What is worth knowing about a session that was just changed.
@@ -438,7 +544,7 @@ int execute(const Parsed& parsed, World& world) {
     return kDone;
   }
   if (parsed.options.watch) {
-    watch(parsed, *daemon, world);
+    watch(parsed, std::move(daemon), world, connect);
     return kDone;
   }
   Json result = [&] {
@@ -458,6 +564,7 @@ int execute(const Parsed& parsed, World& world) {
   }
   if (parsed.command->remarks != nullptr && !parsed.options.json)
     world.err << parsed.command->remarks(result) << std::flush;
+  check_written(world);
   const std::string_view method = parsed.calls.front().method;
   if (method == "mirror.add" || method == "mirror.set" || method == "mirror.enable") warn(world, result);
   if (parsed.command->outcome != nullptr) return parsed.command->outcome(result);
@@ -468,10 +575,10 @@ int execute(const Parsed& parsed, World& world) {
 
 std::vector<const Command*> commands() {
   std::vector<const Command*> all;
-  for (const auto* table :
-       {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kDocumentCommands, &kVsphereCommands,
-        &kStatsCommands, &kHealthCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
-    for (const Command& command : *table) all.push_back(&command);
+  for (const Group& group : groups()) {
+    for (const std::vector<Command>* table : group.tables) {
+      for (const Command& command : *table) all.push_back(&command);
+    }
   }
   return all;
 }
@@ -501,6 +608,9 @@ int run(std::vector<std::string> arguments, World& world) {
              hint(error, parsed->command->name));
     // A status of its own would be mistaken for a finding.
     return parsed->command->status == nullptr ? kRefused : kNoDaemon;
+  } catch (const std::system_error& error) {
+    complain(world, error.what(), parsed ? "the daemon has done what was asked" : "");
+    return kFailed;
   } catch (const std::exception& error) {
     complain(world, std::string("this should not happen: ") + error.what(),
              "please report it with the command; `vswitch-ctl show` shows what is set up now");

@@ -71,7 +71,9 @@ def option_lines(lines: list[str]) -> list[str]:
 
 def command_lines(program: str) -> list[str]:
     page = []
-    for name, _ in items(part(help_of(program), "Subcommands")):
+    overview = help_of(program)
+    groups = [line[:-1] for line in overview if line.endswith(":") and not line.startswith((" ", "Options"))]
+    for name, _ in [item for group in groups for item in items(part(overview, group))]:
         lines = help_of(program, name)
         usage = next(line for line in lines if line.startswith("Usage: ")).removeprefix("Usage: ")
         page += [f".SS {escaped(usage.replace(' [OPTIONS]', ''))}", escaped(lines[0]) + "."]

@@ -19,6 +19,7 @@ struct FakeDaemon {
   std::map<std::string, std::vector<Json>> answers;  ///< by method, used in turn; the last one stays
   std::vector<Json> notifications;                   ///< after which the connection is lost
   int sleeps = 100;                                  ///< after so many nobody reads any more
+  std::size_t lost_at = 0;                           ///< the call of this number, from 1, finds no daemon
   std::string refuse;                                ///< method that is refused
   jsonrpc::Error refusal{
       1001, "no bridge br9", {{"reason", "not_found"}, {"field", "bridge"}, {"value", "br9"}}};
@@ -37,6 +38,7 @@ class FakeCaller : public Caller {
   explicit FakeCaller(FakeDaemon& daemon) : daemon_(daemon) {}
   Json call(const std::string& method, const Json& params) override {
     daemon_.calls.emplace_back(method, params);
+    if (daemon_.calls.size() == daemon_.lost_at) throw NoDaemon("the daemon closed the connection", "");
     if (method == daemon_.refuse) throw daemon_.refusal;
     auto& answers = daemon_.answers[method];
     if (answers.empty()) return example_result(method);

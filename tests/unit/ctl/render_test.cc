@@ -425,6 +425,46 @@ TEST(Watch, StatsShowRatesOfPortsSessionsAndThreads) {
   EXPECT_THAT(look, HasSubstr("notice: worker-cpus is not used\n"));
 }
 
+TEST(Watch, GoesOnWithTheNextDaemonAndNewRates) {
+  FakeDaemon daemon;
+  daemon.lost_at = 5;  // the third look; each makes two calls
+  const Json first = example_result("system.stats");
+  Json later = first, fresh = first;
+  later["ports"][0]["rx_packets"] = first["ports"][0]["rx_packets"].get<int>() + 3000;
+  fresh["ports"][0]["rx_packets"] = 0;
+  daemon.answers["system.stats"] = {first, later, fresh};
+  const Invocation tool(words("stats --watch --count 3 --interval 0.5"), &daemon);
+  EXPECT_EQ(tool.status, kDone);
+  EXPECT_EQ(tool.calls.size(), 7U);
+  EXPECT_EQ(tool.slept, (std::vector<double>{0.5, 0.5, 1}));
+  EXPECT_THAT(tool.err, HasSubstr("closed the connection; waiting for the next one"));
+  EXPECT_THAT(tool.out.substr(tool.out.rfind("BRIDGE  PORT")), testing::ContainsRegex("br0 +t1 +0 "));
+}
+
+TEST(Watch, DoesNotWaitForADaemonThatWasNeverThere) {
+  FakeDaemon daemon;
+  daemon.lost_at = 1;
+  EXPECT_EQ(Invocation(words("show --watch --count 2"), &daemon).status, kNoDaemon);
+}
+
+TEST(Watch, EveryTable) {
+  for (const char* line : {"show", "show-br br0", "list-br", "show-port t1", "list-ports", "list-mirrors",
+                           "show-mirror br0 span0", "fdb br0", "stats", "mirror-stats"}) {
+    const Invocation once(words(line)), twice(words(std::string(line) + " --watch --count 2"));
+    EXPECT_EQ(twice.status, kDone) << line << twice.err;
+    EXPECT_EQ(twice.calls.size(), 2 * once.calls.size()) << line;
+    EXPECT_NE(twice.out, "") << line;
+  }
+}
+
+TEST(Watch, AddressesAreForgottenOnce) {
+  const Invocation tool(words("fdb br0 --flush --watch --count 2"));
+  ASSERT_EQ(tool.calls.size(), 3U);
+  EXPECT_EQ(tool.calls[0].first, "fdb.flush");
+  EXPECT_EQ(tool.calls[1].first, "fdb.list");
+  EXPECT_EQ(tool.calls[2].first, "fdb.list");
+}
+
 TEST(Watch, JsonIsOneLinePerLook) {
   const Invocation tool(words("stats --watch --count 3 --json"));
   EXPECT_EQ(std::count(tool.out.begin(), tool.out.end(), '\n'), 3);
