@@ -19,6 +19,9 @@
 
 namespace vswitch::ctl {
 
+class Caller;
+struct World;
+
 /// One request of the session API.
 struct Call {
   std::string method;
@@ -59,6 +62,9 @@ struct Command {
   std::string (*without_daemon)(const std::string& why) = nullptr;
   /// For commands with --follow: the text of one event.
   std::string (*event)(const Json& event) = nullptr;
+  /// For commands that go on beside their first call: does everything from there on. Returns the exit status. `call`
+  /// has the rest of the arguments in for_render.
+  int (*run)(Caller& daemon, const Call& call, World& world, bool json) = nullptr;
 };
 
 // The tables, one file each.
@@ -69,6 +75,7 @@ extern const std::vector<Command> kVsphereCommands;  // vsphere.cc
 extern const std::vector<Command> kExplainCommands;  // explain.cc
 extern const std::vector<Command> kFdbCommands;      // fdb.cc
 extern const std::vector<Command> kStatsCommands;    // stats.cc
+extern const std::vector<Command> kCaptureCommands;  // capture.cc
 extern const std::vector<Command> kHealthCommands;   // health.cc
 extern const std::vector<Command> kSystemCommands;   // system.cc
 

@@ -427,6 +427,8 @@ int execute(const Parsed& parsed, World& world) {
     follow(parsed, world, std::move(daemon), connect);
     return kDone;
   }
+  if (parsed.command->run != nullptr)
+    return parsed.command->run(*daemon, parsed.calls.front(), world, parsed.options.json);
   if (parsed.options.watch) {
     watch(parsed, *daemon, world);
     return kDone;
@@ -449,7 +451,7 @@ std::vector<const Command*> commands() {
   std::vector<const Command*> all;
   for (const auto* table :
        {&kBridgeCommands, &kPortCommands, &kMirrorCommands, &kVsphereCommands, &kStatsCommands,
-        &kHealthCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
+        &kHealthCommands, &kCaptureCommands, &kExplainCommands, &kFdbCommands, &kSystemCommands}) {
     for (const Command& command : *table) all.push_back(&command);
   }
   return all;

@@ -88,7 +88,25 @@ struct Caller {
   BoundSessions& bound;
 };
 
-Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& params) {
+bool is_capture(const Json& params) {
+  return params.contains("destination") && params["destination"].value("capture", false);
+}
+
+/// A capture ends with its client, whatever the request says of that.
+Json with_end(Json params) {
+  if (!is_capture(params)) return params;
+  if (!params.contains("expires") || params["expires"].is_null()) params["expires"] = Json::object();
+  params["expires"]["connection"] = true;
+  return params;
+}
+
+void refuse_capture(const std::string& trouble) {
+  if (!trouble.empty()) throw invalid("destination.capture", true, "destination.capture: " + trouble);
+}
+
+Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& given) {
+  UniqueFd socket = caller.client.take_descriptor();
+  const Json params = with_end(given);
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
@@ -97,7 +115,7 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   apply(session, params);
   if (const Row* present = find_mirror(database, bridge, session.name)) {
     const std::string there_is = "session " + session.name + " already exists on bridge " + bridge_name;
-    if (params["may_exist"] != true) throw exists("name", session.name, there_is);
+    if (params["may_exist"] != true || session.capture) throw exists("name", session.name, there_is);
     if (!is_same(model::read_mirror(database, *present), session, params)) {
       throw exists("name", session.name,
                    there_is + " with different settings: use mirror.set to change them");
@@ -116,7 +134,8 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   model::write_mirror(transaction, mirror, session, params);
   transaction.add("Bridge", bridge.uuid(), "mirrors", Datum::of(mirror));
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
-  commit(transaction);
+  if (session.capture) refuse_capture(methods.datapath.add_capture(mirror, std::move(socket)));
+  commit(transaction);  // if this fails, the socket goes when the settings are applied next
   if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
   return show_mirror(methods, bridge_name, session.name);
 }
