@@ -185,6 +185,8 @@ class CaptureFiles {
     printer_ = 0;
   }
 
+  /// For poll(): an error there says that nobody reads any more. -1 for a file.
+  int pipe() const { return path_.empty() || path_ == "-" ? fd_ : -1; }
   std::size_t files() const { return numbers_ == 0 ? 1 : numbers_; }
 
  private:
@@ -436,9 +438,12 @@ bool read_frames(Caller& daemon, const Json& name, int socket, FrameReader& capt
                 << std::flush;
       next_progress = now + kProgressInterval;
     }
-    pollfd entry{socket, POLLIN, 0};
+    std::array<pollfd, 2> entries{{{socket, POLLIN, 0}, {files.pipe(), 0, 0}}};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(wake - now).count() + 1;
-    if (::poll(&entry, 1, static_cast<int>(left)) > 0 && !capture.take()) return false;
+    if (::poll(entries.data(), entries.size(), static_cast<int>(left)) > 0 && entries[0].revents != 0 &&
+        !capture.take())
+      return false;
+    if ((entries[1].revents & POLLERR) != 0) throw ReaderGone{};
     files.flush();  // whoever reads along sees all that there is
   }
   return true;
@@ -585,7 +590,7 @@ const std::vector<Command> kCaptureCommands = {
     {"capture", "capture frames into a pcapng file, or print them, until interrupted",
      "br0 --source t1 -w t1.pcapng\n"
      "br0 --source t1 --source t2:rx --filter tcp,tp_dst=80 --count 100\n"
-     "br0 --bpf 'tcp port 80' -w web.pcapng --rotate 100MB --files 10",
+     "br0 --bpf arp -w arp.pcapng --rotate 100MB --files 10",
      declare_capture, render_nothing, nullptr, nullptr, nullptr, nullptr, nullptr, run_capture},
 };
 

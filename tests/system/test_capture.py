@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lab import FAST_PATH, PATIENCE_S, VSWITCH_CTL, RpcError, found, wait_until
-from net import BROADCAST, frame, mac, run
+from lab import FAST_PATH, PATIENCE_S, ROOT, VSWITCH_CTL, RpcError, found, wait_until
+from net import BROADCAST, frame, mac, run, stop
 from switch import Lab
 
 
@@ -293,3 +293,93 @@ def test_bad_requests_change_nothing(lab: Lab, tmp_path: pathlib.Path) -> None:
     with pytest.raises(RpcError, match="unknown parameter"):
         lab.rpc("mirror.set", bridge="br0", name="span0", destination={"capture": True, "ports": []})
     assert re.search("t2", json.dumps(lab.rpc("mirror.get", bridge="br0", name="span0")["destination"]))
+
+
+def test_the_end_of_whoever_reads_the_pipe_ends_it(lab: Lab) -> None:
+    read, write = os.pipe()
+    capture = Capture(lab, "-w", "-", stdout=write)
+    os.close(write)
+    os.close(read)
+    capture.wait()  # although no frame comes
+
+
+# ---- Wireshark
+
+EXTCAP = ROOT / "ctl" / "extcap" / "vswitch_extcap.py"
+
+
+def extcap(lab: Lab, *args: str, check: bool = True) -> str:
+    """What the extcap program prints."""
+    return run(EXTCAP, *args, check=check, env=extcap_environment(lab)).stdout
+
+
+def extcap_environment(lab: Lab) -> dict[str, str]:
+    return {**os.environ, "VSWITCH_CTL": str(VSWITCH_CTL), "OVS_RUNDIR": str(lab.daemon.rundir)}
+
+
+def test_extcap_lists_bridges_ports_and_sessions(lab: Lab) -> None:
+    lab.mirror("span 0", "--source", "t1", "--output", "t2", "--normal-io")
+    text = extcap(lab, "--extcap-interfaces", "--extcap-version=4.0")
+    values = re.findall(r"^interface \{value=([^}]*)\}\{display=[^}]+\}$", text, re.MULTILINE)
+    assert {"vswitch/br0", "vswitch/br0/port/t1", "vswitch/br0/port/t2", "vswitch/br0/session/span%200", "vswitch-ssh"} <= set(values)
+    assert re.match(r"extcap \{version=", text)
+    assert extcap(lab, "--extcap-dlts", "--extcap-interface", "vswitch/br0") == "dlt {number=1}{name=EN10MB}{display=Ethernet}\n"
+    assert "{call=--direction}" in extcap(lab, "--extcap-config", "--extcap-interface", "vswitch/br0/port/t1")
+    assert "{call=--remote-host}" in extcap(lab, "--extcap-config", "--extcap-interface", "vswitch-ssh")
+    check = ("--extcap-interface", "vswitch/br0", "--extcap-capture-filter")
+    assert extcap(lab, *check, "tcp port 80") == ""
+    assert "syntax error" in extcap(lab, *check, "tcp prt 80")
+
+
+@pytest.mark.parametrize("interface", ["vswitch/br0/port/t1", "vswitch/br0/session/span0"])
+def test_tshark_captures_by_extcap(lab: Lab, tmp_path: pathlib.Path, interface: str) -> None:
+    lab.host("t3")
+    lab.mirror("span0", "--source", "t1:from", "--output", "t3")
+    folder = tmp_path / "extcap"
+    folder.mkdir()
+    (folder / "vswitch-extcap").symlink_to(EXTCAP)
+    out = tmp_path / "out"
+    with out.open("wb") as output:
+        # tshark of Debian knows one folder only: for this one process, ours takes its place.
+        place = found(r"Extcap path:\s*(\S+)", run("tshark", "-G", "folders").stdout)[1]
+        tshark = subprocess.Popen(["unshare", "-m", "sh", "-ec", 'mount --bind "$1" "$2"; shift 2; exec "$@"', "-", folder, place,
+                                   "tshark", "-n", "-l", "-i", interface, "-c", "3", "-T", "fields", "-e", "frame.interface_name",
+                                   "-e", "frame.len"],
+                                  stdout=output, stderr=subprocess.PIPE, text=True, env=extcap_environment(lab))
+    lab.net.closing.callback(lambda: stop(tshark))
+
+    def captures() -> list[Any]:
+        return [one for one in lab.rpc("mirror.list")["mirrors"] if one["destination"]["capture"]]
+
+    wait_until(lambda: tshark.poll() is not None or captures(), "it captures")
+    lab.t1.wire.send(*numbered(3))
+    _, said = tshark.communicate(timeout=PATIENCE_S)
+    assert tshark.returncode == 0 and out.read_text() == "t1\t19\n" * 3, (said, out.read_text())
+    wait_until(lambda: not captures(), "the session ends with tshark")
+
+
+def test_extcap_by_ssh_runs_the_tool_there(lab: Lab, tmp_path: pathlib.Path) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "ssh").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.args"\nfor last; do :; done\nexec sh -c "exec $last"\n')
+    (fake / "ssh").chmod(0o755)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    environment = extcap_environment(lab)
+    program = subprocess.Popen([EXTCAP, "--capture", "--fifo", fifo, "--extcap-interface", "vswitch-ssh", "--remote-host", "root@there",
+                                "--remote-source", "t1,t2:from", "--remote-command", str(VSWITCH_CTL),
+                                "--extcap-capture-filter", "not arp"],
+                               env={**environment, "PATH": f"{fake}:{environment['PATH']}"}, stderr=subprocess.DEVNULL)
+    lab.net.closing.callback(lambda: stop(program))
+    with fifo.open("rb") as reader:
+        wait_until(lambda: any(one["state"] == "active" for one in lab.rpc("mirror.list")["mirrors"]), "it captures")
+        lab.t1.wire.send(*numbered(2))
+        lab.t2.wire.expect(2)
+        wait_until(lambda: lab.rpc("mirror.list")["mirrors"][0]["counters"]["delivered"] >= 2, "they are captured")
+        program.send_signal(signal.SIGTERM)  # as Wireshark does
+        (tmp_path / "a.pcapng").write_bytes(reader.read())
+    assert program.wait(PATIENCE_S) == 0
+    assert len(packets(tmp_path / "a.pcapng", "frame.len")) == 2
+    assert (fake / "ssh.args").read_text().splitlines()[1:3] == ["root@there", "--"]
+    assert "--remote-host" in run(EXTCAP, "--capture", "--fifo", fifo, "--extcap-interface", "vswitch-ssh", check=False,
+                                  env=environment).stderr
