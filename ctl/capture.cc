@@ -128,7 +128,9 @@ class CaptureFiles {
     return found->second;
   }
 
-  void add(const CaptureRecord& record, std::string_view port, const std::byte* frame) {
+  /// False if nobody reads any more.
+  bool add(const CaptureRecord& record, std::string_view port, const std::byte* frame) {
+    if (is_gone_) return false;
     if (rotate_ != 0 && written_ + static_cast<std::int64_t>(pending_.size() + record.captured) > rotate_ &&
         has_frames_)
       rotate();
@@ -141,9 +143,18 @@ class CaptureFiles {
     has_frames_ = true;
     ++frames_[number];
     if (pending_.size() >= kWriteBytes) flush();
+    return true;
+  }
+
+  /// From now on nothing is written.
+  [[noreturn]] void end_of_reader() {
+    is_gone_ = true;
+    pending_.clear();
+    throw ReaderGone{};
   }
 
   void flush() {
+    if (is_gone_) pending_.clear();
     std::string_view rest = pending_;
     while (!rest.empty()) {
       const ssize_t done = ::write(fd_, rest.data(), rest.size());
@@ -259,10 +270,7 @@ class CaptureFiles {
   }
 
   [[noreturn]] void fail(int error, std::size_t of_pending) {
-    if (error == EPIPE) {
-      pending_.clear();
-      throw ReaderGone{};
-    }
+    if (error == EPIPE) end_of_reader();
     const std::string name = path_ == "-" ? "standard output" : file_;
     end_with_block(of_pending);
     throw WriteError("cannot write " + name + ": " + std::strerror(error));
@@ -294,6 +302,7 @@ class CaptureFiles {
   std::uint64_t started_ns_ = 0;
   std::int64_t written_ = 0;  ///< to the present file
   bool has_frames_ = false;   ///< the present file
+  bool is_gone_ = false;      ///< nobody reads the pipe
   std::string pending_;
   std::map<std::string, std::uint32_t, std::less<>> interfaces_;
   std::vector<std::string> names_;
@@ -351,8 +360,9 @@ class FrameReader {
         ++surplus_;
       } else if (filter_ && !filter_->selects(record, frame)) {
         ++unfit_;
+      } else if (!files_.add(record, port, frame)) {
+        ++surplus_;
       } else {
-        files_.add(record, port, frame);
         ++frames_;
         bytes_ += record.captured;
       }
@@ -443,7 +453,7 @@ bool read_frames(Caller& daemon, const Json& name, int socket, FrameReader& capt
     if (::poll(entries.data(), entries.size(), static_cast<int>(left)) > 0 && entries[0].revents != 0 &&
         !capture.take())
       return false;
-    if ((entries[1].revents & POLLERR) != 0) throw ReaderGone{};
+    if ((entries[1].revents & POLLERR) != 0) files.end_of_reader();
     files.flush();  // whoever reads along sees all that there is
   }
   return true;
@@ -468,15 +478,15 @@ int run_capture(Caller& daemon, const Call& call, World& world, bool json) {
     pair.close_theirs();
     if (session["state"] != "active")
       world.err << "vswitch-ctl: the session is " << printable(state(session)) << '\n';
-    for (const Json& port : session["sources"]["ports"]) {
-      if (port.contains("name")) files.interface(port["name"].get<std::string>());
-    }
-    files.flush();
     Until how;
     how.shows_progress = ::isatty(STDERR_FILENO) == 1 && !path.empty();
     if (const double seconds = options["duration"]; seconds != 0)
       how.end = SteadyClock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
     try {
+      for (const Json& port : session["sources"]["ports"]) {
+        if (port.contains("name")) files.interface(port["name"].get<std::string>());
+      }
+      files.flush();
       const bool lives = read_frames(daemon, name, pair.ends[0], capture, files, how, world);
       if (lives) result["counters"] = end_session(daemon, name, capture);
       if (!lives) {
