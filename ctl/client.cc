@@ -82,6 +82,8 @@ class SocketCaller : public Caller {
     }
   }
 
+  void pass(int descriptor) override { passed_ = descriptor; }
+
   Json next_notification() override {
     deadline_ = Clock::time_point::max();
     while (notifications_.empty()) {
@@ -130,10 +132,29 @@ class SocketCaller : public Caller {
   void send_bytes(std::string_view text) {
     while (!text.empty()) {
       wait_for(POLLOUT);
-      const ssize_t sent = ::send(socket_.fd(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = send_some(text);
+      if (sent > 0) passed_ = -1;  // it has gone with the first byte
       if (sent > 0) text.remove_prefix(static_cast<std::size_t>(sent));
       if (sent < 0 && errno != EAGAIN && errno != EINTR) lost(errno);
     }
+  }
+
+  ssize_t send_some(std::string_view text) {
+    iovec bytes{const_cast<char*>(text.data()), text.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    if (passed_ >= 0) {
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      cmsghdr* part = CMSG_FIRSTHDR(&message);
+      part->cmsg_level = SOL_SOCKET;
+      part->cmsg_type = SCM_RIGHTS;
+      part->cmsg_len = CMSG_LEN(sizeof passed_);
+      std::memcpy(CMSG_DATA(part), &passed_, sizeof passed_);
+    }
+    return ::sendmsg(socket_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
   jsonrpc::Message next_message() {
@@ -198,6 +219,7 @@ class SocketCaller : public Caller {
   Clock::time_point deadline_;
   jsonrpc::StreamDecoder decoder_;
   std::int64_t last_id_ = 0;
+  int passed_ = -1;                 ///< pass()
   std::deque<Json> notifications_;  ///< that nobody has asked for yet
 };
 

@@ -26,6 +26,8 @@ class Caller {
   virtual ~Caller() = default;
   /// The result. Throws jsonrpc::Error if the daemon refuses, NoDaemon if it does not answer.
   virtual Json call(const std::string& method, const Json& params) = 0;
+  /// The next call() passes this descriptor to the daemon (SCM_RIGHTS); it stays open here.
+  virtual void pass(int /*descriptor*/) {}
   /// The next notification, as {"method", "params"}: one that came since the last call(), or else waits for it.
   /// Throws NoDaemon when the connection ends.
   virtual Json next_notification() = 0;

@@ -19,6 +19,9 @@
 
 namespace vswitch::ctl {
 
+class Caller;
+struct World;
+
 /// One request of the session API.
 struct Call {
   std::string method;
@@ -67,6 +70,9 @@ struct Command {
   int (*outcome)(const Json& result) = nullptr;
   /// What the daemon is doing if the answer takes longer than a second: "applying".
   std::string_view progress = "";
+  /// For commands that go on beside their first call: does everything from there on. Returns the exit status. `call`
+  /// has the rest of the arguments in for_render.
+  int (*run)(Caller& daemon, const Call& call, World& world, bool json) = nullptr;
 };
 
 /// --watch for a table without rates.
@@ -84,6 +90,7 @@ extern const std::vector<Command> kVsphereCommands;   // vsphere.cc
 extern const std::vector<Command> kExplainCommands;   // explain.cc
 extern const std::vector<Command> kFdbCommands;       // fdb.cc
 extern const std::vector<Command> kStatsCommands;     // stats.cc
+extern const std::vector<Command> kCaptureCommands;   // capture.cc
 extern const std::vector<Command> kHealthCommands;    // health.cc
 extern const std::vector<Command> kSystemCommands;    // system.cc
 

@@ -188,7 +188,7 @@ const std::vector<Group>& groups() {
       {"Mirror sessions", {&kMirrorCommands, &kVsphereCommands}},
       {"Settings as text", {&kDocumentCommands}},
       {"Counters and health", {&kStatsCommands, &kHealthCommands}},
-      {"Frames and addresses", {&kExplainCommands, &kFdbCommands}},
+      {"Frames and addresses", {&kCaptureCommands, &kExplainCommands, &kFdbCommands}},
       {"The daemon", {&kSystemCommands}},
   };
   return all;
@@ -543,6 +543,8 @@ int execute(const Parsed& parsed, World& world) {
     follow(parsed, world, std::move(daemon), connect);
     return kDone;
   }
+  if (parsed.command->run != nullptr)
+    return parsed.command->run(*daemon, parsed.calls.front(), world, parsed.options.json);
   if (parsed.options.watch) {
     watch(parsed, std::move(daemon), world, connect);
     return kDone;

@@ -179,6 +179,7 @@ std::string destination(const Json& session) {
   std::vector<std::string> names = to["ports"].get<std::vector<std::string>>();
   for (const Json& endpoint : to["endpoints"])
     names.push_back(endpoint["encap"].get<std::string>() + ' ' + endpoint["ip"].get<std::string>());
+  if (to.value("capture", false)) names.emplace_back("a capture");
   std::string ports = join(names, ", ");
   if (to["vlan"].is_null()) return ports;
   return "vlan " + to["vlan"].dump() + (ports.empty() ? "" : " on " + ports);

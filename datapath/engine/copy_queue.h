@@ -26,7 +26,7 @@ namespace vswitch {
 /// drained.
 struct CopyTarget {
   const CompiledSession* session;
-  const PortConfig* port;     ///< null: the destination is an endpoint
+  const PortConfig* port;     ///< null: the destination is an endpoint or a capture
   std::uint32_t destination;  ///< position in session->destinations
   TagList tags;
   CopyOrigin origin = {};

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxPieces = 4096;     // sent together, or those of one copy
 constexpr std::size_t kMaxEndpoints = 8192;  // remembered, past and present
+constexpr std::size_t kMaxCaptures = 64;     // the same
 
 /// Frames carry steady time, capture formats the time since 1970.
 TimeNs unix_offset() {
@@ -27,7 +28,8 @@ TimeNs unix_offset() {
 /// Those who read a port that carries only copies are sensors: they expect frames as on a wire.
 bool segments_gso(const CompiledSession& session, const PortConfig* port,
                   const tunnel::TunnelEndpoint* endpoint) {
-  if (session.gso_packets == GsoPackets::by_destination) return endpoint != nullptr || port->only_copies;
+  if (session.gso_packets == GsoPackets::by_destination)
+    return endpoint != nullptr || port == nullptr || port->only_copies;
   return session.gso_packets == GsoPackets::segment;
 }
 
@@ -57,17 +59,22 @@ void CopySender::add(const CopyRecord& record, std::optional<std::size_t> worker
   }
 }
 
+CopySender::Batch& CopySender::batch_of(const MirrorDestination& destination, const PortConfig* port) {
+  if (destination.capture != nullptr) return capture_batches_[destination.capture.get()];
+  if (destination.endpoint != nullptr) return endpoint_batches_[destination.endpoint.get()];
+  if (port_batches_.size() <= index(port->number)) port_batches_.resize(index(port->number) + 1);
+  return port_batches_[index(port->number)];
+}
+
 CopySender::Batch& CopySender::batch_for(const CopyTarget& target) {
-  tunnel::TunnelEndpoint* endpoint = target.session->destinations[target.destination].endpoint.get();
-  if (endpoint == nullptr && port_batches_.size() <= index(target.port->number))
-    port_batches_.resize(index(target.port->number) + 1);
-  Batch& batch =
-      endpoint == nullptr ? port_batches_[index(target.port->number)] : endpoint_batches_[endpoint];
+  const MirrorDestination& destination = target.session->destinations[target.destination];
+  Batch& batch = batch_of(destination, target.port);
   if (batch.port != target.port && !batch.copies.empty())
     send_all();  // the same port before and after a change of settings
   if (batch.copies.empty()) dirty_.push_back(&batch);
   batch.port = target.port;
-  batch.endpoint = endpoint;
+  batch.endpoint = destination.endpoint.get();
+  batch.capture = destination.capture.get();
   return batch;
 }
 
@@ -83,7 +90,7 @@ DropReason CopySender::add_pieces(Batch& batch, const CopyRecord& record, const 
   const std::size_t length = write_header(record.dst, record.src, target.tags, header);
   const OutgoingFrame frame = outgoing({header.data(), length}, record.payload, offload);
   tunnel::Pieces::Shape shape{.segment_gso = segments_gso(session, batch.port, batch.endpoint),
-                              .snaplen = target.snaplen,
+                              .snaplen = batch.capture == nullptr ? target.snaplen : kWholeFrame,
                               .endpoint = batch.endpoint,
                               .mtu_policy = session.mtu_policy,
                               .facts = {.tag = target.origin.tag,
@@ -100,8 +107,12 @@ DropReason CopySender::add_pieces(Batch& batch, const CopyRecord& record, const 
 void CopySender::send_all() {
   for (Batch* batch : dirty_) {
     const std::span<OutgoingFrame> pieces = batch->pieces.all();
-    batch->endpoint != nullptr ? batch->endpoint->send(pieces)
-                               : batch->port->device->send_copies(sender_, pieces);
+    if (batch->capture != nullptr) {
+      send_captured(*batch, pieces);
+    } else {
+      batch->endpoint != nullptr ? batch->endpoint->send(pieces)
+                                 : batch->port->device->send_copies(sender_, pieces);
+    }
     std::span<const OutgoingFrame> rest = pieces;
     for (const Waiting& copy : batch->copies) {
       account(*batch, copy, rest.first(copy.pieces));
@@ -113,6 +124,22 @@ void CopySender::send_all() {
   dirty_.clear();
   pieces_waiting_ = 0;
   if (endpoint_batches_.size() > kMaxEndpoints) endpoint_batches_.clear();
+  if (capture_batches_.size() > kMaxCaptures) capture_batches_.clear();
+}
+
+/// The capture truncates: it says how long the frames were.
+void CopySender::send_captured(const Batch& batch, std::span<OutgoingFrame> pieces) {
+  captured_.clear();
+  for (const Waiting& copy : batch.copies) {
+    for (OutgoingFrame& piece : pieces.first(copy.pieces))
+      captured_.push_back({.frame = &piece,
+                           .snaplen = copy.target.snaplen,
+                           .unix_time_ns = copy.received + unix_offset_,
+                           .port = copy.target.origin.port->name,
+                           .delivered = copy.target.origin.delivered});
+    pieces = pieces.subspan(copy.pieces);
+  }
+  batch.capture->send(captured_);
 }
 
 /// A copy is delivered if all its pieces have been sent; otherwise it is lost, for the reason of the first
@@ -132,7 +159,8 @@ void CopySender::account(const Batch& batch, const Waiting& copy, std::span<cons
       if (lost == DropReason::none) lost = piece.outcome;
       continue;
     }
-    const std::size_t bytes = piece.length() - encapsulation;
+    std::size_t bytes = piece.length() - encapsulation;
+    if (batch.capture != nullptr) bytes = std::min(bytes, std::size_t{target.snaplen});
     destination.sent_packets.add();
     destination.delivered_bytes.add(bytes);
     if (port == nullptr) continue;

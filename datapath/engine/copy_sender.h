@@ -39,10 +39,11 @@ class CopySender {
     DropReason lost;  ///< not none: it is already lost
     TimeNs received;
   };
-  /// Copies that are sent together, by one device or to one endpoint.
+  /// Copies that are sent together: by one device, to one endpoint or to one capture.
   struct Batch {
     const PortConfig* port = nullptr;
     tunnel::TunnelEndpoint* endpoint = nullptr;
+    CaptureSink* capture = nullptr;
     tunnel::Pieces pieces;
     std::vector<Waiting> copies;
   };
@@ -50,13 +51,17 @@ class CopySender {
   Batch& batch_for(const CopyTarget& target);
   DropReason add_pieces(Batch& batch, const CopyRecord& record, const CopyTarget& target,
                         const Offload& offload);
+  Batch& batch_of(const MirrorDestination& destination, const PortConfig* port);
+  void send_captured(const Batch& batch, std::span<OutgoingFrame> pieces);
   void account(const Batch& batch, const Waiting& copy, std::span<const OutgoingFrame> pieces);
 
   const SenderId sender_;
   const tunnel::OwnCopies* own_copies_ = nullptr;
   std::deque<Batch> port_batches_;  ///< by PortNo
   std::unordered_map<const tunnel::TunnelEndpoint*, Batch> endpoint_batches_;
-  std::vector<Batch*> dirty_;  ///< those that hold copies
+  std::unordered_map<const CaptureSink*, Batch> capture_batches_;
+  std::vector<CapturedFrame> captured_;  ///< those of a batch
+  std::vector<Batch*> dirty_;            ///< those that hold copies
   std::size_t pieces_waiting_ = 0;
   /// Added to a time of reception gives the time since 1970.
   TimeNs unix_offset_ = 0;

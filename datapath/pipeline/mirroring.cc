@@ -51,7 +51,7 @@ void Decider::mirror_by(SessionIndex at, const PortConfig& source, const BridgeT
   }
   if (!selected) return;
   mark(session_done_[at]);
-  fits ? copy(at, tags, delivered) : verdict_.selections.push_back({at, walk()});
+  fits ? copy(at, source, tags, delivered) : verdict_.selections.push_back({at, walk()});
 }
 
 /// Whether the session selects the frame as it is here. If not, it may still select it at another port, where
@@ -114,11 +114,12 @@ bool Decider::carries_copy(const VlanPolicy& policy, const CopyTags& how, const 
 }
 
 /// One copy to each destination of the session, unless the frame has already been copied there.
-void Decider::copy(SessionIndex at, const BridgeTags& tags, bool delivered) {
+void Decider::copy(SessionIndex at, const PortConfig& source, const BridgeTags& tags, bool delivered) {
   const CompiledSession& session = snapshot_->session(at);
   note("session ", session.name, " copies it");
   const bool in_vlan = tags.outer && (tags.outer->tci & 0xefff) != 0;
-  const CopyOrigin origin{.tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered};
+  const CopyOrigin origin{
+      .tag = in_vlan ? tags.outer : std::nullopt, .delivered = delivered, .port = &source};
   const std::size_t selection = verdict_.selections.size();
   verdict_.selections.push_back({at, walk(), false});
   bool nowhere = true;

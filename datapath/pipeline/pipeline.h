@@ -51,7 +51,7 @@ class Decider {
   void mirror_by(SessionIndex session, const PortConfig& source, const BridgeTags& tags, bool delivered);
   Trace::Result test(SessionIndex session, const BridgeTags& tags);
   const FlowKey& key_of(const BridgeTags& tags);
-  void copy(SessionIndex session, const BridgeTags& tags, bool delivered);
+  void copy(SessionIndex session, const PortConfig& source, const BridgeTags& tags, bool delivered);
   bool carries_copy(const VlanPolicy& policy, const CopyTags& how, const BridgeTags& tags) const;
   bool first_there(PortNo port, const CompiledSession& session);
   void mark(std::uint64_t& done);

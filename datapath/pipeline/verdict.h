@@ -56,8 +56,9 @@ struct Intrusion {
 
 /// State of the frame when it was copied.
 struct CopyOrigin {
-  std::optional<VlanTag> tag;  ///< of its VLAN
-  bool delivered = false;      ///< towards the source port; otherwise from it
+  std::optional<VlanTag> tag;        ///< of its VLAN
+  bool delivered = false;            ///< towards the source port; otherwise from it
+  const PortConfig* port = nullptr;  ///< the source port
 };
 
 /// One copy per matching session and destination; if the destination is a patch port, one for each port
@@ -65,7 +66,7 @@ struct CopyOrigin {
 struct Copy {
   SessionIndex session;
   std::uint32_t destination;  ///< position in CompiledSession::destinations
-  PortNo port;                ///< kNoPort: the destination is an endpoint
+  PortNo port;                ///< kNoPort: the destination is an endpoint or a capture
   TagList tags;
   CopyOrigin origin = {};
   DropReason drop = DropReason::none;   ///< not none: why it is already lost

@@ -144,6 +144,11 @@ void BridgeCompilation::add_destinations(const SessionSpec& session, CompiledSes
                                    .endpoint = endpoint.endpoint,
                                    .counters = registry_.destination_counters(session.id, endpoint.name)});
   }
+  if (session.capture != nullptr)
+    config.destinations.push_back({.port = kNoPort,
+                                   .label = "the program that captures",
+                                   .capture = session.capture,
+                                   .counters = registry_.destination_counters(session.id, "capture")});
 }
 
 void BridgeCompilation::add_sources(const SessionSpec& session, SessionIndex self,

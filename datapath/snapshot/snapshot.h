@@ -56,6 +56,7 @@ struct MirrorDestination {
   PortNo port = kNoPort;
   std::string label = {};  ///< of an endpoint, for display
   std::shared_ptr<tunnel::TunnelEndpoint> endpoint = {};
+  std::shared_ptr<CaptureSink> capture = {};  ///< a program that reads the copies: neither port nor endpoint
   std::shared_ptr<DestinationCounters> counters;
 };
 

@@ -17,7 +17,8 @@ bool reserves_destinations(const SessionSpec& session) {
 }
 
 bool leaves_in_vlan(const SessionSpec& session) {
-  return session.tags.output_vlan && session.destinations.empty() && session.endpoints.empty();
+  return session.tags.output_vlan && session.destinations.empty() && session.endpoints.empty() &&
+         session.capture == nullptr;
 }
 
 std::vector<VlanId> copy_vlans(const SessionSpec& session) {

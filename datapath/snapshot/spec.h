@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/mirror/capture_sink.h"
 #include "datapath/mirror/copy_shape.h"
 #include "datapath/mirror/filter_rules.h"
 #include "datapath/mirror/limits.h"
@@ -84,7 +85,8 @@ struct SessionSpec : CopySettings {
   std::vector<std::string>
       destinations;  ///< with an output VLAN: only these; empty = all ports that carry it
   std::vector<EndpointSpec> endpoints = {};
-  bool normal_io = false;  ///< destinations carry their own traffic too
+  std::shared_ptr<CaptureSink> capture = {};  ///< a program that reads the copies, instead of all these
+  bool normal_io = false;                     ///< destinations carry their own traffic too
   RateSpec rate = {};
   QuotaSpec quota = {};
   std::uint32_t cpu_budget = 0;  ///< percent of a processor for copies by the kernel; 0 = no limit

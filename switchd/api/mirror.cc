@@ -115,7 +115,25 @@ void check_mirror_revision(const Database& database, const Row& bridge, const Ro
                  "mirror.get");
 }
 
-Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& params) {
+bool is_capture(const Json& params) {
+  return params.contains("destination") && params["destination"].value("capture", false);
+}
+
+/// A capture ends with its client, whatever the request says of that.
+Json with_end(Json params) {
+  if (!is_capture(params)) return params;
+  if (!params.contains("expires") || params["expires"].is_null()) params["expires"] = Json::object();
+  params["expires"]["connection"] = true;
+  return params;
+}
+
+void refuse_capture(const std::string& trouble) {
+  if (!trouble.empty()) throw invalid("destination.capture", true, "destination.capture: " + trouble);
+}
+
+Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Json& given) {
+  UniqueFd socket = caller.client.take_descriptor();
+  const Json params = with_end(given);
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"];
@@ -124,7 +142,7 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   apply(session, params);
   if (const Row* present = find_mirror(database, bridge, session.name)) {
     const std::string there_is = "session " + session.name + " already exists on bridge " + bridge_name;
-    if (params["may_exist"] != true) throw exists("name", session.name, there_is);
+    if (params["may_exist"] != true || session.capture) throw exists("name", session.name, there_is);
     if (!is_same(model::read_mirror(database, *present), session, params)) {
       throw exists("name", session.name,
                    there_is + " with different settings: use mirror.set to change them");
@@ -137,7 +155,8 @@ Outcome add_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   const Uuid mirror = insert_mirror(transaction, bridge, caller.client);
   model::write_mirror(transaction, mirror, session, params);
   transaction.comment("mirror.add " + bridge_name + ' ' + session.name);
-  commit(transaction);
+  if (session.capture) refuse_capture(methods.datapath.add_capture(mirror, std::move(socket)));
+  commit(transaction);  // if this fails, the socket goes when the settings are applied next
   if (ends_with_client(params)) caller.bound.bind(caller.client, mirror);
   return show_mirror(methods, bridge_name, session.name);
 }
@@ -147,6 +166,7 @@ Outcome put_mirror(const MirrorMethods& methods, const Caller& caller, const Jso
   Database& database = methods.database;
   const Row& bridge = bridge_named(database, params["bridge"]);
   const std::string bridge_name = params["bridge"], name = params["name"];
+  if (is_capture(params)) refuse_capture("mirror.add makes captures: it takes the socket for the frames");
   const Row* present = find_mirror(database, bridge, name);
   check_mirror_revision(database, bridge, present, params);
   check_matches(params);

@@ -18,13 +18,19 @@ using ovsdb::Uuid;
 
 const log::Module kLog{"sessions"};
 
-/// Ends the sessions among `mirrors` that are bound to a connection and have not ended yet.
+/// Ends the sessions among `mirrors` that are bound to a connection and have not ended yet. Captures are removed.
 void end_sessions(ovsdb::Database& database, const std::vector<Uuid>& mirrors) {
   const std::int64_t now = wall_now_ms();
   ovsdb::Transaction transaction(database);
   for (const Uuid& uuid : mirrors) {
     const Row* mirror = database.find("Mirror", uuid);
-    if (mirror == nullptr || mirror->boolean("expires_with_connection") != true) continue;
+    if (mirror == nullptr) continue;
+    if (mirror->boolean("capture") == true) {  // nobody can use it any more
+      const Row* bridge = model::bridge_with(database, "mirrors", uuid);
+      if (bridge != nullptr) transaction.remove("Bridge", bridge->uuid(), "mirrors", Datum::of(uuid));
+      continue;
+    }
+    if (mirror->boolean("expires_with_connection") != true) continue;
     if (mirror->integer("expires_at").value_or(now) < now) continue;
     transaction.set("Mirror", uuid, "expires_at", Datum::of(now));
   }
@@ -38,7 +44,8 @@ void end_sessions(ovsdb::Database& database, const std::vector<Uuid>& mirrors) {
 void end_bound_sessions(ovsdb::Database& database) {
   std::vector<Uuid> mirrors;
   for (const Row& mirror : database.table("Mirror")) {
-    if (mirror.boolean("expires_with_connection") == true) mirrors.push_back(mirror.uuid());
+    if (mirror.boolean("expires_with_connection") == true || mirror.boolean("capture") == true)
+      mirrors.push_back(mirror.uuid());
   }
   if (!mirrors.empty()) end_sessions(database, mirrors);
 }

@@ -218,6 +218,7 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   session.vlans = vlans_of(mirror.vlans);
   session.destinations.assign(mirror.destination_ports.begin(), mirror.destination_ports.end());
   session.normal_io = mirror.normal_io;
+  session.wants_capture = mirror.capture;
   if (mirror.ignores_output_vlan) session.notice = "output_vlan has no effect, because output_port is set";
   session.tags.keep_vlan = mirror.keep_vlan;
   session.tags.strip_vlan = mirror.strip_vlan;

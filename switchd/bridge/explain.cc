@@ -118,6 +118,10 @@ std::string too_long(std::size_t length, std::size_t longest) {
 void explain_endpoint(Explanation& explanation, const CompiledSession& session, const Copy& copy,
                       std::vector<std::uint8_t> frame) {
   const MirrorDestination& to = session.destinations[copy.destination];
+  if (to.capture != nullptr) {
+    explanation.copies.push_back({session.name, to.label, std::move(frame)});
+    return;
+  }
   const std::string what = "the copy of " + session.name;
   if (const DropReason trouble = to.endpoint->trouble(); trouble != DropReason::none) {
     explanation.trace.push_back(what + " is lost on the path to " + to.label + ": " +

@@ -105,7 +105,8 @@ SessionStatus evaluate(const Surroundings& around, const DesiredSession& session
   if (!session.refusal.empty()) return {session.id, SessionState::error, session.refusal};
   if (!session.enabled) return {session.id, SessionState::disabled, ""};
   if (!end.empty()) return {session.id, SessionState::expired, end};
-  if (session.destinations.empty() && session.endpoints.empty() && !session.tags.output_vlan)
+  if (session.destinations.empty() && session.endpoints.empty() && !session.tags.output_vlan &&
+      session.capture == nullptr)
     return {session.id, SessionState::error, "it has no destination"};
   Troubles troubles;
   std::size_t good_sources = session.all_ports ? 1 : 0;
@@ -124,7 +125,7 @@ SessionStatus evaluate(const Surroundings& around, const DesiredSession& session
   for (const PatternSpec& pattern : session.patterns) {
     if (pattern.ports.empty()) troubles.add("source: no port matches " + pattern.text);
   }
-  std::size_t good_destinations = 0;
+  std::size_t good_destinations = session.capture == nullptr ? 0 : 1;
   if (leaves_in_vlan(session)) {
     const VlanId vlan = *session.tags.output_vlan;
     good_destinations = static_cast<std::size_t>(

@@ -32,6 +32,7 @@ struct PatternSpec {
 /// A session as its row describes it: what the datapath would do, and what decides whether it does.
 struct DesiredSession : SessionSpec {
   std::vector<PatternSpec> patterns;
+  bool wants_capture = false;  ///< SessionSpec::capture is to be its program
   /// When it ends, ms since 1970. Only compared: an end that has passed counts until the end is changed.
   std::optional<std::int64_t> ends_at;
   std::string expired;  ///< not empty: it has ended; why, as a sentence

@@ -22,6 +22,7 @@
 #include "switchd/base/memory_reserve.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/bridge/attachments.h"
+#include "switchd/bridge/captures.h"
 #include "switchd/bridge/datapath_start.h"
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
@@ -301,6 +302,7 @@ class Switch::Impl {
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
       asked.push_back(bridge.sessions);
       add_endpoints(bridge, spec.bridges.back(), asked.back());
+      add_captures(asked.back());
     }
     sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
     registry_.update(spec);
@@ -309,7 +311,18 @@ class Switch::Impl {
     spec = {};  // from here on only the snapshots decide how long a device is needed
     datapath_->publish(std::move(snapshot));
     registry_.finish();
+    captures_.remove_unused(database_);
     close_retired(kDrainPatience);
+  }
+
+  void add_captures(std::vector<DesiredSession>& sessions) {
+    for (DesiredSession& session : sessions) {
+      if (!session.wants_capture) continue;
+      const auto uuid = ovsdb::Uuid::parse(session.id);
+      if (uuid) session.capture = captures_.find(*uuid);
+      if (session.capture == nullptr)
+        session.refusal = "the program that captured has ended: `vswitch-ctl capture` makes such sessions";
+    }
   }
 
   void add_device(PortSpec& port) {
@@ -454,9 +467,14 @@ class Switch::Impl {
   TimeNs statistics_written_ = 0;
   netlink::HostAddressCache host_addresses_;
   SharedDevices shared_devices_;
+  Captures captures_;
   const SwitchStatus status_{desired_,  attachments_, endpoints_,      links_,         registry_,
                              sessions_, ofports_,     host_addresses_, shared_devices_};
-  SwitchQueries queries_{status_, *datapath_, settings_, no_fast_path_,
+  SwitchQueries queries_{status_,
+                         *datapath_,
+                         settings_,
+                         no_fast_path_,
+                         captures_,
                          [this](const std::vector<ovsdb::Uuid>& mirrors) {
                            roles::control.assert_held();
                            reset_counters(mirrors);

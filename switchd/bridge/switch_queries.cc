@@ -125,6 +125,11 @@ std::map<std::string, CounterMap> SwitchQueries::destination_counters(const ovsd
   return all;
 }
 
+std::string SwitchQueries::add_capture(const ovsdb::Uuid& mirror, UniqueFd socket) {
+  roles::control.assert_held();
+  return captures_.add(mirror, std::move(socket));
+}
+
 BoundSources SwitchQueries::bound_sources(const ovsdb::Uuid& mirror) {
   BoundSources bound;
   for (const DesiredBridge& bridge : status_.desired.bridges) {

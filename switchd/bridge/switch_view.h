@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "datapath/base/types.h"
+#include "datapath/base/unique_fd.h"
 #include "datapath/flow/match.h"
 #include "schemas/ovsdb/uuid.h"
 
@@ -133,6 +134,9 @@ class DatapathView : public View {
                                                        const std::string& port) = 0;
   /// The current binding.
   virtual BoundSources bound_sources(const ovsdb::Uuid& mirror) = 0;
+  /// The copies of a session whose row says `capture`, and has been made in this turn of the event loop, go to this
+  /// socket. Returns why not, as a sentence, or nothing (captures.h).
+  virtual std::string add_capture(const ovsdb::Uuid& mirror, UniqueFd socket) = 0;
   virtual std::size_t workers() = 0;
   virtual DatapathState datapath_state() = 0;
 };

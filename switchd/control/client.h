@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/base/unique_fd.h"
 #include "schemas/json.h"
 #include "switchd/control/client_memory.h"
 
@@ -81,6 +82,10 @@ class Client : public std::enable_shared_from_this<Client> {
   /// Called once, in order of registration, when the client ends; at once if it has ended already.
   void on_close(std::function<void()> callback);
 
+  /// The descriptor that came with the client's last request (SCM_RIGHTS), or none. It is taken once; a client has one
+  /// at most: another that comes before it is taken is closed.
+  UniqueFd take_descriptor() { return std::exchange(descriptor_, UniqueFd()); }
+
   /// State of one module for this client, created with its default constructor on first use and destroyed
   /// with the client.
   template <typename T>
@@ -100,6 +105,10 @@ class Client : public std::enable_shared_from_this<Client> {
   /// nothing.
   void ended();
   const std::shared_ptr<MemoryAccount>& memory() const { return memory_; }
+  /// For the transport: it has come.
+  void receive_descriptor(UniqueFd descriptor) {
+    if (!descriptor_) descriptor_ = std::move(descriptor);
+  }
 
  private:
   std::uint64_t id_;
@@ -107,6 +116,7 @@ class Client : public std::enable_shared_from_this<Client> {
   std::string who_;  ///< made by who()
   std::optional<PeerCredentials> peer_;
   std::shared_ptr<MemoryAccount> memory_;
+  UniqueFd descriptor_;
   bool open_ = true;
   bool read_only_ = false;
   std::vector<std::function<void()>> on_close_;

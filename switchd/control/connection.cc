@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "schemas/plain_text.h"
@@ -201,13 +202,35 @@ void Connection::readable(const error_code& error) {
 
 void Connection::read() {
   static std::array<char, kReadBytes> buffer;  // one control thread; the decoder copies
-  error_code error;
-  const std::size_t bytes = socket_.read_some(asio::buffer(buffer), error);
-  if (error == asio::error::would_block || error == asio::error::interrupted) return wait_readable();
-  if (error && error != asio::error::eof) return drop("connection lost: " + error.message());
-  if (error) input_ended_ = true;
-  take_input({buffer.data(), bytes});
+  const ssize_t bytes = receive(buffer);
+  if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return wait_readable();
+  if (bytes < 0)
+    return drop("connection lost: " + error_code(errno, boost::system::system_category()).message());
+  if (bytes == 0) input_ended_ = true;
+  take_input({buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))});
   turn();
+}
+
+ssize_t Connection::receive(std::span<char> into) {
+  iovec bytes{into.data(), into.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))>
+      control;  // room for one: the kernel closes others
+  msghdr message{};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(fd_, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, reinterpret_cast<const char*>(part) + at, sizeof descriptor);
+      receive_descriptor(UniqueFd(descriptor));
+    }
+  }
+  return got;
 }
 
 void Connection::schedule_turn() {
@@ -380,7 +403,7 @@ bool Connection::read_in_place() {
   const bool answered = answer_echoes();
   if (!may_read_in_place() || decoder_.unread() > limits::kEchoBytes || decoder_.peek()) return answered;
   std::array<char, limits::kEchoBytes> buffer;
-  const ssize_t bytes = ::recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t bytes = receive(buffer);
   if (bytes <= 0) {  // the end of the input is the control thread's
     end_seen_ = bytes == 0 || (errno != EAGAIN && errno != EINTR);
     return answered;

@@ -43,6 +43,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "datapath/base/thread_annotations.h"
@@ -116,6 +117,8 @@ class Connection final : public Client {
   void wait_readable() REQUIRES(in_use_);
   void readable(const boost::system::error_code& error);
   void read() REQUIRES(in_use_);
+  /// recv() without waiting, which also takes a descriptor that the client passes.
+  ssize_t receive(std::span<char> into) REQUIRES(in_use_);
   void schedule_turn() REQUIRES(in_use_);
   void begin_turn();
   void turn() REQUIRES(in_use_);

@@ -41,6 +41,7 @@ constexpr std::array kMirrorColumns = {
     plain<&M::keep_vlan>("keep_vlan", "destination.keep_vlan", Effect::settings),
     plain<&M::strip_vlan>("strip_vlan", "destination.strip_vlan", Effect::settings),
     Column<M>{{"endpoints", "destination.endpoints", Effect::settings}},
+    plain<&M::capture>("capture", "destination.capture", Effect::settings),
     plain<&M::normal_io>("normal_io", "normal_io", Effect::settings),
     plain<&M::mtu_policy>("mtu_policy", "mtu_policy", Effect::settings),
     plain<&M::superframes>("superframes", "superframes", Effect::settings),

@@ -38,6 +38,7 @@ struct MirrorSettings {
   bool keep_vlan = false;                   ///< with output_vlan: the original tag stays, as the inner tag
   bool strip_vlan = false;                  ///< the outer tag is removed
   std::set<MirrorEndpoint> endpoints;
+  bool capture = false;  ///< a program that has passed a socket with its request reads the copies
   std::optional<std::string> mtu_policy;   ///< cut, fragment, drop; empty: cut
   std::optional<std::string> superframes;  ///< keep, cut; empty: by destination
   std::optional<std::int64_t> snaplen;     ///< bytes; empty: whole frames

@@ -21,7 +21,14 @@ std::optional<Problem> incomplete(const MirrorSettings& session) {
     return invalid("sources", nullptr,
                    "session " + session.name + " has no source: give ports, vlans or all");
   }
-  if (session.destination_ports.empty() && !session.output_vlan && session.endpoints.empty()) {
+  const bool has_place =
+      !session.destination_ports.empty() || session.output_vlan || !session.endpoints.empty();
+  if (session.capture && has_place) {
+    return invalid(
+        "destination.capture", true,
+        "a capture has no other destination: leave out ports, vlan and endpoints, or use two sessions");
+  }
+  if (!session.capture && !has_place) {
     return invalid("destination", nullptr,
                    "session " + session.name + " has no destination: give ports, a vlan or endpoints");
   }

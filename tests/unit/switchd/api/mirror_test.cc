@@ -117,7 +117,8 @@ TEST_F(MirrorApi, SetKeepsWhatIsNotNamedOfADestination) {
                 {"vlan", vlan},
                 {"keep_vlan", keep},
                 {"strip_vlan", strip},
-                {"endpoints", Json::array()}};
+                {"endpoints", Json::array()},
+                {"capture", false}};
   };
   const Json none = Json::array();
   good("mirror.add", {{"bridge", "br0"},

@@ -72,6 +72,11 @@ class FakeSwitch : public bridge::AppliedView,
   void reset_mirror_counters(const std::vector<Uuid>& mirrors) override { reset = mirrors; }
   std::string mirror_notice(const Uuid& mirror) override { return notice_of_mirror[mirror]; }
   bridge::BoundSources bound_sources(const Uuid&) override { return bound; }
+  std::string add_capture(const Uuid& mirror, UniqueFd socket) override {
+    if (!socket) return "no socket";
+    captured = mirror;
+    return {};
+  }
   bridge::CounterMap interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   bridge::CounterMap drops() override { return dropped; }
   std::size_t workers() override { return 3; }
@@ -113,6 +118,7 @@ class FakeSwitch : public bridge::AppliedView,
   bridge::DatapathState of_datapath;
   std::map<Uuid, std::map<std::string, bridge::CounterMap>> of_destinations;
   std::vector<Uuid> reset;
+  std::optional<Uuid> captured;
   bridge::BoundSources bound;
   std::map<Uuid, bridge::CounterMap> of_mirror, of_interface;
   std::map<Uuid, std::string> notice_of_mirror;
