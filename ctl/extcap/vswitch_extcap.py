@@ -116,8 +116,13 @@ def capture_command(options: argparse.Namespace) -> list[str]:
         there = [options.remote_command, "capture", options.remote_bridge, *sources, *common]
         return ["ssh", "-oBatchMode=yes", options.remote_host, "--", shlex.join(there)]
     bridge, kind, name = parse(options.extcap_interface)
-    selection = {"": [], "port": ["--source", f"{name}:{options.direction}"]}.get(kind)
-    return [CTL, "capture", bridge, *(of_session(bridge, name) if selection is None else selection), *common]
+    if kind == "":
+        selection = []
+    elif kind == "port":
+        selection = ["--source", f"{name}:{options.direction}"]
+    else:
+        selection = of_session(bridge, name)
+    return [CTL, "capture", bridge, *selection, *common]
 
 
 def check_filter(text: str) -> None:
