@@ -64,15 +64,15 @@ struct Command {
   std::string (*without_daemon)(const std::string& why) = nullptr;
   /// For commands with --follow: the text of one event.
   std::string (*event)(const Json& event) = nullptr;
+  /// For commands that go on beside their first call: does everything from there on. Returns the exit status. `call`
+  /// has the rest of the arguments in for_render.
+  int (*run)(Caller& daemon, const Call& call, World& world, bool json) = nullptr;
   /// Lines for standard error, about what the text does not have.
   std::string (*remarks)(const Json& result) = nullptr;
   /// For commands whose exit status depends on the answer, while errors have their usual one.
   int (*outcome)(const Json& result) = nullptr;
   /// What the daemon is doing if the answer takes longer than a second: "applying".
   std::string_view progress = "";
-  /// For commands that go on beside their first call: does everything from there on. Returns the exit status. `call`
-  /// has the rest of the arguments in for_render.
-  int (*run)(Caller& daemon, const Call& call, World& world, bool json) = nullptr;
 };
 
 /// --watch for a table without rates.
