@@ -16,16 +16,17 @@ thread_local std::size_t allocations = 0;
 }  // namespace
 
 // All of this program uses them; they behave like those they replace.
-void* operator new(std::size_t size) {
+// Not inline: g++ 12 sees malloc() and delete, or new and free(), and takes them for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size != 0 ? size : 1);
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept {  // g++ 12 takes free() here for a mistake
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
