@@ -39,6 +39,7 @@ Json short_destination(const Json& full, const model::MirrorSettings& session) {
   drop_equal(destination, {{"ports", Json::array()},
                            {"vlan", nullptr},
                            {"keep_vlan", false},
+                           {"capture", false},
                            {"strip_vlan", strips_by_itself(session, false)}});
   for (const model::MirrorEndpoint& endpoint : session.endpoints) {
     Json one = model::members_of(model::mirror_endpoint_columns(), endpoint);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "switchd/base/privileges.h"
 #include "switchd/db/database.h"
 
 namespace vswitch::bridge {
@@ -17,6 +18,13 @@ DatapathOptions datapath_options(const model::DatapathSettings& settings, fastpa
           .copy_queue_bytes = settings.at_start.mirror_queue_kib * 1024,
           .frame_caught = std::move(frame_caught),
           .fast_path = fast_path};
+}
+
+/// Without the capability, the verifier follows what a processor may speculate about for half a minute before it refuses.
+bool may_load_programs() {
+  const std::vector<std::string> capabilities = privileges::state().capabilities;
+  return std::any_of(capabilities.begin(), capabilities.end(),
+                     [](const std::string& name) { return name == "perfmon" || name == "sys_admin"; });
 }
 
 }  // namespace
@@ -41,6 +49,10 @@ std::unique_ptr<fastpath::FastPath> start_fast_path(const model::DatapathSetting
   }
   if (!settings.kernel_fast_path) {
     trouble = "other_config:kernel-fast-path was false when vswitchd started";
+    return nullptr;
+  }
+  if (!may_load_programs()) {
+    trouble = "CAP_PERFMON is missing, without which the kernel does not take its programs";
     return nullptr;
   }
   try {

@@ -57,6 +57,10 @@ model::MirrorSettings mirror_settings_from(const std::string& name, const Json& 
   params.erase("expires");
   api::check_matches(params);
   api::apply(session, params);
+  if (session.capture)
+    throw api::invalid("destination.capture", true,
+                       "destination.capture: a capture ends with its program, so no document has it; "
+                       "`vswitch-ctl capture` makes one");
   if (wanted.contains("expires")) api::set_end(session, wanted["expires"]);
   return session;
 }

@@ -150,6 +150,7 @@ void Reader::read_mirror(const std::string& bridge, BridgeItem& item, const Row&
   mirror.text = api::normal_form(mirror.settings);
   mirror.obstacle = session_name_trouble(name);
   if (mirror.settings.expires_with_connection) mirror.obstacle = "it ends with the connection of a client";
+  if (mirror.settings.capture) mirror.obstacle = "it is a capture, and ends with its program";
   mirror.alien = !mirror.obstacle.empty();
   if (!row["external_ids"].empty())
     note(path_of(bridge, "mirrors", name),

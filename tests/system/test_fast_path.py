@@ -235,7 +235,7 @@ def test_the_kernel_keeps_to_a_rate(lab: Lab, rate: str, frames_per_s: float, bu
         other.join()
         seconds = time.monotonic() - began
         assert production.result()["frames"] == MANY  # different numbers
-    assert carried(lab) - fast >= MANY * 0.9 and in_user_space(lab) - slow >= MANY // 4
+    assert carried(lab) - fast >= MANY * 0.5 and in_user_space(lab) - slow >= MANY // 4
     after = lab.account("s")
     grown = {key: after[key] - account[key] for key in ("matched", "delivered", "rate_limited")}
     assert grown["matched"] == MANY + MANY // 4 == grown["delivered"] + grown["rate_limited"]

@@ -512,7 +512,7 @@ def test_endpoints_that_stay_go_on_counting(net4and6: Lab) -> None:
     for n in range(3):
         lab.t1.wire.send(SMALL)
         lab.t2.wire.expect(n + 1)
-    assert lab.account("m")["delivered"] == 6
+    wait_until(lambda: lab.account("m")["delivered"] == 6, "the copies are sent")
     lab.ctl("set-mirror", "br0", "m", "--endpoint", one, "--endpoint", three, "--encap", "erspan2")
     lab.wait_state("m", "active")
     assert endpoint_rows(lab)[one]["_uuid"] == rows[one]["_uuid"] and two not in endpoint_rows(lab)

@@ -62,5 +62,5 @@ def test_a_watched_table_waits_for_the_next_daemon(lab: Lab, tmp_path: pathlib.P
         wait_until(lambda: "bridge br7" in out.read_text(), "it shows what the next daemon has")
         assert err.read_text().count("waiting for the next one") == 1, "said once"
     finally:
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == -signal.SIGINT
+        watching.terminate()  # a shell's job in the background ignores SIGINT
+        assert watching.wait(10) == -signal.SIGTERM
