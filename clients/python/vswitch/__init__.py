@@ -8,9 +8,9 @@
 """
 from .client import Event, LostEvent, RestoredEvent, Subscription, Switch, connect
 from .connection import DEFAULT_TIMEOUT, socket_path
-from .errors import (Conflict, ConnectionLost, Error, Exists, Invalid, NoDaemon, NotFound, ProtocolError, Refusal, Refused,
-                     TimedOut, Unavailable, Unsupported)
+from .errors import (Changed, Conflict, ConnectionLost, Error, Exists, Invalid, NoDaemon, NotFound, ProtocolError, ReadOnly,
+                     Refusal, Refused, TimedOut, Unavailable, Unsupported)
 
-__all__ = ["DEFAULT_TIMEOUT", "Conflict", "ConnectionLost", "Error", "Event", "Exists", "Invalid", "LostEvent", "NoDaemon",
-           "NotFound", "ProtocolError", "Refusal", "Refused", "RestoredEvent", "Subscription", "Switch", "TimedOut",
-           "Unavailable", "Unsupported", "connect", "socket_path"]
+__all__ = ["DEFAULT_TIMEOUT", "Changed", "Conflict", "ConnectionLost", "Error", "Event", "Exists", "Invalid", "LostEvent",
+           "NoDaemon", "NotFound", "ProtocolError", "ReadOnly", "Refusal", "Refused", "RestoredEvent", "Subscription", "Switch",
+           "TimedOut", "Unavailable", "Unsupported", "connect", "socket_path"]

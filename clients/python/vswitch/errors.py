@@ -75,8 +75,16 @@ class Unsupported(Refusal):
     """Part of the contract, but not supported yet."""
 
 
+class ReadOnly(Refusal):
+    """The request changes something, and the connection may only read."""
+
+
+class Changed(Refusal):
+    """The object has other settings than those of if_revision; data["revision"] is the present one."""
+
+
 _CLASSES = {ERROR_CODES[kind.__name__]: kind
-            for kind in (Invalid, NotFound, Exists, Conflict, Refused, Unavailable, Unsupported)}
+            for kind in (Invalid, NotFound, Exists, Conflict, Refused, Unavailable, Unsupported, ReadOnly, Changed)}
 
 
 def refusal(error: Any) -> Refusal:
