@@ -254,9 +254,9 @@ class CaptureFiles {
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     std::array<const char*, 6> argv = {"tcpdump", "-l", "-n", "-e", "-r", "-"};
-    std::vector<char*> arguments;
-    for (const char* argument : argv) arguments.push_back(const_cast<char*>(argument));
-    arguments.push_back(nullptr);
+    std::array<char*, argv.size() + 1> arguments{};  // ends with a null
+    std::transform(argv.begin(), argv.end(), arguments.begin(),
+                   [](const char* argument) { return const_cast<char*>(argument); });
     const int error = ::posix_spawnp(&printer_, "tcpdump", &actions, &attributes, arguments.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -356,11 +356,9 @@ class FrameReader {
       const std::string_view port(reinterpret_cast<const char*>(rest.data()), record.name_length);
       const std::byte* frame = rest.data() + record.name_length;
       rest = rest.subspan(std::size_t{record.name_length} + record.captured);
-      if (is_complete()) {
-        ++surplus_;
-      } else if (filter_ && !filter_->selects(record, frame)) {
+      if (!is_complete() && filter_ && !filter_->selects(record, frame)) {
         ++unfit_;
-      } else if (!files_.add(record, port, frame)) {
+      } else if (is_complete() || !files_.add(record, port, frame)) {
         ++surplus_;
       } else {
         ++frames_;
@@ -419,7 +417,7 @@ Json end_session(Caller& daemon, const Json& name, FrameReader& capture) {
   daemon.call("mirror.disable", name);
   const auto until = SteadyClock::now() + kDrainPatience;
   for (;;) {
-    const Json counters = daemon.call("mirror.get", name)["counters"];
+    Json counters = daemon.call("mirror.get", name)["counters"];
     capture.drain();
     if (counters["queued"] == 0 || SteadyClock::now() > until) {
       daemon.call("mirror.del", name);

@@ -47,7 +47,7 @@ std::string parse_ip(const std::string& option, const std::string& typed) {
   const std::size_t close = typed.rfind(']');
   const bool brackets = typed.starts_with('[') && close != std::string::npos;
   const std::size_t colon = typed.find(':', brackets ? close : 0);
-  const std::string host = typed.substr(brackets ? 1 : 0, brackets ? close - 1 : colon);
+  std::string host = typed.substr(brackets ? 1 : 0, brackets ? close - 1 : colon);
   if (brackets && close + 1 == typed.size() && is_ip(host)) return host;
   if (is_ip(typed)) return typed;
   if (is_ip(host) && colon != std::string::npos)
