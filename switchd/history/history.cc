@@ -22,8 +22,8 @@ Place place_of(const Json& data) {
 
 Clocks real_clocks() {
   return {wall_now_ms, [] {
-            using namespace std::chrono;
-            return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+            const auto now = std::chrono::steady_clock::now().time_since_epoch();
+            return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
           }};
 }
 
