@@ -6,8 +6,13 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <future>
+#include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include "datapath/base/background.h"
 #include "datapath/base/steady_clock.h"
 #include "datapath/base/unique_fd.h"
 #include "datapath/port/af_packet_receive.h"
@@ -17,6 +22,20 @@
 
 namespace vswitch {
 namespace {
+
+/// Counts the ports that are being closed.
+class Closing {
+ public:
+  Closing() : before_(number_.fetch_add(1, std::memory_order_relaxed)) {}
+  ~Closing() { number_.fetch_sub(1, std::memory_order_relaxed); }
+  Closing(const Closing&) = delete;
+  Closing& operator=(const Closing&) = delete;
+  bool few() const { return before_ < 16; }
+
+ private:
+  static inline std::atomic<int> number_{0};
+  const int before_;
+};
 
 class AfPacketPort final : public Port {
  public:
@@ -29,6 +48,18 @@ class AfPacketPort final : public Port {
           std::make_unique<af_packet::Sender>(options, !sends_copies, by_xdp ? &xdp_ : nullptr, sending_));
     }
   }
+
+  /// Closing a packet socket waits until all processors have released it, however many are closed at the same time. For
+  /// many ports, a thread for each socket would cost more than that saves.
+  ~AfPacketPort() override {
+    counted_.emplace();
+    for (auto& sender : senders_) {
+      if (counted_->few())
+        closing_.push_back(in_background([closed = std::move(sender)]() mutable { closed.reset(); }));
+    }
+  }
+  AfPacketPort(const AfPacketPort&) = delete;
+  AfPacketPort& operator=(const AfPacketPort&) = delete;
 
   int receive_fd() const override { return receiver_.fd(); }
   std::size_t receive(std::span<RawFrame> into) override { return receiver_.receive(into); }
@@ -69,6 +100,9 @@ class AfPacketPort final : public Port {
             .takes_copies = driver_of(socket.get(), options.ifindex) == "veth"};
   }
 
+  // First, so that they are there until the last socket is closed:
+  std::optional<Closing> counted_;
+  std::vector<std::future<void>> closing_;
   const KernelDevice kernel_device_;
   af_packet::Receiver receiver_;
   XdpSender xdp_;
