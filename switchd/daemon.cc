@@ -78,6 +78,7 @@ bridge::SwitchOptions switch_options(const DaemonOptions& options) {
   result.workers = options.workers;
   result.kernel_fast_path = options.kernel_fast_path;
   result.rundir = options.rundir;
+  result.accounts = options.database + ".accounts";
   return result;
 }
 

@@ -54,6 +54,7 @@ enum class DropKind : std::uint8_t {
   X(not_segmentable, loss, "a GSO packet of a kind that cannot be segmented") \
   X(reader_slow, loss, "the program that captures did not read fast enough") \
   X(reader_gone, loss, "the program that captures has ended") \
+  X(switch_ended, loss, "was queued when vswitchd ended") \
   X(own_copy, loss, "is itself a copy on its way to an endpoint") \
   X(sampled_out, no_loss, "left out by the sampling of the session") \
   X(rate_limited, no_loss, "over the rate limit of the session") \

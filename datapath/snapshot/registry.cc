@@ -106,6 +106,7 @@ void SnapshotRegistry::update_session(const SessionSpec& session) {
   if (entry.counters == nullptr) {
     entry.counters = std::make_shared<SessionCounters>(senders_);
     entry.queued_bytes = std::make_shared<QueuedBytes>(workers_);
+    resume_account(session.id, entry);
   }
   entry.used = true;
   if (!session.enabled) return;
@@ -124,6 +125,30 @@ void SnapshotRegistry::update_session(const SessionSpec& session) {
   entry.life = session.life;
   if (std::exchange(entry.output_vlan, session.tags.output_vlan) != session.tags.output_vlan)
     entry.foreign = session.tags.output_vlan ? std::make_shared<ForeignCounters>(senders_) : nullptr;
+}
+
+void SnapshotRegistry::resume_account(const std::string& id, SessionEntry& entry) {
+  const auto resumed = resumed_.extract(id);
+  if (!resumed) return;
+  SessionCell& cell = entry.counters->of(SenderId{0});  // no other thread has it yet
+  cell.frames.add(resumed.mapped().frames);
+  cell.bytes.add(resumed.mapped().bytes);
+  for (const auto& [name, totals] : resumed.mapped().destinations) {
+    auto& counters = entry.destinations[name];
+    counters = std::make_shared<DestinationCounters>(senders_);
+    vswitch::resume(*counters, totals);
+  }
+}
+
+AccountTotals totals_of(const SnapshotRegistry::Sessions& sessions, AccountTotals others) {
+  AccountTotals all = std::move(others);
+  for (const auto& [id, entry] : sessions) {
+    SessionTotals& totals = all[id];
+    for (const auto& [name, counters] : entry.destinations) totals.destinations[name] = totals_of(*counters);
+    totals.frames = entry.counters->sum([](const SessionCell& cell) { return cell.frames.read(); });
+    totals.bytes = entry.counters->sum([](const SessionCell& cell) { return cell.bytes.read(); });
+  }
+  return all;
 }
 
 void SnapshotRegistry::finish() {

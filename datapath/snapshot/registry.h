@@ -22,6 +22,7 @@
 #include "datapath/base/thread_annotations.h"
 #include "datapath/base/types.h"
 #include "datapath/mirror/limits.h"
+#include "datapath/snapshot/account_totals.h"
 #include "datapath/snapshot/candidates.h"
 #include "datapath/snapshot/spec.h"
 #include "datapath/switching/address_watcher.h"
@@ -119,6 +120,12 @@ class SnapshotRegistry {
   /// The counters of the session and its destinations start anew with the next compile(). Copies that are
   /// queued meanwhile belong to the account that ends, so both balance.
   void restart_account(const std::string& session) REQUIRES(roles::control);
+  /// Sessions of these ids continue these accounts when they are first named by a spec. Before the first update().
+  void resume(AccountTotals totals) REQUIRES(roles::control) { resumed_ = std::move(totals); }
+  /// What is left of those.
+  const AccountTotals& resumed() const REQUIRES(roles::control) { return resumed_; }
+  using Sessions = std::map<std::string, SessionEntry>;  ///< by id
+  const Sessions& sessions() const { return sessions_; }
   /// For a session of the last spec; created on first use.
   std::shared_ptr<DestinationCounters> destination_counters(const std::string& session,
                                                             const std::string& destination);
@@ -131,6 +138,7 @@ class SnapshotRegistry {
   void update_bridge(BridgeEntry& entry, const BridgeSpec& bridge);
   void update_port(BridgeEntry& entry, const PortSpec& port);
   void update_session(const SessionSpec& session);
+  void resume_account(const std::string& id, SessionEntry& entry);
   void place_sessions(BridgeEntry& entry, std::size_t count);
   void finish_bridge(BridgeEntry& entry);
 
@@ -140,10 +148,14 @@ class SnapshotRegistry {
   AddressWatcher* const watcher_;
   std::uint64_t generation_ = 0;
   std::map<std::string, BridgeEntry> bridges_;
-  std::map<std::string, SessionEntry> sessions_;  ///< by id
-  std::vector<std::string> perhaps_gone_;         ///< sessions that bridges had before they changed
+  Sessions sessions_;
+  std::vector<std::string> perhaps_gone_;  ///< sessions that bridges had before they changed
+  AccountTotals resumed_;                  ///< of sessions that no spec has named yet
   std::vector<PortNo> free_numbers_;
   std::uint32_t next_number_ = 0;
 };
+
+/// The accounts of these sessions, added to those of `others`.
+AccountTotals totals_of(const SnapshotRegistry::Sessions& sessions, AccountTotals others);
 
 }  // namespace vswitch

@@ -21,6 +21,7 @@
 #include "switchd/base/log.h"
 #include "switchd/base/memory_reserve.h"
 #include "switchd/base/wall_clock.h"
+#include "switchd/bridge/account_file.h"
 #include "switchd/bridge/attachments.h"
 #include "switchd/bridge/captures.h"
 #include "switchd/bridge/datapath_start.h"
@@ -89,12 +90,14 @@ class Switch::Impl {
                      datapath_->senders() - datapath_->workers(),
                      [this] { post([this]() REQUIRES(roles::control) { apply(); }); }),
         timer_(io),
+        accounts_(std::move(options.accounts)),
         next_end_(io, [this] {
           roles::control.assert_held();
           request_apply();
         }) {
     if (fast_path_ == nullptr) log::info(kBridgeLog, "no fast path in the kernel: {}", no_fast_path_);
     clean_leftovers();
+    resume_accounts();
     if (const std::string limits = buffer_limits(); !limits.empty()) log::warn(kBridgeLog, "{}", limits);
     listener_ = database_.on_commit([this](const ovsdb::Changes& changes) {
       roles::control.assert_held();
@@ -107,11 +110,17 @@ class Switch::Impl {
 
   ~Impl() {
     database_.remove_listener(listener_);
-    // No ports remain: the datapath releases the devices, then the host gets them back.
+    // User space forwards until no ports remain: without its tc programs the kernel would lose what its filters take.
+    if (fast_path_ != nullptr) fast_path_->pause(fastpath::Pause::setting, true);
+    // The host gets its devices back, then the datapath releases them.
     desired_ = {};
     endpoints_.reconcile(desired_);
     attachments_.release_all(removes_internal_);
+    const SnapshotRegistry::Sessions sessions =
+        registry_.sessions();  // until their last copies have been sent
     publish();
+    if (fast_path_ != nullptr) fast_path_->collect_copies();
+    accounts_.save(totals_of(sessions, registry_.resumed()), steady_now());
   }
 
   void when_applied(std::function<void()> done) REQUIRES(roles::control) {
@@ -131,6 +140,16 @@ class Switch::Impl {
     } catch (const std::runtime_error& error) {
       log::warn(kBridgeLog, "devices may still be isolated from the host's stack: {}", error.what());
     }
+  }
+
+  /// Those of sessions that have been deleted meanwhile are forgotten.
+  void resume_accounts() REQUIRES(roles::control) {
+    AccountTotals accounts = accounts_.load();
+    std::erase_if(accounts, [this](const auto& item) {
+      const auto uuid = ovsdb::Uuid::parse(item.first);
+      return !uuid || database_.find("Mirror", *uuid) == nullptr;
+    });
+    registry_.resume(std::move(accounts));
   }
 
   void links_changed(const std::vector<std::string>& names) {
@@ -219,6 +238,7 @@ class Switch::Impl {
 
   void reset_counters(const std::vector<ovsdb::Uuid>& mirrors) REQUIRES(roles::control) {
     counters_to_reset_.insert(counters_to_reset_.end(), mirrors.begin(), mirrors.end());
+    accounts_.ask();
     request_apply();
   }
 
@@ -412,6 +432,7 @@ class Switch::Impl {
     }
     if (fast_path_ != nullptr) fast_path_->housekeeping(now);
     if (!under_way_) close_retired(std::chrono::milliseconds(0));
+    if (accounts_.is_due(now)) accounts_.save(totals_of(registry_.sessions(), registry_.resumed()), now);
     attachments_.poll();
     if (attachments_.look_elsewhere() || attachments_.look_at_some_isolation()) request_apply();
     if (endpoints_.poll()) request_apply();
@@ -448,6 +469,7 @@ class Switch::Impl {
   netlink::TcMonitor tc_monitor_;
   Attachments attachments_;
   boost::asio::steady_timer timer_;
+  AccountFile accounts_;
   WallTimer next_end_;  ///< of a session
   ovsdb::Database::ListenerId listener_ = 0;
 

@@ -44,6 +44,7 @@ struct SwitchOptions {
   std::size_t workers = 0;       ///< 0 = from the database (switchd/model/datapath_settings.h)
   bool kernel_fast_path = true;  ///< false: none, whatever the database says
   std::string rundir;            ///< owner tag of objects created in the kernel
+  std::string accounts;          ///< file in which the accounts of sessions outlive the daemon
 };
 
 class Switch : public AppliedView {

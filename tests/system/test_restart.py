@@ -128,3 +128,46 @@ def test_what_a_crash_left_is_cleaned_at_the_next_start(lab: Lab) -> None:
     lab.daemon.start()
     assert tc(lab, "t1") == untouched
     host.ping("10.95.0.1")
+
+
+def test_the_account_goes_on_over_a_restart(lab: Lab) -> None:
+    """Of a session to a port and of one to two, also of one whose port is away; deleted and reset ones do not come back."""
+    t1, t2 = lab.host("t1"), lab.host("t2")
+    lab.host("t3")
+    lab.host("t4")
+    lab.mirror("s", "--source", "t1:from", "--output", "t3")
+    lab.mirror("gone", "--source", "t1:from", "--output", "t4")
+    lab.mirror("reset", "--source", "t2:from", "--output", "t4")
+
+    def send(first: int) -> None:
+        for n in range(first, first + 5):
+            t1.wire.send(frame(mac(1), BROADCAST, bytes([n])))
+            t2.wire.send(frame(mac(2), BROADCAST, bytes([n])))
+        t2.wire.wait(first + 5)
+
+    send(0)
+    before = lab.account("s")
+    assert (before["matched"], before["delivered"], before["tx_packets"]) == (5, 5, 5)
+    assert lab.account("reset")["matched"] == 5
+    assert lab.daemon.stop() == 0
+    lab.daemon.start()
+    assert lab.account("s") == before
+    send(5)
+    assert lab.account("s")["delivered"] == 10
+    lab.ctl("mirror-stats", "br0", "reset", "--reset")
+    lab.ctl("del-mirror", "br0", "gone")
+    saved = lab.daemon.database.with_name(lab.daemon.database.name + ".accounts")
+    wait_until(lambda: '"delivered":10' in saved.read_text(), "a reset is saved soon, with the others")
+
+    lab.daemon.kill9()
+    lab.daemon.start()
+    assert lab.account("s")["delivered"] == 10
+    assert lab.account("reset")["matched"] == 0
+    lab.mirror("gone", "--source", "t1:from", "--output", "t4")
+    assert lab.account("gone")["matched"] == 0, "a new session of an old name"
+
+    lab.daemon.kill9()
+    saved.write_text("{")
+    lab.daemon.start()
+    assert lab.account("s")["matched"] == 0
+    assert "begin at zero" in lab.daemon.log_text()
