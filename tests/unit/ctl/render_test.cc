@@ -385,6 +385,32 @@ TEST(Render, StatsOfABridgeAreThoseOfItsPortsAndSessions) {
               testing::ContainsRegex("br0 +t1 +[1-9][0-9]+ "));
 }
 
+TEST(Render, ExplainShowsFramesInWords) {
+  FakeDaemon daemon;
+  Json answer = example_result("mirror.explain");
+  const std::string came =
+      "ffffffffffff52540000000108060001080006040001525400000001"
+      "0a5f000b"
+      "000000000000"
+      "0a5f0001";
+  answer["outputs"] = {{{"port", "t2"}, {"frame", came}}};
+  answer["copies"] = {
+      {{"session", "s"}, {"port", "t3"}, {"frame", came.substr(0, 24) + "81000384" + came.substr(24)}},
+      {{"session", "cut"}, {"port", "t4"}, {"frame", came.substr(0, 40)}}};
+  daemon.answers["mirror.explain"] = {answer};
+  const std::string call = "explain br0 --in-port t1 --frame " + came;
+  EXPECT_THAT(Invocation(words(call), &daemon).out,
+              HasSubstr("ARP who has 10.95.0.1, tell 10.95.0.11\n"
+                        "arrives on t1 in VLAN 0\n"
+                        "broadcast: floods to t2\n"
+                        "GOES TO  AS           BYTES  FRAME\n"
+                        "t2       frame           42  as it came\n"
+                        "t3       copy of s       46  VLAN 900, ARP who has 10.95.0.1, tell 10.95.0.11\n"
+                        "t4       copy of cut     20  its first 20 bytes\n"));
+  EXPECT_THAT(Invocation(words(call + " --hex"), &daemon).out,
+              HasSubstr("t2       frame           42  " + came));
+}
+
 TEST(Watch, ShowsEachLookAndRates) {
   FakeDaemon daemon;
   Json later = example_result("mirror.stats");
