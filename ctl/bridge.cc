@@ -63,11 +63,11 @@ Query declare_show_all(CLI::App& app) {
 /// Silent on success, like other tools; says why a bridge does not work yet.
 std::string render_bridge(const Json& bridge) {
   if (bridge["state"] == "active") return {};
-  return printable(bridge["name"].get<std::string>() + ' ' + state(bridge)) + '\n';
+  return printable(bridge["name"].get<std::string>()) + ' ' + shown_state(bridge) + '\n';
 }
 
 std::string render_bridge_list(const Json& result) {
-  Table table({"BRIDGE", "PORTS", "SESSIONS", "STATE"});
+  Table table({"BRIDGE", "PORTS", "SESSIONS", state_column()});
   for (const Json& bridge : result["bridges"]) {
     table.add({bridge["name"], bridge["ports"].size(), bridge["mirrors"].size(), brief_state(bridge)});
   }
@@ -75,7 +75,7 @@ std::string render_bridge_list(const Json& result) {
 }
 
 std::string render_bridge_details(const Json& bridge) {
-  return line("bridge", bridge["name"]) + line("state", state(bridge)) + notice(bridge) +
+  return line("bridge", bridge["name"]) + state_line(bridge) + notice(bridge) +
          line("datapath id", or_nothing(bridge["datapath_id"])) +
          line("fail mode", or_nothing(bridge["fail_mode"])) +
          line("addresses", "at most " + bridge["mac_table_size"].dump() + ", kept " +
@@ -96,14 +96,14 @@ Json of_bridge(const Json& objects, const Json& bridge) {
 std::string render_all(const Json& result) {
   std::string text;
   for (const Json& bridge : result["bridges"]) {
-    text += printable("bridge " + bridge["name"].get<std::string>() + "  " + state(bridge)) + '\n';
-    Table ports({"PORT", "TYPE", "OFPORT", "VLANS", "STATE"});
+    text += printable("bridge " + bridge["name"].get<std::string>()) + "  " + shown_state(bridge) + '\n';
+    Table ports({"PORT", "TYPE", Column("OFPORT").leave_out(1), Column("VLANS").cut(1), state_column()});
     for (const Json& port : of_bridge(result["ports"], bridge["name"])) {
       ports.add({port["name"], port["type"], port["ofport"], port_vlans(port), brief_state(port)});
     }
     text += ports.text(4);
     const Json sessions = of_bridge(result["mirrors"], bridge["name"]);
-    if (!sessions.empty()) text += session_table(sessions, 4);
+    if (!sessions.empty()) text += session_table_of_bridge(sessions, 4);
   }
   return text.empty() ? "no bridges\n" : text;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/capture_file.h"
 
-#include <boost/algorithm/hex.hpp>
 #include <pcap/pcap.h>
 #include <unistd.h>
 
@@ -9,7 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <iterator>
 #include <memory>
 
 #include "ctl/command.h"
@@ -33,7 +31,8 @@ Capture open_capture(const std::string& path) {
     fail(path, "cannot be read: " + std::string(std::strerror(cause)));
   }
   std::array<char, PCAP_ERRBUF_SIZE> trouble{};
-  Capture capture(pcap_fopen_offline(file, trouble.data()), &pcap_close);
+  Capture capture(pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, trouble.data()),
+                  &pcap_close);
   if (!capture) {
     std::fclose(file);  // otherwise pcap_close() does
     fail(path, "is not a readable pcap file: " + std::string(trouble.data()));
@@ -44,18 +43,32 @@ Capture open_capture(const std::string& path) {
 
 }  // namespace
 
-std::string frame_of_capture(const std::string& path, std::size_t number) {
+CapturedFrames frames_of_capture(const std::string& path, std::size_t first, std::size_t most) {
   const Capture capture = open_capture(path);
-  std::string hex;
-  for (std::size_t i = 0; i < number; ++i) {
+  CapturedFrames found;
+  for (std::size_t number = 1;; ++number) {
     pcap_pkthdr* header = nullptr;
     const unsigned char* frame = nullptr;
     const int got = pcap_next_ex(capture.get(), &header, &frame);
-    if (got == PCAP_ERROR_BREAK) fail(path, "has only " + std::to_string(i) + " frames");
-    if (got != 1) fail(path, "ends within a frame or is damaged: " + std::string(pcap_geterr(capture.get())));
-    if (i + 1 == number) boost::algorithm::hex_lower(frame, frame + header->caplen, std::back_inserter(hex));
+    if (got != 1) {
+      const std::string trouble =
+          got == PCAP_ERROR_BREAK
+              ? "has only " + std::to_string(number - 1) + " frames"
+              : "ends within a frame or is damaged: " + std::string(pcap_geterr(capture.get()));
+      if (found.frames.empty()) fail(path, trouble);
+      if (got != PCAP_ERROR_BREAK) found.trouble = "the file " + trouble;
+      return found;
+    }
+    if (number < first) continue;
+    found.has_more = found.frames.size() == most;
+    if (found.has_more) return found;
+    constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+    found.frames.push_back({number,
+                            static_cast<std::uint64_t>(header->ts.tv_sec) * kNanoseconds +
+                                static_cast<std::uint64_t>(header->ts.tv_usec),  // nanoseconds, as asked for
+                            header->len,
+                            {frame, frame + header->caplen}});
   }
-  return hex;
 }
 
 }  // namespace vswitch::ctl

@@ -112,9 +112,9 @@ Words with(Words words, std::initializer_list<const char*> more) {
 Words values_of(const CLI::Option& option, const Line& line, const Names& names) {
   const std::string bridge = line.arguments.empty() ? "" : line.arguments.front();
   static const std::map<std::string, const char*> kinds = {
-      {"source", "source"}, {"output", "output"}, {"in_port", "port"},
-      {"pcap", "file"},     {"bridge", "bridge"}, {"file", "file"},
-      {"socket", "file"},   {"rundir", "folder"}, {"peer", "any port"}};
+      {"source", "source"}, {"output", "output"}, {"in_port", "port"}, {"pcap", "file"},
+      {"bridge", "bridge"}, {"file", "file"},     {"write", "file"},   {"socket", "file"},
+      {"rundir", "folder"}, {"peer", "any port"}};
   const std::string member = member_of(option);
   const auto kind = kinds.find(member);
   if (kind != kinds.end()) {

@@ -7,6 +7,7 @@
 #include "ctl/command.h"
 #include "ctl/program.h"
 #include "ctl/render.h"
+#include "ctl/screen.h"
 #include "ctl/session_arguments.h"
 #include "schemas/event_text.h"
 
@@ -23,11 +24,13 @@ Query declare_check(CLI::App& app) {
   };
 }
 
-std::string problem_lines(const Json& check) {
+std::string problem_lines(const Json& check, bool coloured) {
   std::string text;
   for (const Json& problem : check["problems"]) {
-    text += problem["severity"].get<std::string>() + ": " + printable(problem["subject"].get<std::string>()) +
-            ": " + printable(problem["text"].get<std::string>()) + '\n';
+    const std::string line = problem["severity"].get<std::string>() + ": " +
+                             printable(problem["subject"].get<std::string>()) + ": " +
+                             printable(problem["text"].get<std::string>());
+    text += (coloured ? in_colour(line) : line) + '\n';
   }
   if (check["left_out"] != 0) text += "... and " + check["left_out"].dump() + " more\n";
   return text;
@@ -63,9 +66,10 @@ std::string render_check(const Json& check) {
     first = printable(worst["subject"].get<std::string>() + ": " + worst["text"].get<std::string>()) + "; " +
             first;
   }
-  if (!check["nagios"].get<bool>()) return status + ": " + first + '\n' + problem_lines(check);
+  if (!check["nagios"].get<bool>())
+    return in_colour(status + ": " + first) + '\n' + problem_lines(check, true);
   return "VSWITCH " + upper_case(status) + " - " + without_bars(first) + " | " + figures(check) + '\n' +
-         without_bars(problem_lines(check));
+         without_bars(problem_lines(check, false));
 }
 
 int check_status(const Json& check) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // vswitch-ctl: the tool in front of the session API.
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,6 +40,12 @@ void fill_standard_descriptors() {
   }
 }
 
+vswitch::ctl::Screen size_of_terminal() {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -56,6 +63,7 @@ int main(int argc, char** argv) {
       .sleep = [](std::chrono::duration<double> time) { std::this_thread::sleep_for(time); },
       .run_vswitchd = become_vswitchd,
       .terminal = ::isatty(STDOUT_FILENO) == 1,
+      .size = size_of_terminal,
   };
   world.connect = [&world](const std::string& daemon, std::chrono::milliseconds timeout) {
     return ctl::connect_to(daemon, timeout, world.keys);

@@ -264,8 +264,8 @@ Query declare_list_mirrors(CLI::App& app) {
 /// "br0 span0 active: t1 -> t2"
 std::string render_session(const Json& mirror) {
   return printable(mirror["bridge"].get<std::string>() + ' ' + mirror["name"].get<std::string>() + "  " +
-                   sources(mirror) + " -> " + destination(mirror) + "  " + state(mirror)) +
-         '\n';
+                   sources(mirror) + " -> " + destination(mirror)) +
+         "  " + shown_state(mirror) + '\n';
 }
 
 std::string render_mirror_list(const Json& result) {
@@ -301,7 +301,8 @@ std::string endpoint_line(const Json& endpoint) {
 /// Only for several destinations: the account of a single one is that of the session.
 std::string destination_table(const Json& destinations) {
   if (destinations.size() < 2) return {};
-  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY"});
+  Table table({"DESTINATION", "MATCHED", "DELIVERED", "LOST", Column("LEFT OUT").leave_out(1),
+               Column("QUEUED").leave_out(2), Column("BY").cut(1).wrap()});
   for (const Json& one : destinations) {
     const Json& counters = one["counters"];
     table.add({one["name"], counters["matched"], counters["delivered"], counters["lost"], left_out(counters),
@@ -330,7 +331,7 @@ std::string render_mirror_details(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
       line("session", mirror["name"].get<std::string>() + " on " + mirror["bridge"].get<std::string>()) +
-      line("state", state(mirror));
+      state_line(mirror);
   if (!mirror["since"].is_null()) text += line("since", mirror["since"]);
   if (const std::string notice = mirror.value("notice", ""); !notice.empty()) text += line("notice", notice);
   text += line("sources", sources_in_words(mirror));

@@ -102,6 +102,7 @@ void add_packet(std::string& out, const Packet& packet) {
   put(out, packet.length);
   out.append(reinterpret_cast<const char*>(packet.bytes.data()), packet.bytes.size());
   pad(out);
+  if (!packet.comment.empty()) block.option(kComment, packet.comment);
   block.number(kEpbFlags, std::uint32_t{packet.inbound ? 1U : 2U});
   block.end_options();
 }

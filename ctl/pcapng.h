@@ -24,6 +24,7 @@ struct Packet {
   bool inbound = true;       ///< the interface received it; otherwise it sent it
   std::uint32_t length = 0;  ///< of the frame, of which `bytes` is the beginning
   std::span<const std::byte> bytes;
+  std::string_view comment = {};
 };
 /// Enhanced Packet Block.
 void add_packet(std::string& out, const Packet& packet);

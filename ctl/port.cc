@@ -137,11 +137,14 @@ std::string render_removed(const Json& result) {
 
 std::string render_port(const Json& port) {
   if (port["state"] == "active" && port["reason"] == "") return {};
-  return printable(port["name"].get<std::string>() + ' ' + state(port)) + '\n';
+  return printable(port["name"].get<std::string>()) + ' ' + shown_state(port) + '\n';
 }
 
+constexpr std::size_t kMacColumns = 17;  // half an address is of no use
+
 std::string render_port_list(const Json& result) {
-  Table table({"BRIDGE", "PORT", "TYPE", "OFPORT", "VLANS", "MTU", "MAC", "STATE"});
+  Table table({"BRIDGE", "PORT", "TYPE", Column("OFPORT").leave_out(3), Column("VLANS").cut(1),
+               Column("MTU").leave_out(2), Column("MAC").cut(0, kMacColumns).leave_out(1), state_column()});
   for (const Json& port : result["ports"]) {
     table.add({port["bridge"], port["name"], port["type"], port["ofport"], port_vlans(port), port["mtu"],
                port["mac"], brief_state(port)});
@@ -182,7 +185,7 @@ std::string egress_line(const Json& port) {
 
 std::string render_port_details(const Json& port) {
   return line("port", port["name"].get<std::string>() + " on " + port["bridge"].get<std::string>()) +
-         line("state", state(port)) + notice(port) + line("type", port["type"]) +
+         state_line(port) + notice(port) + line("type", port["type"]) +
          line("ofport", or_nothing(port["ofport"]) + requested(port, "ofport_request")) +
          line("VLANs", port_vlans(port)) +
          line("cvlans", port["cvlans"].empty() ? "all" : vlan_list(port["cvlans"])) +

@@ -31,6 +31,7 @@ struct Options {
   std::string socket, rundir;
   wire::TlsFiles keys;
   bool json = false;
+  std::string color = "auto";
   double timeout = kDefaultTimeout;
   bool watch = false;
   double interval = kDefaultInterval;
@@ -54,6 +55,25 @@ void complain(World& world, const std::string& sentence, const std::string& what
 void check_written(World& world) {
   if (world.out.flush()) return;
   throw std::system_error(errno == 0 ? EIO : errno, std::generic_category(), "cannot write the output");
+}
+
+bool wants_colours(const Options& options, const World& world) {
+  if (options.color != "auto") return options.color == "always";
+  const std::string terminal = world.environment("TERM").value_or("");
+  return world.terminal && world.environment("NO_COLOR").value_or("").empty() && !terminal.empty() &&
+         terminal != "dumb";
+}
+
+/// What the output is laid out for now: the size of a terminal can change.
+Screen screen_of(const Options& options, const World& world) {
+  Screen screen;
+  if (world.terminal) {
+    if (world.size) screen = world.size();
+    const auto columns = parse_number(world.environment("COLUMNS").value_or(""));
+    if (columns && *columns > 0) screen.width = static_cast<std::size_t>(*columns);
+  }
+  screen.colours = wants_colours(options, world);
+  return screen;
 }
 
 std::string run_directory(const Options& options, const World& world) {
@@ -82,6 +102,10 @@ void declare_globals(CLI::App& app, Options& options) {
   app.add_option("--rundir", options.rundir, "directory with its db.sock [OVS_RUNDIR, /run/vswitch]")
       ->type_name("DIR");
   app.add_flag("--json", options.json, "print the result of the session API as JSON");
+  app.add_option("--color,--colour", options.color,
+                 "colours for states: always, never, or auto: on a terminal, unless NO_COLOR is set")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
   seconds(app, "--timeout", options.timeout, "seconds to wait for an answer");
   app.set_version_flag("--version", std::string(kProgram) + " " VSWITCH_VERSION,
                        "print the version of the tool");
@@ -367,7 +391,9 @@ void watch(const Parsed& parsed, std::unique_ptr<Caller> daemon, World& world,
     if (parsed.options.json) {
       world.out << as_json(result, -1);
     } else {
-      world.out << (world.terminal ? kClear : "") << parsed.command->watch(result, before, seconds);
+      const ScreenScope scope(screen_of(parsed.options, world));
+      const std::string text = parsed.command->watch(result, before, seconds);
+      world.out << (world.terminal ? kClear + cut_to_height(text, screen()) : text);
     }
     check_written(world);
     if (look == parsed.options.count) return;
@@ -543,8 +569,10 @@ int execute(const Parsed& parsed, World& world) {
     follow(parsed, world, std::move(daemon), connect);
     return kDone;
   }
-  if (parsed.command->run != nullptr)
+  if (parsed.command->run != nullptr) {
+    const ScreenScope scope(screen_of(parsed.options, world));
     return parsed.command->run(*daemon, parsed.calls.front(), world, parsed.options.json);
+  }
   if (parsed.options.watch) {
     watch(parsed, std::move(daemon), world, connect);
     return kDone;
@@ -558,8 +586,10 @@ int execute(const Parsed& parsed, World& world) {
       if (!call.for_render.empty()) result.update(call.for_render);
     }
   }
+  const std::string& file = parsed.calls.front().output;
+  const ScreenScope scope(file.empty() ? screen_of(parsed.options, world) : Screen());
   const std::string text = parsed.options.json ? as_json(result, 2) : parsed.command->render(result);
-  if (const std::string& file = parsed.calls.front().output; !file.empty()) {
+  if (!file.empty()) {
     write_output(file, text);
   } else {
     world.out << text << std::flush;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ctl/client.h"
+#include "ctl/screen.h"
 
 namespace vswitch::ctl {
 
@@ -28,8 +29,9 @@ struct World {
   std::function<void(std::chrono::duration<double>)> sleep;  ///< between two iterations of --watch
   /// Runs vswitchd to its end. Returns its exit status; throws NoDaemon if it cannot be found.
   std::function<int(const std::vector<std::string>& arguments)> run_vswitchd;
-  wire::TlsFiles keys = {};  ///< for connect() to ssl:, as the options name them
-  bool terminal = false;     ///< out is a terminal: --watch redraws it
+  wire::TlsFiles keys = {};           ///< for connect() to ssl:, as the options name them
+  bool terminal = false;              ///< out is a terminal: --watch redraws it, and tables fit it
+  std::function<Screen()> size = {};  ///< of the terminal now, 0 if not known; without colours
 };
 
 /// `arguments` without the program's name.

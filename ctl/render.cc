@@ -1,75 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables and short forms.
+// Short forms.
 #include "ctl/render.h"
 
-#include <boost/algorithm/string/replace.hpp>
-#include <libsmartcols.h>
-#include <locale.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <system_error>
 
+#include "ctl/screen.h"
 #include "schemas/plain_text.h"
 
 namespace vswitch::ctl {
-namespace {
-
-std::string cell(const Json& value) {
-  if (value.is_null()) return "-";
-  const std::string text = value.is_string() ? printable(value.get_ref<const std::string&>()) : value.dump();
-  return text.empty() ? "-" : text;
-}
-
-/// libsmartcols measures and prints text in the thread's locale; ours is UTF-8 whatever the user's is.
-class Utf8 {
- public:
-  Utf8() : before_(::uselocale(utf8())) {}
-  ~Utf8() { ::uselocale(before_); }
-  Utf8(const Utf8&) = delete;
-  Utf8& operator=(const Utf8&) = delete;
-
- private:
-  static locale_t utf8() {
-    static const locale_t made = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-    return made;
-  }
-  locale_t before_;
-};
-
-template <typename Cell>
-void add_line(libscols_table* table, std::size_t columns, Cell&& cell_of) {
-  libscols_line* line = scols_table_new_line(table, nullptr);
-  for (std::size_t i = 0; i < columns; ++i) scols_line_set_data(line, i, cell_of(i).c_str());
-}
-
-}  // namespace
-
-std::string Table::text(std::size_t indent) const {
-  const Utf8 utf8;
-  const std::unique_ptr<libscols_table, decltype(&scols_unref_table)> table(scols_new_table(),
-                                                                            &scols_unref_table);
-  scols_table_set_termforce(table.get(), SCOLS_TERMFORCE_NEVER);  // otherwise cells are truncated
-  scols_table_set_column_separator(table.get(), "  ");
-  scols_table_enable_noheadings(table.get(), 1);  // they would be left out if there are no rows
-  for (std::size_t i = 0; i < headers_.size(); ++i) {
-    const bool numbers =
-        std::any_of(rows_.begin(), rows_.end(), [i](const auto& row) { return row[i].is_number(); });
-    scols_table_new_column(table.get(), headers_[i].c_str(), 0, numbers ? SCOLS_FL_RIGHT : 0);
-  }
-  add_line(table.get(), headers_.size(), [&](std::size_t i) { return headers_[i]; });
-  for (const auto& row : rows_) {
-    add_line(table.get(), headers_.size(), [&](std::size_t i) { return cell(row[i]); });
-  }
-  char* lines = nullptr;
-  const int failed = scols_print_table_to_string(table.get(), &lines);
-  const std::unique_ptr<char, decltype(&std::free)> owner(lines, &std::free);
-  if (failed != 0) throw std::system_error(-failed, std::generic_category(), "cannot lay out a table");
-  const std::string margin(indent, ' ');
-  return margin + boost::algorithm::replace_all_copy(std::string(lines), "\n", '\n' + margin) + '\n';
-}
-
 std::string render_nothing(const Json&) {
   return {};
 }
@@ -87,10 +25,18 @@ std::string printable(std::string_view text) {
   return plain_text(text, '?');
 }
 
-std::string line(std::string_view label, const std::string& value) {
+namespace {
+
+std::string labelled(std::string_view label, const std::string& value) {
   std::string text(label);
   text.resize(14, ' ');
-  return text + (value.empty() ? "-" : printable(value)) + '\n';
+  return text + value + '\n';
+}
+
+}  // namespace
+
+std::string line(std::string_view label, const std::string& value) {
+  return labelled(label, value.empty() ? "-" : printable(value));
 }
 
 std::string or_nothing(const Json& value) {
@@ -198,6 +144,14 @@ std::string brief_state(const Json& object) {
   return shortened(state(object), kMost);
 }
 
+std::string shown_state(const Json& object) {
+  return in_colour(printable(state(object)));
+}
+
+std::string state_line(const Json& object) {
+  return labelled("state", shown_state(object));
+}
+
 std::string notice(const Json& object) {
   const std::string text = object.value("notice", "");
   return text.empty() ? "" : line("notice", text);
@@ -207,19 +161,52 @@ std::string copies(const Json& count) {
   return count.dump() + (count == 1 ? " copy" : " copies");
 }
 
-std::string session_table(const Json& mirrors, std::size_t indent) {
-  Table table({"BRIDGE", "SESSION", "SOURCES -> DESTINATION", "NORMAL I/O", "MATCHED", "DELIVERED", "LOST",
-               "LEFT OUT", "QUEUED", "STATE"});
+namespace {
+
+std::string sessions_as_table(const Json& mirrors, std::size_t indent, bool with_bridge) {
+  std::vector<Column> columns{"SESSION",
+                              Column("SOURCES -> DESTINATION").cut(1, 16),
+                              Column("NORMAL I/O").leave_out(4),
+                              Column("MATCHED").leave_out(1),
+                              "DELIVERED",
+                              "LOST",
+                              Column("LEFT OUT").leave_out(2),
+                              Column("QUEUED").leave_out(3),
+                              state_column()};
+  if (with_bridge) columns.emplace(columns.begin(), "BRIDGE");
+  Table table(columns);
   for (const Json& mirror : mirrors) {
     const Json& counters = mirror["counters"];
     const std::string from = sources(mirror);
     const std::string to = destination(mirror);
-    table.add({mirror["bridge"], mirror["name"],
-               (from.empty() ? "-" : from) + " -> " + (to.empty() ? "-" : to),
-               mirror["normal_io"] == true ? "yes" : "no", counters["matched"], counters["delivered"],
-               counters["lost"], left_out(counters), counters["queued"], brief_state(mirror)});
+    std::vector<Json> row{mirror["name"],
+                          (from.empty() ? "-" : from) + " -> " + (to.empty() ? "-" : to),
+                          mirror["normal_io"] == true ? "yes" : "no",
+                          counters["matched"],
+                          counters["delivered"],
+                          counters["lost"],
+                          left_out(counters),
+                          counters["queued"],
+                          brief_state(mirror)};
+    if (with_bridge) row.insert(row.begin(), mirror["bridge"]);
+    table.add(std::move(row));
   }
   return table.text(indent);
+}
+
+}  // namespace
+
+Column state_column() {
+  constexpr std::size_t kLeastState = 16;
+  return Column("STATE").cut(2, kLeastState).states();
+}
+
+std::string session_table(const Json& mirrors) {
+  return sessions_as_table(mirrors, 0, true);
+}
+
+std::string session_table_of_bridge(const Json& mirrors, std::size_t indent) {
+  return sessions_as_table(mirrors, indent, false);
 }
 
 std::int64_t left_out(const Json& counters) {

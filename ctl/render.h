@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text for people: aligned tables and the short forms of ports, VLANs and sessions that all commands share.
+// Text for people: the short forms of ports, VLANs and sessions that all commands share. Tables are in table.h.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ctl/table.h"
 #include "schemas/json.h"
 
 namespace vswitch::ctl {
-
-/// Columns as wide as needed, two spaces between them, none at the end of a line. Numbers (JSON) align right.
-class Table {
- public:
-  explicit Table(std::vector<std::string> headers) : headers_(std::move(headers)) {}
-  /// One value per column: strings as they are, numbers aligned right, null and "" as "-".
-  void add(std::vector<Json> row) { rows_.push_back(std::move(row)); }
-  bool empty() const { return rows_.empty(); }
-  /// The header line and the rows, each indented by `indent` spaces.
-  std::string text(std::size_t indent = 0) const;
-
- private:
-  std::vector<std::string> headers_;
-  std::vector<std::vector<Json>> rows_;
-};
 
 /// The result of a command that is silent on success.
 std::string render_nothing(const Json& result);
@@ -47,6 +33,12 @@ std::string destination(const Json& session);
 std::string state(const Json& object);
 /// The same, shortened for a line of a list.
 std::string brief_state(const Json& object);
+/// state() as it is shown: printable, and in its colour.
+std::string shown_state(const Json& object);
+/// line("state", ...) with it.
+std::string state_line(const Json& object);
+/// The column of brief_state(): the reason is cut before other text.
+Column state_column();
 /// A line about what has no effect; empty if there is nothing.
 std::string notice(const Json& object);
 /// "1 copy", "0 copies"
@@ -69,6 +61,8 @@ std::string lost_by(const Json& counters);
 /// Why copies were lost or left out: "queue_full 3, rate_limited 989".
 std::string causes(const Json& counters);
 /// The lines of a session list, one per session.
-std::string session_table(const Json& mirrors, std::size_t indent = 0);
+std::string session_table(const Json& mirrors);
+/// The same for the sessions of one bridge, which has been named.
+std::string session_table_of_bridge(const Json& mirrors, std::size_t indent);
 
 }  // namespace vswitch::ctl

@@ -28,8 +28,19 @@ Query declare_mirror_stats(CLI::App& app) {
   };
 }
 
-Query declare_stats(CLI::App&) {
-  return [] { return std::vector<Call>{{"system.stats"}, {"mirror.stats"}}; };
+Query declare_stats(CLI::App& app) {
+  const Params params = make_params();
+  text(app, params, "bridge", "bridge", "only ports and sessions of this bridge")->required(false);
+  return [params] {
+    const bool all = params->empty();
+    return std::vector<Call>{{all ? "system.stats" : "port.list", *params}, {"mirror.stats", *params}};
+  };
+}
+
+/// Of a port in system.stats, or in port.list.
+const Json& counters_of(const Json& port) {
+  const auto counters = port.find("counters");
+  return counters == port.end() ? port : *counters;
 }
 
 /// Growth between two iterations; nothing for new entries.
@@ -65,9 +76,13 @@ std::string section(const Table& table) {
   return table.empty() ? std::string() : '\n' + table.text();
 }
 
+constexpr std::size_t kLeastCauses = 8;
+
 std::string render_sessions(const Json& result) {
   if (result.contains("reset")) return {};  // done
-  Table table({"BRIDGE", "SESSION", "MATCHED", "DELIVERED", "LOST", "LEFT OUT", "QUEUED", "BY", "STATE"});
+  Table table({"BRIDGE", "SESSION", Column("MATCHED").leave_out(1), "DELIVERED", "LOST",
+               Column("LEFT OUT").leave_out(2), Column("QUEUED").leave_out(3),
+               Column("BY").cut(1, kLeastCauses), state_column()});
   for (const Json& mirror : result["mirrors"]) {
     const Json& counters = mirror["counters"];
     table.add({mirror["bridge"], mirror["name"], counters["matched"], counters["delivered"], counters["lost"],
@@ -77,8 +92,9 @@ std::string render_sessions(const Json& result) {
 }
 
 std::string watch_sessions(const Json& result, const Json& before, double seconds) {
-  Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", "QUEUED", "MATCHED", "DELIVERED",
-               "LOST", "LEFT OUT", "STATE"});
+  Table table({"BRIDGE", "SESSION", "MATCHED/s", "DELIVERED/s", "LOST/s", Column("QUEUED").leave_out(4),
+               Column("MATCHED").leave_out(3), Column("DELIVERED").leave_out(2), "LOST",
+               Column("LEFT OUT").leave_out(1), state_column()});
   for (const Json& mirror : result["mirrors"]) {
     const Json& now = mirror["counters"];
     const Json* then = earlier(before, "mirrors", mirror, {"uuid"});
@@ -90,8 +106,11 @@ std::string watch_sessions(const Json& result, const Json& before, double second
   return table.empty() ? "no sessions\n" : table.text();
 }
 
+constexpr std::size_t kMeaningColumns = 24;
+
 std::string drops(const Json& result) {
-  Table table({"DROPPED", "REASON", "MEANING"});
+  Table table({"DROPPED", Column("REASON").cut(0, kMeaningColumns),
+               Column("MEANING").cut(1, kMeaningColumns).wrap()});
   for (const Json& drop : result["drops"]) table.add({drop["count"], drop["reason"], drop["meaning"]});
   return table.empty() ? std::string("nothing dropped\n") : table.text();
 }
@@ -130,7 +149,7 @@ std::string fast_path(const Json& result) {
 }
 
 std::string threads(const Json& result) {
-  Table table({"THREAD", "PORTS", "FRAMES", "BATCHES", "PROCESSOR s", "MIRROR QUEUE"});
+  Table table({"THREAD", "PORTS", "FRAMES", Column("BATCHES").leave_out(1), "PROCESSOR s", "MIRROR QUEUE"});
   for (const Json& thread : result["threads"]) {
     table.add({thread_name(thread), thread.contains("ports") ? Json(thread["ports"].size()) : Json(nullptr),
                thread["frames"], thread["batches"], tenths(thread["cpu_ns"].get<double>() * 1e-9),
@@ -140,7 +159,8 @@ std::string threads(const Json& result) {
 }
 
 std::string watch_threads(const Json& result, const Json& before, double seconds) {
-  Table table({"THREAD", "PORTS", "FRAMES/s", "BATCHES/s", "WAKEUPS/s", "PROCESSOR %", "MIRROR QUEUE"});
+  Table table({"THREAD", "PORTS", "FRAMES/s", Column("BATCHES/s").leave_out(1),
+               Column("WAKEUPS/s").leave_out(2), "PROCESSOR %", "MIRROR QUEUE"});
   for (const Json& thread : result["threads"]) {
     const Growth growth(earlier(before, "threads", thread, {"kind", "number"}), seconds);
     table.add({thread_name(thread), thread.contains("ports") ? Json(thread["ports"].size()) : Json(nullptr),
@@ -160,29 +180,40 @@ std::string memory_and_notices(const Json& result) {
   return text;
 }
 
+/// Threads and drops belong to all bridges.
+bool is_of_bridge(const Json& result) {
+  return !result.contains("threads");
+}
+
 std::string render_stats(const Json& result) {
-  Table table(
-      {"BRIDGE", "PORT", "RX PACKETS", "RX BYTES", "RX DROPPED", "TX PACKETS", "TX BYTES", "TX DROPPED"});
+  Table table({"BRIDGE", "PORT", "RX PACKETS", Column("RX BYTES").leave_out(1), "RX DROPPED", "TX PACKETS",
+               Column("TX BYTES").leave_out(1), "TX DROPPED"});
   for (const Json& port : result["ports"]) {
-    table.add({port["bridge"], port["name"], port["rx_packets"], port["rx_bytes"], port["rx_dropped"],
-               port["tx_packets"], port["tx_bytes"], port["tx_dropped"]});
+    const Json& now = counters_of(port);
+    table.add({port["bridge"], port["name"], now["rx_packets"], now["rx_bytes"], now["rx_dropped"],
+               now["tx_packets"], now["tx_bytes"], now["tx_dropped"]});
   }
-  return (table.empty() ? std::string("no ports\n") : table.text()) + '\n' + render_sessions(result) +
-         threads(result) + '\n' + drops(result) + memory_and_notices(result);
+  std::string text =
+      (table.empty() ? std::string("no ports\n") : table.text()) + '\n' + render_sessions(result);
+  if (is_of_bridge(result)) return text;
+  return text + threads(result) + '\n' + drops(result) + memory_and_notices(result);
 }
 
 std::string watch_stats(const Json& result, const Json& before, double seconds) {
-  Table table({"BRIDGE", "PORT", "RX PACKETS/s", "RX Mbit/s", "TX PACKETS/s", "TX Mbit/s", "RX DROPPED",
-               "TX DROPPED"});
+  Table table({"BRIDGE", "PORT", Column("RX PACKETS/s").leave_out(1), "RX Mbit/s",
+               Column("TX PACKETS/s").leave_out(1), "TX Mbit/s", "RX DROPPED", "TX DROPPED"});
   for (const Json& port : result["ports"]) {
-    const Growth growth(earlier(before, "ports", port, {"bridge", "name"}), seconds);
-    table.add({port["bridge"], port["name"], growth.rate(port, "rx_packets"),
-               growth.rate(port, "rx_bytes", 8e-6), growth.rate(port, "tx_packets"),
-               growth.rate(port, "tx_bytes", 8e-6), port["rx_dropped"], port["tx_dropped"]});
+    const Json& now = counters_of(port);
+    const Json* then = earlier(before, "ports", port, {"bridge", "name"});
+    const Growth growth(then == nullptr ? nullptr : &counters_of(*then), seconds);
+    table.add({port["bridge"], port["name"], growth.rate(now, "rx_packets"),
+               growth.rate(now, "rx_bytes", 8e-6), growth.rate(now, "tx_packets"),
+               growth.rate(now, "tx_bytes", 8e-6), now["rx_dropped"], now["tx_dropped"]});
   }
-  return (table.empty() ? std::string("no ports\n") : table.text()) + '\n' +
-         watch_sessions(result, before, seconds) + watch_threads(result, before, seconds) + '\n' +
-         drops(result) + memory_and_notices(result);
+  std::string text = (table.empty() ? std::string("no ports\n") : table.text()) + '\n' +
+                     watch_sessions(result, before, seconds);
+  if (is_of_bridge(result)) return text;
+  return text + watch_threads(result, before, seconds) + '\n' + drops(result) + memory_and_notices(result);
 }
 
 }  // namespace
@@ -191,7 +222,7 @@ const std::vector<Command> kStatsCommands = {
     {"mirror-stats", "show the counters of sessions, or start them from zero",
      "br0 span0 --watch\nbr0 span0 --reset\nbr0 span0 --reset --watch", declare_mirror_stats, render_sessions,
      watch_sessions},
-    {"stats", "show the counters of ports, sessions and threads, and drops by reason", "--watch",
+    {"stats", "show the counters of ports, sessions and threads, and drops by reason", "--watch\nbr0",
      declare_stats, render_stats, watch_stats},
 };
 

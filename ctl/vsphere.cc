@@ -125,8 +125,11 @@ Query declare_export(CLI::App& app) {
   return [params] { return std::vector<Call>{{"mirror.export", *params}}; };
 }
 
+constexpr std::size_t kReasonColumns = 20;
+
 std::string render_import(const Json& result) {
-  Table table({"OPERATION", "SESSION", "KEY", "STATE", "REASON"});
+  Table table({"OPERATION", "SESSION", "KEY", Column("STATE").states(),
+               Column("REASON").cut(1, kReasonColumns).wrap()});
   for (const Json& session : result["sessions"])
     table.add({session["operation"], session["name"], session["key"], session["state"], session["reason"]});
   std::string text = table.empty() ? "no sessions\n" : table.text();

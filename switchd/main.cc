@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // vswitchd: options, then the daemon (daemon.h). Exit status: 0 success, 1 failure, 2 wrong usage.
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -13,6 +15,7 @@
 #include "datapath/base/thread_annotations.h"
 #include "switchd/base/files.h"
 #include "switchd/base/heap.h"
+#include "switchd/base/journal.h"
 #include "switchd/base/limits.h"
 #include "switchd/base/log.h"
 #include "switchd/base/memory_reserve.h"
@@ -110,8 +113,8 @@ void describe(CLI::App& app, CommandLine& line) {
                "first remove the ports that are marked as transient: for the start after a boot, when the "
                "VMs to which they belonged are gone");
   app.add_option("--log-file", line.log_file,
-                 "log to this file instead of standard error; with --detach, vswitchd.log in the run "
-                 "directory unless another is given")
+                 "log to this file instead of standard error, and to the journal if standard error is "
+                 "that; with --detach, vswitchd.log in the run directory unless another is given")
       ->type_name("FILE");
   app.add_option("--log-level", line.log_level, "err, warn, info or dbg")
       ->check(CLI::IsMember({"off", "err", "warn", "info", "dbg"}))
@@ -146,10 +149,20 @@ void make_absolute(CommandLine& line) {
   while (line.daemon.rundir.size() > 1 && line.daemon.rundir.back() == '/') line.daemon.rundir.pop_back();
 }
 
+bool stderr_is_journal() {
+  return log::is_journal_stream(std::getenv("JOURNAL_STREAM"), STDERR_FILENO);
+}
+
+void complain(const std::exception& error) {
+  constexpr const char* kError = "<3>";  // the journal takes it for the priority (sd-daemon(3))
+  std::fprintf(stderr, "%svswitchd: %s\n", stderr_is_journal() ? kError : "", error.what());
+}
+
 void set_up_log(const CommandLine& line) {
   log::Level level = log::Level::info;
   log::parse_level(line.log_level, level);
   log::set_level("", level);
+  if (!line.detach && stderr_is_journal()) log::use_journal();
   if (!line.log_file.empty()) {
     log::open_file(line.log_file);
     log::use_stderr(false);
@@ -214,9 +227,9 @@ int serve(const CommandLine& line) {
     daemon.run();
     return 0;
   } catch (const std::exception& error) {
-    log::use_stderr(false);  // the fprintf() below writes there
+    log::use_stderr(false);  // complain() writes there
     log::err(kLog, "{}", error.what());
-    std::fprintf(stderr, "vswitchd: %s\n", error.what());
+    if (!log::uses_journal()) complain(error);
     return 1;
   }
 }
@@ -236,9 +249,11 @@ int main(int argc, char** argv) {
   }
   try {
     vswitch::make_absolute(line);
-    return line.release_devices ? vswitch::release(line) : vswitch::serve(line);
+    const int status = line.release_devices ? vswitch::release(line) : vswitch::serve(line);
+    vswitch::log::flush();
+    return status;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "vswitchd: %s\n", error.what());
+    vswitch::complain(error);
     return 1;
   }
 }

@@ -17,6 +17,7 @@
 #include "datapath/base/thread_annotations.h"
 #include "schemas/plain_text.h"
 #include "switchd/base/files.h"
+#include "switchd/base/journal.h"
 
 namespace vswitch::log {
 namespace {
@@ -90,7 +91,8 @@ void append_one_line(std::string& line, const std::string& text) {
 }  // namespace
 
 struct Sink {
-  void write(const Module& module, Level level, std::string_view key, const std::string& text) {
+  void write(const Module& module, Level level, std::string_view key, const std::string& text,
+             const Fields& fields) {
     const MutexLock lock(mutex);
     if (repeats.size() > kMaxRepeats) repeats.clear();
     Repeats& same = repeats[module.name() + '|' + std::string(key)];
@@ -99,19 +101,26 @@ struct Sink {
       return;
     }
     if (const std::uint64_t left_out = std::exchange(same.left_out, 0)) {
-      put_line(module, level, fmt::format("({} lines like the next one were left out)", left_out));
+      put_line(module, level, fmt::format("({} lines like the next one were left out)", left_out), {});
     }
-    put_line(module, level, text);
+    put_line(module, level, text, fields);
   }
 
-  void put_line(const Module& module, Level level, const std::string& text) REQUIRES(mutex) {
+  void put_line(const Module& module, Level level, const std::string& text, const Fields& fields)
+      REQUIRES(mutex) {
     std::string line = start_of_line(++lines, module.name(), level);
     append_one_line(line, text);
     const auto wants = [&](Destination destination) {
       return level <=
              module.state_->levels[static_cast<std::size_t>(destination)].load(std::memory_order_relaxed);
     };
-    if (to_stderr && wants(Destination::console)) put(STDERR_FILENO, line);
+    if (wants(Destination::console)) {
+      if (journal != nullptr) {
+        journal->put(level, module.name(), text, fields);
+      } else if (to_stderr) {
+        put(STDERR_FILENO, line);
+      }
+    }
     if (file >= 0 && wants(Destination::file)) put_in_file(line);
   }
 
@@ -144,6 +153,7 @@ struct Sink {
   std::map<std::string, Repeats> repeats GUARDED_BY(mutex);
   std::uint64_t lines GUARDED_BY(mutex) = 0;
   bool to_stderr GUARDED_BY(mutex) = true;
+  Journal* journal GUARDED_BY(mutex) = nullptr;  ///< in place of standard error; never destroyed
   bool stderr_is_file GUARDED_BY(mutex) = false;
   int file GUARDED_BY(mutex) = -1;
   std::uint64_t unwritten GUARDED_BY(mutex) = 0;  ///< lines that the file did not take
@@ -286,6 +296,29 @@ void use_stderr(bool on) {
   sink().to_stderr = on;
 }
 
+void use_journal() {
+  const MutexLock lock(sink().mutex);
+  if (sink().journal == nullptr) sink().journal = new Journal;
+}
+
+namespace {
+
+Journal* journal_in_use() {
+  const MutexLock lock(sink().mutex);
+  return sink().journal;
+}
+
+}  // namespace
+
+bool uses_journal() {
+  return journal_in_use() != nullptr;
+}
+
+void flush() {
+  constexpr std::chrono::seconds kPatience{1};
+  if (Journal* journal = journal_in_use()) journal->flush(kPatience);
+}
+
 void standard_error_is_file(bool on) {
   const MutexLock lock(sink().mutex);
   sink().stderr_is_file = on;
@@ -295,8 +328,9 @@ void standard_error_is_file(bool on) {
   }
 }
 
-void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args) {
-  sink().write(module, level, {format.data(), format.size()}, fmt::vformat(format, args));
+void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args,
+           const Fields& fields) {
+  sink().write(module, level, {format.data(), format.size()}, fmt::vformat(format, args), fields);
 }
 
 }  // namespace vswitch::log

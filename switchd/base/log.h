@@ -7,7 +7,8 @@
 // A line: 2024-05-01T12:00:00.123Z|00042|control|WARN|sentence. Lines can be written from any thread. A
 // repeated line (same module, same format string) is limited to kBurst and then kPerMinute; the next one that
 // passes says how many were left out, so a port that fails for each frame cannot fill a disk. Lines that the
-// file does not take (a full disk) are counted as well, and the next one that it takes says how many. Texts are
+// file does not take (a full disk) are counted as well, and the next one that it takes says how many. If standard
+// error is the system journal, lines go there as entries with fields (journal.h), also beside a file. Texts are
 // format strings of libfmt, checked by the compiler. A line whose level is off costs one load and a branch.
 #pragma once
 
@@ -30,8 +31,11 @@ inline constexpr int kBurst = 60;      ///< equal lines written before limiting 
 inline constexpr int kPerMinute = 20;  ///< and per minute after that
 
 /// Where lines go.
-enum class Destination : std::uint8_t { console, file };  // console: standard error
+enum class Destination : std::uint8_t { console, file };  // console: standard error, or the journal
 inline constexpr std::size_t kDestinations = 2;
+
+/// What a line is about, for the journal: {"VSWITCH_BRIDGE", "br0"}. Names are upper-case letters, digits and '_'.
+using Fields = std::vector<std::pair<std::string_view, std::string>>;
 
 struct ModuleLevel {
   std::string name;
@@ -84,6 +88,12 @@ bool reopen();
 void close_file();
 /// Whether lines also go to standard error (on at the start; --detach ends it).
 void use_stderr(bool on);
+/// From now on, lines for standard error are entries of the journal instead, which standard error is
+/// (is_journal_stream()); use_stderr() is not about them. Starts a thread. Stays so.
+void use_journal();
+bool uses_journal();
+/// Waits up to a second for the journal to take the lines that are still on their way: for the end of the program.
+void flush();
 /// Whether standard output and standard error are the file: so what libraries and the C runtime have to
 /// say, above all before they abort, is not lost without a terminal. Follows open_file() and reopen().
 /// Lines are not written twice: use_stderr(false) comes first. Off: the next file does not become them.
@@ -91,12 +101,19 @@ void standard_error_is_file(bool on);
 
 /// Formats the arguments and writes the line, whatever its level; `format` also identifies repeated lines.
 /// Use the functions below.
-void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args);
+void write(const Module& module, Level level, fmt::string_view format, fmt::format_args args,
+           const Fields& fields = {});
 
 /// A line of any level, if the module's level lets it pass.
 template <typename... Args>
 void line(const Module& module, Level level, fmt::format_string<Args...> format, Args&&... args) {
   if (module.enabled(level)) write(module, level, format, fmt::make_format_args(args...));
+}
+/// The same, with fields for the journal.
+template <typename... Args>
+void line_about(const Fields& fields, const Module& module, Level level, fmt::format_string<Args...> format,
+                Args&&... args) {
+  if (module.enabled(level)) write(module, level, format, fmt::make_format_args(args...), fields);
 }
 template <typename... Args>
 void err(const Module& module, fmt::format_string<Args...> format, Args&&... args) {

@@ -208,6 +208,12 @@ void add_memory(Rules& rules) {
   rules.allow_if("mprotect", has_bits(2, PROT_EXEC, 0));
 }
 
+// sd_journal_sendv(3) puts an entry that no datagram holds into memory of its own, or else into a file in /dev/shm. Ours
+// fit, unless the kernel is out of memory; then it is the file, or the entry is lost.
+void add_journal(Rules& rules) {
+  rules.say_there_is_none("memfd_create");
+}
+
 void add_process(Rules& rules) {
   const auto self = static_cast<std::uint64_t>(::getpid());
   for (const char* call : {"tgkill", "kill"}) rules.allow_if(call, is(0, self));  // abort(3)
@@ -227,6 +233,7 @@ void restrict_to_those_of_a_switch(Filter filter) {
   add_sockets(rules);
   add_threads(rules);
   add_memory(rules);
+  add_journal(rules);
   add_process(rules);
   rules.load();
 }

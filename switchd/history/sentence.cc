@@ -3,6 +3,7 @@
 
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "schemas/event_text.h"
 
@@ -34,6 +35,31 @@ bool is_well(const Event& event) {
   return state == "active" || state == "disabled" || state == "expired" || state == "removed";
 }
 
+/// "root" of "root (pid 4711, vswitch-ctl)"; the whole of "tcp:192.0.2.7:50112".
+std::string user_of(const std::string& by) {
+  return by.substr(0, by.find(" ("));
+}
+
+log::Fields who_did_it(const Event& event) {
+  const std::string by = event.data.value("by", "");
+  if (by.empty()) return {};
+  return {{"VSWITCH_USER", user_of(by)}, {"VSWITCH_CLIENT", by}};
+}
+
+log::Fields fields_of(const Event& event) {
+  log::Fields fields = who_did_it(event);
+  const auto add = [&](std::string_view field, const char* member) {
+    if (const std::string value = event.data.value(member, ""); !value.empty())
+      fields.emplace_back(field, value);
+  };
+  fields.emplace_back("VSWITCH_EVENT", event.topic);
+  add("VSWITCH_BRIDGE", event.topic == kBridgeChange ? "name" : "bridge");
+  if (event.topic.starts_with("mirror.")) add("VSWITCH_SESSION", "name");
+  if (event.topic.starts_with("port.")) add("VSWITCH_PORT", "name");
+  add("VSWITCH_STATE", "state");
+  return fields;
+}
+
 Sentence sentence_of(const Event& event) {
   log::Level level = log::Level::warn;
   Line kind = Line::state;
@@ -47,7 +73,7 @@ Sentence sentence_of(const Event& event) {
   } else if (is_well(event)) {
     level = log::Level::info;
   }
-  return {&module_of(event), level, kind, event_text(event.topic, event.data)};
+  return {&module_of(event), level, kind, event_text(event.topic, event.data), fields_of(event)};
 }
 
 /// Changes that differ in what they are about only, and possibly in their fields.
@@ -79,9 +105,12 @@ Sentence summary_of(const Event& event, const Group& group) {
                      : event.topic == kBridgeChange ? " bridges "
                                                     : " rows ";
   const auto& [topic, action, by] = kind_of(event);
+  log::Fields fields = who_did_it(event);
+  fields.emplace_back("VSWITCH_EVENT", topic);
   return {&module_of(event), log::Level::info, Line::change,
           std::to_string(group.size) + what + action + " by " + by + ": " + group.names + ", ... (" +
-              std::to_string(group.size - kNamesInSummary) + " more)"};
+              std::to_string(group.size - kNamesInSummary) + " more)",
+          std::move(fields)};
 }
 
 }  // namespace
@@ -107,16 +136,16 @@ void write_to_log(const std::vector<Event>& events) {
     // The format identifies lines that are limited together: a port that flaps must not hide who changed what.
     switch (line.kind) {
       case Sentence::Kind::change:
-        log::line(*line.module, line.level, "{0}", line.text);
+        log::line_about(line.fields, *line.module, line.level, "{0}", line.text);
         break;
       case Sentence::Kind::loss:
-        log::line(*line.module, line.level, "{:s}", line.text);
+        log::line_about(line.fields, *line.module, line.level, "{:s}", line.text);
         break;
       case Sentence::Kind::refusal:
-        log::line(*line.module, line.level, "{0:s}", line.text);
+        log::line_about(line.fields, *line.module, line.level, "{0:s}", line.text);
         break;
       case Sentence::Kind::state:
-        log::line(*line.module, line.level, "{}", line.text);
+        log::line_about(line.fields, *line.module, line.level, "{}", line.text);
         break;
     }
   }

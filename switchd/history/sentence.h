@@ -21,6 +21,7 @@ struct Sentence {
   log::Level level;
   Kind kind;
   std::string text;
+  log::Fields fields;  ///< what it is about (docs/monitoring.md has the names)
 };
 
 /// The lines for the events of one commit, in their order.

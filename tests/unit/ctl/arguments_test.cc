@@ -3,11 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
 #include <fstream>
+#include <span>
 #include <sstream>
 
+#include "ctl/capture_file.h"
 #include "ctl/command.h"
+#include "ctl/frame_text.h"
+#include "ctl/pcapng.h"
 #include "tests/unit/ctl/fake_world.h"
 
 namespace vswitch::ctl {
@@ -364,6 +369,18 @@ std::string example_document() {
   return path;
 }
 
+/// The file that an example of explain reads: one frame.
+std::string example_capture() {
+  std::string text;
+  pcapng::add_section(text, "test");
+  pcapng::add_interface(text, "t1", 0);
+  const std::array<std::byte, 14> frame{};
+  pcapng::add_packet(text, {.interface = 0, .length = 14, .bytes = frame});
+  const std::string path = testing::TempDir() + "example-" + std::to_string(::getpid()) + ".pcapng";
+  std::ofstream(path) << text;
+  return path;
+}
+
 TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
   for (const Command* command : commands()) {
     std::istringstream examples(std::string(command->example));
@@ -376,8 +393,11 @@ TEST(Arguments, EveryCommandHasAWorkingExampleAndHelp) {
       std::replace(arguments.begin(), arguments.end(), std::string("vspan.json"), example_sessions());
       std::replace(arguments.begin(), arguments.end(), std::string("site.json"), example_document());
       std::replace(arguments.begin(), arguments.end(), std::string("br0.json"), example_document());
+      std::replace(arguments.begin(), arguments.end(), std::string("t1.pcapng"), example_capture());
+      std::replace(arguments.begin(), arguments.end(), std::string("leaving.pcapng"),
+                   testing::TempDir() + "leaving-" + std::to_string(::getpid()) + ".pcapng");
       arguments.insert(arguments.begin(), std::string(command->name));
-      if (command->run == nullptr) {  // otherwise it needs a daemon that goes on
+      if (command->name != "capture") {  // otherwise it needs a daemon that goes on
         const Invocation tool(arguments);
         EXPECT_EQ(tool.status, kDone) << command->name << ": " << tool.err;
       }
@@ -468,6 +488,54 @@ TEST_F(CaptureFile, GivesTheFrameAskedFor) {
   write(sample());
   EXPECT_EQ(explain().calls.at(0).second["frame"], "1111111111111111111111111111");
   EXPECT_EQ(explain("--number 2").calls.at(0).second["frame"], "ababababababababababababababab");
+}
+
+TEST_F(CaptureFile, GivesAllFramesInAFewLinesEach) {
+  write(sample());
+  const Invocation tool = explain();
+  ASSERT_EQ(tool.calls.size(), 2U);
+  EXPECT_EQ(tool.calls.at(1).second,
+            (Json{{"bridge", "br7"}, {"in_port", "t1"}, {"frame", "ababababababababababababababab"}}));
+  EXPECT_EQ(tool.out,
+            "frame 1: 11:11:11:11:11:11 > 11:11:11:11:11:11 EtherType 0x1111, 14 bytes\n"
+            "    arrives on t1 in VLAN 0; broadcast: floods to t2\n"
+            "    t2 gets it as: 52:54:00:0a:0b:0c > ff:ff:ff:ff:ff:ff EtherType 0x0800\n"
+            "    t2 gets a copy of span0: 52:54:00:0a:0b:0c > ff:ff:ff:ff:ff:ff EtherType 0x0800\n"
+            "frame 2: ab:ab:ab:ab:ab:ab > ab:ab:ab:ab:ab:ab EtherType 0xabab, 15 bytes\n"
+            "    arrives on t1 in VLAN 0; broadcast: floods to t2\n"
+            "    t2 gets it as: 52:54:00:0a:0b:0c > ff:ff:ff:ff:ff:ff EtherType 0x0800\n"
+            "    t2 gets a copy of span0: 52:54:00:0a:0b:0c > ff:ff:ff:ff:ff:ff EtherType 0x0800\n"
+            "2 frames: 2 forwarded, 0 not; copied by span0: 2\n");
+  EXPECT_EQ(tool.err, "");
+  const Invocation one = explain("--limit 1");
+  EXPECT_EQ(one.calls.size(), 1U);
+  EXPECT_THAT(one.err, HasSubstr("the file has more frames; --limit N takes more of them"));
+  const Json frames = Json::parse(explain("--json").out)["frames"];
+  ASSERT_EQ(frames.size(), 2U);
+  EXPECT_EQ(frames[1]["number"], 2);
+  EXPECT_EQ(frames[1]["frame"], "ababababababababababababababab");
+  EXPECT_EQ(frames[1]["explanation"], test::example_result("mirror.explain"));
+}
+
+TEST_F(CaptureFile, IsExplainedUpToItsDamage) {
+  write(sample() + sample().substr(24, 16 + 14) + "torn");
+  const Invocation tool = explain();
+  EXPECT_EQ(tool.status, kDone);
+  EXPECT_EQ(tool.calls.size(), 3U);
+  EXPECT_THAT(tool.err, HasSubstr("the file ends within a frame or is damaged"));
+}
+
+TEST_F(CaptureFile, WhatLeavesIsWritten) {
+  write(sample());
+  const std::string leaving = path_ + ".leaving";
+  ASSERT_EQ(explain("-w " + leaving).status, kDone);
+  const CapturedFrames frames = frames_of_capture(leaving, 1, 100);
+  std::remove(leaving.c_str());
+  ASSERT_EQ(frames.frames.size(), 4U) << "the frame and its copy, twice";
+  EXPECT_EQ(frames.frames[0].unix_time_ns, 1'000'000'002U);
+  EXPECT_EQ(frames.frames[3].bytes, bytes_of_hex("ffffffffffff5254000a0b0c0800"));
+  EXPECT_THAT(explain("-w /nowhere/x").err, HasSubstr("cannot write /nowhere/x"));
+  EXPECT_EQ(explain("-w -").status, kWrongUsage);
 }
 
 TEST_F(CaptureFile, MayBePcapng) {

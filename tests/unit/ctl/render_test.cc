@@ -309,10 +309,9 @@ TEST(Render, Show) {
       "bridge br0  active\n"
       "    PORT  TYPE    OFPORT  VLANS  STATE\n"
       "    t1    system       1  trunk  active\n"
-      "    BRIDGE  SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED"
-      "  STATE\n"
-      "    br0     span0    t1 -> t2                yes               4          4     0         0       0"
-      "  active\n");
+      "    SESSION  SOURCES -> DESTINATION  NORMAL I/O  MATCHED  DELIVERED  LOST  LEFT OUT  QUEUED  STATE\n"
+      "    span0    t1 -> t2                yes               4          4     0         0       0  "
+      "active\n");
 }
 
 TEST(Render, JsonIsTheResultOfTheApi) {
@@ -367,6 +366,49 @@ TEST(Render, ExplainSaysWhoCarriesSuchFrames) {
               HasSubstr("\nthe kernel carries such frames\n"));
   EXPECT_THAT(shown({{"carried", true}, {"user_copies", {"a", "b"}}}),
               HasSubstr("\nthe kernel carries such frames; user space makes the copies of a, b\n"));
+}
+
+TEST(Render, StatsOfABridgeAreThoseOfItsPortsAndSessions) {
+  const Invocation tool(words("stats br7"));
+  using Calls = decltype(tool.calls);
+  EXPECT_EQ(tool.calls, (Calls{{"port.list", {{"bridge", "br7"}}}, {"mirror.stats", {{"bridge", "br7"}}}}));
+  EXPECT_THAT(
+      tool.out,
+      HasSubstr("br0     t1             4       392           0           5       434           1\n"));
+  EXPECT_THAT(tool.out, HasSubstr("span0"));
+  EXPECT_THAT(tool.out, Not(HasSubstr("THREAD")));
+  FakeDaemon daemon;
+  Json later = example_result("port.list");
+  later["ports"][0]["counters"]["rx_packets"] = 4004;
+  daemon.answers["port.list"] = {example_result("port.list"), later};
+  EXPECT_THAT(Invocation(words("stats br7 --watch --count 2 --interval 0.5"), &daemon).out,
+              testing::ContainsRegex("br0 +t1 +[1-9][0-9]+ "));
+}
+
+TEST(Render, ExplainShowsFramesInWords) {
+  FakeDaemon daemon;
+  Json answer = example_result("mirror.explain");
+  const std::string came =
+      "ffffffffffff52540000000108060001080006040001525400000001"
+      "0a5f000b"
+      "000000000000"
+      "0a5f0001";
+  answer["outputs"] = {{{"port", "t2"}, {"frame", came}}};
+  answer["copies"] = {
+      {{"session", "s"}, {"port", "t3"}, {"frame", came.substr(0, 24) + "81000384" + came.substr(24)}},
+      {{"session", "cut"}, {"port", "t4"}, {"frame", came.substr(0, 40)}}};
+  daemon.answers["mirror.explain"] = {answer};
+  const std::string call = "explain br0 --in-port t1 --frame " + came;
+  EXPECT_THAT(Invocation(words(call), &daemon).out,
+              HasSubstr("ARP who has 10.95.0.1, tell 10.95.0.11\n"
+                        "arrives on t1 in VLAN 0\n"
+                        "broadcast: floods to t2\n"
+                        "GOES TO  AS           BYTES  FRAME\n"
+                        "t2       frame           42  as it came\n"
+                        "t3       copy of s       46  VLAN 900, ARP who has 10.95.0.1, tell 10.95.0.11\n"
+                        "t4       copy of cut     20  its first 20 bytes\n"));
+  EXPECT_THAT(Invocation(words(call + " --hex"), &daemon).out,
+              HasSubstr("t2       frame           42  " + came));
 }
 
 TEST(Watch, ShowsEachLookAndRates) {

@@ -145,6 +145,29 @@ TEST_F(HistoryTest, WhoAddsWhatIsSaidWithItsSettings) {
                           "source_ports:t1 from"));
 }
 
+TEST_F(HistoryTest, LinesSayToTheJournalWhatTheyAreAbout) {
+  const Uuid bridge = add_bridge("br0");
+  add_port(bridge, "t1");
+  const Uuid mirror = add_mirror(bridge, "span0");
+  report("Mirror", mirror, "status", {{"state", "waiting"}, {"reason", "no device t2"}});
+  std::vector<Event> events;
+  for (const auto& [topic, params] : std::exchange(heard, {})) events.push_back({topic, params});
+  std::vector<std::string> lines;
+  for (const Sentence& line : sentences_of(events)) {
+    std::string fields;
+    for (const auto& [name, value] : line.fields) fields += std::string(name) + '=' + value + ' ';
+    lines.push_back(fields);
+  }
+  const std::string who_did_it = "VSWITCH_USER=alice VSWITCH_CLIENT=alice (pid 77, tool) ";
+  EXPECT_THAT(lines,
+              testing::IsSupersetOf(
+                  {who_did_it + "VSWITCH_EVENT=bridge.change VSWITCH_BRIDGE=br0 ",
+                   who_did_it + "VSWITCH_EVENT=port.change VSWITCH_BRIDGE=br0 VSWITCH_PORT=t1 ",
+                   who_did_it + "VSWITCH_EVENT=mirror.change VSWITCH_BRIDGE=br0 VSWITCH_SESSION=span0 ",
+                   std::string("VSWITCH_EVENT=mirror.state VSWITCH_BRIDGE=br0 VSWITCH_SESSION=span0 "
+                               "VSWITCH_STATE=waiting ")}));
+}
+
 TEST_F(HistoryTest, FieldsThatChangeAreNamedWithBothValues) {
   const Uuid bridge = add_bridge("br0");
   const Uuid port = add_port(bridge, "t1");
