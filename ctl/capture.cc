@@ -543,6 +543,14 @@ bool read_record(int socket, FrameReader& reader, CaptureFiles& files) {
   return false;
 }
 
+bool still_records(Caller& daemon, const Json& name) {
+  try {
+    return !daemon.call("mirror.get", name).value("recording", Json()).is_null();
+  } catch (const jsonrpc::Error&) {
+    return false;
+  }
+}
+
 /// With --clear: the daemon forgets the frames only when it knows that they are where they were to go.
 void acknowledge(int socket) {
   const char done = 1;
@@ -587,10 +595,14 @@ int run_dump_record(Caller& daemon, const Call& call, World& world, bool json) {
                    {"unfit", reader.unfit()},
                    {"overwritten", overwritten}});
     try {
-      if (overwritten != 0) daemon.call("mirror.list", {{"bridge", name["bridge"]}});  // it lives
+      const bool has_ended = overwritten != 0 && !still_records(daemon, name);
       if (status == kDone)
         files.finish(result["counters"]["lost"].get<std::uint64_t>() + overwritten,
                      "session " + name["name"].get<std::string>() + ": " + dump_summary(result));
+      if (has_ended) {
+        trouble = "the session has ended, and with it what had not been read";
+        status = kFailed;
+      }
       if (is_whole && status == kDone && call.params.value("clear", false)) acknowledge(pair.ends[0]);
     } catch (const ReaderGone&) {
     } catch (const NoDaemon&) {

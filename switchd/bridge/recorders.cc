@@ -41,6 +41,7 @@ class RecordDump : public std::enable_shared_from_this<RecordDump> {
   }
 
   const Recording& held() const { return dump_.held; }
+  const Recorder& recorder() const { return *recorder_; }
 
   void write_some() REQUIRES(roles::control) {
     for (std::size_t i = 0; i < kMessagesPerTurn; ++i) {
@@ -150,6 +151,12 @@ void Recorders::reconcile(const Wanted& wanted) {
     make(it->first, it->second, used - has);
     if (!troubles_.contains(it->first)) used += it->second.bytes - has;
   }
+  // A client that does not read must not keep memory that nobody counts any more.
+  std::erase_if(dumps_, [this](const std::shared_ptr<RecordDump>& dump) {
+    return std::none_of(recorders_.begin(), recorders_.end(), [&dump](const auto& item) {
+      return item.second.recorder.get() == &dump->recorder();
+    });
+  });
 }
 
 void Recorders::make(const ovsdb::Uuid& mirror, const RecordSpec& spec, std::size_t others) {

@@ -35,7 +35,7 @@ class Recorders {
   Recorders& operator=(const Recorders&) = delete;
 
   using Wanted = std::map<ovsdb::Uuid, RecordSpec>;
-  /// Makes the recorders that sessions (by row) want, and frees those that none wants. A session whose recorder there
+  /// Makes the recorders that sessions (by row) want, and frees those that none wants; their dumps end. A session whose recorder there
   /// is no room for keeps the one it has.
   void reconcile(const Wanted& wanted) REQUIRES(roles::control);
   /// Null if the session has none.

@@ -297,3 +297,12 @@ def test_the_end_of_the_daemon_or_of_the_reader(lab: Lab, tmp_path: pathlib.Path
         slow.stdout.read()
         assert slow.wait(PATIENCE_S) == 3, slow.stderr.read()
     assert recording(lab)["frames"] == 0
+    for _ in range(10):
+        send(lab, 1000, 1400)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as slow:
+        assert slow.stdout is not None and slow.stderr is not None
+        slow.stdout.read(100_000)
+        lab.ctl("del-mirror", "br0", "box")
+        slow.stdout.read()
+        assert slow.wait(PATIENCE_S) == 4
+        assert b"the session has ended" in slow.stderr.read()

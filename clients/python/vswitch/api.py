@@ -1618,8 +1618,8 @@ class MirrorMethods:
         """Writes the frames that a session with destination.record_bytes or record_seconds holds into a socket: one end
         of a pair (AF_UNIX, SOCK_SEQPACKET) that comes with the request (SCM_RIGHTS), in the form of
         schemas/capture_record.h. The socket is closed behind the last one. Recording goes on; frames that later ones
-        overwrite before the client has read them are missing from recording.frames. At most 4 dumps are written at
-        the same time.
+        overwrite before the client has read them are missing from recording.frames. It ends early if the session is
+        deleted, or gets a recorder of another size. At most 4 dumps are written at the same time.
 
         bridge: Name of the bridge.
         name: Name of the session.

@@ -375,8 +375,10 @@ TEST_F(RecordersOfSessions, AClientThatDoesNotReadHasNoMoreThanItsSocket) {
   io.poll();
   Pair next;
   EXPECT_EQ(recorders.dump(uuid(1), next.theirs(), false, held), "") << "one has gone";
+  const std::weak_ptr<Recorder> recorder = recorders.find(uuid(1));
   recorders.reconcile({});
-  EXPECT_FALSE(parse(next.read(io)).empty()) << "a dump goes on when its session is removed";
+  EXPECT_TRUE(recorder.expired()) << "no dump keeps it";
+  EXPECT_LT(parse(next.read(io)).size(), held.frames) << "its dump has ended";
 }
 
 TEST_F(RecordersOfSessions, RefuseWhatIsNoSocket) {
