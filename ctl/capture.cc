@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// capture: a session whose copies this program reads from a socket, and writes as pcapng.
+// capture: a session whose copies this program reads from a socket, and writes as pcapng. dump-record: the same with
+// what a session has recorded.
 //
 // The socket is passed with the request for the session (SCM_RIGHTS); schemas/capture_record.h says what comes. The
 // session ends with the connection, so also if this program is killed. At its end the session is switched off first,
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "ctl/arguments.h"
+#include "ctl/client.h"
 #include "ctl/command.h"
 #include "ctl/pcapng.h"
 #include "ctl/program.h"
@@ -82,21 +84,6 @@ class BpfFilter {
  private:
   bpf_program program_{};
 };
-
-/// "100MB", "64k" or bytes: powers of ten, as in --expires.
-std::int64_t size_of(const std::string& option, const std::string& text) {
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  std::string unit = text.substr(digits);
-  for (char& letter : unit) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  static const std::map<std::string, std::int64_t> kUnits = {
-      {"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1000},
-      {"m", 1000000}, {"mb", 1000000}, {"g", 1000000000}, {"gb", 1000000000}};
-  const auto factor = kUnits.find(unit);
-  const auto number = parse_number(text.substr(0, digits));
-  if (!number || factor == kUnits.end() || *number > 1'000'000'000'000 / factor->second)
-    throw UsageError(option + " takes a size, such as 100MB or 1GB, not '" + text + "'");
-  return *number * factor->second;
-}
 
 /// A file cannot be written: what() says which and why.
 struct WriteError : std::runtime_error {
@@ -529,6 +516,141 @@ int run_capture(Caller& daemon, const Call& call, World& world, bool json) {
   return status;
 }
 
+/// "12 recorded frames (1176 bytes), 3 were overwritten meanwhile, 40 had made room before, 0 lost"
+std::string dump_summary(const Json& result) {
+  std::string text = result["frames"].dump() +
+                     (result["frames"] == 1 ? " recorded frame (" : " recorded frames (") +
+                     result["bytes"].dump() + " bytes)";
+  if (result["unfit"] != 0) text += ", " + result["unfit"].dump() + " did not fit --bpf";
+  if (result["overwritten"] != 0)
+    text += ", " + result["overwritten"].dump() + " were overwritten before they could be read";
+  if (const Json& evicted = result["recording"]["evicted"]; evicted != 0)
+    text += ", " + evicted.dump() + " had made room before";
+  const Json& counters = result["counters"];
+  const std::string why = causes(counters);
+  return text + ", " + counters["lost"].dump() + " lost" + (why.empty() ? "" : " (" + why + ")");
+}
+
+/// Until the daemon has written all. False if a signal ends it.
+bool read_record(int socket, FrameReader& reader, CaptureFiles& files) {
+  while (stop_signal == 0) {
+    std::array<pollfd, 2> entries{{{socket, POLLIN, 0}, {files.pipe(), 0, 0}}};
+    if (::poll(entries.data(), entries.size(), -1) < 0) continue;
+    if ((entries[1].revents & POLLERR) != 0) files.end_of_reader();
+    if (entries[0].revents != 0 && !reader.take()) return true;
+    files.flush();
+  }
+  return false;
+}
+
+bool still_records(Caller& daemon, const Json& name) {
+  try {
+    return !daemon.call("mirror.get", name).value("recording", Json()).is_null();
+  } catch (const jsonrpc::Error&) {
+    return false;
+  }
+}
+
+/// With --clear: the daemon forgets the frames only when it knows that they are where they were to go.
+void acknowledge(int socket) {
+  const char done = 1;
+  ::send(socket, &done, sizeof done, MSG_NOSIGNAL);
+}
+
+int run_dump_record(Caller& daemon, const Call& call, World& world, bool json) {
+  const Json& options = call.for_render;
+  const Json name = {{"bridge", call.params["bridge"]}, {"name", call.params["name"]}};
+  const std::string path = options["write"];
+  handle_signals();
+  const Json session = daemon.call("mirror.get", name);  // before a file that exists is written over
+  if (session.value("recording", Json()).is_null()) daemon.call(call.method, call.params);  // it says why not
+  const Json snaplen = session["snaplen"];
+  std::string trouble;
+  int status = kDone;
+  Json result;
+  try {
+    CaptureFiles files(path, 0, 0, snaplen.is_null() ? 0 : snaplen.get<std::uint32_t>());
+    SocketPair pair;
+    FrameReader reader(options, files, pair.ends[0]);
+    daemon.pass(pair.ends[1]);
+    result = daemon.call(call.method, call.params);
+    pair.close_theirs();
+    bool is_whole = false;
+    try {
+      for (const Json& port : session["sources"]["ports"]) {
+        if (port.contains("name")) files.interface(port["name"].get<std::string>());
+      }
+      is_whole = read_record(pair.ends[0], reader, files);
+      if (!is_whole) trouble = "interrupted: the file has only the oldest of the frames";
+    } catch (const ReaderGone&) {
+    } catch (const WriteError& error) {
+      trouble = error.what();
+      status = kFailed;
+    }
+    const std::uint64_t read = reader.frames() + reader.unfit() + reader.surplus();
+    const auto held = result["recording"]["frames"].get<std::uint64_t>();
+    const std::uint64_t overwritten = is_whole && held > read ? held - read : 0;
+    result.update({{"frames", reader.frames()},
+                   {"bytes", reader.bytes()},
+                   {"unfit", reader.unfit()},
+                   {"overwritten", overwritten}});
+    try {
+      const bool has_ended = overwritten != 0 && !still_records(daemon, name);
+      if (status == kDone)
+        files.finish(result["counters"]["lost"].get<std::uint64_t>() + overwritten,
+                     "session " + name["name"].get<std::string>() + ": " + dump_summary(result));
+      if (has_ended) {
+        trouble = "the session has ended, and with it what had not been read";
+        status = kFailed;
+      }
+      if (is_whole && status == kDone && call.params.value("clear", false)) acknowledge(pair.ends[0]);
+    } catch (const ReaderGone&) {
+    } catch (const NoDaemon&) {
+      files.flush();
+      trouble = "the daemon has ended, and with it what had not been read";
+      status = kNoDaemon;
+    } catch (const WriteError& error) {
+      trouble = error.what();
+      status = kFailed;
+    }
+    files.close();
+  } catch (const WriteError& error) {  // nothing has begun
+    world.err << "vswitch-ctl: " << printable(error.what()) << '\n';
+    return kWrongUsage;
+  }
+  if (!trouble.empty()) world.err << "vswitch-ctl: " << printable(trouble) << '\n';
+  if (json && path != "-" && !path.empty()) {
+    world.out << result.dump(2) << '\n' << std::flush;
+  } else {
+    world.err << dump_summary(result) << std::endl;
+  }
+  return status;
+}
+
+void refuse_terminal(const std::string& write) {
+  if (write == "-" && ::isatty(STDOUT_FILENO) == 1)
+    throw UsageError("-w - writes pcapng, which a terminal cannot show: give -w FILE, or leave out -w");
+}
+
+Query declare_dump_record(CLI::App& app) {
+  const Params params = make_params();
+  const auto options = std::make_shared<CaptureOptions>();
+  text(app, params, "bridge", "bridge", "bridge of the session");
+  text(app, params, "session", "name", "name of a session with --record");
+  app.add_option("-w,--write", options->write,
+                 "write pcapng to this file, or - for standard output; without it, tcpdump prints the frames")
+      ->type_name("FILE");
+  app.add_option("--bpf", options->bpf, "write only frames that fit this filter of tcpdump")
+      ->type_name("EXPRESSION");
+  flag(app, params, "--clear", "clear", true, "forget these frames when they are written");
+  return [params, options] {
+    refuse_terminal(options->write);
+    if (!options->bpf.empty()) BpfFilter{options->bpf};
+    const Json local = {{"write", options->write}, {"bpf", options->bpf}, {"count", 0}};
+    return std::vector<Call>{Call{"mirror.dump_record", *params, 0, false, local}};
+  };
+}
+
 Query declare_capture(CLI::App& app) {
   const Params params = make_params();
   const auto options = std::make_shared<CaptureOptions>();
@@ -569,13 +691,15 @@ Query declare_capture(CLI::App& app) {
     if (options->files != 0 && options->rotate.empty()) throw UsageError("--files requires --rotate SIZE");
     if (!options->rotate.empty() && (options->write.empty() || options->write == "-"))
       throw UsageError("--rotate requires -w FILE");
-    if (options->write == "-" && ::isatty(STDOUT_FILENO) == 1)
-      throw UsageError("-w - writes pcapng, which a terminal cannot show: give -w FILE, or leave out -w");
+    refuse_terminal(options->write);
     if (!options->bpf.empty()) BpfFilter{options->bpf};
     Json local = {{"write", options->write}, {"bpf", options->bpf},       {"count", options->count},
                   {"files", options->files}, {"rotate", std::int64_t{0}}, {"duration", 0.0}};
     if (!options->rotate.empty()) {
-      local["rotate"] = size_of("--rotate", options->rotate);
+      const auto size = parse_size(options->rotate);
+      if (!size)
+        throw UsageError("--rotate takes a size, such as 100MB or 1GB, not '" + options->rotate + "'");
+      local["rotate"] = *size;
       if (local["rotate"] < kMinRotate)
         throw UsageError("--rotate takes at least " + std::to_string(kMinRotate) + " bytes");
     }
@@ -601,6 +725,10 @@ const std::vector<Command> kCaptureCommands = {
      "br0 --source t1 --source t2:rx --filter tcp,tp_dst=80 --count 100\n"
      "br0 --bpf arp -w arp.pcapng --rotate 100MB --files 10",
      declare_capture, render_nothing, nullptr, nullptr, nullptr, nullptr, nullptr, run_capture},
+    {"dump-record", "write what a session has recorded into a pcapng file, or print it",
+     "br0 black-box -w last-minutes.pcapng\n"
+     "br0 black-box --bpf arp --clear",
+     declare_dump_record, render_nothing, nullptr, nullptr, nullptr, nullptr, nullptr, run_dump_record},
 };
 
 }  // namespace vswitch::ctl

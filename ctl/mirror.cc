@@ -173,6 +173,12 @@ Endpoints declare_mirror_settings(CLI::App& app, const Params& params) {
          "RSPAN: send the copies in this VLAN, to every port that carries it or only to those of --output",
          true)
       ->type_name("VLAN");
+  app.add_option_function<std::string>(
+         "--record", [params](const std::string& given) { add_record((*params)["destination"], given); },
+         "keep the last copies in memory, until dump-record asks for them: so many bytes, of the last "
+         "minutes, or both "
+         "(64MB, 5min, 64MB,5min)")
+      ->type_name("SIZE");
   on_off(app, params, "--keep-vlan", "destination.keep_vlan",
          "with --output-vlan: keep the original tag behind the new one");
   on_off(app, params, "--strip-vlan", "destination.strip_vlan",
@@ -219,7 +225,9 @@ Query declare_add_mirror(CLI::App& app) {
     if (!params->contains("sources"))
       throw UsageError("no source given: add --source PORT, --source all or --source-vlan N");
     if (!params->contains("destination"))
-      throw UsageError("no destination given: add --output PORT, --output-vlan VLAN or --endpoint IP");
+      throw UsageError(
+          "no destination given: add --output PORT, --output-vlan VLAN, --endpoint IP or --record "
+          "SIZE");
     return std::vector<Call>{{"mirror.add", *params}};
   };
 }
@@ -327,6 +335,16 @@ std::string end(const Json& expires) {
   return join(parts, ", ");
 }
 
+/// "12 frames (1176 bytes), from 2026-01-05T08:00:00.125Z to 2026-01-05T08:00:07Z; 40 earlier ones made room"
+std::string recorded(const Json& held) {
+  std::string text = held["frames"].dump() + (held["frames"] == 1 ? " frame (" : " frames (") +
+                     held["bytes"].dump() + " bytes)";
+  if (!held["oldest"].is_null())
+    text += ", from " + held["oldest"].get<std::string>() + " to " + held["newest"].get<std::string>();
+  if (held["evicted"] != 0) text += "; " + held["evicted"].dump() + " earlier ones made room";
+  return text;
+}
+
 std::string render_mirror_details(const Json& mirror) {
   const Json& counters = mirror["counters"];
   std::string text =
@@ -340,6 +358,8 @@ std::string render_mirror_details(const Json& mirror) {
     text += line("  bound", pattern + " -> " + (names.empty() ? "no port" : names));
   }
   text += line("destination", destination(mirror));
+  if (const Json held = mirror.value("recording", Json()); !held.is_null())
+    text += line("recorded", recorded(held));
   if (mirror["destination"]["vlan"].is_null() && !mirror["destination"]["ports"].empty())
     text += line("normal I/O",
                  mirror["normal_io"] == true ? "allowed" : "not allowed: the output ports carry only copies");
@@ -389,7 +409,8 @@ const std::vector<Command> kMirrorCommands = {
      "br0 rspan0 --source t1 --output-vlan 900 --output uplink\n"
      "br0 rdst0 --source-vlan 900 --output t3\n"
      "br0 er0 --source t1 --endpoint 10.95.30.43 --encap erspan2 --session-id 5\n"
-     "br0 edst0 --source er1:from --output t4",
+     "br0 edst0 --source er1:from --output t4\n"
+     "br0 black-box --source t1 --record 64MB,5min",
      declare_add_mirror, render_session},
     {"set-mirror", "change settings of a session",
      "br0 span0 --source t1:from\n"

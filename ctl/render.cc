@@ -120,12 +120,35 @@ std::string sources_in_words(const Json& session) {
   });
 }
 
+namespace {
+
+/// "a recorder of 64 MB and 300 s"; empty if there is none.
+std::string recorder(const Json& destination) {
+  const Json bytes = destination.value("record_bytes", Json()),
+             seconds = destination.value("record_seconds", Json());
+  if (bytes.is_null() && seconds.is_null()) return {};
+  std::vector<std::string> limits;
+  if (!bytes.is_null()) {
+    const auto number = bytes.get<std::int64_t>();
+    limits.push_back(number % 1'000'000 == 0 ? std::to_string(number / 1'000'000) + " MB"
+                                             : bytes.dump() + " bytes");
+  }
+  if (!seconds.is_null()) {
+    const auto number = seconds.get<std::int64_t>();
+    limits.push_back(number % 60 == 0 ? std::to_string(number / 60) + " min" : seconds.dump() + " s");
+  }
+  return "a recorder of " + join(limits, " and ");
+}
+
+}  // namespace
+
 std::string destination(const Json& session) {
   const Json& to = session["destination"];
   std::vector<std::string> names = to["ports"].get<std::vector<std::string>>();
   for (const Json& endpoint : to["endpoints"])
     names.push_back(endpoint["encap"].get<std::string>() + ' ' + endpoint["ip"].get<std::string>());
   if (to.value("capture", false)) names.emplace_back("a capture");
+  if (const std::string ring = recorder(to); !ring.empty()) names.push_back(ring);
   std::string ports = join(names, ", ");
   if (to["vlan"].is_null()) return ports;
   return "vlan " + to["vlan"].dump() + (ports.empty() ? "" : " on " + ports);

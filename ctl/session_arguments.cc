@@ -176,6 +176,32 @@ std::optional<std::int64_t> parse_span(const std::string& text) {
   return quantity(text, kSpans);
 }
 
+std::optional<std::int64_t> parse_size(const std::string& text) {
+  constexpr std::int64_t kK = 1000, kM = 1'000'000, kG = 1'000'000'000;
+  constexpr Unit kSizes[] = {{"", 1},   {"b", 1},   {"k", kK}, {"kb", kK},
+                             {"m", kM}, {"mb", kM}, {"g", kG}, {"gb", kG}};
+  return quantity(lower(text), kSizes);
+}
+
+void add_record(Json& destination, const std::string& text) {
+  Json bytes, seconds;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const std::size_t comma = rest.find(',');
+    const std::string part(rest.substr(0, comma));
+    const auto span = parse_span(part);
+    const auto size = span ? std::nullopt : parse_size(part);  // "5m" are minutes, "5M" are megabytes
+    Json& limit = span ? seconds : bytes;
+    if ((!span && !size) || !limit.is_null())
+      throw UsageError("--record takes a size (64MB), a time (5min) or both (64MB,5min), not '" + text + "'");
+    limit = span ? *span : *size;
+    more = comma != std::string_view::npos;
+    if (more) rest.remove_prefix(comma + 1);
+  }
+  destination["record_bytes"] = bytes;
+  destination["record_seconds"] = seconds;
+}
+
 void add_end(Json& expires, const std::string& text) {
   constexpr Unit kPackets[] = {{"packets", 1}, {"packet", 1}, {"pkts", 1}};
   constexpr Unit kBytes[] = {

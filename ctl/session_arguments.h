@@ -21,6 +21,12 @@ void add_source(Json& params, const std::string& spec);
 /// "30s", "10m", "2h" or "1d" in seconds; nullopt for anything else.
 std::optional<std::int64_t> parse_span(const std::string& text);
 
+/// "100MB", "64k" or bytes, in powers of ten; nullopt for anything else.
+std::optional<std::int64_t> parse_size(const std::string& text);
+
+/// "64MB", "5min" or "64MB,5min".
+void add_record(Json& destination, const std::string& text);
+
 /// "1000" packets, or "10mbit", "10M", "10Mbps" per second, or none.
 void add_rate(Json& rate, const std::string& text);
 

@@ -19,6 +19,8 @@ struct Word {
 constexpr Word kOptions[] = {
     {"destination.endpoints", "--endpoint"},
     {"destination.ports", "--output"},
+    {"destination.record_bytes", "--record"},
+    {"destination.record_seconds", "--record"},
     {"destination.vlan", "--output-vlan"},
     {"external_ids", "--external-id"},
     {"mtu_request", "--mtu"},

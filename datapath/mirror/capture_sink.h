@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the copies of a capture go: a program that reads them, with what a device cannot tell it.
+// Where the copies of a capture go: a program that reads them, or a ring in memory, with what a device cannot tell
+// them.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,11 @@ class CaptureSink {
   /// Without blocking, in order. Sets the outcome of each frame: none, reader_slow, reader_gone or send_error. Any
   /// thread, several at the same time.
   virtual void send(std::span<const CapturedFrame> frames) = 0;
+
+  /// The name of this destination in the account of its session: kCapture or kRecord.
+  virtual const char* kind() const = 0;
+  static constexpr const char* kCapture = "capture";
+  static constexpr const char* kRecord = "record";
 };
 
 }  // namespace vswitch

@@ -144,11 +144,14 @@ void BridgeCompilation::add_destinations(const SessionSpec& session, CompiledSes
                                    .endpoint = endpoint.endpoint,
                                    .counters = registry_.destination_counters(session.id, endpoint.name)});
   }
-  if (session.capture != nullptr)
+  if (session.capture != nullptr) {
+    const std::string kind = session.capture->kind();
+    const bool is_recorder = kind == CaptureSink::kRecord;
     config.destinations.push_back({.port = kNoPort,
-                                   .label = "the program that captures",
+                                   .label = is_recorder ? "the recorder" : "the program that captures",
                                    .capture = session.capture,
-                                   .counters = registry_.destination_counters(session.id, "capture")});
+                                   .counters = registry_.destination_counters(session.id, kind)});
+  }
 }
 
 void BridgeCompilation::add_sources(const SessionSpec& session, SessionIndex self,

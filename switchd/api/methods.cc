@@ -61,6 +61,10 @@ void Methods::act(const std::string& method, std::function<Json(const Json&)> ha
       [handler = std::move(handler)](control::Client&, const Json& params) { return handler(params); });
 }
 
+void Methods::act(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
+  add(method, std::move(handler));
+}
+
 void Methods::session(const std::string& method, std::function<Json(control::Client&, const Json&)> handler) {
   add(method, std::move(handler));
   dispatcher_.allow_to_readers(method);

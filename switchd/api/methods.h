@@ -30,6 +30,8 @@ class Methods {
   void read(const std::string& method, std::function<Json(const Json& params)> handler);
   /// A method that changes something other than rows.
   void act(const std::string& method, std::function<Json(const Json& params)> handler);
+  /// The same for a handler that needs to know the client.
+  void act(const std::string& method, std::function<Json(control::Client&, const Json& params)> handler);
   /// A method that changes rows. The history has who asked, and what was refused.
   void change(const std::string& method, std::function<Outcome(const Json& params)> handler);
   /// The same for a handler that needs to know the client.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mirror.add put del list get set enable disable stats
+// mirror.add put del list get set enable disable stats reset dump_record
 #include "switchd/api/account.h"
 #include "switchd/api/errors.h"
 #include "switchd/api/methods.h"
@@ -8,6 +8,7 @@
 #include "switchd/api/normal_form.h"
 #include "switchd/api/params.h"
 #include "switchd/api/revision.h"
+#include "switchd/base/log.h"
 #include "switchd/base/wall_clock.h"
 #include "switchd/model/mirror_rules.h"
 
@@ -18,11 +19,27 @@ using ovsdb::Datum;
 using ovsdb::Transaction;
 using ovsdb::Uuid;
 
+const log::Module kRecords{"mirror"};
+
 /// The objects that the methods of this file use.
 struct MirrorMethods : Methods {
   bridge::CountersView& counters;
   bridge::DatapathView& datapath;
 };
+
+Json time_or_null(const std::optional<TimeNs>& unix_time) {
+  return unix_time ? Json(iso_time(*unix_time / 1'000'000)) : Json();
+}
+
+Json recording_json(const std::optional<bridge::Recording>& recording) {
+  if (!recording) return nullptr;
+  return {{"frames", recording->frames},
+          {"bytes", recording->bytes},
+          {"evicted", recording->evicted},
+          {"capacity", recording->capacity},
+          {"oldest", time_or_null(recording->oldest)},
+          {"newest", time_or_null(recording->newest)}};
+}
 
 Json mirror_json(const MirrorMethods& methods, const Row& bridge, const Row& row) {
   const Database& database = methods.database;
@@ -43,6 +60,7 @@ Json mirror_json(const MirrorMethods& methods, const Row& bridge, const Row& row
                {"notice", methods.counters.mirror_notice(row.uuid())},
                {"counters", counters},
                {"destinations", destinations_json(database, account)},
+               {"recording", recording_json(methods.datapath.recording(row.uuid()))},
                {"revision", revision_of_mirror(database, row)}});
   return json;
 }
@@ -309,6 +327,24 @@ Outcome reset_mirrors(const MirrorMethods& methods, const Json& params) {
   return [count = mirrors.size()] { return Json{{"reset", count}}; };
 }
 
+Json dump_record(const MirrorMethods& methods, control::Client& client, const Json& params) {
+  UniqueFd socket = client.take_descriptor();
+  const Row& bridge = bridge_named(methods.database, params["bridge"]);
+  const std::string name = params["name"];
+  const Row& row = mirror_named(methods.database, bridge, name);
+  if (!model::read_mirror(methods.database, row).records())
+    throw conflict("name", name,
+                   "session " + name + " does not record: mirror.set with destination.record_bytes makes it");
+  bridge::Recording held;
+  const std::string trouble =
+      methods.datapath.dump_record(row.uuid(), std::move(socket), params["clear"] == true, held);
+  if (!trouble.empty()) throw conflict("name", name, "session " + name + ": " + trouble);
+  log::info(kRecords, "{}/{}: {} recorded frames are written for {}{}", bridge.str("name"), name, held.frames,
+            client.who(), params["clear"] == true ? ", and forgotten then" : "");
+  return {{"recording", recording_json(held)},
+          {"counters", counters_json(account_of(methods.counters, row).of_session)}};
+}
+
 }  // namespace
 
 void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge::DatapathView& datapath) {
@@ -331,6 +367,9 @@ void add_mirror_methods(Methods& methods, bridge::CountersView& counters, bridge
   });
   methods.change("mirror.del", [shared](const Json& params) { return del_mirror(shared, params); });
   methods.change("mirror.reset", [shared](const Json& params) { return reset_mirrors(shared, params); });
+  methods.act("mirror.dump_record", [shared](control::Client& client, const Json& params) {
+    return dump_record(shared, client, params);
+  });
   methods.read("mirror.get", [shared](const Json& params) {
     return show_mirror(shared, params["bridge"], params["name"])();
   });

@@ -122,7 +122,8 @@ bool moves(const MirrorSettings& session, const Json& destination) {
     return !destination.value(member, Json()).empty();
   };
   return (gives("ports") && session.destination_ports.empty() && !session.output_vlan) ||
-         (gives("vlan") && !session.output_vlan) || (gives("endpoints") && session.endpoints.empty());
+         (gives("vlan") && !session.output_vlan) || (gives("endpoints") && session.endpoints.empty()) ||
+         ((gives("record_bytes") || gives("record_seconds")) && !session.records());
 }
 
 /// The destination with the members that stay because the request does not give them.
@@ -134,6 +135,8 @@ Json with_what_stays(const MirrorSettings& session, Json destination) {
   if (!moves(session, destination)) {
     stays("ports");
     stays("vlan");
+    stays("record_bytes");
+    stays("record_seconds");
   }
   if (!destination.value("vlan", Json()).is_null()) stays("keep_vlan");
   if (session.strip_vlan != strips_by_itself(session, false)) stays("strip_vlan");
@@ -161,6 +164,16 @@ void apply_destination(MirrorSettings& session, const Json& params, bool keeps_e
   const bool says_all = params.contains("sources") && params["sources"].value("all", false);
   if (destination.value("strip_vlan", Json()).is_null())
     session.strip_vlan = strips_by_itself(session, says_all);
+}
+
+/// Bytes of the recorders of all sessions but `self`.
+std::int64_t recorded_by_others(const Database& database, const std::optional<ovsdb::Uuid>& self) {
+  std::int64_t bytes = 0;
+  for (const Row& row : database.table("Mirror")) {
+    if (row.uuid() == self || (!row.integer("record_bytes") && !row.integer("record_seconds"))) continue;
+    bytes += model::read_mirror(database, row).record_memory();
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -241,6 +254,7 @@ void check_beside(const MirrorSettings& session, const MirrorSettings& other) {
 void check_session(const Database& database, const Row& bridge, const MirrorSettings& session,
                    const std::optional<ovsdb::Uuid>& self) {
   check_alone(database, bridge, session);
+  if (session.records()) refuse(model::problem_of_recorder(session, recorded_by_others(database, self)));
   if (!session.is_alive(wall_now_ms())) return;
   for (const auto& [name, row] : model::mirrors_of(database, bridge)) {
     if (row->uuid() != self) check_beside(session, model::read_mirror(database, *row));

@@ -40,6 +40,8 @@ Json short_destination(const Json& full, const model::MirrorSettings& session) {
                            {"vlan", nullptr},
                            {"keep_vlan", false},
                            {"capture", false},
+                           {"record_bytes", nullptr},
+                           {"record_seconds", nullptr},
                            {"strip_vlan", strips_by_itself(session, false)}});
   for (const model::MirrorEndpoint& endpoint : session.endpoints) {
     Json one = model::members_of(model::mirror_endpoint_columns(), endpoint);

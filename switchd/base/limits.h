@@ -67,6 +67,16 @@ inline constexpr std::size_t kReaderBytes = 64 * kMiB;
 inline constexpr std::size_t kAllReadersBytes = 128 * kMiB;
 inline constexpr std::size_t kReaderAlwaysBytes = std::size_t{256} << 10;  ///< as kAlwaysBytes
 
+// Flight recorders (switchd/bridge/recorders.h). Memory of frames, which does not count as that of a client: the sessions
+// outlive it. Sizes are written in powers of ten, as in `--record 64MB`. The schema and the contract have the first two
+// as well.
+inline constexpr std::int64_t kLeastRecorderBytes = 1'000'000;
+inline constexpr std::int64_t kRecordersBytes = 500'000'000;  ///< of all together, so of one at most
+inline constexpr std::int64_t kRecorderBytes = 64'000'000;    ///< of one that is limited by time alone
+inline constexpr std::int64_t kRecorderSeconds = 86400;       ///< at most
+inline constexpr std::size_t kDumps = 4;                      ///< at the same time, of all clients
+inline constexpr std::int64_t kDumpPatienceMs = 60'000;       ///< with a client that takes nothing
+
 // TLS. Before the handshake is done, anybody can be at the other end.
 inline constexpr std::size_t kHandshakes = 256;  ///< at a time; clients beyond it are turned away
 inline constexpr std::int64_t kHandshakeMs = 10'000;

@@ -81,12 +81,17 @@ void CaptureSocket::write(std::span<const std::byte> message, std::span<const Ca
   for (const CapturedFrame& one : frames) one.frame->outcome = outcome;
 }
 
-std::string Captures::add(const ovsdb::Uuid& mirror, UniqueFd socket) {
+std::string socket_trouble(const char* what, const UniqueFd& socket) {
   if (!socket)
-    return "a capture needs a socket: pass one end of a socketpair (AF_UNIX, SOCK_SEQPACKET) with the "
-           "request";
+    return std::string(what) +
+           " needs a socket: pass one end of a socketpair (AF_UNIX, SOCK_SEQPACKET) with the request";
   if (option_of(socket.get(), SO_DOMAIN) != AF_UNIX || option_of(socket.get(), SO_TYPE) != SOCK_SEQPACKET)
     return "the descriptor passed with the request is not a socket of AF_UNIX, SOCK_SEQPACKET";
+  return {};
+}
+
+std::string Captures::add(const ovsdb::Uuid& mirror, UniqueFd socket) {
+  if (std::string trouble = socket_trouble("a capture", socket); !trouble.empty()) return trouble;
   if (sinks_.size() >= kMost)
     return "limit of " + std::to_string(kMost) + " captures at the same time reached; end one first";
   set_send_buffer(socket.get(), kBufferBytes);  // without the capability, as much as the host allows

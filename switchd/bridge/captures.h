@@ -26,12 +26,17 @@ class CaptureSocket final : public CaptureSink {
  public:
   explicit CaptureSocket(UniqueFd socket) : socket_(std::move(socket)) {}
   void send(std::span<const CapturedFrame> frames) override;
+  const char* kind() const override { return kCapture; }
 
  private:
   void write(std::span<const std::byte> message, std::span<const CapturedFrame> frames);
 
   const UniqueFd socket_;
 };
+
+/// What is wrong with a descriptor that came with a request, as a sentence that begins with `what` ("a capture"); empty:
+/// it is one end of a pair of sockets as capture_record.h wants it.
+std::string socket_trouble(const char* what, const UniqueFd& socket);
 
 class Captures {
  public:

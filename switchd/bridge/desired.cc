@@ -219,6 +219,8 @@ DesiredSession session_spec(model::Mirror mirror, std::int64_t now_ms, PatternBi
   session.destinations.assign(mirror.destination_ports.begin(), mirror.destination_ports.end());
   session.normal_io = mirror.normal_io;
   session.wants_capture = mirror.capture;
+  session.record = {.bytes = static_cast<std::size_t>(mirror.record_memory()),
+                    .age = mirror.record_seconds.value_or(0) * kSecondNs};
   if (mirror.ignores_output_vlan) session.notice = "output_vlan has no effect, because output_port is set";
   session.tags.keep_vlan = mirror.keep_vlan;
   session.tags.strip_vlan = mirror.strip_vlan;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "datapath/snapshot/spec.h"
+#include "switchd/bridge/recorder.h"
 
 namespace vswitch::bridge {
 
@@ -33,6 +34,7 @@ struct PatternSpec {
 struct DesiredSession : SessionSpec {
   std::vector<PatternSpec> patterns;
   bool wants_capture = false;  ///< SessionSpec::capture is to be its program
+  RecordSpec record = {};      ///< if it has bytes, SessionSpec::capture is to be its recorder
   /// When it ends, ms since 1970. Only compared: an end that has passed counts until the end is changed.
   std::optional<std::int64_t> ends_at;
   std::string expired;  ///< not empty: it has ended; why, as a sentence

@@ -163,7 +163,14 @@ void write_statistics(const SwitchStatus& status, Transaction& transaction) {
     const auto* entry = status.registry.session(session.id);
     const auto uuid = Uuid::parse(session.id);
     if (entry == nullptr || !uuid) continue;
-    RowWriter(transaction, "Mirror", *uuid).set("statistics", mirror_statistics(*entry));
+    CounterMap counters = mirror_statistics(*entry);
+    if (const std::shared_ptr<Recorder> recorder = status.recorders.find(*uuid)) {
+      const Recording held = recorder->state();
+      counters["recorded_frames"] = static_cast<std::int64_t>(held.frames);
+      counters["recorded_bytes"] = static_cast<std::int64_t>(held.bytes);
+      counters["recorded_evicted"] = static_cast<std::int64_t>(held.evicted);
+    }
+    RowWriter(transaction, "Mirror", *uuid).set("statistics", counters);
     for (const auto& [name, destination] : entry->destinations) {
       if (const auto endpoint = Uuid::parse(name))
         RowWriter(transaction, "Mirror_Endpoint", *endpoint)

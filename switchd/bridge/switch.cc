@@ -317,12 +317,14 @@ class Switch::Impl {
   void publish() REQUIRES(roles::control) {
     SwitchSpec spec{.bridges = {}, .work = settings_.work};
     std::vector<std::vector<DesiredSession>> asked;
+    recorders_.reconcile(wanted_recorders());
     for (const DesiredBridge& bridge : desired_.bridges) {
       spec.bridges.push_back(bridge.spec);
       for (PortSpec& port : spec.bridges.back().ports) add_device(port);
       asked.push_back(bridge.sessions);
       add_endpoints(bridge, spec.bridges.back(), asked.back());
       add_captures(asked.back());
+      add_recorders(asked.back());
     }
     sessions_ = session_states_.decide(asked, desired_.now_ms, spec);
     registry_.update(spec);
@@ -342,6 +344,26 @@ class Switch::Impl {
       if (uuid) session.capture = captures_.find(*uuid);
       if (session.capture == nullptr)
         session.refusal = "the program that captured has ended: `vswitch-ctl capture` makes such sessions";
+    }
+  }
+
+  Recorders::Wanted wanted_recorders() const {
+    Recorders::Wanted wanted;
+    for (const DesiredBridge& bridge : desired_.bridges) {
+      for (const DesiredSession& session : bridge.sessions) {
+        const auto uuid = ovsdb::Uuid::parse(session.id);
+        if (uuid && session.record.bytes != 0) wanted[*uuid] = session.record;
+      }
+    }
+    return wanted;
+  }
+
+  void add_recorders(std::vector<DesiredSession>& sessions) {
+    for (DesiredSession& session : sessions) {
+      const auto uuid = ovsdb::Uuid::parse(session.id);
+      if (!uuid || session.record.bytes == 0) continue;
+      if (session.refusal.empty()) session.refusal = recorders_.trouble(*uuid);
+      session.capture = recorders_.find(*uuid);
     }
   }
 
@@ -490,13 +512,15 @@ class Switch::Impl {
   netlink::HostAddressCache host_addresses_;
   SharedDevices shared_devices_;
   Captures captures_;
-  const SwitchStatus status_{desired_,  attachments_, endpoints_,      links_,         registry_,
-                             sessions_, ofports_,     host_addresses_, shared_devices_};
+  Recorders recorders_{io_};
+  const SwitchStatus status_{desired_,  attachments_, endpoints_,      links_,          registry_,
+                             sessions_, ofports_,     host_addresses_, shared_devices_, recorders_};
   SwitchQueries queries_{status_,
                          *datapath_,
                          settings_,
                          no_fast_path_,
                          captures_,
+                         recorders_,
                          [this](const std::vector<ovsdb::Uuid>& mirrors) {
                            roles::control.assert_held();
                            reset_counters(mirrors);

@@ -130,6 +130,17 @@ std::string SwitchQueries::add_capture(const ovsdb::Uuid& mirror, UniqueFd socke
   return captures_.add(mirror, std::move(socket));
 }
 
+std::optional<Recording> SwitchQueries::recording(const ovsdb::Uuid& mirror) {
+  const std::shared_ptr<Recorder> recorder = recorders_.find(mirror);
+  return recorder == nullptr ? std::nullopt : std::optional(recorder->state());
+}
+
+std::string SwitchQueries::dump_record(const ovsdb::Uuid& mirror, UniqueFd socket, bool clear,
+                                       Recording& held) {
+  roles::control.assert_held();
+  return recorders_.dump(mirror, std::move(socket), clear, held);
+}
+
 BoundSources SwitchQueries::bound_sources(const ovsdb::Uuid& mirror) {
   BoundSources bound;
   for (const DesiredBridge& bridge : status_.desired.bridges) {

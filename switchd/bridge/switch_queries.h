@@ -11,6 +11,7 @@
 
 #include "datapath/engine/datapath.h"
 #include "switchd/bridge/captures.h"
+#include "switchd/bridge/recorders.h"
 #include "switchd/bridge/switch_status.h"
 #include "switchd/bridge/switch_view.h"
 #include "switchd/model/datapath_settings.h"
@@ -24,12 +25,14 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
   /// All must outlive it. `settings`: those in effect. `no_fast_path`: why the datapath has none. `reset_counters`:
   /// see CountersView.
   SwitchQueries(const SwitchStatus& status, const Datapath& datapath, const model::DatapathSettings& settings,
-                const std::string& no_fast_path, Captures& captures, ResetCounters reset_counters)
+                const std::string& no_fast_path, Captures& captures, Recorders& recorders,
+                ResetCounters reset_counters)
       : status_(status),
         datapath_(datapath),
         settings_(settings),
         no_fast_path_(no_fast_path),
         captures_(captures),
+        recorders_(recorders),
         reset_counters_(std::move(reset_counters)) {}
 
   std::vector<FdbEntry> fdb(const std::string& bridge) override;
@@ -49,6 +52,8 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
   std::optional<std::uint32_t> datapath_number(const std::string& bridge, const std::string& port) override;
   BoundSources bound_sources(const ovsdb::Uuid& mirror) override;
   std::string add_capture(const ovsdb::Uuid& mirror, UniqueFd socket) override;
+  std::optional<Recording> recording(const ovsdb::Uuid& mirror) override;
+  std::string dump_record(const ovsdb::Uuid& mirror, UniqueFd socket, bool clear, Recording& held) override;
   std::size_t workers() override;
   DatapathState datapath_state() override;
 
@@ -67,6 +72,7 @@ class SwitchQueries final : public FdbView, public CountersView, public Datapath
   const model::DatapathSettings& settings_;
   const std::string& no_fast_path_;
   Captures& captures_;
+  Recorders& recorders_;
   const ResetCounters reset_counters_;
 };
 

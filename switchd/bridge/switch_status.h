@@ -8,6 +8,7 @@
 #include "switchd/bridge/desired.h"
 #include "switchd/bridge/endpoints.h"
 #include "switchd/bridge/ofports.h"
+#include "switchd/bridge/recorders.h"
 #include "switchd/bridge/session_state.h"
 #include "switchd/bridge/shared_devices.h"
 #include "switchd/netlink/host_addresses.h"
@@ -26,6 +27,7 @@ struct SwitchStatus {
   const Ofports& ofports;
   netlink::HostAddressCache& host_addresses;
   const SharedDevices& shared_devices;
+  const Recorders& recorders;
 };
 
 }  // namespace vswitch::bridge

@@ -18,6 +18,7 @@
 #include "datapath/base/unique_fd.h"
 #include "datapath/flow/match.h"
 #include "schemas/ovsdb/uuid.h"
+#include "switchd/bridge/recording.h"
 
 namespace vswitch::bridge {
 
@@ -137,6 +138,12 @@ class DatapathView : public View {
   /// The copies of a session whose row says `capture`, and has been made in this turn of the event loop, go to this
   /// socket. Returns why not, as a sentence, or nothing (captures.h).
   virtual std::string add_capture(const ovsdb::Uuid& mirror, UniqueFd socket) = 0;
+  /// What the recorder of a session holds; nullopt if it has none.
+  virtual std::optional<Recording> recording(const ovsdb::Uuid& mirror) = 0;
+  /// Begins to write what it holds into the socket. Returns why not, as a sentence, or nothing; then `held` is what will
+  /// be written (recorders.h).
+  virtual std::string dump_record(const ovsdb::Uuid& mirror, UniqueFd socket, bool clear,
+                                  Recording& held) = 0;
   virtual std::size_t workers() = 0;
   virtual DatapathState datapath_state() = 0;
 };

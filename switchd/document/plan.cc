@@ -115,6 +115,7 @@ Plan::Plan(const Database& database, const Json& params)
     if (step.operation != Operation::remove) concerned.insert(step.bridge);
   }
   for (const std::string& bridge : concerned) check_mirrors(bridge);
+  check_recorders();
 }
 
 void Plan::check_size(const Json& document) const {
@@ -380,6 +381,26 @@ void Plan::check_mirrors(const std::string& bridge) const {
       api::refuse(conflicts.with(*session));
       conflicts.add(*session);
     });
+  }
+}
+
+/// All recorders together, of sessions that are changed and all others.
+void Plan::check_recorders() const {
+  std::set<Uuid> changed;
+  for (const auto& step : mirrors_) {
+    if (step.row) changed.insert(*step.row);
+  }
+  std::int64_t bytes = 0;
+  for (const Row& row : database_.table("Mirror")) {
+    if (changed.contains(row.uuid()) || (!row.integer("record_bytes") && !row.integer("record_seconds")))
+      continue;
+    bytes += model::read_mirror(database_, row).record_memory();
+  }
+  for (const auto& step : mirrors_) {
+    if (step.operation == Operation::remove) continue;
+    in_document(path_of(step.bridge, "mirrors", step.name),
+                [&] { api::refuse(model::problem_of_recorder(step.settings, bytes)); });
+    bytes += step.settings.record_memory();
   }
 }
 

@@ -59,6 +59,7 @@ class Plan {
   void check_names() const;
   void check_tunnels() const;
   void check_mirrors(const std::string& bridge) const;
+  void check_recorders() const;
   std::string place_of(const std::string& port) const;
 
   ovsdb::Uuid write_bridges(ovsdb::Transaction& transaction, std::map<std::string, ovsdb::Uuid>& rows) const;

@@ -42,6 +42,8 @@ constexpr std::array kMirrorColumns = {
     plain<&M::strip_vlan>("strip_vlan", "destination.strip_vlan", Effect::settings),
     Column<M>{{"endpoints", "destination.endpoints", Effect::settings}},
     plain<&M::capture>("capture", "destination.capture", Effect::settings),
+    plain<&M::record_bytes>("record_bytes", "destination.record_bytes", Effect::settings),
+    plain<&M::record_seconds>("record_seconds", "destination.record_seconds", Effect::settings),
     plain<&M::normal_io>("normal_io", "normal_io", Effect::settings),
     plain<&M::mtu_policy>("mtu_policy", "mtu_policy", Effect::settings),
     plain<&M::superframes>("superframes", "superframes", Effect::settings),

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "switchd/base/limits.h"
 #include "switchd/db/database.h"
 #include "switchd/model/column.h"
 #include "switchd/model/mirror_endpoint.h"
@@ -39,6 +40,8 @@ struct MirrorSettings {
   bool strip_vlan = false;                  ///< the outer tag is removed
   std::set<MirrorEndpoint> endpoints;
   bool capture = false;  ///< a program that has passed a socket with its request reads the copies
+  /// A ring in memory keeps the last copies: so many bytes of it, or so many seconds of them, or both. Neither: none.
+  std::optional<std::int64_t> record_bytes, record_seconds;
   std::optional<std::string> mtu_policy;   ///< cut, fragment, drop; empty: cut
   std::optional<std::string> superframes;  ///< keep, cut; empty: by destination
   std::optional<std::int64_t> snaplen;     ///< bytes; empty: whole frames
@@ -53,6 +56,9 @@ struct MirrorSettings {
 
   bool operator==(const MirrorSettings&) const = default;
   bool names_ports() const { return !source_ports.empty() || !source_patterns.empty(); }
+  bool records() const { return record_bytes || record_seconds; }
+  /// Bytes of memory for what it records; 0 if it does not.
+  std::int64_t record_memory() const { return records() ? record_bytes.value_or(limits::kRecorderBytes) : 0; }
   bool selects_nothing() const { return !names_ports() && vlans.empty() && !all; }
   /// VLANs of every port: the destination end of an RSPAN VLAN, if it sends to ports.
   bool only_vlans() const { return !names_ports() && !vlans.empty() && !all; }

@@ -28,9 +28,17 @@ std::optional<Problem> incomplete(const MirrorSettings& session) {
         "destination.capture", true,
         "a capture has no other destination: leave out ports, vlan and endpoints, or use two sessions");
   }
-  if (!session.capture && !has_place) {
-    return invalid("destination", nullptr,
-                   "session " + session.name + " has no destination: give ports, a vlan or endpoints");
+  if (session.records() && (has_place || session.capture)) {
+    return invalid(
+        session.record_bytes ? "destination.record_bytes" : "destination.record_seconds",
+        session.record_bytes ? *session.record_bytes : *session.record_seconds,
+        "a session that records has no other destination: leave out ports, vlan, endpoints and capture, or "
+        "use two sessions");
+  }
+  if (!session.capture && !session.records() && !has_place) {
+    return invalid(
+        "destination", nullptr,
+        "session " + session.name + " has no destination: give ports, a vlan, endpoints or what to record");
   }
   if (session.output_vlan && !session.endpoints.empty()) {
     return invalid("destination.vlan", *session.output_vlan,
@@ -123,6 +131,16 @@ std::optional<Problem> problem_alone(const std::string& bridge, const MirrorSett
                         " and also its copies-only destination: use another port, or allow normal_io");
   }
   return std::nullopt;
+}
+
+std::optional<Problem> problem_of_recorder(const MirrorSettings& session, std::int64_t others) {
+  const std::int64_t bytes = session.record_memory();
+  if (bytes == 0 || bytes + others <= limits::kRecordersBytes) return std::nullopt;
+  return conflict("destination.record_bytes", bytes,
+                  "session " + session.name + " would record into " + std::to_string(bytes) +
+                      " bytes, and other sessions do into " + std::to_string(others) +
+                      "; the limit of all is " + std::to_string(limits::kRecordersBytes) +
+                      ": record less, or delete another one");
 }
 
 std::optional<Problem> problem_beside(const MirrorSettings& session, const MirrorSettings& other,

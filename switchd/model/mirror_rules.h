@@ -35,6 +35,10 @@ std::optional<Problem> problem_alone(const ovsdb::Database& database, const ovsd
 std::optional<Problem> problem_alone(const std::string& bridge, const MirrorSettings& session,
                                      const std::function<std::string(const std::string& port)>& bridge_of);
 
+/// Why there is no room for what the session records, beside the recorders of all other sessions, which have `others`
+/// bytes.
+std::optional<Problem> problem_of_recorder(const MirrorSettings& session, std::int64_t others);
+
 /// Why `session` conflicts with another session on the bridge. A session that is disabled or has ended at
 /// `now_ms` (ms since 1970) conflicts with nothing. The field is one of `session`.
 std::optional<Problem> problem_beside(const MirrorSettings& session, const MirrorSettings& other,

@@ -305,6 +305,7 @@ void check_expressible(const model::MirrorSettings& session) {
     refuse(session, "it mirrors selected VLANs of selected ports");
   if (!session.filter.empty() || !session.skip.empty()) refuse(session, "it has filters");
   if (session.rate_packets || session.rate_bits) refuse(session, "it has a rate limit");
+  if (session.records()) refuse(session, "it records into the memory of the switch");
   if (session.cpu_budget) refuse(session, "it has a budget of processor time");
   if (session.mtu_policy || session.superframes)
     refuse(session, "it sets a policy for copies that are too long");

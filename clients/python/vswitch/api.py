@@ -106,6 +106,13 @@ class Destination(TypedDict):
     # (SCM_RIGHTS), in the form of schemas/capture_record.h. The session is removed when the connection ends. Excludes
     # the other members.
     capture: NotRequired[bool]
+    # Keep the last copies in so many bytes of memory, until mirror.dump_record asks for them. All sessions together may
+    # have 500,000,000. null: 64,000,000 with record_seconds; without, nothing is recorded. Excludes the other members,
+    # except record_seconds. Another value begins with nothing.
+    record_bytes: NotRequired[int | None]
+    # Keep the copies of the last so many seconds, as far as record_bytes have room for them; null: as record_bytes have
+    # room for.
+    record_seconds: NotRequired[int | None]
 
 
 class Endpoint(TypedDict):
@@ -150,8 +157,8 @@ class Endpoint(TypedDict):
 
 
 class ChangedDestination(TypedDict):
-    """Members that are not given stay. But a member that the session does not have yet moves it there: ports, vlan and
-    endpoints then replace each other, except that ports may be named for the vlan that it has.
+    """Members that are not given stay. But a member that the session does not have yet moves it there: ports, vlan,
+    endpoints and what is recorded then replace each other, except that ports may be named for the vlan that it has.
     """
 
     # Replaces the previous ones; empty: none, or with vlan every port that carries it.
@@ -164,6 +171,13 @@ class ChangedDestination(TypedDict):
     strip_vlan: NotRequired[bool | None]
     # Replaces the previous ones; see ChangedEndpoint.
     endpoints: NotRequired[List[ChangedEndpoint]]
+    # Keep the last copies in so many bytes of memory, until mirror.dump_record asks for them. All sessions together may
+    # have 500,000,000. null: 64,000,000 with record_seconds; without, nothing is recorded. Excludes the other members,
+    # except record_seconds. Another value begins with nothing.
+    record_bytes: NotRequired[int | None]
+    # Keep the copies of the last so many seconds, as far as record_bytes have room for them; null: as record_bytes have
+    # room for.
+    record_seconds: NotRequired[int | None]
 
 
 class ChangedEndpoint(TypedDict):
@@ -435,6 +449,7 @@ class Mirror(TypedDict):
     # When this state began (ISO 8601, UTC).
     since: str | None
     notice: NotRequired[str]
+    recording: NotRequired[Recording | None]
     counters: Counters
     # The same for each destination.
     destinations: NotRequired[List[MirrorDestination]]
@@ -465,9 +480,29 @@ class MirrorDestination(TypedDict):
     strip_vlan: bool
     # A program that passed a socket with its request reads the copies.
     capture: NotRequired[bool]
+    # Bytes of memory that keep the last copies.
+    record_bytes: NotRequired[int | None]
+    # For how long, at most.
+    record_seconds: NotRequired[int | None]
     # As configured, with their status: state (active, waiting, error), reason, and source address, device and mtu of
     # the path.
     endpoints: List[dict[str, Any]]
+
+
+class Recording(TypedDict):
+    """What the recorder of a session holds; null: the session has none."""
+
+    frames: int
+    # Of these frames, as far as they are kept.
+    bytes: int
+    # Frames that have made room for later ones, or become too old: no loss, they count as delivered.
+    evicted: int
+    # Bytes of memory. A frame takes 32 and the name of its port besides.
+    capacity: int
+    # When the oldest frame was received (ISO 8601, UTC); null: there is none.
+    oldest: str | None
+    # When the newest frame was received.
+    newest: str | None
 
 
 class MirrorCounters(TypedDict):
@@ -787,6 +822,11 @@ class MirrorListResult(TypedDict):
 class MirrorResetResult(TypedDict):
     # Number of sessions.
     reset: int
+
+
+class MirrorDumpRecordResult(TypedDict):
+    recording: Recording | None
+    counters: Counters
 
 
 class MirrorStatsResult(TypedDict):
@@ -1467,8 +1507,8 @@ class MirrorMethods:
         sources: ports and all together define the watched ports: giving either one replaces both. vlans is
             replaced if it is given.
         destination: Members that are not given stay. But a member that the session does not have yet moves it
-            there: ports, vlan and endpoints then replace each other, except that ports may be named for the
-            vlan that it has.
+            there: ports, vlan, endpoints and what is recorded then replace each other, except that ports may be
+            named for the vlan that it has.
         normal_io: true: destination ports also carry their own traffic. false: they carry copies only.
         mtu_policy: Copies longer than the path MTU to an endpoint are truncated (and marked, in ERSPAN types II
             and III), sent in fragments, or dropped and counted. null: cut.
@@ -1573,6 +1613,19 @@ class MirrorMethods:
         name: Name of the session; needs bridge.
         """
         return cast("MirrorResetResult", self._caller.call("mirror.reset", given(bridge=bridge, name=name)))
+
+    def dump_record(self, *, bridge: str, name: str, clear: bool | Unset = UNSET) -> MirrorDumpRecordResult:
+        """Writes the frames that a session with destination.record_bytes or record_seconds holds into a socket: one end
+        of a pair (AF_UNIX, SOCK_SEQPACKET) that comes with the request (SCM_RIGHTS), in the form of
+        schemas/capture_record.h. The socket is closed behind the last one. Recording goes on; frames that later ones
+        overwrite before the client has read them are missing from recording.frames. It ends early if the session is
+        deleted, or gets a recorder of another size. At most 4 dumps are written at the same time.
+
+        bridge: Name of the bridge.
+        name: Name of the session.
+        clear: Forget these frames when the client, having read the end of the socket, has sent a byte.
+        """
+        return cast("MirrorDumpRecordResult", self._caller.call("mirror.dump_record", given(bridge=bridge, name=name, clear=clear)))
 
     def stats(self, *, bridge: str | Unset = UNSET, name: str | Unset = UNSET) -> MirrorStatsResult:
         """Counters of one session, of the sessions of a bridge, or of all sessions.

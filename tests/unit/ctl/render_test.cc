@@ -229,6 +229,30 @@ TEST(Render, ShowMirrorTellsWhatIsToBeKnown) {
   EXPECT_THAT(shown, HasSubstr("truncated     5 of them, to the MTU of the path\n"));
 }
 
+TEST(Render, ShowMirrorTellsWhatIsRecorded) {
+  FakeDaemon daemon;
+  Json session = example_result("mirror.get");
+  session["destination"].update(
+      {{"ports", Json::array()}, {"record_bytes", 65'000'000}, {"record_seconds", 420}});
+  session["recording"] = {{"frames", 12},
+                          {"bytes", 1176},
+                          {"evicted", 40},
+                          {"capacity", 64'946'176},
+                          {"oldest", "2026-01-05T08:00:00.125Z"},
+                          {"newest", "2026-01-05T08:00:07Z"}};
+  daemon.answers["mirror.get"] = {session};
+  const std::string shown = Invocation(words("show-mirror br0 span0"), &daemon).out;
+  EXPECT_THAT(shown, HasSubstr("destination   a recorder of 65 MB and 7 min\n"));
+  EXPECT_THAT(shown, HasSubstr("recorded      12 frames (1176 bytes), from 2026-01-05T08:00:00.125Z to "
+                               "2026-01-05T08:00:07Z; 40 earlier ones made room\n"));
+  session["recording"].update({{"frames", 1}, {"evicted", 0}, {"oldest", nullptr}, {"newest", nullptr}});
+  session["destination"].update({{"record_bytes", 1'000'001}, {"record_seconds", 61}});
+  daemon.answers["mirror.get"] = {session};
+  const std::string one = Invocation(words("show-mirror br0 span0"), &daemon).out;
+  EXPECT_THAT(one, HasSubstr("destination   a recorder of 1000001 bytes and 61 s\n"));
+  EXPECT_THAT(one, HasSubstr("recorded      1 frame (1176 bytes)\n"));
+}
+
 TEST(Render, AChangeWarnsOfWhatIsToBeKnown) {
   FakeDaemon daemon;
   Json session = example_result("mirror.add");

@@ -50,18 +50,23 @@ TEST(OpenRpc, ResultsMayNotGrowMembersInSilence) {
 
 TEST(OpenRpc, ListsEveryMethodOfTheContract) {
   const std::vector<std::string> methods = control().methods();
-  EXPECT_EQ(
-      std::set<std::string>(methods.begin(), methods.end()),
-      (std::set<std::string>{
-          "bridge.add",    "bridge.del",       "bridge.list",     "bridge.get",        "bridge.set",
-          "port.add",      "port.del",         "port.list",       "port.get",          "port.set",
-          "mirror.add",    "mirror.del",       "mirror.list",     "mirror.get",        "mirror.set",
-          "mirror.enable", "mirror.disable",   "mirror.stats",    "mirror.explain",    "mirror.who",
-          "fdb.list",      "fdb.flush",        "system.info",     "system.stats",      "system.config",
-          "system.check",  "system.metrics",   "system.events",   "system.set_config", "log.list",
-          "log.set",       "database.compact", "database.backup", "mirror.reset",      "port.del_transient",
-          "mirror.import", "mirror.export",    "subscribe",       "unsubscribe",       "rpc.discover",
-          "bridge.put",    "port.put",         "mirror.put",      "system.export",     "system.apply"}));
+  EXPECT_EQ(std::set<std::string>(methods.begin(), methods.end()),
+            (std::set<std::string>{"bridge.add",        "bridge.del",         "bridge.list",
+                                   "bridge.get",        "bridge.set",         "port.add",
+                                   "port.del",          "port.list",          "port.get",
+                                   "port.set",          "mirror.add",         "mirror.del",
+                                   "mirror.list",       "mirror.get",         "mirror.set",
+                                   "mirror.enable",     "mirror.disable",     "mirror.stats",
+                                   "mirror.explain",    "mirror.who",         "fdb.list",
+                                   "fdb.flush",         "system.info",        "system.stats",
+                                   "system.config",     "system.check",       "system.metrics",
+                                   "system.events",     "system.set_config",  "log.list",
+                                   "log.set",           "database.compact",   "database.backup",
+                                   "mirror.reset",      "port.del_transient", "mirror.import",
+                                   "mirror.export",     "subscribe",          "unsubscribe",
+                                   "rpc.discover",      "bridge.put",         "port.put",
+                                   "mirror.put",        "system.export",      "system.apply",
+                                   "mirror.dump_record"}));
 }
 
 /// The params of a method without those that are no settings.

@@ -27,9 +27,9 @@ TEST_F(Readers, MayCallWhatChangesNothing) {
   std::sort(refused.begin(), refused.end());
   EXPECT_THAT(refused, ElementsAre("bridge.add", "bridge.del", "bridge.put", "bridge.set", "database.compact",
                                    "fdb.flush", "log.set", "mirror.add", "mirror.del", "mirror.disable",
-                                   "mirror.enable", "mirror.import", "mirror.put", "mirror.reset",
-                                   "mirror.set", "port.add", "port.del", "port.del_transient", "port.put",
-                                   "port.set", "system.apply", "system.set_config"));
+                                   "mirror.dump_record", "mirror.enable", "mirror.import", "mirror.put",
+                                   "mirror.reset", "mirror.set", "port.add", "port.del", "port.del_transient",
+                                   "port.put", "port.set", "system.apply", "system.set_config"));
 }
 
 TEST_F(Readers, AreRefusedTheRestWithTheRemedy) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror.* against rows: durable names, refusals that change nothing, and sessions of other clients.
+#include <fcntl.h>
+
 #include "tests/unit/switchd/api/support.h"
 
 namespace vswitch::api::test {
@@ -118,7 +120,9 @@ TEST_F(MirrorApi, SetKeepsWhatIsNotNamedOfADestination) {
                 {"keep_vlan", keep},
                 {"strip_vlan", strip},
                 {"endpoints", Json::array()},
-                {"capture", false}};
+                {"capture", false},
+                {"record_bytes", nullptr},
+                {"record_seconds", nullptr}};
   };
   const Json none = Json::array();
   good("mirror.add", {{"bridge", "br0"},
@@ -333,6 +337,71 @@ TEST_F(MirrorApi, RefusalsOfIncompleteSessions) {
   EXPECT_THAT(refusal("mirror.add", kept), StartsWith("invalid destination.keep_vlan: "));
   EXPECT_THAT(refusal("mirror.add", span("s", {one("t1", "rx")}, {"t2"})),
               StartsWith("invalid sources.ports[0].direction: "));
+}
+
+TEST_F(MirrorApi, RecordsIntoMemory) {
+  const auto box = [](const std::string& name, const Json& destination) {
+    return Json{
+        {"bridge", "br0"}, {"name", name}, {"sources", {{"ports", {"t1"}}}}, {"destination", destination}};
+  };
+  const auto set = [this](const Json& destination) {
+    Json now = good("mirror.set", {{"bridge", "br0"}, {"name", "box"}, {"destination", destination}});
+    return std::pair(now["destination"]["record_bytes"], now["destination"]["record_seconds"]);
+  };
+  Json made = good("mirror.add", box("box", {{"record_bytes", 4'000'000}}));
+  EXPECT_EQ(made["destination"]["record_bytes"], 4'000'000);
+  EXPECT_EQ(made["recording"], nullptr) << "the switch has no recorder yet";
+  EXPECT_EQ(set({{"record_seconds", 60}}), std::pair(Json(4'000'000), Json(60))) << "the size stays";
+  EXPECT_EQ(set({{"record_bytes", 5'000'000}, {"record_seconds", nullptr}}),
+            std::pair(Json(5'000'000), Json()));
+  EXPECT_EQ(set({{"ports", {"t2"}}}), std::pair(Json(), Json())) << "it moves";
+  EXPECT_EQ(set({{"record_seconds", 60}}), std::pair(Json(), Json(60))) << "and back";
+  EXPECT_EQ(good("mirror.get", {{"bridge", "br0"}, {"name", "box"}})["destination"]["ports"], Json::array());
+  EXPECT_THAT(
+      refusal("mirror.add", box("b", {{"record_bytes", 4'000'000}, {"ports", {"t2"}}})),
+      StartsWith("invalid destination.record_bytes: a session that records has no other destination"));
+  EXPECT_THAT(refusal("mirror.add", box("b", {{"record_bytes", 999'999}})),
+              HasSubstr("from 1000000 to 500000000"));
+  EXPECT_THAT(
+      refusal("mirror.add", box("b", {{"record_bytes", 436'000'001}})),
+      StartsWith("conflict destination.record_bytes: session b would record into 436000001 bytes, and "
+                 "other sessions do into 64000000; the limit of all is 500000000"));
+  good("mirror.add", box("b", {{"record_bytes", 436'000'000}}));
+  EXPECT_THAT(refusal("mirror.set",
+                      {{"bridge", "br0"}, {"name", "box"}, {"destination", {{"record_bytes", 65'000'000}}}}),
+              HasSubstr("the limit of all is 500000000"));
+}
+
+TEST_F(MirrorApi, DumpsWhatIsRecorded) {
+  good("mirror.add", span("span0", {"t1"}, {"t2"}));
+  const Json names = {{"bridge", "br0"}, {"name", "box"}};
+  good("mirror.add", {{"bridge", "br0"},
+                      {"name", "box"},
+                      {"sources", {{"ports", {"t1"}}}},
+                      {"destination", {{"record_bytes", 4'000'000}}}});
+  view.recordings[row("Mirror", "box").uuid()] = {.frames = 7,
+                                                  .bytes = 700,
+                                                  .evicted = 3,
+                                                  .capacity = 3'997'696,
+                                                  .age = 0,
+                                                  .oldest = 1'767'600'000'125'000'000,
+                                                  .newest = 1'767'600'007'000'000'000};
+  const Json recording = {{"frames", 7},
+                          {"bytes", 700},
+                          {"evicted", 3},
+                          {"capacity", 3'997'696},
+                          {"oldest", "2026-01-05T08:00:00.125Z"},
+                          {"newest", "2026-01-05T08:00:07Z"}};
+  EXPECT_EQ(good("mirror.get", names)["recording"], recording);
+  EXPECT_THAT(refusal("mirror.dump_record", names), StartsWith("conflict name: session box: no socket"));
+  EXPECT_THAT(refusal("mirror.dump_record", {{"bridge", "br0"}, {"name", "span0"}}),
+              StartsWith("conflict name: session span0 does not record"));
+  EXPECT_THAT(refusal("mirror.dump_record", {{"bridge", "br0"}, {"name", "no"}}),
+              StartsWith("not_found name: "));
+  client->pass(UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  const Json dumped = good("mirror.dump_record", with(names, {{"clear", true}}));
+  EXPECT_EQ(dumped["recording"], recording);
+  EXPECT_EQ(view.dumped, std::pair(row("Mirror", "box").uuid(), true));
 }
 
 TEST_F(MirrorApi, RefusesPortsOfOtherBridges) {

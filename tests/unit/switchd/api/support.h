@@ -77,6 +77,16 @@ class FakeSwitch : public bridge::AppliedView,
     captured = mirror;
     return {};
   }
+  std::optional<bridge::Recording> recording(const Uuid& mirror) override {
+    const auto found = recordings.find(mirror);
+    return found == recordings.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::string dump_record(const Uuid& mirror, UniqueFd socket, bool clear, bridge::Recording& held) override {
+    if (!socket) return "no socket";
+    dumped = {mirror, clear};
+    held = recordings.at(mirror);
+    return {};
+  }
   bridge::CounterMap interface_counters(const Uuid& interface) override { return of_interface[interface]; }
   bridge::CounterMap drops() override { return dropped; }
   std::size_t workers() override { return 3; }
@@ -119,6 +129,8 @@ class FakeSwitch : public bridge::AppliedView,
   std::map<Uuid, std::map<std::string, bridge::CounterMap>> of_destinations;
   std::vector<Uuid> reset;
   std::optional<Uuid> captured;
+  std::map<Uuid, bridge::Recording> recordings;
+  std::optional<std::pair<Uuid, bool>> dumped;
   bridge::BoundSources bound;
   std::map<Uuid, bridge::CounterMap> of_mirror, of_interface;
   std::map<Uuid, std::string> notice_of_mirror;
@@ -135,6 +147,7 @@ class FakeSession : public control::Client {
   explicit FakeSession(std::optional<control::PeerCredentials> peer = std::nullopt)
       : Client(peer ? "db.sock" : "tcp:192.0.2.7:50112", peer) {}
   void hang_up() { ended(); }
+  void pass(UniqueFd descriptor) { receive_descriptor(std::move(descriptor)); }
   std::vector<Json> heard;
 
  protected:

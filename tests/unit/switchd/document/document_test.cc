@@ -377,6 +377,8 @@ Json random_mirror(Dice& dice) {
     if (dice.one_in(3)) endpoint["inherit_dscp"] = true;
     destination["endpoints"] = Json::array({endpoint});
   }
+  if (dice.one_in(4)) destination = {{"record_bytes", 1'000'000 + dice.below(9'000'000)}};
+  if (dice.one_in(6)) destination["record_seconds"] = 1 + dice.below(4000);
   mirror["sources"] = sources;
   mirror["destination"] = destination;
   if (dice.one_in(3)) mirror["normal_io"] = dice.one_in(2);

@@ -237,6 +237,8 @@ MirrorSettings settings_unlike_the_defaults() {
   session.rate_packets = 18;
   session.rate_bits = 19;
   session.cpu_budget = 23;
+  session.record_bytes = 24'000'000;
+  session.record_seconds = 25;
   session.expires_at = 20;
   session.expires_packets = 21;
   session.expires_bytes = 22;
