@@ -35,8 +35,8 @@ class Recorders {
   Recorders& operator=(const Recorders&) = delete;
 
   using Wanted = std::map<ovsdb::Uuid, RecordSpec>;
-  /// Makes the recorders that sessions (by row) want, and frees those that none wants; their dumps end. A session whose recorder there
-  /// is no room for keeps the one it has.
+  /// Makes the recorders that sessions (by row) want, and frees those that none wants; their dumps end. A session for
+  /// whose recorder there is no room keeps the one it has.
   void reconcile(const Wanted& wanted) REQUIRES(roles::control);
   /// Null if the session has none.
   std::shared_ptr<Recorder> find(const ovsdb::Uuid& mirror) const;
@@ -44,7 +44,8 @@ class Recorders {
   std::string trouble(const ovsdb::Uuid& mirror) const;
 
   /// Writes what the recorder of the session holds into the socket (schemas/capture_record.h), then closes it. `clear`:
-  /// and forgets it when the client has answered with a byte. Returns why not, as a sentence; empty: it has begun, and `held` is what there is to write.
+  /// and forgets it when the client has answered with a byte. Returns why not, as a sentence; empty: it has begun, and
+  /// `held` is what there is to write.
   std::string dump(const ovsdb::Uuid& mirror, UniqueFd socket, bool clear, Recording& held)
       REQUIRES(roles::control);
 
