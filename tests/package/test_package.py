@@ -116,6 +116,8 @@ def test_from_install_to_purge(machine: Machine, tmp_path: pathlib.Path) -> None
     assert "10.98.0.9/24" in machine.run("ip", "addr", "show", "br0").stdout
     machine.shell("ip netns exec h1 ping -q -c 3 -i 0.2 10.98.0.9")
     assert re.search(r"span0 .*active", machine.run("vswitch-ctl", "list-mirrors").stdout)
+    copied = re.search(r"span0\s+(\d+)", machine.run("vswitch-ctl", "mirror-stats").stdout)
+    assert copied and int(copied[1]) >= 2 * len(replies), "the account goes on: a request and a reply each"
 
     # Log and its rotation.
     machine.shell("test -s /var/log/vswitch/vswitchd.log")
