@@ -564,7 +564,7 @@ int run_dump_record(Caller& daemon, const Call& call, World& world, bool json) {
   handle_signals();
   const Json session = daemon.call("mirror.get", name);  // before a file that exists is written over
   if (session.value("recording", Json()).is_null()) daemon.call(call.method, call.params);  // it says why not
-  const Json snaplen = session["snaplen"];
+  const Json& snaplen = session["snaplen"];
   std::string trouble;
   int status = kDone;
   Json result;
