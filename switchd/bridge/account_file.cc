@@ -181,7 +181,7 @@ std::string save_accounts(const std::string& path, const AccountTotals& accounts
   const UniqueFd file(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
   if (!file) return begin + next + ": " + why();
   if (!write_all(file.get(), account_text(accounts)) || ::rename(next.c_str(), path.c_str()) != 0) {
-    const std::string reason = begin + path + ": " + why();
+    std::string reason = begin + path + ": " + why();
     ::unlink(next.c_str());
     return reason;
   }
