@@ -42,6 +42,7 @@ OVS, OVS_TSO = switches.OpenVswitch.name, switches.OpenVswitchTso.name
 BRIDGE, TRIVIAL = switches.Bridge.name, switches.Trivial.name
 DPDK = switches.Testpmd.name
 SPINNING, BOTH, XDP_COPIES = switches.VswitchdSpinning.name, switches.VswitchdBoth.name, switches.VswitchdXdpCopies.name
+WHOLE_COPIES = switches.VswitchdWholeCopies.name
 USER_SPACE, AT_ONCE = switches.VswitchdUserSpace.name, switches.VswitchdAtOnce.name
 PORTS = [f"p{number}" for number in range(8)] + [f"m{number}" for number in range(8)]
 MARK = 0x88B5  # EtherType of the frame behind the last one
@@ -122,6 +123,8 @@ def goals() -> list[Any]:
         bridge("the same with eight sessions", False, 1.3, "64 bytes, 8 sessions", every, "mirrors"),
         *(bridge(f"TCP goodput, {row}, against the bridge{' and mirred' if 'session' in row else ''}", True, 0.95, row, "Mbit/s", "tcp")
           for row in TCP_ROWS),
+        *(Goal(f"TCP goodput, {row}, GSO packets kept as they are there, against the bridge and mirred", True, 0.95, tcp(WHOLE_COPIES, row),
+               tcp(BRIDGE, row)) for row in TCP_ROWS if "session" in row),
         bridge("p50 latency against the bridge", False, 1, "no session", "p50 us", "latency"),
         bridge("p99 latency against the bridge", False, 1.2, "no session", "p99 us", "latency"),
         bridge("two pairs of ports with senders on two cores, against the bridge", True, 1.1, TWO_CORES, "frames/s", "growth"),
@@ -307,15 +310,16 @@ class Bench:
         names = self.wanted("tcp", TCP_ROWS)
         if not names:
             return
-        kinds = self.kinds(switches.VswitchdFree, switches.VswitchdUserSpaceFree, switches.TrivialOffload, switches.OpenVswitch,
-                           switches.OpenVswitchTso, switches.Bridge)
+        kinds = self.kinds(switches.VswitchdFree, switches.VswitchdWholeCopies, switches.VswitchdUserSpaceFree, switches.TrivialOffload,
+                           switches.OpenVswitch, switches.OpenVswitchTso, switches.Bridge)
         with self.sides(kinds, ["h0", "h1", "m0"], core=None) as sides:
             for side in sides:
                 side.wires.spawn("h1", "iperf3", "--server", "--forceflush", core=None, stdout=subprocess.DEVNULL)
                 wait_until(lambda: self.listens(side.wires.hosts["h1"]), "iperf3 listens")
             for name in names:
                 streams, way, with_session = TCP_ROWS[name]
-                asked = [side for side in sides if isinstance(side, (switches.Vswitchd, switches.Bridge))] if with_session else sides
+                asked = [side for side in sides if (isinstance(side, (switches.Vswitchd, switches.Bridge)) if with_session else
+                                                    not isinstance(side, switches.VswitchdWholeCopies))]
                 for side in asked if with_session else ():
                     side.mirror(1, source="h0")
                 self.rounds(asked, lambda side: self.stream(name, side, streams, way))

@@ -67,6 +67,7 @@ class Forwarder(ovsdb.Side):
 class WithDatabase(Forwarder):
     """vswitchd and Open vSwitch begin with the same rows and take the same transactions."""
     other_config: dict[str, str] = {}
+    mirror_columns: dict[str, str] = {}  # of every mirror
 
     def __init__(self, directory: pathlib.Path, ports: list[str], mac_table_size: int = 8192) -> None:
         directory = pathlib.Path(directory)
@@ -84,7 +85,7 @@ class WithDatabase(Forwarder):
             inserts = [{"op": "insert", "table": "Mirror", "uuid-name": f"m{number}",
                         "row": {"name": f"m{number}", "select_src_port": ports[source], "select_dst_port": ports[source],
                                 "output_port": ports[output], **({"select_vlan": vlan} if vlan else {}),
-                                **({"filter": rules[0]} if rules else {})}}
+                                **({"filter": rules[0]} if rules else {}), **self.mirror_columns}}
                        for number, (source, output, vlan, *rules) in enumerate(wanted)]
             wanted_cfg = select(rpc, "Open_vSwitch", "next_cfg")[0]["next_cfg"] + 1
             transact(rpc, *inserts,
@@ -138,6 +139,12 @@ class Vswitchd(WithDatabase, ovsdb.Ours):
 class VswitchdFree(Vswitchd):
     """With the number of workers it chooses."""
     options = ()
+
+
+class VswitchdWholeCopies(VswitchdFree):
+    """Its copies are GSO packets, as those of mirred."""
+    name = "vswitchd, GSO packets kept"
+    mirror_columns = {"superframes": "keep"}
 
 
 USER_SPACE = {"kernel-fast-path": "false"}  # for what is about the workers and mirror threads
