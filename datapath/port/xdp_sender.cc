@@ -209,8 +209,8 @@ class XdpSocket {
     entry.len = static_cast<std::uint32_t>(frame.length());
     free_.pop_back();
     std::uint8_t* slot = slots_.get() + entry.addr;
-    std::memcpy(slot, frame.header.data(), frame.header.size());
-    std::memcpy(slot + frame.header.size(), frame.payload.data(), frame.payload.size());
+    slot = std::copy(frame.header.begin(), frame.header.end(), slot);
+    std::copy(frame.payload.begin(), frame.payload.end(), slot);
     return entry;
   }
 
