@@ -132,7 +132,7 @@ void FastPath::publish_port(std::size_t slot, const PortConfig* port) {
   if (use.device == nullptr) return;
   const KernelDevice device = use.device->kernel_device();
   if (device.ifindex == 0) return;
-  if (port->only_copies && device.takes_copies && !use.finishes)
+  if (finishes_copies(*port) && device.takes_copies && !use.finishes)
     use.finishes = set_tx_checksum(socket_.get(), device.ifindex, false);
   fastpath_port& in_kernel = programs_.ports[slot];
   shared(in_kernel.ifindex).store(static_cast<std::uint32_t>(device.ifindex), std::memory_order_relaxed);
@@ -146,7 +146,7 @@ void FastPath::publish_port(std::size_t slot, const PortConfig* port) {
 /// After it has changed: what they do not need any more. `port`: null if there is none.
 void FastPath::clean_port(std::size_t slot, const PortConfig* port) {
   PortUse& use = ports_[slot];
-  if (use.finishes && (port == nullptr || !port->only_copies)) {
+  if (use.finishes && (port == nullptr || !finishes_copies(*port))) {
     set_tx_checksum(socket_.get(), use.device->kernel_device().ifindex, true);
     use.finishes = false;
   }

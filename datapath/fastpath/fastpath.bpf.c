@@ -412,7 +412,7 @@ __noinline __u64 copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u3
   }
   __u32 packets = 1;
   __u32 bytes = skb->len + (copy.tag ? 4 : 0);
-  if (skb->gso_size != 0 && skb->gso_segs > 1) {
+  if (copy.kind == FASTPATH_COPY_SEGMENTED && skb->gso_size != 0 && skb->gso_segs > 1) {
     packets = skb->gso_segs;
     bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
   }

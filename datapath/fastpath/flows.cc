@@ -212,7 +212,7 @@ std::optional<std::uint32_t> FastPath::copy_set_of(const KernelCopies& copies) {
     set.copy[set.copies++] = {.destination = *account,
                               .port = index(copy.port),
                               .tag = copy.tag,
-                              .kind = FASTPATH_COPY_SENT,
+                              .kind = copy.finished ? FASTPATH_COPY_SEGMENTED : FASTPATH_COPY_SENT,
                               .form = copy.form,
                               .session = copy.session};
   }

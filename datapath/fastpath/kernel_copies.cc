@@ -31,11 +31,18 @@ bool is_limited(const Snapshot& snapshot, const CompiledSession& session) {
   return session.quota != nullptr || (session.sample > 1 && snapshot.work.sample_seed != 0);
 }
 
-/// What leaves there is what the session asks for. A port that carries only copies finishes checksums and segments GSO
-/// packets (FastPath sees to it); at another, copies look as production frames do.
+/// What leaves there is what the session asks for. Copies at a port with production look as production frames do.
 bool is_shaped_by_port(const CompiledSession& session, const PortConfig& port) {
-  const GsoPackets unwanted = port.only_copies ? GsoPackets::keep : GsoPackets::segment;
-  return session.gso_packets != unwanted && session.snaplen == kWholeFrame;
+  if (session.snaplen != kWholeFrame) return false;
+  switch (session.gso_packets) {
+    case GsoPackets::by_destination:
+      return finishes_copies(port) == port.only_copies;
+    case GsoPackets::keep:
+      return !finishes_copies(port);
+    case GsoPackets::segment:
+      return finishes_copies(port);
+  }
+  return false;
 }
 
 bool kernel_can(const Snapshot& snapshot, const Copy& copy) {
@@ -226,7 +233,7 @@ void add_kernel_copies(const Snapshot& snapshot, const Verdict& verdict, const D
          .tag = *single_tag(copy.tags),
          .form = form_of(snapshot, verdict.copies, at),
          .session = static_cast<std::uint32_t>(number - numbers.begin()),
-         .finished = snapshot.port(copy.port)->only_copies});
+         .finished = finishes_copies(*snapshot.port(copy.port))});
   }
   if (by_headers) flow.copies.rules = division.rules();
 }
@@ -246,14 +253,13 @@ bool kernel_can_all(const Snapshot& snapshot, const Verdict& verdict, const Divi
 
 /// Whether some of its frames, or all, may need user space.
 bool may_need_user(const Snapshot& snapshot, const CompiledSession& session) {
-  if (session.rules != nullptr || is_limited(snapshot, session) || session.snaplen != kWholeFrame ||
-      session.gso_packets != GsoPackets::by_destination)
-    return true;
+  if (session.rules != nullptr || is_limited(snapshot, session)) return true;
   return std::any_of(
       session.destinations.begin(), session.destinations.end(), [&](const MirrorDestination& to) {
         if (to.port == kNoPort) return true;
         const PortConfig* port = snapshot.port(to.port);
-        return port == nullptr || port->device == nullptr || !port->device->kernel_device().takes_copies;
+        return port == nullptr || port->device == nullptr || !port->device->kernel_device().takes_copies ||
+               !is_shaped_by_port(session, *port);
       });
 }
 

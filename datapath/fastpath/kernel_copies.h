@@ -29,6 +29,12 @@ constexpr std::uint32_t tag_word(const VlanTag& tag) {
   return static_cast<std::uint32_t>(tag.tpid) << 16 | tag.tci;
 }
 
+/// The device of the port finishes checksums and segments GSO packets (FastPath sees to it): all that leaves there are
+/// copies, and no session wants them whole.
+constexpr bool finishes_copies(const PortConfig& port) {
+  return port.only_copies && !port.keeps_gso;
+}
+
 /// Nothing if there is more than one tag.
 std::optional<std::uint32_t> single_tag(const TagList& tags);
 
@@ -39,7 +45,7 @@ struct KernelCopy {
   /// The first copy of the flow for the same port in the same form: only one of these is sent.
   std::uint32_t form;
   std::uint32_t session;  ///< position in KernelCopies::sessions
-  bool finished;          ///< the port finishes checksums and segments GSO packets
+  bool finished;          ///< finishes_copies(port)
 
   auto operator<=>(const KernelCopy&) const = default;
 };

@@ -102,7 +102,8 @@ struct fastpath_flood {
 };
 
 enum {
-  FASTPATH_COPY_SENT,   /* by the kernel */
+  FASTPATH_COPY_SENT,      /* by the kernel */
+  FASTPATH_COPY_SEGMENTED, /* by the kernel, which segments a GSO packet for this port */
   FASTPATH_COPY_TAPPED, /* the frame goes to a copy tap, with a tag that names the set (FASTPATH_SET_TAG) */
 };
 

@@ -135,6 +135,7 @@ void BridgeCompilation::add_destinations(const SessionSpec& session, CompiledSes
                                    .endpoint = out->endpoint,
                                    .counters = registry_.destination_counters(session.id, name)});
     if (reserves_destinations(session)) out->only_copies = true;
+    if (session.gso_packets == GsoPackets::keep) out->keeps_gso = true;
   }
   for (const EndpointSpec& endpoint : session.endpoints) {
     if (endpoint.endpoint == nullptr) continue;

@@ -32,6 +32,7 @@ struct PortConfig {
   VlanPolicy vlan;
   bool is_protected = false;
   bool only_copies = false;  ///< destination of a session that does not allow normal I/O
+  bool keeps_gso = false;    ///< and of one that has GSO packets copied whole
   bool is_patch = false;
   PortNo patch_peer = kNoPort;                       ///< the other end, if its peer is this port
   std::size_t mtu = 0;                               ///< PortSpec::mtu

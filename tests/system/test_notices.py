@@ -148,3 +148,32 @@ def test_an_analyser_gets_frames_as_on_a_wire(lab: Lab) -> None:
     assert all(len(data) == 14 + int.from_bytes(data[16:18], "big") or len(data) == 60 for data in copies)
     assert all(checksum_is_right(data[14:14 + int.from_bytes(data[16:18], "big")]) for data in copies)
     assert sum(int.from_bytes(data[16:18], "big") - 20 - (data[46] >> 4) * 4 for data in copies) >= 300_000, "all of the stream"
+
+
+def test_gso_packets_are_copied_whole_where_a_session_asks_for_it(lab: Lab) -> None:
+    """At a port with production, at one that carries copies only, and beside a session that wants segments there."""
+    t1, t2, probe = lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2"), lab.host("probe")
+    lab.host("other")
+
+    def longest_copy() -> int:
+        probe.wire.clear()
+        before = lab.account("whole")
+        transfer(t1, t2, size=300_000)
+        account = lab.account("whole")
+        copies = probe.wire.settle(account["sent_packets"] - before["sent_packets"])
+        assert account["lost"] == 0
+        assert account["sent_packets"] == account["delivered"], "none was segmented"
+        return max(len(data) for data in copies)
+
+    lab.mirror("whole", "--source", "t1:from", "--output", "probe", "--normal-io")
+    assert longest_copy() > 10_000
+    lab.ctl("del-mirror", "br0", "whole")
+    lab.mirror("whole", "--source", "t1:from", "--output", "probe", "--gso-packets", "keep")
+    assert longest_copy() > 10_000
+    lab.mirror("wire-size", "--source", "other:from", "--output", "probe")
+    assert longest_copy() > 10_000
+    lab.ctl("del-mirror", "br0", "whole")
+    lab.ctl("set-mirror", "br0", "wire-size", "--source", "t1:from")
+    probe.wire.clear()
+    transfer(t1, t2, size=300_000)
+    assert max(len(data) for data in probe.wire.settle(lab.account("wire-size")["sent_packets"])) <= 1514

@@ -240,7 +240,11 @@ class SessionsOfUserSpace : public KernelFlowTest {
        }},
       {"quota", [](auto& s) { s.quota.packets = 10; }},
       {"snaplen", [](auto& s) { s.snaplen = 64; }},
-      {"GSO packets whole", [](auto& s) { s.gso_packets = GsoPackets::keep; }},
+      {"wire-size segments where another session has GSO packets whole",
+       [this](auto&) {
+         span("s1", {{"m1"}}, "m0");
+         lab.session("s1").gso_packets = GsoPackets::keep;
+       }},
       {"wire-size segments where the port does not make them",
        [](auto& s) {
          s.normal_io = true;
@@ -256,6 +260,8 @@ TEST_F(SessionsOfUserSpace, KeepTheFlowIfThereAreNoTaps) {
   EXPECT_EQ(with([](auto&) {}).obstacle, Obstacle::none);
   EXPECT_EQ(with([](auto& s) { s.normal_io = true; }).obstacle, Obstacle::none)
       << "as production leaves there";
+  EXPECT_EQ(with([](auto& s) { s.gso_packets = GsoPackets::keep; }).obstacle, Obstacle::none)
+      << "the device leaves them whole";
   for (const auto& [what, change] : changes)
     EXPECT_EQ(with(change).obstacle, Obstacle::session_needs) << what;
 }
