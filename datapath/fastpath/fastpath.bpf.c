@@ -171,12 +171,6 @@ static __always_inline int set_tag(struct __sk_buff *skb, __u32 have, __u32 want
   return want == 0 || bpf_skb_vlan_push(skb, bpf_htons(want >> 16), want & 0xffff) == 0;
 }
 
-/// As a packet socket tests it: the device's MTU, and room for an 802.1Q tag.
-static __always_inline int fits(const struct __sk_buff *skb, const struct fastpath_port *port, __u32 tag) {
-  __u32 extra = tag != 0 && tag >> 16 != ETH_P_8021Q ? 4 : 0;
-  return skb->gso_size != 0 || skb->len + extra <= port->mtu + ETH_HLEN;
-}
-
 /// Bytes of headers that each segment of a GSO packet repeats, Ethernet included; 0 if unknown.
 static __always_inline __u32 segment_header(struct __sk_buff *skb) {
   __u32 at = ETH_HLEN;
@@ -198,6 +192,14 @@ static __always_inline __u32 segment_header(struct __sk_buff *skb) {
     return at + tcp.doff * 4;
   }
   return protocol == IPPROTO_UDP ? at + sizeof(struct udphdr) : 0;
+}
+
+/// As a packet socket tests it: the device's MTU, and room for an 802.1Q tag. GSO packets fit, unless they are segmented
+/// there: then `header` is that of each segment, otherwise 0.
+static __always_inline int fits(const struct __sk_buff *skb, const struct fastpath_port *port, __u32 tag, __u32 header) {
+  __u32 extra = tag != 0 && tag >> 16 != ETH_P_8021Q ? 4 : 0;
+  if (skb->gso_size == 0) return skb->len + extra <= port->mtu + ETH_HLEN;
+  return header == 0 || header + skb->gso_size + extra <= port->mtu + ETH_HLEN;
 }
 
 enum { XMIT_DROP = 1, XMIT_CN = 2 };  // NET_XMIT_*: the receiver or a queue refused it; the device is down
@@ -402,7 +404,9 @@ __noinline __u64 copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u3
     account->link_down += 1;
     return sent_forms | form | tag;
   }
-  if (!fits(skb, port, copy.tag)) {
+  const int is_segmented = copy.kind == FASTPATH_COPY_SEGMENTED && skb->gso_size != 0;
+  const __u32 header = is_segmented ? segment_header(skb) : 0;
+  if (!fits(skb, port, copy.tag, is_segmented && header < ETH_HLEN ? ETH_HLEN : header)) {
     account->too_big += 1;
     return sent_forms | form | tag;
   }
@@ -412,9 +416,9 @@ __noinline __u64 copy_frame(struct __sk_buff *skb, __u32 copy_set, __u32 i, __u3
   }
   __u32 packets = 1;
   __u32 bytes = skb->len + (copy.tag ? 4 : 0);
-  if (copy.kind == FASTPATH_COPY_SEGMENTED && skb->gso_size != 0 && skb->gso_segs > 1) {
+  if (is_segmented && skb->gso_segs > 1) {
     packets = skb->gso_segs;
-    bytes += (packets - 1) * (segment_header(skb) + (copy.tag ? 4 : 0));
+    bytes += (packets - 1) * (header + (copy.tag ? 4 : 0));
   }
   const struct fastpath_session *payer = &set->session[session];
   const __u64 start = payer->has_budget ? bpf_ktime_get_ns() : 0;
@@ -499,7 +503,7 @@ static __always_inline __u32 copy_all(struct __sk_buff *skb, __u32 copy_set, __u
 /// is not for the host. False if it is lost.
 static __always_inline int prepare(struct __sk_buff *skb, const struct fastpath_port *port,
                                    struct fastpath_port_account *account, __u32 *tag, __u32 want) {
-  if (!fits(skb, port, want)) {
+  if (!fits(skb, port, want, 0)) {
     account->too_big += 1;
     return 0;
   }

@@ -150,6 +150,17 @@ def test_an_analyser_gets_frames_as_on_a_wire(lab: Lab) -> None:
     assert sum(int.from_bytes(data[16:18], "big") - 20 - (data[46] >> 4) * 4 for data in copies) >= 300_000, "all of the stream"
 
 
+def test_segments_that_an_analyser_cannot_take_are_lost_as_too_big(lab: Lab) -> None:
+    """Hosts with jumbo frames, an analyser without: what counts as delivered has arrived there."""
+    t1, t2 = lab.host("t1", "10.95.0.1", mtu=9000), lab.host("t2", "10.95.0.2", mtu=9000)
+    probe = lab.host("probe")
+    lab.mirror("s", "--source", "t1:from", "--output", "probe")
+    transfer(t1, t2, size=1_000_000)
+    account = lab.account("s")
+    assert account["lost_by"].keys() == {"too_big"} and account["lost"] * 65_536 > 500_000
+    assert account["delivered"] == account["sent_packets"] == len(probe.wire.settle(account["sent_packets"]))
+
+
 def test_gso_packets_are_copied_whole_where_a_session_asks_for_it(lab: Lab) -> None:
     """At a port with production, at one that carries copies only, and beside a session that wants segments there."""
     t1, t2, probe = lab.host("t1", "10.95.0.1"), lab.host("t2", "10.95.0.2"), lab.host("probe")
