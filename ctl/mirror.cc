@@ -52,7 +52,7 @@ std::string parse_ip(const std::string& option, const std::string& typed) {
   if (is_ip(typed)) return typed;
   if (is_ip(host) && colon != std::string::npos)
     throw UsageError(option + " " + typed +
-                     ": takes an address without a port; --dst-port N is the UDP port of VXLAN");
+                     ": takes an address without a port; --dst-port N is the UDP port of VXLAN and Geneve");
   throw UsageError(option + " " + typed + ": is not an IPv4 or IPv6 address; names are not looked up");
 }
 
@@ -94,9 +94,9 @@ Endpoints declare_endpoints(CLI::App& app) {
         ->type_name("N");
   };
   endpoints.options = {
-      text(app, settings, "--encap", "encap", "gre [gre], erspan1, erspan2, erspan3 or vxlan")
+      text(app, settings, "--encap", "encap", "gre [gre], erspan1, erspan2, erspan3, vxlan or geneve")
           ->type_name("ENCAP"),
-      whole("--key", "key", "GRE key or VNI of VXLAN"),
+      whole("--key", "key", "GRE key, or VNI of VXLAN and Geneve"),
       whole("--session-id", "session_id", "ERSPAN session, 0 to 1023 [0]"),
       whole("--index", "index", "ERSPAN index [0]"),
       whole("--cos", "cos", "ERSPAN class of service, 0 to 7 [that of the frame]"),
@@ -109,7 +109,7 @@ Endpoints declare_endpoints(CLI::App& app) {
       app.get_option("--no-subheader"),
       text_or_none(app, settings, "--local-ip", "local_ip", "source address [as the host routes]")
           ->type_name("IP"),
-      whole("--dst-port", "dst_port", "UDP port of VXLAN [4789]"),
+      whole("--dst-port", "dst_port", "UDP port of VXLAN [4789] and Geneve [6081]"),
       inheritable("--ttl", "ttl", "time to live [64], or inherit: that of the packet in the copy"),
       inheritable("--dscp", "dscp",
                   "DiffServ code point, 0 to 63 [0], or inherit: that of the packet in the copy"),

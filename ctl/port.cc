@@ -81,7 +81,7 @@ Query declare_add_port(CLI::App& app) {
   text(app, params, "port", "name", "name of the device, which may appear later");
   text(app, params, "--type", "type",
        "system: a device of this host [default]; internal, tap: a device that the switch creates; patch: a "
-       "link to the patch port of another bridge (--option peer=PORT); gre, erspan, vxlan: a tunnel")
+       "link to the patch port of another bridge (--option peer=PORT); gre, erspan, vxlan, geneve: a tunnel")
       ->type_name("TYPE");
   declare_port_settings(app, params);
   flag(app, params, "--may-exist", "may_exist", true, "succeed if it exists with these settings");

@@ -11,11 +11,12 @@ namespace vswitch::tunnel {
 
 namespace {
 
-constexpr std::array<std::pair<Encap, std::string_view>, 5> kNames = {{{Encap::gre, "gre"},
+constexpr std::array<std::pair<Encap, std::string_view>, 6> kNames = {{{Encap::gre, "gre"},
                                                                        {Encap::erspan1, "erspan1"},
                                                                        {Encap::erspan2, "erspan2"},
                                                                        {Encap::erspan3, "erspan3"},
-                                                                       {Encap::vxlan, "vxlan"}}};
+                                                                       {Encap::vxlan, "vxlan"},
+                                                                       {Encap::geneve, "geneve"}}};
 
 // GRE: flags (RFC 2784, 2890).
 constexpr std::uint16_t kGreChecksum = 0x8000;
@@ -25,6 +26,13 @@ constexpr std::uint16_t kGreReserved = 0x4fff;  // routing, and bits that must b
 
 constexpr std::size_t kVxlanHeader = 8;
 constexpr std::uint8_t kVxlanHasVni = 0x08;
+
+// Geneve: version and length of the options in words of 4 octets; flags (RFC 8926, section 3.4).
+constexpr std::size_t kGeneveHeader = 8;
+constexpr std::uint8_t kGeneveVersion = 0xc0;
+constexpr std::uint8_t kGeneveOptions = 0x3f;
+constexpr std::uint8_t kGeneveControl = 0x80;
+constexpr std::uint8_t kGeneveCritical = 0x40;
 
 // ERSPAN type II, field En, and type III, field BSO.
 constexpr std::uint32_t kEnUntagged = 0;
@@ -113,7 +121,7 @@ void write_erspan3(const Encapsulation& how, const CopyFacts& facts, HeaderWrite
 using Parts = std::span<const std::span<const std::uint8_t>>;
 
 /// A source port that is constant for a flow, so that load balancing by ports keeps its frames in order: a
-/// hash of the Ethernet header, the addresses and the ports. In the range that RFC 7348 recommends, 49152 to
+/// hash of the Ethernet header, the addresses and the ports. In the range that RFC 7348 and RFC 8926 recommend, 49152 to
 /// 65535.
 std::uint16_t flow_port(Parts frame) {
   std::array<std::uint8_t, 80> head{};  // two tags, IPv6 and ports
@@ -168,6 +176,18 @@ std::optional<std::span<const std::uint8_t>> behind_vxlan(const Encapsulation& h
   return enough(vxlan.subspan(kVxlanHeader));
 }
 
+std::optional<std::span<const std::uint8_t>> behind_geneve(const Encapsulation& how,
+                                                           std::span<const std::uint8_t> packet) {
+  if (packet.size() < kUdpHeader + kGeneveHeader || u16_at(packet, 2) != how.dst_port) return std::nullopt;
+  const auto geneve = packet.subspan(kUdpHeader);
+  const std::size_t length = kGeneveHeader + std::size_t{4} * (geneve[0] & kGeneveOptions);
+  if ((geneve[0] & kGeneveVersion) != 0 || (geneve[1] & (kGeneveControl | kGeneveCritical)) != 0 ||
+      u16_at(geneve, 2) != kEtherTypeEthernet || u32_at(geneve, 4) >> 8 != how.key.value_or(0) ||
+      geneve.size() < length)
+    return std::nullopt;
+  return enough(geneve.subspan(length));
+}
+
 std::optional<std::span<const std::uint8_t>> behind_erspan(const Encapsulation& how, std::uint16_t protocol,
                                                            bool has_sequence,
                                                            std::span<const std::uint8_t> packet) {
@@ -198,6 +218,8 @@ std::size_t encapsulation_length(const Encapsulation& how) {
   switch (how.encap) {
     case Encap::vxlan:
       return kUdpHeader + kVxlanHeader;
+    case Encap::geneve:
+      return kUdpHeader + kGeneveHeader;
     case Encap::gre:
     case Encap::erspan1:
       return gre_length(gre_flags(how));
@@ -212,14 +234,14 @@ std::size_t encapsulation_length(const Encapsulation& how) {
 void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
                          std::span<const std::span<const std::uint8_t>> frame, std::span<std::uint8_t> out) {
   HeaderWriter writer(out);
-  if (how.encap == Encap::vxlan) {
-    std::size_t length = kUdpHeader + kVxlanHeader;
+  if (is_udp(how.encap)) {
+    std::size_t length = encapsulation_length(how);
     for (const auto part : frame) length += part.size();
     writer.u16(flow_port(frame));
     writer.u16(how.dst_port);
     writer.u16(static_cast<std::uint32_t>(length));
     writer.u16(0);
-    writer.u32(std::uint32_t{kVxlanHasVni} << 24);
+    writer.u32(how.encap == Encap::vxlan ? std::uint32_t{kVxlanHasVni} << 24 : kEtherTypeEthernet);
     writer.u32(how.key.value_or(0) << 8);
     return;
   }
@@ -235,6 +257,7 @@ void write_encapsulation(const Encapsulation& how, const CopyFacts& facts,
 std::optional<std::span<const std::uint8_t>> decapsulate(const Encapsulation& how,
                                                          std::span<const std::uint8_t> packet) {
   if (how.encap == Encap::vxlan) return behind_vxlan(how, packet);
+  if (how.encap == Encap::geneve) return behind_geneve(how, packet);
   if (packet.size() < 4) return std::nullopt;
   const std::uint16_t flags = u16_at(packet, 0);
   const std::uint16_t protocol = u16_at(packet, 2);

@@ -72,7 +72,7 @@ void OwnCopies::add(const TunnelEndpointSettings& endpoint, const std::optional<
   const Encapsulation& how = endpoint.encapsulation;
   IpAddress remote = endpoint.remote;
   remote.scope = 0;
-  tunnels_.push_back({remote, how.encap == Encap::vxlan ? how.dst_port : std::uint16_t{0}, source});
+  tunnels_.push_back({remote, is_udp(how.encap) ? how.dst_port : std::uint16_t{0}, source});
 }
 
 void OwnCopies::add(const OwnCopies& others) {
@@ -95,7 +95,7 @@ bool OwnCopies::contains(std::span<const std::uint8_t> payload) const {
       const bool udp = tunnel.udp_port != 0;
       if (tunnel.source && packet.source != *tunnel.source) return false;
       if (packet.protocol != (udp ? kIpProtoUdp : kIpProtoGre)) return false;
-      // A later fragment does not have the port: any later UDP fragment to a VXLAN endpoint counts as a copy.
+      // A later fragment does not have the port: any later UDP fragment to such an endpoint counts as a copy.
       return !udp || packet.later_fragment ||
              (packet.transport.size() >= 4 && u16_at(packet.transport, 2) == tunnel.udp_port);
     };

@@ -37,7 +37,7 @@ void block_receive(const UniqueFd& fd) {
 }
 
 UniqueFd open_raw_socket(const TunnelEndpointSettings& settings) {
-  const int protocol = settings.encapsulation.encap == Encap::vxlan ? IPPROTO_UDP : IPPROTO_GRE;
+  const int protocol = is_udp(settings.encapsulation.encap) ? IPPROTO_UDP : IPPROTO_GRE;
   UniqueFd fd(::socket(settings.remote.family(), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
   if (!fd) fail("cannot open a raw socket for a tunnel");
   if (!settings.local) return fd;

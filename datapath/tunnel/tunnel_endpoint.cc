@@ -34,7 +34,7 @@ void set_ipv6_options(const UniqueFd& fd, const TunnelEndpointSettings& settings
   set_socket_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
                     settings.dont_fragment ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER");
   // Receivers drop UDP over IPv6 without a checksum (RFC 8200, section 8.1): the kernel writes it.
-  if (settings.encapsulation.encap == Encap::vxlan)
+  if (is_udp(settings.encapsulation.encap))
     set_socket_option(fd, IPPROTO_IPV6, IPV6_CHECKSUM, int{kUdpChecksumAt}, "IPV6_CHECKSUM");
 }
 

@@ -3,7 +3,7 @@
 //
 // Packets come reassembled from the host's IP stack. A filter in the kernel passes only packets from the
 // remote end, and decapsulate() selects those of this tunnel, because several tunnels to one address have a
-// socket each. For VXLAN a second, ordinary UDP socket binds the port, so that the host does not answer with
+// socket each. For VXLAN and Geneve a second, ordinary UDP socket binds the port, so that the host does not answer with
 // "port unreachable".
 #include "datapath/tunnel/tunnel_port.h"
 
@@ -75,7 +75,7 @@ UniqueFd open_receiver(const tunnel::TunnelEndpointSettings& settings, std::span
 
 /// Empty if another socket has the port: then the host does not answer either.
 UniqueFd hold_udp_port(const tunnel::TunnelEndpointSettings& settings) {
-  if (settings.encapsulation.encap != tunnel::Encap::vxlan) return {};
+  if (!tunnel::is_udp(settings.encapsulation.encap)) return {};
   UniqueFd fd(::socket(settings.remote.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return {};
   tunnel::block_receive(fd);

@@ -65,7 +65,8 @@ void check_options(const model::Interface& interface) {
       throw invalid("options", interface.options,
                     "a patch port needs the option peer: the name of the patch port at the other end");
   } else if (!interface.options.empty()) {
-    throw invalid("options", interface.options, "options are for ports of type patch, gre, erspan and vxlan");
+    throw invalid("options", interface.options,
+                  "options are for ports of type patch, gre, erspan, vxlan and geneve");
   }
 }
 

@@ -104,7 +104,7 @@ DesiredInterface desired_interface(const model::Bridge& bridge, const model::Por
     desired.refusal = desired.tunnel->refusal;
   } else if (!type.empty() && type != "system") {
     desired.refusal = "interface type " + type +
-                      " is not supported; use system, internal, tap, patch, gre, erspan or vxlan";
+                      " is not supported; use system, internal, tap, patch, gre, erspan, vxlan or geneve";
   }
   if (desired.refusal.empty() && has_device(desired.type))
     desired.refusal = device_name_trouble(desired.name);

@@ -72,8 +72,8 @@ void write_types(const Uuid& root_row, Transaction& transaction) {
   RowWriter root(transaction, "Open_vSwitch", root_row);
   root.set("datapath_types", Datum::set_of(std::vector<std::string>{"netdev", "system"}));
   root.set("iface_types",
-           Datum::set_of(std::vector<std::string>{"erspan", "gre", "internal", "ip6erspan", "ip6gre", "patch",
-                                                  "system", "tap", "vxlan"}));
+           Datum::set_of(std::vector<std::string>{"erspan", "geneve", "gre", "internal", "ip6erspan",
+                                                  "ip6gre", "patch", "system", "tap", "vxlan"}));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ IpAddress local_address(const std::string& text, const IpAddress& remote) {
 /// The members that only some encapsulations have a field for.
 struct FieldRule {
   std::string_view member;
-  std::array<std::string_view, 2> encaps;
+  std::array<std::string_view, 3> encaps;
   std::string_view whose;
 };
 constexpr FieldRule kFieldRules[] = {
@@ -57,8 +57,8 @@ constexpr FieldRule kFieldRules[] = {
     {"hwid", {"erspan3"}, "erspan3"},
     {"timestamp", {"erspan3"}, "erspan3"},
     {"subheader", {"erspan3"}, "erspan3"},
-    {"dst_port", {"vxlan"}, "vxlan"},
-    {"key", {"gre", "vxlan"}, "gre and vxlan (ERSPAN has session_id)"},
+    {"dst_port", {"vxlan", "geneve"}, "vxlan and geneve"},
+    {"key", {"gre", "vxlan", "geneve"}, "gre, vxlan and geneve (ERSPAN has session_id)"},
 };
 
 const Column<MirrorEndpoint>& column_of(std::string_view member) {
@@ -101,13 +101,13 @@ tunnel::TunnelEndpointSettings settings_of(const MirrorEndpoint& endpoint, MtuPo
   settings.dont_fragment = endpoint.dont_fragment.value_or(policy != MtuPolicy::fragment);
   tunnel::Encapsulation& how = settings.encapsulation;
   const auto encap = tunnel::encap_named(endpoint.encap.value_or(""));
-  if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3 or vxlan");
+  if (!encap) throw Refused("encap is missing: gre, erspan1, erspan2, erspan3, vxlan or geneve");
   how.encap = *encap;
   refuse_fields(endpoint);
   if (endpoint.key) how.key = static_cast<std::uint32_t>(*endpoint.key);
-  if (how.encap == tunnel::Encap::vxlan && how.key.value_or(0) >= 1U << 24)
+  if (is_udp(how.encap) && how.key.value_or(0) >= 1U << 24)
     throw Refused("key must be a VNI, 0 to 16777215, not " + std::to_string(*how.key));
-  how.dst_port = number_or<std::uint16_t>(endpoint.dst_port, tunnel::kVxlanPort);
+  how.dst_port = number_or<std::uint16_t>(endpoint.dst_port, default_port(how.encap));
   how.session_id = number_or<std::uint16_t>(endpoint.session_id, 0);
   how.index = number_or<std::uint32_t>(endpoint.index, 0);
   if (endpoint.cos) how.cos = static_cast<std::uint8_t>(*endpoint.cos);
@@ -209,8 +209,10 @@ tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
   settings.dont_fragment = options.truth("df_default", true);
   tunnel::Encapsulation& how = settings.encapsulation;
   const bool erspan = type.ends_with("erspan");
-  how.encap = type == "vxlan" ? tunnel::Encap::vxlan : tunnel::Encap::gre;
-  const std::uint32_t most = type == "vxlan" ? (1U << 24) - 1 : 0xffffffffU;
+  how.encap = type == "vxlan"    ? tunnel::Encap::vxlan
+              : type == "geneve" ? tunnel::Encap::geneve
+                                 : tunnel::Encap::gre;
+  const std::uint32_t most = is_udp(how.encap) ? (1U << 24) - 1 : 0xffffffffU;
   const auto key = options.number("key", most);
   const auto in_key = options.number("in_key", most);
   const auto out_key = options.number("out_key", most);
@@ -220,8 +222,9 @@ tunnel::TunnelEndpointSettings settings_of(const Interface& interface) {
   } else {
     how.key = key ? key : in_key;
   }
-  if (type == "vxlan")
-    how.dst_port = static_cast<std::uint16_t>(options.number("dst_port", 65535).value_or(tunnel::kVxlanPort));
+  if (is_udp(how.encap))
+    how.dst_port =
+        static_cast<std::uint16_t>(options.number("dst_port", 65535).value_or(default_port(how.encap)));
   how.checksum = how.encap == tunnel::Encap::gre && options.truth("csum", false);
   how.sequence = how.encap == tunnel::Encap::gre && options.truth("seq", false);
   options.refuse_the_rest();
@@ -252,13 +255,14 @@ DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint
 }
 
 bool is_tunnel_type(std::string_view type) {
-  static const std::set<std::string_view> kTypes = {"gre", "erspan", "vxlan", "ip6gre", "ip6erspan"};
+  static const std::set<std::string_view> kTypes = {"gre",    "erspan", "vxlan",
+                                                    "geneve", "ip6gre", "ip6erspan"};
   return kTypes.contains(type);
 }
 
 TunnelEnds ends_of(const tunnel::TunnelEndpointSettings& settings) {
   const tunnel::Encapsulation& how = settings.encapsulation;
-  const bool erspan = how.encap != tunnel::Encap::gre && how.encap != tunnel::Encap::vxlan;
+  const bool erspan = is_erspan(how.encap);
   return {.kind = erspan ? tunnel::Encap::erspan2 : how.encap,
           .remote = settings.remote,
           .local = settings.local,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ends of tunnels as rows describe them: Mirror_Endpoint, and Interface of type gre, erspan or vxlan.
+// The ends of tunnels as rows describe them: Mirror_Endpoint, and Interface of type gre, erspan, vxlan or geneve.
 #pragma once
 
 #include <compare>
@@ -31,7 +31,7 @@ DesiredEndpoint tunnel_of(const ovsdb::Uuid& row, const MirrorEndpoint& endpoint
 /// Gives the members that have no field in this encapsulation their defaults.
 void drop_fields_foreign_to(std::string_view encap, MirrorEndpoint& endpoint);
 
-/// "gre", "erspan", "vxlan", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
+/// "gre", "erspan", "vxlan", "geneve", and for IPv6 "ip6gre", "ip6erspan", which are the same here.
 bool is_tunnel_type(std::string_view type);
 /// What distinguishes the packets of one tunnel from those of another. ERSPAN packets of every type are
 /// received.

@@ -265,13 +265,16 @@ std::optional<std::string> kept_value(const Kept& kept, const std::string& what)
                      "session " + session.name + " cannot be exported to vSphere: " + why);
 }
 
+bool vsphere_has(std::string_view encap) {
+  return encap == "gre" || encap == "erspan2" || encap == "erspan3";
+}
+
 /// An endpoint with only the settings that vSphere has.
 void add_endpoints(Json& object, const model::MirrorSettings& session) {
   if (session.endpoints.empty()) return;
   const model::MirrorEndpoint& one = *session.endpoints.begin();
   const std::string encap = one.encap.value_or("");
-  if (encap != "gre" && encap != "erspan2" && encap != "erspan3")
-    refuse(session, "it encapsulates its copies as " + encap);
+  if (!vsphere_has(encap)) refuse(session, "it encapsulates its copies as " + encap);
   if (encap != "gre") object["encapType"] = encap;
   if (one.session_id) object["erspanId"] = *one.session_id;
   if (one.cos) object["erspanCOS"] = *one.cos;
@@ -322,7 +325,7 @@ void check_expressible(const model::MirrorSettings& session) {
       session.expires_with_connection)
     refuse(session, "it ends after a time, packets or bytes");
   for (const model::MirrorEndpoint& endpoint : session.endpoints) {
-    if (endpoint.encap == "vxlan" || endpoint.encap == "erspan1") continue;  // add_endpoints() says so
+    if (!vsphere_has(endpoint.encap.value_or(""))) continue;  // add_endpoints() says so
     if (const std::string names = beyond_vsphere(endpoint); !names.empty())
       refuse(session, "its endpoints have settings that vSphere does not have: " + names);
   }

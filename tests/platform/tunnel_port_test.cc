@@ -61,7 +61,8 @@ TEST_P(TunnelPortTest, CarriesFramesBothWays) {
         tunnel::Encapsulation{.encap = tunnel::Encap::erspan1},
         tunnel::Encapsulation{.encap = tunnel::Encap::erspan2, .session_id = 3},
         tunnel::Encapsulation{.encap = tunnel::Encap::erspan3, .session_id = 3, .subheader = true},
-        tunnel::Encapsulation{.encap = tunnel::Encap::vxlan, .key = 99}}) {
+        tunnel::Encapsulation{.encap = tunnel::Encap::vxlan, .key = 99},
+        tunnel::Encapsulation{.encap = tunnel::Encap::geneve, .key = 99, .dst_port = tunnel::kGenevePort}}) {
     SCOPED_TRACE(name(how.encap));
     End one = open(1, how);
     End two = open(2, how);

@@ -161,7 +161,8 @@ def test_list_tunnels(lab: Lab, ovs: openvswitch.OpenVswitch) -> None:
     set_up(lab, ovs)
     tunnels: list[tuple[str, list[str]]] = [
         ("gre", []), ("gre", ["key=5", "ttl=inherit", "tos=inherit"]), ("vxlan", ["key=16777215", "local_ip=10.0.0.1"]),
-        ("gre", ["tos=0x48", "ttl=9", "csum=true", "key=77"]), ("vxlan", ["df_default=false", "remote_ip=fd00::9"])]
+        ("gre", ["tos=0x48", "ttl=9", "csum=true", "key=77"]), ("vxlan", ["df_default=false", "remote_ip=fd00::9"]),
+        ("geneve", ["key=9"])]
     for number, (kind, options) in enumerate(tunnels):
         settings = [f"options:{option}" for option in (f"remote_ip=10.0.0.{number + 9}", *options)]
         command = ["add-port", "br0", f"g{number}", "--", "set", "interface", f"g{number}", f"type={kind}", *settings]

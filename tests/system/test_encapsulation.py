@@ -32,7 +32,10 @@ KINDS: list[dict[str, Any]] = [
       for timestamp in GRANULARITY for subheader in (False, True)),
     {"encap": "erspan3"},
     {"encap": "vxlan"},
-    {"encap": "vxlan", "key": 0xABCDEF, "dst_port": 4790}]
+    {"encap": "vxlan", "key": 0xABCDEF, "dst_port": 4790},
+    {"encap": "geneve"},
+    {"encap": "geneve", "key": 0xABCDEF, "dst_port": 6082}]
+UDP = ("vxlan", "geneve")
 
 
 class Session:
@@ -67,15 +70,18 @@ class Session:
         if self.version == 4:
             fields = {"eth.type": 0x0800, "ip.src": l3.NEAR[4], "ip.dst": self.endpoint["ip"], "ip.ttl": ttl, "ip.dsfield.dscp": dscp,
                       "ip.dsfield.ecn": 0, "ip.flags.df": int(self.endpoint.get("dont_fragment", True)), "ip.flags.mf": 0,
-                      "ip.frag_offset": 0, "ip.checksum.status": 1, "ip.hdr_len": 20, "ip.proto": 17 if self.encap == "vxlan" else 47}
+                      "ip.frag_offset": 0, "ip.checksum.status": 1, "ip.hdr_len": 20, "ip.proto": 17 if self.encap in UDP else 47}
         else:
             fields = {"eth.type": 0x86DD, "ipv6.src": l3.NEAR[6], "ipv6.dst": self.endpoint["ip"], "ipv6.hlim": ttl,
-                      "ipv6.tclass.dscp": dscp, "ipv6.tclass.ecn": 0, "ipv6.nxt": 17 if self.encap == "vxlan" else 47}
-        if self.encap == "vxlan":
+                      "ipv6.tclass.dscp": dscp, "ipv6.tclass.ecn": 0, "ipv6.nxt": 17 if self.encap in UDP else 47}
+        if self.encap in UDP:
             # Zero is "none" with IPv4, and forbidden with IPv6 (RFC 8200, section 8.1), where it has to be right.
-            return fields | {"udp.dstport": self.endpoint.get("dst_port", 4789), "udp.checksum.status": 3 if self.version == 4 else 1,
-                             "vxlan.flags": 0x0800, "vxlan.vni": self.endpoint.get("key", 0), "vxlan.reserved8": 0, "vxlan.gbp": 0,
-                             "gre.proto": None}
+            vni = self.endpoint.get("key", 0)
+            own = ({"vxlan.flags": 0x0800, "vxlan.vni": vni, "vxlan.reserved8": 0, "vxlan.gbp": 0} if self.encap == "vxlan" else
+                   {"geneve.version": 0, "geneve.flags": 0, "geneve.proto_type": 0x6558, "geneve.vni": vni, "geneve.reserved": 0,
+                    "geneve.options": None})
+            return fields | own | {"udp.dstport": self.endpoint.get("dst_port", 4789 if self.encap == "vxlan" else 6081),
+                                   "udp.checksum.status": 3 if self.version == 4 else 1, "gre.proto": None}
         key = self.endpoint.get("key") if self.encap == "gre" else None
         sequence = self.encap in ("erspan2", "erspan3")
         protocol = {"gre": 0x6558, "erspan3": 0x22EB}.get(self.encap, 0x88BE)
@@ -166,10 +172,10 @@ def check(session: Session, sent: Any, packets: list[l3.Packet], started_ns: Any
         expect(f"frame {position}, length", length, overhead + len(copy) + (20 if session.version == 4 else 0))
         if session.encap == "erspan3":
             stamps.append(session.stamp_ns(packet, started_ns))
-        if session.encap == "vxlan":
+        if session.encap in UDP:
             expect(f"frame {position}, length of UDP", packet.number("udp.length"), 16 + len(copy))
             if not 49152 <= (packet.number("udp.srcport") or 0) <= 65535:
-                expect(f"frame {position}, source port", packet.number("udp.srcport"), "49152 to 65535 (RFC 7348)")
+                expect(f"frame {position}, source port", packet.number("udp.srcport"), "49152 to 65535 (RFC 7348, RFC 8926)")
     expect("order of time stamps", stamps, sorted(stamps))
     outside = [stamp for stamp in stamps if not started_ns - SECOND_NS // 10 <= stamp <= ended_ns + SECOND_NS // 10]
     expect(f"time stamps outside {started_ns} to {ended_ns}", outside, [])
@@ -199,7 +205,7 @@ def test_every_field_in_all_combinations(lab: Lab) -> None:
             host.wire.send(one.bytes)
             peer.wire.expect(number)
     expected = len(sessions) // 2 * (len(forth) + len(back))
-    packets = l3.tshark(lab.under.wire.settle(expected, match=l3.is_copy), "-d", "udp.port==4790,vxlan")
+    packets = l3.tshark(lab.under.wire.settle(expected, match=l3.is_copy), "-d", "udp.port==4790,vxlan", "-d", "udp.port==6082,geneve")
     ended = time.time_ns()
     by_address: dict[Any, Any] = {}
     for packet in packets:
@@ -222,9 +228,10 @@ def test_every_bit_of_the_headers_is_looked_at(lab: Lab) -> None:
     """What this file calls right has no bit to spare: each that is turned over is noticed."""
     kinds: list[dict[str, Any]] = [
         {"encap": "gre", "key": 0x5A5A5A5A}, {"encap": "erspan2"}, {"encap": "erspan3", "timestamp": "ieee1588"},
-        {"encap": "erspan3", "timestamp": "100ns", "subheader": True}, {"encap": "vxlan", "key": 0x5A5A5A}]
+        {"encap": "erspan3", "timestamp": "100ns", "subheader": True}, {"encap": "vxlan", "key": 0x5A5A5A},
+        {"encap": "geneve", "key": 0x5A5A5A}]
     # Time stamps may differ by up to a second, a source port is anybody's choice, and IPv4 has other ways to fail.
-    free = {"erspan2": (), "gre": (), "erspan3": (*range(12, 16), *range(24, 28)), "vxlan": (0, 1)}
+    free = {"erspan2": (), "gre": (), "erspan3": (*range(12, 16), *range(24, 28)), "vxlan": (0, 1), "geneve": (0, 1)}
     sent = Sent(1, 2, bytes(range(60)), vlan=100, pcp=5)
     sessions = [Session(3 * number, kind, 4, None, "from") for number, kind in enumerate(kinds, 1)]
     for session in sessions:

@@ -76,7 +76,8 @@ def peer(lab: Lab, tmp_path: pathlib.Path) -> Iterator[Peer]:
 GROUPS: list[list[tuple[str, str, dict[str, Any], str, dict[str, Any]]]] = [
     [("bare", "gre", {}, "gre", {}),
      ("key", "gre", {"key": 0x12345678}, "gre", {"key": 0x12345678}),
-     ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10})],
+     ("vx", "vxlan", {"key": 10}, "vxlan", {"key": 10}),
+     ("gv", "geneve", {"key": 0xABCDEF}, "geneve", {"key": 0xABCDEF})],
     [("er1", "erspan2", {"session_id": 8, "index": 0x77}, "erspan", {"key": 8, "erspan_ver": 1, "erspan_idx": "0x99"}),
      ("er2", "erspan3", {"session_id": 9}, "erspan", {"key": 9, "erspan_ver": 2, "erspan_hwid": 3, "erspan_dir": 1})]]
 
@@ -168,7 +169,7 @@ def test_mirrors_of_open_vswitch_reach_a_port_of_ours(lab: Lab, peer: Peer) -> N
     tunnels: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("er1", "erspan", {"key": 8, "erspan_ver": 1}),
         ("er2", "erspan", {"key": 9, "erspan_ver": 2}),
-        ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}))
+        ("gre0", "gre", {"key": 10}), ("vx0", "vxlan", {"key": 11}), ("gv0", "geneve", {"key": 12}))
     for number, (name, kind, options) in enumerate(tunnels):
         peer.tunnel(name, kind, NEAR[4], **options)
         lab.ctl("add-port", "br0", name, "--type", kind, "--option", f"remote_ip={GATEWAY[4]}",
@@ -234,14 +235,16 @@ def test_options_on_the_wire(lab: Lab) -> None:
           "gre.proto": 0x22EB}),
         ("erspan", {}, {"erspan.version": 1, "erspan.spanid": 0, "erspan.index": 0}),
         ("vxlan", {"key": 0xFFFFFF}, {"udp.dstport": 4789, "vxlan.vni": 0xFFFFFF, "vxlan.flags": 0x0800}),
-        ("vxlan", {"dst_port": 4790}, {"udp.dstport": 4790, "vxlan.vni": 0})]
+        ("vxlan", {"dst_port": 4790}, {"udp.dstport": 4790, "vxlan.vni": 0}),
+        ("geneve", {"key": 0xFFFFFF}, {"udp.dstport": 6081, "geneve.vni": 0xFFFFFF, "geneve.proto_type": 0x6558, "geneve.flags": 0}),
+        ("geneve", {"dst_port": 6082}, {"udp.dstport": 6082, "geneve.vni": 0})]
     for number, (kind, options, _) in enumerate(cases, 1):
         words = [word for key, value in {"remote_ip": l3.far(4, number), **options}.items() for word in ("--option", f"{key}={value}")]
         lab.ctl("add-port", "br0", f"tun{number}", "--type", kind, "--protected", *words)
         wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", f"tun{number}", "status:state").stdout == "up\n", kind)
     t1.wire.send(BROADCAST + FRAMES[0][6:])
     packets = {packet["ip.dst"]: packet
-               for packet in l3.tshark(lab.under.wire.settle(len(cases), match=l3.is_copy), "-d", "udp.port==4790,vxlan")}
+               for packet in l3.tshark(lab.under.wire.settle(len(cases), match=l3.is_copy), "-d", "udp.port==4790,vxlan", "-d", "udp.port==6082,geneve")}
     wrong = []
     for number, (kind, options, fields) in enumerate(cases, 1):
         packet = packets[l3.far(4, number)]
@@ -277,7 +280,7 @@ def outer_tos_and_ttl(packet: bytes) -> tuple[int, int]:
     return (packet[14] << 4 | packet[15] >> 4) & 0xFF, packet[21]
 
 
-@pytest.mark.parametrize("kind", ["gre", "vxlan"])
+@pytest.mark.parametrize("kind", ["gre", "vxlan", "geneve"])
 @pytest.mark.parametrize("inherits", [True, False])
 def test_ttl_tos_and_ecn_are_those_of_open_vswitch(lab: Lab, peer: Peer, kind: str, inherits: bool) -> None:
     """The IP header of a tunnel's packet, for each frame the same as Open vSwitch makes with the same options."""
@@ -596,7 +599,8 @@ def test_tunnels_that_cannot_be_are_refused_with_a_reason_for_stock_clients_too(
                                   ("g4", ["type=erspan", "options:remote_ip=10.81.0.2", "options:key=1024"], "1023"),
                                   ("g5", ["type=vxlan", "options:remote_ip=10.81.0.2", "options:key=16777216"], "16777215"),
                                   ("g6", ["type=gre", "options:remote_ip=10.81.0.2", "options:local_ip=fd81::1"], "both IPv4 or both IPv6"),
-                                  ("g7", ["type=geneve", "options:remote_ip=10.81.0.2"], "geneve"),
+                                  ("g7", ["type=geneve", "options:remote_ip=10.81.0.2", "options:key=16777216"], "16777215"),
+                                  ("g10", ["type=stt", "options:remote_ip=10.81.0.2"], "stt"),
                                   ("g8", ["type=gre", "options:remote_ip=10.81.0.2", "options:nonsense=1"], "nonsense"),
                                   ("g9", ["type=gre", "options:remote_ip=10.81.0.2", "options:tos=3"], "a multiple of 4")):
         done = lab.daemon.ovs("ovs-vsctl", "add-port", "br0", name, "--", "set", "interface", name, *settings)

@@ -124,13 +124,13 @@ class Endpoint(TypedDict):
     # IPv4 or IPv6 address.
     ip: str
     # gre: RFC 2784 and 2890, protocol 0x6558. erspan1, 2, 3: draft-foschiano-erspan-03, type I, II, III. vxlan: RFC
-    # 7348 [gre].
-    encap: NotRequired[Literal["gre", "erspan1", "erspan2", "erspan3", "vxlan"]]
+    # 7348. geneve: RFC 8926 [gre].
+    encap: NotRequired[Literal["gre", "erspan1", "erspan2", "erspan3", "vxlan", "geneve"]]
     # Source address; null: chosen by the host's routing.
     local_ip: NotRequired[str | None]
-    # GRE key (null: no key field) or VNI of VXLAN (null: 0).
+    # GRE key (null: no key field) or VNI of VXLAN and Geneve (null: 0).
     key: NotRequired[int | None]
-    # UDP port of VXLAN; null: 4789.
+    # UDP port of VXLAN and Geneve; null: 4789 and 6081.
     dst_port: NotRequired[int | None]
     # ERSPAN session; null: 0.
     session_id: NotRequired[int | None]
@@ -189,13 +189,13 @@ class ChangedEndpoint(TypedDict):
     # IPv4 or IPv6 address.
     ip: NotRequired[str]
     # gre: RFC 2784 and 2890, protocol 0x6558. erspan1, 2, 3: draft-foschiano-erspan-03, type I, II, III. vxlan: RFC
-    # 7348 [gre].
-    encap: NotRequired[Literal["gre", "erspan1", "erspan2", "erspan3", "vxlan"]]
+    # 7348. geneve: RFC 8926 [gre].
+    encap: NotRequired[Literal["gre", "erspan1", "erspan2", "erspan3", "vxlan", "geneve"]]
     # Source address; null: chosen by the host's routing.
     local_ip: NotRequired[str | None]
-    # GRE key (null: no key field) or VNI of VXLAN (null: 0).
+    # GRE key (null: no key field) or VNI of VXLAN and Geneve (null: 0).
     key: NotRequired[int | None]
-    # UDP port of VXLAN; null: 4789.
+    # UDP port of VXLAN and Geneve; null: 4789 and 6081.
     dst_port: NotRequired[int | None]
     # ERSPAN session; null: 0.
     session_id: NotRequired[int | None]
@@ -645,9 +645,9 @@ class PortSettings(TypedDict):
     """A port in a document: what is not given has its default."""
 
     # '' or system: a device of this host. internal, tap: a device that the switch creates. patch: a link to the patch
-    # port options.peer of another bridge. gre, erspan, vxlan: a tunnel, see options; ip6gre and ip6erspan mean gre and
-    # erspan.
-    type: NotRequired[Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "ip6gre", "ip6erspan"]]
+    # port options.peer of another bridge. gre, erspan, vxlan, geneve: a tunnel, see options; ip6gre and ip6erspan mean
+    # gre and erspan.
+    type: NotRequired[Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "geneve", "ip6gre", "ip6erspan"]]
     # As in port.add, exactly these.
     options: NotRequired[dict[str, str]]
     # external_ids of the interface, exactly these.
@@ -1349,15 +1349,15 @@ class PortMethods:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def add(self, *, bridge: str, name: str, type: Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "ip6gre", "ip6erspan"] | Unset = UNSET, options: dict[str, str | None] | Unset = UNSET, external_ids: dict[str, str | None] | Unset = UNSET, mtu_request: int | None | Unset = UNSET, tag: int | None | Unset = UNSET, trunks: List[int] | Unset = UNSET, vlan_mode: Literal["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", None] | Unset = UNSET, protected: bool | Unset = UNSET, transient: bool | Unset = UNSET, priority_tags: Literal["never", "if-nonzero", "always"] | Unset = UNSET, cvlans: List[int] | Unset = UNSET, qinq_ethtype: Literal["802.1ad", "802.1q"] | Unset = UNSET, ofport_request: int | None | Unset = UNSET, may_exist: bool | Unset = UNSET) -> Port:
+    def add(self, *, bridge: str, name: str, type: Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "geneve", "ip6gre", "ip6erspan"] | Unset = UNSET, options: dict[str, str | None] | Unset = UNSET, external_ids: dict[str, str | None] | Unset = UNSET, mtu_request: int | None | Unset = UNSET, tag: int | None | Unset = UNSET, trunks: List[int] | Unset = UNSET, vlan_mode: Literal["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", None] | Unset = UNSET, protected: bool | Unset = UNSET, transient: bool | Unset = UNSET, priority_tags: Literal["never", "if-nonzero", "always"] | Unset = UNSET, cvlans: List[int] | Unset = UNSET, qinq_ethtype: Literal["802.1ad", "802.1q"] | Unset = UNSET, ofport_request: int | None | Unset = UNSET, may_exist: bool | Unset = UNSET) -> Port:
         """Adds a port with a device to a bridge. The device need not exist yet: the port waits for it.
 
         bridge: Name of the bridge.
         name: Name of a bridge, or of a port with a device: what Linux accepts (at most 15 bytes of UTF-8, no
             '/', ':', '%' or white space), and not lo.
         type: '' or system: a device of this host. internal, tap: a device that the switch creates. patch: a
-            link to the patch port options.peer of another bridge. gre, erspan, vxlan: a tunnel, see options;
-            ip6gre and ip6erspan mean gre and erspan.
+            link to the patch port options.peer of another bridge. gre, erspan, vxlan, geneve: a tunnel, see
+            options; ip6gre and ip6erspan mean gre and erspan.
         options: As in the Interface table: remote_ip (required) and the others of a tunnel, peer (required) of
             a patch port. port.set leaves those that are not given; null removes one.
         external_ids: external_ids of the interface, by which others know the port (iface-id, attached-mac,
@@ -1377,7 +1377,7 @@ class PortMethods:
         """
         return cast("Port", self._caller.call("port.add", given(bridge=bridge, name=name, type=type, options=options, external_ids=external_ids, mtu_request=mtu_request, tag=tag, trunks=trunks, vlan_mode=vlan_mode, protected=protected, transient=transient, priority_tags=priority_tags, cvlans=cvlans, qinq_ethtype=qinq_ethtype, ofport_request=ofport_request, may_exist=may_exist)))
 
-    def put(self, *, bridge: str, name: str, type: Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "ip6gre", "ip6erspan"] | Unset = UNSET, options: dict[str, str] | Unset = UNSET, external_ids: dict[str, str] | Unset = UNSET, mtu_request: int | None | Unset = UNSET, tag: int | None | Unset = UNSET, trunks: List[int] | Unset = UNSET, vlan_mode: Literal["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", None] | Unset = UNSET, protected: bool | Unset = UNSET, transient: bool | Unset = UNSET, priority_tags: Literal["never", "if-nonzero", "always"] | Unset = UNSET, cvlans: List[int] | Unset = UNSET, qinq_ethtype: Literal["802.1ad", "802.1q"] | Unset = UNSET, ofport_request: int | None | Unset = UNSET, if_revision: str | Unset = UNSET, dry_run: bool | Unset = UNSET) -> PortPutResult:
+    def put(self, *, bridge: str, name: str, type: Literal["", "system", "internal", "tap", "patch", "gre", "erspan", "vxlan", "geneve", "ip6gre", "ip6erspan"] | Unset = UNSET, options: dict[str, str] | Unset = UNSET, external_ids: dict[str, str] | Unset = UNSET, mtu_request: int | None | Unset = UNSET, tag: int | None | Unset = UNSET, trunks: List[int] | Unset = UNSET, vlan_mode: Literal["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", None] | Unset = UNSET, protected: bool | Unset = UNSET, transient: bool | Unset = UNSET, priority_tags: Literal["never", "if-nonzero", "always"] | Unset = UNSET, cvlans: List[int] | Unset = UNSET, qinq_ethtype: Literal["802.1ad", "802.1q"] | Unset = UNSET, ofport_request: int | None | Unset = UNSET, if_revision: str | Unset = UNSET, dry_run: bool | Unset = UNSET) -> PortPutResult:
         """Creates a port, or gives the one that exists exactly these settings: those that are not given get their
         defaults. Its type cannot change.
 
@@ -1385,8 +1385,8 @@ class PortMethods:
         name: Name of a bridge, or of a port with a device: what Linux accepts (at most 15 bytes of UTF-8, no
             '/', ':', '%' or white space), and not lo.
         type: '' or system: a device of this host. internal, tap: a device that the switch creates. patch: a
-            link to the patch port options.peer of another bridge. gre, erspan, vxlan: a tunnel, see options;
-            ip6gre and ip6erspan mean gre and erspan.
+            link to the patch port options.peer of another bridge. gre, erspan, vxlan, geneve: a tunnel, see
+            options; ip6gre and ip6erspan mean gre and erspan.
         options: As in port.add, exactly these.
         external_ids: external_ids of the interface, exactly these.
         mtu_request: MTU to give the device; null: leave it as it is.

@@ -285,8 +285,8 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"add-port br0 p --vlan-mode acces",
              "--vlan-mode must be access, trunk, native-tagged, native-untagged, dot1q-tunnel or none, not "},
         Says{"add-port br0 p --type bogus",
-             "--type must be system, internal, tap, patch, gre, erspan, vxlan, ip6gre or ip6erspan, not "
-             "\"bogus\""},
+             "--type must be system, internal, tap, patch, gre, erspan, vxlan, geneve, ip6gre or ip6erspan, "
+             "not \"bogus\""},
         Says{"add-port br0 p --type gre --option remote-ip=10.0.0.1",
              "--option remote-ip: there is no such option; did you mean remote_ip?"},
         Says{"set-port p --external-id vm-7", "--external-id vm-7: takes KEY=VALUE"},
@@ -313,7 +313,7 @@ INSTANTIATE_TEST_SUITE_P(
         Says{"add-mirror br0 s --source t1 --endpoint 10.0.0.1 --session-id 1024",
              "--session-id must be a whole number from 0 to 1023 or none, not 1024"},
         Says{"set-mirror br0 s --encap erspan",
-             "--encap must be gre, erspan1, erspan2, erspan3 or vxlan, not \"erspan\""},
+             "--encap must be gre, erspan1, erspan2, erspan3, vxlan or geneve, not \"erspan\""},
         Says{"add-mirror br0 s --source t1 --output t2 --session-id 5",
              "--session-id applies to endpoints: add --endpoint IP"},
         Says{"set-mirror br0 s --rate 2000000gbit", "--rate must be a whole number from 1 to"},

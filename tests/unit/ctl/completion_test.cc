@@ -51,7 +51,7 @@ TEST(Completion, OptionsOfTheCommandAndOfAll) {
 }
 
 TEST(Completion, ValuesOfTheContract) {
-  EXPECT_THAT(offered("add-mirror br0 s --encap "), IsSupersetOf({"gre", "erspan2", "vxlan"}));
+  EXPECT_THAT(offered("add-mirror br0 s --encap "), IsSupersetOf({"gre", "erspan2", "vxlan", "geneve"}));
   EXPECT_THAT(offered("add-mirror br0 s --encap=ers"),
               ElementsAre("--encap=erspan1", "--encap=erspan2", "--encap=erspan3"));
   EXPECT_THAT(offered("add-port br0 p --vlan-mode na"), ElementsAre("native-tagged", "native-untagged"));

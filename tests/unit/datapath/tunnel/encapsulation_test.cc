@@ -151,6 +151,45 @@ TEST(Encapsulation, Vxlan) {
       << "another flow, another source port";
 }
 
+TEST(Encapsulation, Geneve) {
+  const tunnel::Encapsulation how{
+      .encap = tunnel::Encap::geneve, .key = 0x123456, .dst_port = tunnel::kGenevePort};
+  EXPECT_EQ(hex(how, kFacts).substr(4),
+            "17c1"
+            "004c"
+            "0000"
+            "00006558"
+            "12345600");
+}
+
+/// What a receiver of Geneve takes: RFC 8926, sections 3.4 and 3.5.
+TEST(Encapsulation, GeneveFromOthers) {
+  const tunnel::Encapsulation how{.encap = tunnel::Encap::geneve, .key = 5, .dst_port = tunnel::kGenevePort};
+  const std::vector<std::uint8_t> frame = frame_bytes(77);
+  const auto packet = [&](std::uint8_t version_and_length, std::uint8_t flags, std::uint16_t protocol,
+                          std::size_t options) {
+    std::vector<std::uint8_t> bytes{0xc0, 0, 0x17, 0xc1, 0, 0, 0, 0, version_and_length, flags};
+    bytes.insert(bytes.end(), {static_cast<std::uint8_t>(protocol >> 8), static_cast<std::uint8_t>(protocol),
+                               0, 0, 5, 0xff});  // what is reserved is ignored
+    bytes.resize(bytes.size() + options, 0xee);
+    bytes.insert(bytes.end(), frame.begin(), frame.end());
+    return bytes;
+  };
+  const auto inner = [&](const std::vector<std::uint8_t>& bytes) {
+    const auto found = tunnel::decapsulate(how, bytes);
+    return found ? std::vector<std::uint8_t>(found->begin(), found->end()) : std::vector<std::uint8_t>();
+  };
+  EXPECT_EQ(inner(packet(0, 0, 0x6558, 0)), frame);
+  EXPECT_EQ(inner(packet(0, 0x3f, 0x6558, 0)), frame) << "reserved flags";
+  EXPECT_EQ(inner(packet(2, 0, 0x6558, 8)), frame) << "options that need not be known";
+  EXPECT_EQ(inner(packet(63, 0, 0x6558, 252)), frame);
+  EXPECT_TRUE(inner(packet(2, 0x40, 0x6558, 8)).empty()) << "critical options";
+  EXPECT_TRUE(inner(packet(0, 0x80, 0x6558, 0)).empty()) << "a control packet";
+  EXPECT_TRUE(inner(packet(0x40, 0, 0x6558, 0)).empty()) << "another version";
+  EXPECT_TRUE(inner(packet(0, 0, 0x0800, 0)).empty()) << "IP inside";
+  EXPECT_TRUE(inner(packet(63, 0, 0x6558, 0)).empty()) << "options beyond the end";
+}
+
 TEST(Encapsulation, PortOfAFlowStaysTheSame) {
   std::vector<std::uint8_t> ipv4 = frame_bytes();
   ipv4[13] = 0x00;
@@ -217,14 +256,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{"Erspan2", {.encap = tunnel::Encap::erspan2, .session_id = 1023}},
                     Way{"Erspan3", {.encap = tunnel::Encap::erspan3, .session_id = 1}},
                     Way{"Erspan3Sub", {.encap = tunnel::Encap::erspan3, .session_id = 1, .subheader = true}},
-                    Way{"Vxlan", {.encap = tunnel::Encap::vxlan, .key = 16777214, .dst_port = 8472}}),
+                    Way{"Vxlan", {.encap = tunnel::Encap::vxlan, .key = 16777214, .dst_port = 8472}},
+                    Way{"Geneve", {.encap = tunnel::Encap::geneve, .key = 16777214, .dst_port = 6082}}),
     [](const auto& way) { return way.param.what; });
 
 TEST(Encapsulation, NamesComeBack) {
   for (const tunnel::Encap encap : {tunnel::Encap::gre, tunnel::Encap::erspan1, tunnel::Encap::erspan2,
-                                    tunnel::Encap::erspan3, tunnel::Encap::vxlan})
+                                    tunnel::Encap::erspan3, tunnel::Encap::vxlan, tunnel::Encap::geneve})
     EXPECT_EQ(tunnel::encap_named(name(encap)), encap);
-  EXPECT_FALSE(tunnel::encap_named("geneve"));
+  EXPECT_FALSE(tunnel::encap_named("stt"));
 }
 
 }  // namespace

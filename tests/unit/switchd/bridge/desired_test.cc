@@ -122,7 +122,7 @@ TEST_F(DesiredTest, VlanModes) {
 }
 
 TEST_F(DesiredTest, InterfaceTypes) {
-  for (const char* type : {"", "system", "internal", "tap", "patch", "geneve"})
+  for (const char* type : {"", "system", "internal", "tap", "patch", "stt"})
     port(std::string("i-") + type, type);
   port("br7", "");
   port("i-mtu", "internal");
@@ -144,8 +144,9 @@ TEST_F(DesiredTest, InterfaceTypes) {
   EXPECT_NE(by_name.at("br7").default_mac, by_name.at("i-internal").default_mac);
   EXPECT_TRUE(by_name.at("br7").follows_mtu && by_name.at("i-tap").follows_mtu);
   EXPECT_FALSE(by_name.at("i-mtu").follows_mtu || by_name.at("i-system").follows_mtu);
-  EXPECT_EQ(by_name.at("i-geneve").refusal,
-            "interface type geneve is not supported; use system, internal, tap, patch, gre, erspan or vxlan");
+  EXPECT_EQ(
+      by_name.at("i-stt").refusal,
+      "interface type stt is not supported; use system, internal, tap, patch, gre, erspan, vxlan or geneve");
   EXPECT_TRUE(spec_of(desired, "i-patch").is_patch);
   EXPECT_EQ(spec_of(desired, "i-patch").patch_peer, "i-other");
 }

@@ -369,8 +369,9 @@ Json random_mirror(Dice& dice) {
   if (dice.one_in(3)) destination["keep_vlan"] = dice.one_in(2);
   if (dice.one_in(3)) destination["strip_vlan"] = dice.of<Json>({true, false, nullptr});
   if (dice.one_in(3)) {
-    Json endpoint = {{"ip", dice.of<std::string>({"10.0.0.1", "fd00::7"})},
-                     {"encap", dice.of<std::string>({"gre", "erspan1", "erspan2", "erspan3", "vxlan"})}};
+    Json endpoint = {
+        {"ip", dice.of<std::string>({"10.0.0.1", "fd00::7"})},
+        {"encap", dice.of<std::string>({"gre", "erspan1", "erspan2", "erspan3", "vxlan", "geneve"})}};
     if (dice.one_in(3)) endpoint["session_id"] = dice.below(1024);
     if (dice.one_in(3)) endpoint["key"] = dice.below(70000);
     if (dice.one_in(3)) endpoint["ttl"] = 1 + dice.below(255);
@@ -418,9 +419,10 @@ void make_random(Switch& lab, unsigned seed) {
     params["bridge"] = dice.of<Json>({"br0", "br1"});
     const bool is_new = dice.one_in(2);
     if (is_new && dice.one_in(3)) {
-      params["type"] = dice.of<Json>({"internal", "tap", "patch", "gre", "erspan", "vxlan"});
+      params["type"] = dice.of<Json>({"internal", "tap", "patch", "gre", "erspan", "vxlan", "geneve"});
       if (params["type"] == "patch") params["options"] = {{"peer", dice.port()}};
-      if (params["type"] == "gre" || params["type"] == "vxlan" || params["type"] == "erspan")
+      if (params["type"] == "gre" || params["type"] == "vxlan" || params["type"] == "geneve" ||
+          params["type"] == "erspan")
         params["options"] = {{"remote_ip", "10.0.0." + std::to_string(dice.below(3))},
                              {"key", std::to_string(dice.below(3))}};
     }
