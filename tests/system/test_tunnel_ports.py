@@ -243,8 +243,8 @@ def test_options_on_the_wire(lab: Lab) -> None:
         lab.ctl("add-port", "br0", f"tun{number}", "--type", kind, "--protected", *words)
         wait_until(lambda: lab.daemon.ovs("ovs-vsctl", "get", "interface", f"tun{number}", "status:state").stdout == "up\n", kind)
     t1.wire.send(BROADCAST + FRAMES[0][6:])
-    packets = {packet["ip.dst"]: packet
-               for packet in l3.tshark(lab.under.wire.settle(len(cases), match=l3.is_copy), "-d", "udp.port==4790,vxlan", "-d", "udp.port==6082,geneve")}
+    copies = lab.under.wire.settle(len(cases), match=l3.is_copy)
+    packets = {packet["ip.dst"]: packet for packet in l3.tshark(copies, "-d", "udp.port==4790,vxlan", "-d", "udp.port==6082,geneve")}
     wrong = []
     for number, (kind, options, fields) in enumerate(cases, 1):
         packet = packets[l3.far(4, number)]
